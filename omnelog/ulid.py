@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""ULIDs that rise across all processes of a volume, for event and run ids (SPEC: ULID)."""
+
+import errno
+import os
+import secrets
+from pathlib import Path
+from time import monotonic, time_ns
+
+from .errors import LogIOError, OmnelogError, UlidError
+from .lock import LockableFile, unlock
+from .volume import Root, ulid_lock_path
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32
+_LENGTH = 26  # of 5 bits: two more than the 128 of a ULID
+
+
+def allocate_ulid(root: Root, *, lock_timeout: float = 5.0) -> str:
+    """Return a lowercase ULID greater than any that this volume gave out before.
+
+    Its first 48 bits are the milliseconds of the clock, unless that stands still or goes back:
+    then it is the last one plus one. The last one is kept in ``.omne/var/.ulid-last``, guarded by
+    that file's lock, for which it waits `lock_timeout` seconds; 0 tries once.
+
+    Raises LockTimeout; LogIOError; UlidError if the file holds no ULID, or the greatest, and then
+    nothing is overwritten.
+    """
+    started, path = monotonic(), ulid_lock_path(root).absolute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with LockableFile(path, os.O_RDWR | os.O_CREAT) as file:
+            file.lock(started, lock_timeout)
+            last = os.pread(file.fileno(), _LENGTH + 1, 0)
+            fresh = time_ns() // 1_000_000 << 80 | secrets.randbits(80)
+            number = max(fresh, _number(last, path) + 1) if last else fresh
+            if number >> 128:
+                raise UlidError(f"{path}: no ULID is greater than {last.decode()}; set the clock")
+            ulid = "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+            if os.pwrite(file.fileno(), ulid.encode(), 0) != _LENGTH:
+                os.ftruncate(file.fileno(), len(last))  # only a first one can be cut short
+                raise OSError(errno.ENOSPC, "no room for 26 characters")
+            unlock(file.fileno())
+            return ulid
+    except OSError as error:
+        if isinstance(error, OmnelogError):
+            raise
+        message = f"cannot allocate a ULID: {error.strerror}"
+        raise LogIOError(error.errno, message, path) from error
+
+
+def _number(ulid: bytes, path: Path) -> int:
+    digits = [_ALPHABET.find(chr(byte)) for byte in ulid]
+    if len(digits) != _LENGTH or -1 in digits or digits[0] > 7:
+        raise UlidError(f"{path}: holds {ulid!r}, which is no lowercase ULID; mend or remove it")
+    number = 0
+    for digit in digits:
+        number = number << 5 | digit
+    return number
