@@ -12,27 +12,26 @@ from contextlib import suppress
 from pathlib import Path
 from threading import TIMEOUT_MAX, RLock, get_ident
 from time import monotonic, sleep
-from types import TracebackType
 from weakref import WeakSet
 
+from . import errors
 from .codec import decode, encode
-from .errors import AppendIndeterminate, DeserializeError, LockTimeout, LogBusy, LogClosed
-from .errors import LogIOError, OmnelogError, SerializeError
+from .errors import AppendIndeterminate, LogIOError
 from .events import Event
-from .lock import LockableFile, timed_out, try_lock, unlock
+from .lock import LockableFile, try_lock, unlock
 from .volume import Root, events_log_path
 
-_LOOK_EVERY_S = 1.0  # an append may go to a file that left the path for no longer than this
-_LONG_HOLD_S = 0.001  # who held the lock for longer lets the others have a turn,
-_POLITE_S = 0.002  # for as long as this
+_LOOK_EVERY_S = 1.0  # for no longer do appends go to a file that has left the path
+_LONG_HOLD_S, _POLITE_S = 0.001, 0.002  # who held the lock for long lets the others have a turn
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT
 
 
 class EventLog:
     """A handle that appends to one run's log; made by `for_run`, usable with ``with``.
 
     Threads may share it. A forked child's copy and a pickled one open the log anew. It excludes
-    every other handle, process or program that takes the same lock. `lock_timeout` (seconds) and
-    `durable` are as given to `for_run`.
+    every other handle, process or program that takes the same lock. Attributes: `path` (absolute)
+    of the log; `lock_timeout` (seconds) and `durable` as given to `for_run`.
     """
 
     def __init__(self, root: Root, run_id: str, lock_timeout: float, durable: bool) -> None:
@@ -41,18 +40,18 @@ class EventLog:
             raise ValueError(f"lock_timeout must be 0 s or more, not {lock_timeout}")
         self._args = (root, run_id, lock_timeout, durable)
         self.lock_timeout, self.durable = lock_timeout, durable
-        self._path = events_log_path(root, run_id).absolute()
+        self.path = events_log_path(root, run_id).absolute()
         self._mutex = RLock()  # it knows its owner, so an interrupt leaves no doubt who holds it
         self._inside = 0  # the thread in the locked part
         self._closed = self._sync_failed = self._polite = False
-        self._file: LockableFile
+        self._file: LockableFile  # set by _open, and open while _fd says where
         self._fd = self._end = -1  # the end: where this handle left the log, after a newline
-        self._identity, self._looked = (0, 0), 0.0  # the file found at the path, and when
+        self._looked = 0.0  # when the file was last seen to be at the path
         _HANDLES.add(self)
         try:
             if os.name != "posix":
                 raise OSError(errno.ENOTSUP, "appending needs flock(2), which is missing here")
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._open()
         except OSError as error:
             raise self._refused("cannot open", error) from error
@@ -72,11 +71,6 @@ class EventLog:
         """
         return cls(root, run_id, lock_timeout, durable)
 
-    @property
-    def path(self) -> Path:
-        """The absolute path of the log."""
-        return self._path
-
     def append(self, event: Event) -> None:
         """Append `event` as one line, atomically against every other append and every reader.
 
@@ -94,19 +88,13 @@ class EventLog:
         Raises as `append` does, but a whole line is final: `appended` of a LogIOError or
         AppendIndeterminate tells how many of them stand. Does nothing if there are none.
         """
-        lines = []
-        for event in events:
-            try:
-                lines.append(encode(event))
-            except SerializeError as error:
-                raise SerializeError(f"event {len(lines)}: {error}") from error
-        if lines:
-            self._append(b"".join(lines))
+        if data := b"".join(map(encode, events)):
+            self._append(data)
 
     def close(self) -> None:
         """Close the handle once no append is under way; harmless when it is closed."""
         if self._inside == get_ident():
-            raise LogBusy(f"{self._path}: closed by a signal handler amid an append to it")
+            raise errors.LogBusy(f"{self.path}: closed by a signal handler amid an append to it")
         with self._mutex:
             self._closed = True
             self._drop()
@@ -114,12 +102,7 @@ class EventLog:
     def __enter__(self) -> "EventLog":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __reduce__(self) -> tuple[type["EventLog"], tuple[Root, str, float, bool]]:
@@ -129,30 +112,34 @@ class EventLog:
     # its descriptor from the handle, where a forked child finds none, and `_abandon` cleans up.
 
     def _append(self, data: bytes) -> None:
-        me, mutex = get_ident(), self._mutex
-        now = started = monotonic()
-        start = -1  # where our bytes begin, from just before they are written until they all are
+        me, mutex, started, start = get_ident(), self._mutex, monotonic(), -1
         if self._inside == me:
-            raise LogBusy(f"{self._path}: used by a signal handler amid an append to it")
+            raise errors.LogBusy(f"{self.path}: used by a signal handler amid an append to it")
         try:
             if not mutex.acquire(False):
                 patience = min(self.lock_timeout, TIMEOUT_MAX)
                 if not patience or not mutex.acquire(timeout=patience):
-                    raise timed_out(self._path, started, os.getpid())
+                    raise errors.LockTimeout(self.path, monotonic() - started, os.getpid())
             self._inside = me
+            now = started
             while True:
                 if self._fd < 0:
                     self._open()
+                    if mutex is not self._mutex:
+                        raise OSError(errno.ECHILD, "forked")  # as in any call without a file
                 if self._polite or not try_lock(self._fd):
                     self._wait(started)
                     now = monotonic()
-                if now - self._looked < _LOOK_EVERY_S or self._at_path(now):
-                    break
-                self._drop()
+                if now - self._looked >= _LOOK_EVERY_S:
+                    if self._file.replaced():
+                        self._drop()
+                        continue
+                    self._looked = now
+                break
             end = os.lseek(self._fd, 0, os.SEEK_END)
             if end != self._end:
                 end = self._repair(end)
-            start = end
+            start = end  # where our bytes begin, from just before they are written until all are
             written = os.write(self._fd, data)
             if written != len(data):
                 self._file.write_all(memoryview(data)[written:])
@@ -174,38 +161,26 @@ class EventLog:
 
     def _open(self) -> None:
         if self._closed:
-            raise LogClosed(f"{self._path}: this handle is closed; open another")
+            raise errors.LogClosed(f"{self.path}: this handle is closed; open another")
         if self._sync_failed:
             raise OSError(errno.EIO, "an earlier sync failed, so nothing can be promised any more")
-        file = LockableFile(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        self._file = LockableFile(self.path, _FLAGS)
+        self._looked = monotonic()
         try:
-            status, self._looked = os.fstat(file.fileno()), monotonic()
-            self._identity = status.st_dev, status.st_ino
-            if self.durable:  # whoever made the entries leading here may not have synced them
-                for directory in self._path.parents[:5]:
-                    _sync_directory(directory)
+            for directory in self.path.parents[: 5 if self.durable else 0]:
+                _sync_directory(directory)  # whoever made an entry may not have synced it
         except BaseException:
-            file.close()
+            self._drop()
             raise
-        self._file, self._fd = file, file.fileno()
+        self._fd = self._file.fileno()
 
     def _drop(self) -> None:
         """Free the lock and close the file; the next append opens the path anew."""
         self._fd = self._end = -1
-        if not self._file.closed:
-            with suppress(OSError):  # closing alone frees no lock while a spawned child has a copy
-                unlock(self._file.fileno())
-            with suppress(OSError):
-                self._file.close()
-
-    def _at_path(self, now: float) -> bool:
-        """Whether the path still leads to the open file."""
-        try:
-            status = os.stat(self._path)
-        except OSError:
-            return False
-        self._looked = now
-        return (status.st_dev, status.st_ino) == self._identity
+        with suppress(OSError, ValueError):  # ValueError: it is closed
+            unlock(self._file.fileno())  # closing frees no lock while a spawned child has a copy
+        with suppress(OSError):
+            self._file.close()
 
     def _wait(self, started: float) -> None:
         """Take a lock that is not free, or that is somebody else's turn to take."""
@@ -237,73 +212,74 @@ class EventLog:
             self._sync_failed = True  # the system tells of lost pages once: never ask it again
             message = f"written but not synced: {error.strerror}; it may not survive a power loss"
             lines = data.count(b"\n")
-            raise AppendIndeterminate(error.errno, message, self._path, appended=lines) from error
+            raise AppendIndeterminate(error.errno, message, self.path, lines) from error
 
     def _abandon(
         self, error: BaseException, mutex: object, me: int, start: int, data: bytes
     ) -> BaseException:
         """Take back what is half done, free both locks; return what `error` means to the caller."""
-        if mutex is not self._mutex:  # a fork struck, and we are the child
-            if not isinstance(error, OSError | ValueError):  # as which a missing descriptor shows
-                return error
-            message = "forked amid an append, which was left to the parent"
-            return AppendIndeterminate(errno.EBADF, message, self._path)
+        if mutex is not self._mutex:  # a fork struck and we are the child: unlock nothing
+            self._fd = -1
+            self._file.close()
+            if isinstance(error, OSError | ValueError):  # as which a closed file shows
+                message = "forked amid an append, which was left to the parent"
+                return AppendIndeterminate(errno.ECHILD, message, self.path)
+            return error
         try:
             if self._inside != me:
                 return error
             if start >= 0:
                 error = self._settle(error, start, data)
-            if not isinstance(error, LockTimeout | LogClosed):
+            if not isinstance(error, errors.LockTimeout | errors.LogClosed):
                 self._drop()
             if isinstance(error, OSError):
-                error = self._refused("append failed, nothing was written", error)
+                return self._refused("append failed, nothing was written", error)
             return error
         finally:
             if self._inside == me:
                 self._inside = 0
-            with suppress(RuntimeError):  # says that it is not ours
-                self._mutex.release()
+            with suppress(RuntimeError):  # this thread does not hold it
+                mutex.release()
 
     def _settle(self, error: BaseException, start: int, data: bytes) -> BaseException:
         """Cut what a failed write left of `data` after its last whole line; say what stands."""
-        meaning: type[AppendIndeterminate | LogIOError] = AppendIndeterminate
         lines, why = 0, getattr(error, "strerror", error)
+        meaning: type[AppendIndeterminate | LogIOError] = AppendIndeterminate
         try:
             found = os.pread(self._fd, len(data), start)
+            lines, whole = found.count(b"\n"), found.rfind(b"\n") + 1
             end = os.lseek(self._fd, 0, os.SEEK_END)
             if not data.startswith(found) or (found != data and end != start + len(found)):
                 raise OSError(errno.EBUSY, "somebody writes without taking the lock")
-            lines, whole = found.count(b"\n"), found.rfind(b"\n") + 1
             if whole < len(found):
                 os.ftruncate(self._fd, start + whole)
-            if whole < len(data):
+            if whole < len(data):  # otherwise all is there, whatever the system says
                 meaning = LogIOError
         except OSError as again:
-            why = f"{why}, and taking it back: {again.strerror}"
-        if not isinstance(error, OSError):
-            return error
-        total = data.count(b"\n")
-        message = f"append failed: {why}; {lines} of {total} events were written"
-        return meaning(error.errno, message, self._path, appended=lines)
+            why = f"{why}; it cannot be taken back: {again.strerror}"
+        if isinstance(error, OSError):
+            message = f"append failed: {why}; {lines} whole lines stand"
+            return meaning(error.errno, message, self.path, lines)
+        return error
 
     def _refused(self, what: str, error: OSError) -> OSError:
-        """`error` as the caller should see it."""
-        if isinstance(error, OmnelogError):
+        """`error` as the caller is to see it."""
+        if isinstance(error, errors.OmnelogError):
             return error
-        return LogIOError(error.errno, f"{what}: {error.strerror}", self._path)
+        return LogIOError(error.errno, f"{what}: {error.strerror}", self.path)
 
 
 def _is_event(line: bytes) -> bool:
     try:
         return bool(decode(line))
-    except DeserializeError:
+    except errors.DeserializeError:
         return False
 
 
 def _quarantine(log: LockableFile, start: int, end: int) -> None:
     """Copy a torn tail to a line of its own in ``events.jsonl.torn``, durably, once."""
     path = log.path.with_name(log.path.name + ".torn")
-    with LockableFile(path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as file:
+    with LockableFile(path, _FLAGS) as file:
         try:
             lines_end, size = file.extent()
             if lines_end != size:  # a copy that was cut short: let it be a line as well
@@ -321,7 +297,7 @@ def _quarantine(log: LockableFile, start: int, end: int) -> None:
 
 
 def _ends_with(file: LockableFile, stop: int, log: LockableFile, start: int, end: int) -> bool:
-    """Whether the last line of `file`, before `stop`, is what `log` holds from `start` to `end`."""
+    """Whether the last line of `file`, up to `stop`, is what `log` holds from `start` to `end`."""
     begin = stop - (end - start)
     if begin < 0 or (begin > 0 and os.pread(file.fileno(), 1, begin - 1) != b"\n"):
         return False
@@ -341,10 +317,10 @@ _HANDLES: WeakSet[EventLog] = WeakSet()
 
 
 def _renew_in_child() -> None:
-    """What another thread held when it was forked away, nobody would ever free."""
+    """Drop what was closed by `lock` and what a thread held that does not exist any more."""
     for log in list(_HANDLES):
         log._mutex, log._inside, log._fd, log._end = RLock(), 0, -1, -1
 
 
-if hasattr(os, "register_at_fork"):  # after `lock` registered, which closes the files
+if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_in_child)

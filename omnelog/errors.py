@@ -2,11 +2,11 @@
 """Every error omnelog raises: what is wrong, where, and what it means (SPEC: ERR).
 
 All derive from `OmnelogError` and from the builtin a caller would expect. Each pickles with its
-attributes; what caused it is chained. `str()` reads ``path:line: what is wrong; what it means``.
+attributes; its cause is chained. `str()` reads ``path:line: what is wrong; what it means``.
 """
 
+import errno
 from pathlib import Path
-from typing import Any
 
 
 class OmnelogError(Exception):
@@ -14,16 +14,11 @@ class OmnelogError(Exception):
 
 
 class _FileError(OmnelogError, OSError):
-    """An OSError of ``(errno, message, filename)`` shown as ``filename: message``.
+    """An OSError with errno and filename. `appended`: how many events of the call do stand."""
 
-    `appended`: how many events of the call that failed stand in the log, whole and final.
-    """
-
-    appended: int = 0
-
-    def __init__(self, errno: int | None, message: str, path: str | Path, **more: Any) -> None:
-        super().__init__(errno, message, str(path))
-        self.__dict__.update(more)  # attributes, kept by pickle as any other state
+    def __init__(self, code: int | None, message: str, path: str | Path, appended: int = 0) -> None:
+        super().__init__(code, message, str(path))
+        self.appended = appended
 
     def __str__(self) -> str:
         return f"{self.filename}: {self.strerror}"
@@ -34,7 +29,7 @@ class LogIOError(_FileError):
 
 
 class AppendIndeterminate(_FileError):
-    """Besides the `appended` lines, more may or may not be in the log, now or after a power loss.
+    """Beyond `appended` whole lines, more may or may not be in the log, now or after power loss.
 
     What was written could be neither completed nor taken back, or a durable append's sync failed,
     or a fork struck amid the append and this is the child. Look before appending it again.
@@ -42,17 +37,20 @@ class AppendIndeterminate(_FileError):
 
 
 class LockTimeout(_FileError, TimeoutError):
-    """The lock stayed taken until the deadline; nothing was written.
+    """The lock was taken for `waited_s` seconds, by `holder_pid` if known; nothing was written."""
 
-    `waited_s`: seconds waited. `holder_pid`: who held it then, where the system tells, else None.
-    """
+    def __init__(self, path: str | Path, waited_s: float, holder_pid: int | None) -> None:
+        holder = f" by process {holder_pid}" if holder_pid else ""
+        message = f"locked{holder}; gave up after {waited_s:.3f} s, nothing was written"
+        super().__init__(errno.ETIMEDOUT, message, path)
+        self.waited_s, self.holder_pid = waited_s, holder_pid
 
-    waited_s: float
-    holder_pid: int | None
+    def __reduce__(self) -> tuple[type["LockTimeout"], tuple[str, float, int | None]]:
+        return type(self), (self.filename, self.waited_s, self.holder_pid)
 
 
 class LogBusy(OmnelogError, RuntimeError):
-    """A signal handler used the very handle whose append it interrupted; nothing was done."""
+    """A signal handler used the handle whose append it interrupted; nothing was done."""
 
 
 class LogClosed(OmnelogError, ValueError):
@@ -64,7 +62,7 @@ class InvalidRunId(OmnelogError, ValueError):
 
 
 class UlidError(OmnelogError, ValueError):
-    """The volume's last ULID is no ULID, or the greatest there is; nothing was overwritten."""
+    """The volume's last ULID is none, or the greatest there can be; nothing was overwritten."""
 
 
 class SerializeError(OmnelogError, ValueError):
@@ -72,9 +70,9 @@ class SerializeError(OmnelogError, ValueError):
 
 
 class DeserializeError(OmnelogError, ValueError):
-    """A line that is not an event: `reason`, and of a line in a file where it is.
+    """A line that is no event: `reason`, and for a line in a file its `path`, `line` and `offset`.
 
-    `path`, `line` (from 1) and `offset` (in bytes, of the line's begin) are None for a bare line.
+    `line` counts from 1, `offset` is the byte where the line begins; all None for a bare line.
     """
 
     def __init__(

@@ -58,103 +58,91 @@ class NodeError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PipeStarted:
+class _Event:
+    """What every event says first (P for the events that have published fields of their own)."""
+
+    type: ClassVar[str]
+    id: str  # lowercase ULID of the event
+    ts: str  # YYYY-MM-DDTHH:MM:SSZ
+    run_id: str  # <pipe>-<lowercase ULID>
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _NodeEvent(_Event):
+    """What every event of a node says next."""
+
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipeStarted(_Event):
     """A run began."""
 
-    type: ClassVar[str] = "pipe.started"
-    id: str  # P: lowercase ULID of the event
-    ts: str  # P: YYYY-MM-DDTHH:MM:SSZ
-    run_id: str  # P: <pipe>-<lowercase ULID>
+    type = "pipe.started"
     pipe: str  # P
     inputs: list[Input]  # P
     distro_version: str  # P
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PipeCompleted:
+class PipeCompleted(_Event):
     """A run ended well."""
 
-    type: ClassVar[str] = "pipe.completed"
-    id: str  # A
-    ts: str  # A
-    run_id: str  # A
+    type = "pipe.completed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PipeAborted:
+class PipeAborted(_Event):
     """A run was given up."""
 
-    type: ClassVar[str] = "pipe.aborted"
-    id: str  # A
-    ts: str  # A
-    run_id: str  # A
+    type = "pipe.aborted"
     reason: str  # A
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeStarted:
+class NodeStarted(_NodeEvent):
     """A node began."""
 
-    type: ClassVar[str] = "node.started"
-    id: str  # P
-    ts: str  # P
-    run_id: str  # P
-    node_id: str  # P
+    type = "node.started"
     kind: NodeKind  # P
     name: str | None = None  # P
     model: str | None = None  # P
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeCompleted:
-    """A node ended well; its output is at `output_path` (see `node_capture_wire_path`)."""
+class NodeCompleted(_NodeEvent):
+    """A node ended well; what it put out is at `output_path`, a `node_capture_wire_path`."""
 
-    type: ClassVar[str] = "node.completed"
-    id: str  # A
-    ts: str  # A
-    run_id: str  # A
-    node_id: str  # A
+    type = "node.completed"
     output_path: str  # P
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeFailed:
+class NodeFailed(_NodeEvent):
     """A node ended badly."""
 
-    type: ClassVar[str] = "node.failed"
-    id: str  # P
-    ts: str  # P
-    run_id: str  # P
-    node_id: str  # P
-    error: NodeError  # P, its members A
+    type = "node.failed"
+    error: NodeError  # P
     message: str | None = None  # P
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GatePassed:
+class GatePassed(_NodeEvent):
     """A gate let a node go on."""
 
-    type: ClassVar[str] = "gate.passed"
-    id: str  # A
-    ts: str  # A
-    run_id: str  # A
-    node_id: str  # A
+    type = "gate.passed"
     gate: str  # A
     method: GateMethod  # A
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IterationStarted:
-    """A loop node began an iteration; its output starts at `byte_offset` of the node's capture.
+class IterationStarted(_NodeEvent):
+    """A loop went round; its output begins at `byte_offset` of the node's captured output.
 
-    The offset is the position just after the marker line ``=== omne:iteration:N ===``.
+    That is the position just after the marker line ``=== omne:iteration:N ===``.
     """
 
-    type: ClassVar[str] = "iteration.started"
-    id: str  # P
-    ts: str  # P
-    run_id: str  # P
-    node_id: str  # P
+    type = "iteration.started"
     iteration: U32  # P
     byte_offset: U64  # P
 

@@ -20,7 +20,7 @@ from filelock import lock_descriptor, unlock_descriptor
 
 from .errors import LockTimeout, LogIOError
 
-try_lock = partial(lock_descriptor, blocking=False)
+try_lock = partial(lock_descriptor, blocking=False)  # whether it was free; OSError as flock(2)
 unlock = unlock_descriptor
 _BLOCK = 256 * 1024
 
@@ -29,7 +29,7 @@ class LockableFile(FileIO):
     """A regular file that closes itself when dropped, and at once in a forked child.
 
     A lock belongs to the open file description, which fork shares: kept by the child, the lock of
-    a parent that died would live on in it. Closing does not free the lock while the parent lives.
+    a parent that died would live on in it. Methods raise OSError unless they say otherwise.
     """
 
     def __init__(self, path: Path, flags: int) -> None:
@@ -37,8 +37,8 @@ class LockableFile(FileIO):
 
         Raises LogIOError if the system refuses or it is not a regular file.
         """
-        flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         self.path = path
+        flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         try:
             super().__init__(path, "rb", opener=lambda name, _: os.open(name, flags, 0o666))
             if not stat.S_ISREG(os.fstat(self.fileno()).st_mode):
@@ -52,27 +52,33 @@ class LockableFile(FileIO):
         """Take the lock, trying until `timeout_s` after `started`, a time.monotonic().
 
         A waiter tries more often the longer it has waited: were it less often, as backoff has it,
-        newcomers would win. Raises LockTimeout once the deadline has passed, OSError as flock(2).
+        newcomers would win. Raises LockTimeout once the deadline has passed.
         """
         while not try_lock(self.fileno()):
             age_s = monotonic() - started
             if age_s >= timeout_s:
-                raise timed_out(self.path, started, self._holder())
+                raise LockTimeout(self.path, age_s, self._holder())
             sleep(min(timeout_s - age_s, random.uniform(0.5, 1.5) * 0.002 / (1 + 10 * age_s)))
 
     def _holder(self) -> int | None:
-        """The process that took the flock on this file, from /proc/locks where there is one."""
+        """The process that took the lock, from /proc/locks where there is one."""
         status = os.fstat(self.fileno())
-        device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+        major, minor = os.major(status.st_dev), os.minor(status.st_dev)
         try:
             for line in Path("/proc/locks").read_text().splitlines():
-                match line.split():
-                    case [_, "FLOCK", _, _, pid, where, *_]:
-                        if where == f"{device}:{status.st_ino}" and int(pid) > 0:
-                            return int(pid)
-        except OSError:
+                _, kind, _, _, pid, file, *_ = line.split()  # blocked ones have "->" as the kind
+                if (kind, file) == ("FLOCK", f"{major:02x}:{minor:02x}:{status.st_ino}"):
+                    return int(pid) if int(pid) > 0 else None  # 0: in another pid namespace
+        except (OSError, ValueError):
             pass
         return None
+
+    def replaced(self) -> bool:
+        """Whether the path leads elsewhere by now, or nowhere."""
+        try:
+            return not os.path.samestat(os.stat(self.path), os.fstat(self.fileno()))
+        except FileNotFoundError:
+            return True
 
     def extent(self) -> tuple[int, int]:
         """Where the last newline ends and where the file does: between is an unterminated tail."""
@@ -85,16 +91,16 @@ class LockableFile(FileIO):
         return 0, size
 
     def blocks(self, start: int, end: int) -> Iterator[bytes]:
-        """The bytes from `start` to `end`, 256 KiB at a time; OSError if the file ends before."""
+        """The bytes from `start` to `end`, 256 KiB at a time."""
         while start < end:
             block = os.pread(self.fileno(), min(_BLOCK, end - start), start)
             if not block:
-                raise OSError(errno.EIO, f"it shrank to {start} bytes while it was read")
+                raise OSError(errno.EIO, f"shrank to {start} bytes while it was read")
             start += len(block)
             yield block
 
     def write_all(self, data: bytes | memoryview) -> None:
-        """Write `data` at the file position, in as many calls as it takes; OSError if stuck."""
+        """Write `data` in as many calls as it takes."""
         while data:
             written = os.write(self.fileno(), data)
             if not written:
@@ -112,11 +118,3 @@ def _close_inherited() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_close_inherited)
-
-
-def timed_out(path: Path, started: float, holder_pid: int | None) -> LockTimeout:
-    """The error for a wait that began at `started` and has reached its deadline."""
-    waited_s = monotonic() - started
-    holder = f" by process {holder_pid}" if holder_pid else ""
-    message = f"locked{holder}; gave up after {waited_s:.3f} s, nothing was written"
-    return LockTimeout(errno.ETIMEDOUT, message, path, waited_s=waited_s, holder_pid=holder_pid)

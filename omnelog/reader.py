@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Reading a run's log while others append to it: only what is final, nothing skipped (SPEC: READ).
+"""Reading a run's log while others append to it: only what is final, all of it (SPEC: READ).
 
 A snapshot is what ends in a newline when the log is opened. What follows the last newline is read
-under the lock alone, which a reader waits for no longer than 100 ms, and never holds while the
+under the lock alone, which a reader waits for no longer than 100 ms and never holds while the
 caller's code runs.
 """
 
 import errno
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,29 +21,29 @@ from .events import Event
 from .lock import LockableFile, unlock
 from .volume import Root, events_log_path
 
-_PATIENCE_S = 0.1  # how long a reader waits for the lock
-_LINGER_S = 2.0  # appenders leave a replaced log within 1 s; a follower stays longer
+_PATIENCE_S = 0.1  # a reader waits no longer for the lock
+_LINGER_S = 2.0  # appenders leave a replaced log within 1 s, a follower after this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """All that a log holds, sound or not."""
+    """What a snapshot holds, in order: the sound `events`, and `problems` with where they are.
+
+    `blank_lines` were passed over. `tail_in_flight`: bytes after the last newline were left out,
+    for somebody held the lock.
+    """
 
     events: list[Event]
-    """The events of every sound line, in order."""
     problems: list[DeserializeError]
-    """What is not an event, in order, each with path, line and offset."""
     blank_lines: int
-    """How many lines were passed over as blank."""
     tail_in_flight: bool
-    """Whether bytes after the last newline were left out because somebody held the lock."""
 
 
 def read_run(root: Root, run_id: str) -> list[Event]:
-    """All events of a run, in order: a snapshot taken now (SPEC: READ).
+    """Return all events of a run, in order: a snapshot taken now (SPEC: READ).
 
     Raises InvalidRunId; LogIOError, also where there is no log; DeserializeError at the first bad
-    line; TornTailError where the log ends in part of a line nobody is writing.
+    line; TornTailError where the log ends in part of a line that nobody is writing.
     """
     return list(iter_run(root, run_id))
 
@@ -58,24 +57,18 @@ def iter_run(root: Root, run_id: str) -> Iterator[Event]:
 
 
 def scan_run(root: Root, run_id: str) -> Scan:
-    """Read a snapshot past all damage: what is sound in it, and what is wrong and where.
-
-    Raises InvalidRunId; LogIOError.
-    """
+    """Read a snapshot past all damage. Raises InvalidRunId; LogIOError."""
     events: list[Event] = []
     problems: list[DeserializeError] = []
-    with _opened(events_log_path(root, run_id)) as log:
+    with _reading(events_log_path(root, run_id)) as log:
         for found in log.snapshot():
-            if isinstance(found, DeserializeError):
-                problems.append(found)
-            else:
-                events.append(found)
-    return Scan(
-        events=events,
-        problems=problems,
-        blank_lines=log.blank_lines,
-        tail_in_flight=log.tail_in_flight,
-    )
+            problems.append(found) if isinstance(found, DeserializeError) else events.append(found)
+        return Scan(
+            events=events,
+            problems=problems,
+            blank_lines=log.blank_lines,
+            tail_in_flight=log.tail_in_flight,
+        )
 
 
 def follow_run(
@@ -83,29 +76,29 @@ def follow_run(
 ) -> Iterator[Event]:
     """Yield the events of a run as they come, each once its line is terminated; never half a line.
 
-    Looks every `poll_interval` seconds. Once `stop` is set it yields what is terminated by then
-    and ends; without `stop` it goes on for ever. An unterminated tail is waited for. When the log
-    is replaced it goes on with the new file, 2 s after it noticed. Raises as `iter_run` does, and
-    LogIOError when the run directory is gone or terminated lines were cut off.
+    Looks every `poll_interval` seconds, for ever, or until it has yielded all that was terminated
+    when `stop` was set. Waits for an unterminated tail to become a line. Where the log is replaced,
+    it goes on with the new one 2 s later. Raises as `iter_run` does, and LogIOError when the log is
+    gone for good or final lines were cut off.
     """
     return _following(events_log_path(root, run_id).absolute(), stop or Flag(), poll_interval)
 
 
 def _events(path: Path) -> Iterator[Event]:
-    with _opened(path) as log:
+    with _reading(path) as log:
         yield from map(_sound, log.snapshot())
 
 
 def _following(path: Path, stop: Flag, poll_interval_s: float) -> Iterator[Event]:
-    while not stop.is_set():
-        leave_at = math.inf
-        with _opened(path) as log:
-            while monotonic() < leave_at:
-                last = stop.is_set()  # asked before looking, so that what came before it is seen
-                if leave_at == math.inf and log.replaced():
+    while True:
+        with _reading(path) as log:
+            leave_at = None
+            while leave_at is None or monotonic() < leave_at:
+                stopped = stop.is_set()  # asked first, so that all that came before it is yielded
+                if leave_at is None and log.replaced():
                     leave_at = monotonic() + _LINGER_S
-                yield from map(_sound, log.advance(log.file.extent()[0]))
-                if last:
+                yield from map(_sound, log.advance(log.extent()[0]))
+                if stopped:
                     return
                 stop.wait(poll_interval_s)
 
@@ -117,50 +110,50 @@ def _sound(found: Event | DeserializeError) -> Event:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator["_Log"]:
+def _reading(path: Path) -> Iterator["_Log"]:
     try:
-        with LockableFile(path, os.O_RDONLY) as file:
-            yield _Log(file)
-    except OmnelogError:
-        raise
-    except (OSError, ValueError) as error:  # a ValueError where a fork closed the file
-        reason = getattr(error, "strerror", None) or error
-        raise LogIOError(getattr(error, "errno", None), f"cannot read: {reason}", path) from error
+        with _Log(path, os.O_RDONLY) as log:
+            yield log
+    except (OSError, ValueError) as error:
+        if isinstance(error, OmnelogError):
+            raise
+        code, why = getattr(error, "errno", None), getattr(error, "strerror", "forked amid a read")
+        raise LogIOError(code, f"cannot read: {why}", path) from error
 
 
-class _Log:
-    """A log being read, and how far."""
+class _Log(LockableFile):
+    """A log that is being read, and how far it has been."""
 
-    def __init__(self, file: LockableFile) -> None:
-        self.file = file
-        self.line = self.offset = self.blank_lines = 0
-        self.tail_in_flight = False
+    line = offset = blank_lines = 0
+    tail_in_flight = False
 
     def snapshot(self) -> Iterator[Event | DeserializeError]:
-        """What every line holds that is final by now, and the tail if nobody is writing it."""
+        """What is in the lines that are final by now, and in a tail that nobody is writing."""
         tail = b""
-        end, size = self.file.extent()
+        end, size = self.extent()
         if end != size:
             try:
-                self.file.lock(monotonic(), _PATIENCE_S)
+                self.lock(monotonic(), _PATIENCE_S)
             except LockTimeout:
                 self.tail_in_flight = True
-            else:  # what was there before the lock may be gone: look again
-                end, size = self.file.extent()
-                tail = b"".join(self.file.blocks(end, size))
-                unlock(self.file.fileno())
+            else:  # what was seen without the lock may have been completed, or cut: look again
+                try:
+                    end, size = self.extent()
+                    tail = b"".join(self.blocks(end, size))
+                finally:
+                    unlock(self.fileno())
         yield from self.advance(end)
         if tail:
             self.line += 1
             yield self._decode(tail, TornTailError)
 
     def advance(self, end: int) -> Iterator[Event | DeserializeError]:
-        """What the lines hold from where the last call stopped to `end`, just after a newline."""
+        """What is in the lines from where the last call stopped to `end`, just after a newline."""
         if end < self.offset:
-            raise OSError(errno.EIO, f"it was cut to {end} bytes, {self.offset} were final")
+            raise OSError(errno.EIO, f"cut to {end} bytes, of which {self.offset} were final")
         pieces: list[bytes] = []
-        for block in self.file.blocks(self.offset, end):
-            *lines, rest = block.split(b"\n")  # and on nothing else that may count as a line's end
+        for block in self.blocks(self.offset, end):
+            *lines, rest = block.split(b"\n")  # and at nothing else that may count as a line's end
             if lines:
                 lines[0] = b"".join((*pieces, lines[0]))
                 pieces.clear()
@@ -178,14 +171,6 @@ class _Log:
         try:
             return decode(line)
         except DeserializeError as error:
-            found = failure(error.reason, self.file.path, self.line, self.offset)
+            found = failure(error.reason, self.path, self.line, self.offset)
             found.__cause__ = error.__cause__
             return found
-
-    def replaced(self) -> bool:
-        """Whether the path leads to another file by now. OSError if its directory is gone."""
-        try:
-            return not os.path.samestat(os.stat(self.file.path), os.fstat(self.file.fileno()))
-        except FileNotFoundError:
-            os.stat(self.file.path.parent)
-            return False
