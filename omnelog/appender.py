@@ -23,6 +23,7 @@ from .volume import Root, events_log_path
 
 _LOOK_EVERY_S = 1.0  # for no longer do appends go to a file that has left the path
 _LONG_HOLD_S, _POLITE_S = 0.001, 0.002  # who held the lock for long lets the others have a turn
+_UNTOUCHED, _WRITTEN = -1, -2  # instead of where an append's bytes begin
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT
 
 
@@ -38,9 +39,10 @@ class EventLog:
         """Use `for_run`."""
         if not lock_timeout >= 0:
             raise ValueError(f"lock_timeout must be 0 s or more, not {lock_timeout}")
+        root = Path(root).absolute()  # for good, wherever this process or a copy goes
         self._args = (root, run_id, lock_timeout, durable)
         self.lock_timeout, self.durable = lock_timeout, durable
-        self.path = events_log_path(root, run_id).absolute()
+        self.path = events_log_path(root, run_id)
         self._mutex = RLock()  # it knows its owner, so an interrupt leaves no doubt who holds it
         self._inside = 0  # the thread in the locked part
         self._closed = self._sync_failed = self._polite = False
@@ -53,8 +55,10 @@ class EventLog:
                 raise OSError(errno.ENOTSUP, "appending needs flock(2), which is missing here")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._open()
+        except LogIOError:
+            raise
         except OSError as error:
-            raise self._refused("cannot open", error) from error
+            raise LogIOError(error.errno, f"cannot open: {error.strerror}", self.path) from error
 
     @classmethod
     def for_run(
@@ -109,55 +113,58 @@ class EventLog:
         return type(self), self._args
 
     # The locked part. An interrupt or a fork may strike between any two steps, so every call takes
-    # its descriptor from the handle, where a forked child finds none, and `_abandon` cleans up.
+    # its descriptor from the handle, where a forked child finds none, and the end frees it all.
 
     def _append(self, data: bytes) -> None:
-        me, mutex, started, start = get_ident(), self._mutex, monotonic(), -1
+        me, mutex, started, start = get_ident(), self._mutex, monotonic(), _UNTOUCHED
         if self._inside == me:
             raise errors.LogBusy(f"{self.path}: used by a signal handler amid an append to it")
         try:
+            now = started
             if not mutex.acquire(False):
                 patience = min(self.lock_timeout, TIMEOUT_MAX)
                 if not patience or not mutex.acquire(timeout=patience):
                     raise errors.LockTimeout(self.path, monotonic() - started, os.getpid())
+                now = monotonic()
             self._inside = me
-            now = started
-            while True:
-                if self._fd < 0:
-                    self._open()
-                    if mutex is not self._mutex:
-                        raise OSError(errno.ECHILD, "forked")  # as in any call without a file
-                if self._polite or not try_lock(self._fd):
-                    self._wait(started)
-                    now = monotonic()
-                if now - self._looked >= _LOOK_EVERY_S:
-                    if self._file.replaced():
-                        self._drop()
-                        continue
-                    self._looked = now
-                break
-            end = os.lseek(self._fd, 0, os.SEEK_END)
-            if end != self._end:
-                end = self._repair(end)
-            start = end  # where our bytes begin, from just before they are written until all are
-            written = os.write(self._fd, data)
-            if written != len(data):
-                self._file.write_all(memoryview(data)[written:])
-            self._end, start = start + len(data), -1
             try:
+                while True:
+                    if self._fd < 0:
+                        self._open()
+                        if mutex is not self._mutex:
+                            raise OSError(errno.ECHILD, "forked")
+                    if self._polite or not try_lock(self._fd):
+                        self._wait(started)
+                        now = monotonic()
+                    if now - self._looked < _LOOK_EVERY_S:
+                        break
+                    if not self._file.replaced():
+                        self._looked = now
+                        break
+                    self._drop()
+                end = os.lseek(self._fd, 0, os.SEEK_END)
+                if end != self._end:
+                    end = self._repair(end)
+                start = end  # where our bytes begin, while they are being written
+                written = os.write(self._fd, data)
+                if written != len(data):
+                    self._file.write_all(memoryview(data)[written:])
+                self._end, start = start + len(data), _WRITTEN
                 unlock(self._fd)
-            except OSError:
-                self._drop()  # which frees the lock, too
-            self._polite = monotonic() - now > _LONG_HOLD_S
-            if self.durable:
-                self._sync(data)
+                self._polite = monotonic() - now > _LONG_HOLD_S
+                if self.durable:
+                    self._sync(data)
+            except BaseException as error:
+                meaning = self._settle(error, mutex, start, data)
+                self._free(mutex, me)
+                if meaning is error:
+                    raise
+                raise meaning from error
             self._inside = 0
             mutex.release()
-        except BaseException as error:
-            meaning = self._abandon(error, mutex, me, start, data)
-            if meaning is error:
-                raise
-            raise meaning from error
+        except BaseException:  # be it an interrupt of the clean-up itself
+            self._free(mutex, me)
+            raise
 
     def _open(self) -> None:
         if self._closed:
@@ -209,64 +216,55 @@ class EventLog:
         try:
             (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(self._fd)
         except OSError as error:
+            if error.errno is None or self._fd < 0:
+                raise  # out of a signal handler, or this is its forked child
             self._sync_failed = True  # the system tells of lost pages once: never ask it again
             message = f"written but not synced: {error.strerror}; it may not survive a power loss"
             lines = data.count(b"\n")
             raise AppendIndeterminate(error.errno, message, self.path, lines) from error
 
-    def _abandon(
-        self, error: BaseException, mutex: object, me: int, start: int, data: bytes
+    def _settle(
+        self, error: BaseException, mutex: object, start: int, data: bytes
     ) -> BaseException:
-        """Take back what is half done, free both locks; return what `error` means to the caller."""
-        if mutex is not self._mutex:  # a fork struck and we are the child: unlock nothing
-            self._fd = -1
-            self._file.close()
-            if isinstance(error, OSError | ValueError):  # as which a closed file shows
-                message = "forked amid an append, which was left to the parent"
-                return AppendIndeterminate(errno.ECHILD, message, self.path)
-            return error
-        try:
-            if self._inside != me:
+        """Cut what a failed write left after its last whole line; return what to tell the caller.
+
+        What came out of a signal handler is told as it is: an OSError of the system has an errno.
+        """
+        if mutex is not self._mutex:  # a fork struck, and this is the child
+            if not isinstance(error, OSError | ValueError):  # as which a closed file shows
                 return error
-            if start >= 0:
-                error = self._settle(error, start, data)
-            if not isinstance(error, errors.LockTimeout | errors.LogClosed):
-                self._drop()
-            if isinstance(error, OSError):
-                return self._refused("append failed, nothing was written", error)
-            return error
-        finally:
-            if self._inside == me:
-                self._inside = 0
-            with suppress(RuntimeError):  # this thread does not hold it
-                mutex.release()
-
-    def _settle(self, error: BaseException, start: int, data: bytes) -> BaseException:
-        """Cut what a failed write left of `data` after its last whole line; say what stands."""
-        lines, why = 0, getattr(error, "strerror", error)
-        meaning: type[AppendIndeterminate | LogIOError] = AppendIndeterminate
+            message = "forked amid an append, which was left to the parent"
+            return AppendIndeterminate(errno.ECHILD, message, self.path)
+        code, why = getattr(error, "errno", None), getattr(error, "strerror", None)
+        lines, total = 0, data.count(b"\n")
+        meaning: type[AppendIndeterminate | LogIOError] = LogIOError
         try:
-            found = os.pread(self._fd, len(data), start)
-            lines, whole = found.count(b"\n"), found.rfind(b"\n") + 1
-            end = os.lseek(self._fd, 0, os.SEEK_END)
-            if not data.startswith(found) or (found != data and end != start + len(found)):
-                raise OSError(errno.EBUSY, "somebody writes without taking the lock")
-            if whole < len(found):
-                os.ftruncate(self._fd, start + whole)
-            if whole < len(data):  # otherwise all is there, whatever the system says
-                meaning = LogIOError
+            if start == _WRITTEN:
+                lines = total
+            elif start != _UNTOUCHED:
+                found = os.pread(self._fd, len(data), start)
+                lines, whole = found.count(b"\n"), found.rfind(b"\n") + 1
+                end = os.lseek(self._fd, 0, os.SEEK_END)
+                if not data.startswith(found) or (found != data and end != start + len(found)):
+                    raise OSError(errno.EBUSY, "somebody writes without taking the lock")
+                if whole < len(found):
+                    os.ftruncate(self._fd, start + whole)
+            if lines == total:
+                meaning = AppendIndeterminate  # it is there, whatever the system says
         except OSError as again:
-            why = f"{why}; it cannot be taken back: {again.strerror}"
-        if isinstance(error, OSError):
-            message = f"append failed: {why}; {lines} whole lines stand"
-            return meaning(error.errno, message, self.path, lines)
-        return error
-
-    def _refused(self, what: str, error: OSError) -> OSError:
-        """`error` as the caller is to see it."""
-        if isinstance(error, errors.OmnelogError):
+            meaning, why = AppendIndeterminate, f"{why}; not taken back: {again.strerror}"
+        if code is None or isinstance(error, errors.OmnelogError):
             return error
-        return LogIOError(error.errno, f"{what}: {error.strerror}", self.path)
+        message = f"append failed: {why}; {lines} of {total} lines were written"
+        return meaning(code, message, self.path, lines)
+
+    def _free(self, mutex: RLock, me: int) -> None:
+        """Let go of the file and its lock, and of the mutex, where this thread has them."""
+        if self._inside == me:
+            self._drop()
+            self._inside = 0
+        with suppress(RuntimeError):
+            mutex.release()
 
 
 def _is_event(line: bytes) -> bool:

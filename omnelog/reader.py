@@ -7,6 +7,7 @@ caller's code runs.
 """
 
 import errno
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,10 +93,11 @@ def _events(path: Path) -> Iterator[Event]:
 def _following(path: Path, stop: Flag, poll_interval_s: float) -> Iterator[Event]:
     while True:
         with _reading(path) as log:
-            leave_at = None
-            while leave_at is None or monotonic() < leave_at:
-                stopped = stop.is_set()  # asked first, so that all that came before it is yielded
-                if leave_at is None and log.replaced():
+            leave_at = left = math.inf
+            while left > 0:
+                stopped = stop.is_set()  # both asked before looking, so that all is seen that came
+                left = leave_at - monotonic()
+                if leave_at == math.inf and log.replaced():
                     leave_at = monotonic() + _LINGER_S
                 yield from map(_sound, log.advance(log.extent()[0]))
                 if stopped:

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""The lock: whom it excludes, how it is waited for, and the file it is taken on."""
+
+import errno
+import math
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from . import omnelog
+from .samples import RUN, lines, log_path, node, open_descriptors
+
+LockableFile = omnelog.lock.LockableFile
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(b"")
+    return path
+
+
+class TestAgainstAnIndependentProgram:
+    """util-linux flock(1), which shares no code with us, locks the very same file."""
+
+    def test_an_append_waits_until_flock_lets_go(self, tmp_path: Path) -> None:
+        with (
+            omnelog.EventLog.for_run(tmp_path, RUN, lock_timeout=0) as log,
+            subprocess.Popen(
+                ["flock", str(log.path), "sh", "-c", "echo locked; read go"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            ) as flock,
+        ):
+            assert flock.stdin is not None
+            assert flock.stdout is not None
+            assert flock.stdout.readline() == b"locked\n"
+            with pytest.raises(omnelog.LockTimeout) as caught:
+                log.append(node(1))
+            assert caught.value.holder_pid == flock.pid
+            flock.communicate(b"go\n")
+            log.append(node(2))
+        assert omnelog.read_run(tmp_path, RUN) == [node(2)]
+
+    def test_flock_waits_until_an_append_is_done(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        verdicts: list[int] = []
+        write = os.write
+
+        def write_and_look(fd: int, data: bytes) -> int:
+            verdicts.append(subprocess.run(["flock", "-n", log.path, "true"]).returncode)
+            return write(fd, data)
+
+        with omnelog.EventLog.for_run(tmp_path, RUN) as log:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "write", write_and_look)
+                log.append(node(1))
+            verdicts.append(subprocess.run(["flock", "-n", log.path, "true"]).returncode)
+        assert verdicts == [1, 0]
+
+    def test_a_shell_loop_and_a_handle_append_side_by_side(self, tmp_path: Path) -> None:
+        """The shell writes each line in two pieces: whoever got between them would show."""
+        line = lines(node(0))
+        half = tmp_path / "half"
+        rest = tmp_path / "rest"
+        half.write_bytes(line[:20])
+        rest.write_bytes(line[20:])
+        script = 'read go; for i in $(seq 50); do flock "$1" sh -c "cat $2 >>$1; cat $3 >>$1"; done'
+        with omnelog.EventLog.for_run(tmp_path, RUN, lock_timeout=60) as log:
+            with subprocess.Popen(
+                ["sh", "-c", script, "-", log.path, half, rest], stdin=subprocess.PIPE
+            ) as shell:
+                assert shell.stdin is not None
+                shell.stdin.write(b"go\n")
+                shell.stdin.close()
+                ours = 0
+                while shell.poll() is None:
+                    ours += 1
+                    log.append(node(ours))
+            events = omnelog.read_run(tmp_path, RUN)
+        assert shell.returncode == 0
+        assert [e for e in events if e != node(0)] == [node(n + 1) for n in range(ours)]
+        assert events.count(node(0)) == 50
+
+
+class TestWaiting:
+    def test_it_gets_the_lock_that_is_freed_in_time(self, path: Path) -> None:
+        with LockableFile(path, os.O_RDWR) as ours, LockableFile(path, os.O_RDWR) as theirs:
+            theirs.lock(0, 0)
+            free = threading.Timer(0.01, omnelog.lock.unlock, [theirs.fileno()])
+            free.start()
+            ours.lock(omnelog.lock.monotonic(), 60)
+            assert not omnelog.lock.try_lock(theirs.fileno())
+            free.join()
+
+    def test_past_the_deadline_it_names_the_path_the_wait_and_the_holder(self, path: Path) -> None:
+        with LockableFile(path, os.O_RDWR) as ours, LockableFile(path, os.O_RDWR) as theirs:
+            theirs.lock(0, 0)
+            with pytest.raises(omnelog.LockTimeout) as caught:
+                ours.lock(omnelog.lock.monotonic(), 0.05)
+        assert caught.value.filename == str(path)
+        assert caught.value.waited_s >= 0.05
+        assert caught.value.holder_pid == os.getpid()
+        assert caught.value.errno == errno.ETIMEDOUT
+        assert str(os.getpid()) in str(caught.value)
+
+    def test_a_holder_that_cannot_be_found_is_none(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with LockableFile(path, os.O_RDWR) as ours, LockableFile(path, os.O_RDWR) as theirs:
+            theirs.lock(0, 0)
+            monkeypatch.setattr(Path, "read_text", lambda _: "1: gibberish\n")
+            with pytest.raises(omnelog.LockTimeout) as caught:
+                ours.lock(0, 0)
+        assert caught.value.holder_pid is None
+
+    @given(st.integers(0, 100), st.integers(3, 100), st.floats(0, 1e6), st.floats(0, 1e6))
+    def test_it_is_keener_with_age(self, few: int, more: int, age_s: float, later_s: float) -> None:
+        """But for the tries at once, who has waited longer never sleeps longer, nor for long."""
+        pause_s = omnelog.lock._pause_s
+        assert 0.0001 <= pause_s(few, age_s) <= 0.005
+        assert pause_s(more, age_s + later_s) <= pause_s(more, age_s)
+        assert pause_s(0, age_s) <= pause_s(more, age_s)
+
+    @given(st.floats(0, 3))
+    @example(0.0)
+    @example(5.0)
+    def test_it_tries_until_the_deadline_and_sleeps_up_to_it(self, timeout_s: float) -> None:
+        """On a clock that sleeping alone moves, the last sleep ends at the deadline."""
+        now = 100.0
+        tries = 0
+
+        def sleep(seconds: float) -> None:
+            nonlocal now
+            assert 0 < seconds <= 0.0075
+            now += max(seconds, 1e-9)  # as clocks do
+
+        def try_lock(_: int) -> bool:
+            nonlocal tries
+            tries += 1
+            return False
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(omnelog.lock, "monotonic", lambda: now)
+            patch.setattr(omnelog.lock, "sleep", sleep)
+            patch.setattr(omnelog.lock, "try_lock", try_lock)
+            with LockableFile(Path(__file__), os.O_RDONLY) as file:
+                with pytest.raises(omnelog.LockTimeout) as caught:
+                    file.lock(100.0, timeout_s)
+        assert math.isclose(now, 100.0 + timeout_s)
+        assert math.isclose(caught.value.waited_s, timeout_s, abs_tol=1e-6)
+        assert tries > 100 * timeout_s
+
+
+@contextmanager
+def holding(content: bytes, block: int) -> Iterator["omnelog.lock.LockableFile"]:
+    """A file that holds `content`, read `block` bytes at a time."""
+    fd = os.memfd_create("content")
+    with pytest.MonkeyPatch.context() as patch, open(fd, "wb", buffering=0) as anonymous:
+        anonymous.write(content)
+        patch.setattr(omnelog.lock, "_BLOCK", block)
+        with LockableFile(Path(f"/proc/self/fd/{fd}"), os.O_RDWR) as file:
+            yield file
+
+
+class TestLockableFile:
+    @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR | os.O_APPEND | os.O_CREAT])
+    @pytest.mark.parametrize("kind", ["fifo", "directory", "device", "socket"])
+    def test_what_is_not_a_regular_file_is_refused_and_nothing_hangs(
+        self, tmp_path: Path, kind: str, flags: int
+    ) -> None:
+        path = tmp_path / kind
+        match kind:
+            case "fifo":
+                os.mkfifo(path)
+            case "directory":
+                path.mkdir()
+            case "device":
+                path = Path("/dev/null")
+            case "socket":
+                import socket
+
+                with socket.socket(socket.AF_UNIX) as unix:
+                    unix.bind(str(path))
+        before = open_descriptors()
+        with pytest.raises(omnelog.LogIOError, match=f"{path}: cannot open") as caught:
+            LockableFile(path, flags)
+        assert caught.value.errno in (errno.EINVAL, errno.EISDIR, errno.ENXIO)
+        assert isinstance(caught.value.__cause__, OSError)
+        assert open_descriptors() == before
+
+    def test_it_closes_itself_in_a_forked_child_and_frees_no_lock(self, path: Path) -> None:
+        with LockableFile(path, os.O_RDWR) as file, LockableFile(path, os.O_RDWR) as other:
+            file.lock(0, 0)
+            if (pid := os.fork()) == 0:
+                os._exit(0 if file.closed else 1)
+            assert os.waitpid(pid, 0)[1] == 0
+            assert not omnelog.lock.try_lock(other.fileno())
+
+    @given(st.binary(max_size=40), st.integers(1, 7))
+    @example(b"", 1)
+    @example(b"abc", 2)
+    @example(b"a\nb\nccc", 2)
+    @example(b"\n", 1)
+    def test_the_extent_is_where_the_last_newline_and_the_file_end(
+        self, content: bytes, block: int
+    ) -> None:
+        with holding(content, block) as file:
+            assert file.extent() == (content.rfind(b"\n") + 1, len(content))
+
+    @given(st.binary(max_size=40), st.integers(1, 7), st.integers(0, 40), st.integers(0, 40))
+    def test_blocks_are_what_the_file_holds(
+        self, content: bytes, block: int, start: int, end: int
+    ) -> None:
+        start, end = sorted((min(start, len(content)), min(end, len(content))))
+        with holding(content, block) as file:
+            assert b"".join(file.blocks(start, end)) == content[start:end]
+
+    def test_blocks_of_a_file_that_ends_before_are_an_error(self) -> None:
+        with holding(b"abc", 2) as file, pytest.raises(OSError, match="shrank to 3 bytes"):
+            list(file.blocks(0, 4))
+
