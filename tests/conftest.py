@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+"""How much hypothesis tries: as usual, or with ``HYPOTHESIS_PROFILE=thorough`` twenty times that.
+
+No deadline and no complaint about slow data: a loaded machine is not a bug.
+"""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "usual", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", settings.get_profile("usual"), max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))

@@ -1,0 +1,530 @@
+# SPDX-License-Identifier: MIT
+"""Appending: what ends up in the log, in what order, after what damage, and what is refused."""
+
+import errno
+import math
+import os
+import pickle
+import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from . import omnelog
+from .samples import RUN, lines, log_path, new_volume, node, of_every_type, quarantine_path
+
+EventLog = omnelog.EventLog
+
+
+class TestAsTheOriginalDoes:
+    def test_one_event_round_trips(self, tmp_path: Path) -> None:
+        for event in of_every_type():
+            with EventLog.for_run(tmp_path, event.type) as log:
+                log.append(event)
+            assert omnelog.read_run(tmp_path, event.type) == [event]
+
+    def test_a_hundred_appends_are_a_hundred_lines_in_order(self, tmp_path: Path) -> None:
+        with EventLog.for_run(tmp_path, RUN) as log:
+            for number in range(100):
+                log.append(node(number))
+        assert log.path.read_bytes() == lines(*map(node, range(100)))
+
+    def test_for_run_makes_the_parents(self, tmp_path: Path) -> None:
+        root = tmp_path / "a" / "b"
+        with EventLog.for_run(root, RUN) as log:
+            assert log.path == root / ".omne" / "var" / "runs" / RUN / "events.jsonl"
+            assert log.path.read_bytes() == b""
+
+    def test_a_malformed_line_2_is_reported_as_line_2(self, tmp_path: Path) -> None:
+        log_path(tmp_path).write_bytes(lines(node(1)) + b"{broken\n" + lines(node(3)))
+        with pytest.raises(omnelog.DeserializeError) as caught:
+            omnelog.read_run(tmp_path, RUN)
+        assert (caught.value.line, caught.value.path) == (2, log_path(tmp_path))
+
+    def test_run_exists_tells_created_from_absent(self, tmp_path: Path) -> None:
+        assert not omnelog.run_exists(tmp_path, RUN)
+        EventLog.for_run(tmp_path, RUN).close()
+        assert omnelog.run_exists(tmp_path, RUN)
+        assert omnelog.enumerate_runs(tmp_path) == [RUN]
+
+
+class TestOpening:
+    def test_an_existing_log_is_continued(self, tmp_path: Path) -> None:
+        for number in range(3):
+            with EventLog.for_run(tmp_path, RUN) as log:
+                log.append(node(number))
+        assert omnelog.read_run(tmp_path, RUN) == [node(0), node(1), node(2)]
+
+    @pytest.mark.parametrize("run_id", ["", ".", "..", "a/b", "/a", "a\\b", "a\0b", "\ud800", None])
+    def test_a_bad_run_id_is_refused_before_anything_is_touched(
+        self, tmp_path: Path, run_id: str
+    ) -> None:
+        with pytest.raises(omnelog.InvalidRunId):
+            EventLog.for_run(tmp_path, run_id)
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("timeout", [-1, -0.001, math.nan, -math.inf])
+    def test_a_bad_timeout_is_refused_before_anything_is_touched(
+        self, tmp_path: Path, timeout: float
+    ) -> None:
+        with pytest.raises(ValueError, match="lock_timeout"):
+            EventLog.for_run(tmp_path, RUN, lock_timeout=timeout)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_an_endless_timeout_is_fine(self, tmp_path: Path) -> None:
+        with EventLog.for_run(tmp_path, RUN, lock_timeout=math.inf) as log:
+            log.append(node(1))
+
+    @pytest.mark.parametrize("kind", ["fifo", "directory"])
+    def test_what_is_no_file_is_refused_and_nothing_hangs(self, tmp_path: Path, kind: str) -> None:
+        path = log_path(tmp_path)
+        path.mkdir() if kind == "directory" else os.mkfifo(path)
+        with pytest.raises(omnelog.LogIOError, match=f"{path}: cannot open"):
+            EventLog.for_run(tmp_path, RUN)
+
+    def test_a_file_where_a_directory_should_be_is_an_error_with_errno(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / ".omne").write_bytes(b"")
+        with pytest.raises(omnelog.LogIOError) as caught:
+            EventLog.for_run(tmp_path, RUN)
+        assert caught.value.errno == errno.ENOTDIR
+        assert caught.value.filename == str(omnelog.events_log_path(tmp_path, RUN))
+
+    def test_a_system_without_flock_is_told_plainly(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Elsewhere:
+            name = "nt"
+
+        monkeypatch.setattr(omnelog.appender, "os", Elsewhere())
+        with pytest.raises(omnelog.LogIOError, match="flock"):
+            EventLog.for_run(tmp_path, RUN)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_relative_root_is_the_one_of_the_moment(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path)
+        with EventLog.for_run(".", RUN) as log:
+            monkeypatch.chdir("elsewhere")
+            with pickle.loads(pickle.dumps(log)) as copy:
+                copy.append(node(1))
+        assert omnelog.read_run(tmp_path, RUN) == [node(1)]
+
+    def test_the_file_mode_is_left_to_the_umask(self, tmp_path: Path) -> None:
+        before = os.umask(0o027)
+        try:
+            with EventLog.for_run(tmp_path, RUN) as log:
+                assert stat.S_IMODE(log.path.stat().st_mode) == 0o640
+        finally:
+            os.umask(before)
+
+
+class TestAppendMany:
+    def test_all_lines_are_written_by_one_call(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        written: list[bytes] = []
+        write = os.write
+        monkeypatch.setattr(os, "write", lambda fd, data: written.append(data) or write(fd, data))
+        with EventLog.for_run(tmp_path, RUN) as log:
+            log.append_many(node(number) for number in range(5))
+        assert written == [lines(*map(node, range(5)))]
+
+    def test_none_is_nothing(self, tmp_path: Path) -> None:
+        with EventLog.for_run(tmp_path, RUN) as log:
+            log.append_many([])
+        assert log.path.read_bytes() == b""
+
+    def test_one_misfit_means_that_nothing_is_written(self, tmp_path: Path) -> None:
+        with EventLog.for_run(tmp_path, RUN) as log:
+            with pytest.raises(omnelog.SerializeError):
+                log.append_many([node(1), None])  # type: ignore[list-item]
+        assert log.path.read_bytes() == b""
+
+    @pytest.mark.parametrize("room", range(1, len(lines(node(0))) * 3))
+    def test_whole_lines_stay_and_the_rest_is_cut_when_room_runs_out(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+    ) -> None:
+        write = os.write
+        left = room
+
+        def write_while_there_is_room(fd: int, data: bytes) -> int:
+            nonlocal left
+            if left == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written = write(fd, data[:left])
+            left -= written
+            return written
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            log.append(node(9))
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "write", write_while_there_is_room)
+                with pytest.raises(omnelog.LogIOError, match="No space left") as caught:
+                    log.append_many([node(0), node(1), node(2)])
+            whole = room // len(lines(node(0)))
+            assert caught.value.errno == errno.ENOSPC
+            assert caught.value.appended == whole
+            assert log.path.read_bytes() == lines(node(9), *map(node, range(whole)))
+            log.append(node(3))
+        assert omnelog.read_run(tmp_path, RUN) == [node(9), *map(node, range(whole)), node(3)]
+
+
+class TestShortWrites:
+    @given(st.lists(st.integers(1, 50), min_size=1))
+    @example([1])
+    def test_a_line_written_in_pieces_is_whole(self, pieces: list[int]) -> None:
+        """Each write takes as much as the list says; the next appends see the log they expect."""
+        write = os.write
+        script = iter(pieces * 1000)
+        with pytest.MonkeyPatch.context() as patch, new_volume() as root:
+            patch.setattr(os, "write", lambda fd, data: write(fd, data[: next(script)]))
+            with EventLog.for_run(root, RUN) as log:
+                log.append(node(1))
+                log.append_many([node(2), node(3, 30)])
+            assert log.path.read_bytes() == lines(node(1), node(2), node(3, 30))
+
+    def test_a_write_that_gets_nowhere_is_an_error_not_a_loop(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with EventLog.for_run(tmp_path, RUN) as log:
+            monkeypatch.setattr(os, "write", lambda fd, data: 0)
+            with pytest.raises(omnelog.LogIOError, match="no progress"):
+                log.append(node(1))
+        assert log.path.read_bytes() == b""
+
+
+class TestWhatCannotBeTakenBack:
+    def test_foreign_bytes_after_a_partial_line_stay(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write = os.write
+
+        def write_half_then_let_another_in(fd: int, data: bytes) -> int:
+            write(fd, data[:10])
+            write(fd, b"foreign")
+            raise OSError(errno.EIO, "broken")
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "write", write_half_then_let_another_in)
+                with pytest.raises(omnelog.AppendIndeterminate, match="without taking the lock"):
+                    log.append(node(1))
+            assert log.path.read_bytes() == lines(node(1))[:10] + b"foreign"
+
+    def test_a_partial_line_that_cannot_be_cut_is_indeterminate(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write = os.write
+
+        def fail(*_: object) -> int:
+            raise OSError(errno.EPERM, "append-only")
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            with monkeypatch.context() as patch:
+                patch.setattr(
+                    os, "write", lambda fd, data: write(fd, data[:170]) if len(data) == 300 else fail()
+                )
+                patch.setattr(os, "ftruncate", fail)
+                with pytest.raises(omnelog.AppendIndeterminate) as caught:
+                    log.append_many([node(1), node(2)])
+            assert caught.value.appended == 1
+            log.append(node(3))
+        assert omnelog.read_run(tmp_path, RUN) == [node(1), node(3)]
+
+    def test_a_line_that_is_whole_although_the_write_failed_is_indeterminate(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write = os.write
+
+        def write_and_fail(fd: int, data: bytes) -> int:
+            write(fd, data)
+            raise OSError(errno.EIO, "broken")
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "write", write_and_fail)
+                with pytest.raises(omnelog.AppendIndeterminate) as caught:
+                    log.append(node(1))
+        assert caught.value.appended == 1
+        assert omnelog.read_run(tmp_path, RUN) == [node(1)]
+
+
+TORN = {
+    "half a line": lines(node(7))[:40],
+    "one byte": b"{",
+    "NULs": bytes(5000),
+    "not UTF-8": b'{"type":"\xff',
+    "white space": b"  \t",
+    "JSON but no event": b"{}",
+    "an event and more": lines(node(7))[:-1] + b"{",
+    "longer than a block": b"x" * 300_000,
+}
+
+
+class TestRepair:
+    @pytest.mark.parametrize("torn", TORN.values(), ids=TORN)
+    @pytest.mark.parametrize("before", [b"", lines(node(1))], ids=["empty", "after a line"])
+    def test_a_torn_tail_goes_to_the_quarantine_before_the_next_append(
+        self, tmp_path: Path, before: bytes, torn: bytes
+    ) -> None:
+        log_path(tmp_path).write_bytes(before + torn)
+        with EventLog.for_run(tmp_path, RUN) as log:
+            log.append(node(2))
+        assert log.path.read_bytes() == before + lines(node(2))
+        assert quarantine_path(tmp_path).read_bytes() == torn + b"\n"
+
+    @pytest.mark.parametrize("end", [b"", b"\r", b" \t"])
+    def test_a_whole_event_gets_its_newline(self, tmp_path: Path, end: bytes) -> None:
+        tail = lines(node(1))[:-1] + end
+        log_path(tmp_path).write_bytes(tail)
+        with EventLog.for_run(tmp_path, RUN) as log:
+            log.append(node(2))
+        assert log.path.read_bytes() == tail + b"\n" + lines(node(2))
+        assert not quarantine_path(tmp_path).exists()
+
+    def test_a_given_newline_stays_when_the_append_fails(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A reader may have seen the line."""
+        log_path(tmp_path).write_bytes(lines(node(1))[:-1])
+        write = os.write
+
+        def write_but_a_newline(fd: int, data: bytes) -> int:
+            if data != b"\n":
+                raise OSError(errno.ENOSPC, "full")
+            return write(fd, data)
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            monkeypatch.setattr(os, "write", write_but_a_newline)
+            with pytest.raises(omnelog.LogIOError):
+                log.append(node(2))
+        assert log.path.read_bytes() == lines(node(1))
+
+    def test_a_handle_sees_what_was_torn_since_its_last_append(self, tmp_path: Path) -> None:
+        with EventLog.for_run(tmp_path, RUN) as log:
+            log.append(node(1))
+            with log.path.open("ab") as other:
+                other.write(b"torn")
+            log.append(node(2))
+            os.truncate(log.path, log.path.stat().st_size - 1)
+            log.append(node(3))
+        assert log.path.read_bytes() == lines(node(1), node(2), node(3))
+        assert quarantine_path(tmp_path).read_bytes() == b"torn\n"
+
+    @pytest.mark.parametrize(
+        ("quarantined", "expected"),
+        [
+            (b"", b"torn\n"),
+            (b"torn\n", b"torn\n"),
+            (b"other\ntorn\n", b"other\ntorn\n"),
+            (b"torn", b"torn\n"),
+            (b"to", b"to\ntorn\n"),
+            (b"xtorn\n", b"xtorn\ntorn\n"),
+            (b"torn\nother\n", b"torn\nother\ntorn\n"),
+            (b"\n", b"\ntorn\n"),
+            (b"torn\n\n", b"torn\n\ntorn\n"),
+            (b"xxxx\n", b"xxxx\ntorn\n"),
+        ],
+    )
+    def test_what_the_quarantine_ends_with_is_not_copied_again(
+        self, tmp_path: Path, quarantined: bytes, expected: bytes
+    ) -> None:
+        """As when a writer died between the copy and the cut, or amid the copy."""
+        log_path(tmp_path).write_bytes(b"torn")
+        quarantine_path(tmp_path).write_bytes(quarantined)
+        with EventLog.for_run(tmp_path, RUN) as log:
+            log.append(node(1))
+        assert quarantine_path(tmp_path).read_bytes() == expected
+        assert log.path.read_bytes() == lines(node(1))
+
+    def test_fragments_are_kept_a_line_each(self, tmp_path: Path) -> None:
+        with EventLog.for_run(tmp_path, RUN) as log:
+            for fragment in (b"one", b"two"):
+                with log.path.open("ab") as other:
+                    other.write(fragment)
+                log.append(node(1))
+        assert quarantine_path(tmp_path).read_bytes() == b"one\ntwo\n"
+
+    @pytest.mark.parametrize("kind", ["fifo", "directory"])
+    def test_a_quarantine_that_is_no_file_means_that_nothing_is_touched(
+        self, tmp_path: Path, kind: str
+    ) -> None:
+        log_path(tmp_path).write_bytes(b"torn")
+        path = quarantine_path(tmp_path)
+        path.mkdir() if kind == "directory" else os.mkfifo(path)
+        with EventLog.for_run(tmp_path, RUN) as log:
+            with pytest.raises(omnelog.LogIOError, match=str(path)):
+                log.append(node(1))
+        assert log.path.read_bytes() == b"torn"
+
+    @pytest.mark.parametrize("call", ["fsync", "ftruncate"])
+    def test_a_tail_that_cannot_be_kept_or_cut_means_that_nothing_is_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+    ) -> None:
+        log_path(tmp_path).write_bytes(b"torn")
+
+        def fail(*_: object) -> None:
+            raise OSError(errno.EIO, "broken")
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, call, fail)
+                with pytest.raises(omnelog.LogIOError, match="broken"):
+                    log.append(node(1))
+            assert log.path.read_bytes() == b"torn"
+            log.append(node(2))
+        assert log.path.read_bytes() == lines(node(2))
+        assert quarantine_path(tmp_path).read_bytes() == b"torn\n"
+
+
+class TestOneHandleInManyThreads:
+    def test_every_line_is_whole_and_each_threads_are_in_order(self, tmp_path: Path) -> None:
+        threads, each = 8, 50
+        gate = threading.Barrier(threads)
+
+        def work(thread: int) -> None:
+            gate.wait()
+            for number in range(each):
+                log.append(node(thread * 1000 + number, number))
+
+        with EventLog.for_run(tmp_path, RUN, lock_timeout=60) as log:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(work, range(threads)))
+        events = omnelog.read_run(tmp_path, RUN)
+        assert len(events) == threads * each
+        for thread in range(threads):
+            mine = [node(thread * 1000 + number, number) for number in range(each)]
+            assert [event for event in events if event in mine] == mine
+
+    def test_one_deadline_covers_the_wait_for_another_thread(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        inside, go_on = threading.Event(), threading.Event()
+        write = os.write
+
+        def write_slowly(fd: int, data: bytes) -> int:
+            inside.set()
+            go_on.wait()
+            return write(fd, data)
+
+        monkeypatch.setattr(os, "write", write_slowly)
+        with EventLog.for_run(tmp_path, RUN, lock_timeout=0) as log, ThreadPoolExecutor(1) as pool:
+            first = pool.submit(log.append, node(1))
+            inside.wait()
+            with pytest.raises(omnelog.LockTimeout) as caught:
+                log.append(node(2))
+            go_on.set()
+            first.result()
+            assert caught.value.holder_pid == os.getpid()
+            log.append(node(3))
+        assert omnelog.read_run(tmp_path, RUN) == [node(1), node(3)]
+
+
+class TestClosing:
+    def test_a_closed_handle_appends_no_more_and_may_be_closed_again(self, tmp_path: Path) -> None:
+        log = EventLog.for_run(tmp_path, RUN)
+        log.close()
+        log.close()
+        with pytest.raises(omnelog.LogClosed, match=str(log.path)):
+            log.append(node(1))
+        assert log.path.read_bytes() == b""
+
+
+class TestDurable:
+    @pytest.fixture
+    def synced(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The paths of what is synced, in order; ``locked`` before those synced under the lock."""
+        synced: list[str] = []
+
+        def record(fd: int) -> None:
+            synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+
+        monkeypatch.setattr(os, "fsync", record)
+        monkeypatch.setattr(os, "fdatasync", record)
+        return synced
+
+    def test_each_append_syncs_the_log_and_opening_the_way_to_it(
+        self, tmp_path: Path, synced: list[str]
+    ) -> None:
+        with EventLog.for_run(tmp_path, RUN, durable=True) as log:
+            chain = [str(path) for path in log.path.parents[:5]]
+            assert synced == chain
+            assert chain[-1] == str(tmp_path)
+            log.append(node(1))
+            log.append_many([node(2), node(3)])
+        assert synced == [*chain, str(log.path), str(log.path)]
+
+    def test_the_default_syncs_nothing(self, tmp_path: Path, synced: list[str]) -> None:
+        with EventLog.for_run(tmp_path, RUN) as log:
+            log.append(node(1))
+        assert synced == []
+
+    def test_the_lock_is_free_while_it_syncs(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def append_another(fd: int) -> None:
+            other.append(node(2))
+
+        with (
+            EventLog.for_run(tmp_path, RUN, durable=True) as log,
+            EventLog.for_run(tmp_path, RUN, lock_timeout=0) as other,
+        ):
+            monkeypatch.setattr(os, "fdatasync", append_another)
+            log.append(node(1))
+        assert omnelog.read_run(tmp_path, RUN) == [node(1), node(2)]
+
+    def test_after_a_failed_sync_the_handle_promises_nothing_more(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(fd: int) -> None:
+            raise OSError(errno.EIO, "broken")
+
+        with EventLog.for_run(tmp_path, RUN, durable=True) as log:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "fdatasync", fail)
+                with pytest.raises(omnelog.AppendIndeterminate) as caught:
+                    log.append_many([node(1), node(2)])
+            assert caught.value.appended == 2
+            with pytest.raises(omnelog.LogIOError, match="earlier sync failed"):
+                log.append(node(3))
+        with EventLog.for_run(tmp_path, RUN, durable=True) as another:
+            another.append(node(4))
+        assert omnelog.read_run(tmp_path, RUN) == [node(1), node(2), node(4)]
+
+
+class TestSystemCalls:
+    def test_an_uncontended_append_makes_four(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Lock, find the end, write, unlock: whatever is added costs every append."""
+        calls: list[str] = []
+
+        class Recorder:
+            def __getattr__(self, name: str) -> object:
+                calls.append(name)
+                return getattr(os, name)
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            log.append(node(1))
+            for module in (omnelog.appender, omnelog.lock):
+                monkeypatch.setattr(module, "os", Recorder())
+            for name in ("try_lock", "unlock"):
+                real = getattr(omnelog.appender, name)
+
+                def record(fd: int, name: str = name, real: object = real) -> object:
+                    calls.append(name)
+                    return real(fd)  # type: ignore[operator]
+
+                monkeypatch.setattr(omnelog.appender, name, record)
+            log.append(node(2))
+            calls = [call for call in calls if not call.startswith("SEEK")]
+            assert calls == ["try_lock", "lseek", "write", "unlock"]
+            monkeypatch.undo()
