@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import TIMEOUT_MAX, RLock, get_ident
 from time import monotonic, sleep
+from typing import Self
 from weakref import WeakSet
 
 from . import errors
@@ -63,7 +64,7 @@ class EventLog:
     @classmethod
     def for_run(
         cls, root: Root, run_id: str, *, lock_timeout: float = 5.0, durable: bool = False
-    ) -> "EventLog":
+    ) -> Self:
         """Open the log of `run_id` in the volume at `root`, making it and its parents if need be.
 
         `lock_timeout`: seconds one append may wait for other threads and processes together; 0
@@ -103,13 +104,13 @@ class EventLog:
             self._closed = True
             self._drop()
 
-    def __enter__(self) -> "EventLog":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[type["EventLog"], tuple[Root, str, float, bool]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[Root, str, float, bool]]:
         return type(self), self._args
 
     # The locked part. An interrupt or a fork may strike between any two steps, so every call takes

@@ -7,6 +7,7 @@ attributes; its cause is chained. `str()` reads ``path:line: what is wrong; what
 
 import errno
 from pathlib import Path
+from typing import Self
 
 
 class OmnelogError(Exception):
@@ -45,7 +46,7 @@ class LockTimeout(_FileError, TimeoutError):
         super().__init__(errno.ETIMEDOUT, message, path)
         self.waited_s, self.holder_pid = waited_s, holder_pid
 
-    def __reduce__(self) -> tuple[type["LockTimeout"], tuple[str, float, int | None]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[str, float, int | None]]:
         return type(self), (self.filename, self.waited_s, self.holder_pid)
 
 

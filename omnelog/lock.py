@@ -126,7 +126,7 @@ _forks = 0  # between the first process and this one
 
 
 def _close_inherited() -> None:
-    global _forks
+    global _forks  # noqa: PLW0603 - written here alone, by a hook that takes no arguments
     _forks += 1
     for file in list(_FILES):
         file.close()

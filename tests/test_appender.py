@@ -132,7 +132,12 @@ class TestAppendMany:
     ) -> None:
         written: list[bytes] = []
         write = os.write
-        monkeypatch.setattr(os, "write", lambda fd, data: written.append(data) or write(fd, data))
+
+        def record(fd: int, data: bytes) -> int:
+            written.append(data)
+            return write(fd, data)
+
+        monkeypatch.setattr(os, "write", record)
         with EventLog.for_run(tmp_path, RUN) as log:
             log.append_many(node(number) for number in range(5))
         assert written == [lines(*map(node, range(5)))]
@@ -227,11 +232,12 @@ class TestWhatCannotBeTakenBack:
         def fail(*_: object) -> int:
             raise OSError(errno.EPERM, "append-only")
 
+        def write_170_of_300_then_fail(fd: int, data: bytes) -> int:
+            return write(fd, data[:170]) if len(data) == 300 else fail()
+
         with EventLog.for_run(tmp_path, RUN) as log:
             with monkeypatch.context() as patch:
-                patch.setattr(
-                    os, "write", lambda fd, data: write(fd, data[:170]) if len(data) == 300 else fail()
-                )
+                patch.setattr(os, "write", write_170_of_300_then_fail)
                 patch.setattr(os, "ftruncate", fail)
                 with pytest.raises(omnelog.AppendIndeterminate) as caught:
                     log.append_many([node(1), node(2)])

@@ -9,13 +9,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from . import omnelog
-from .samples import RUN, lines, log_path, node, open_descriptors
+from .samples import RUN, lines, node, open_descriptors
 
 LockableFile = omnelog.lock.LockableFile
 
@@ -97,7 +98,7 @@ class TestWaiting:
             theirs.lock(0, 0)
             free = threading.Timer(0.01, omnelog.lock.unlock, [theirs.fileno()])
             free.start()
-            ours.lock(omnelog.lock.monotonic(), 60)
+            ours.lock(monotonic(), 60)
             assert not omnelog.lock.try_lock(theirs.fileno())
             free.join()
 
@@ -105,7 +106,7 @@ class TestWaiting:
         with LockableFile(path, os.O_RDWR) as ours, LockableFile(path, os.O_RDWR) as theirs:
             theirs.lock(0, 0)
             with pytest.raises(omnelog.LockTimeout) as caught:
-                ours.lock(omnelog.lock.monotonic(), 0.05)
+                ours.lock(monotonic(), 0.05)
         assert caught.value.filename == str(path)
         assert caught.value.waited_s >= 0.05
         assert caught.value.holder_pid == os.getpid()
@@ -227,4 +228,3 @@ class TestLockableFile:
     def test_blocks_of_a_file_that_ends_before_are_an_error(self) -> None:
         with holding(b"abc", 2) as file, pytest.raises(OSError, match="shrank to 3 bytes"):
             list(file.blocks(0, 4))
-

@@ -149,7 +149,7 @@ class TestABadLine:
     def test_is_not_made_by_what_only_looks_like_a_line_end(
         self, tmp_path: Path, separator: str
     ) -> None:
-        """\\u2028 and \\x85 stand raw in a string; the others make one line of two."""
+        """Raw or escaped, in a string; between two lines they make one bad line of both."""
         event = omnelog.PipeAborted(id="", ts="", run_id="", reason=f"a{separator}b")
         log_path(tmp_path).write_bytes(lines(event, event))
         assert omnelog.read_run(tmp_path, RUN) == [event, event]
@@ -192,14 +192,16 @@ class TestAnUnterminatedTail:
         """A repair came between the look and the lock: nothing of what was seen is kept."""
         log_path(tmp_path).write_bytes(lines(node(1)) + lines(node(7))[:40])
 
-        def lock_after_a_repair(file: object, started: float, timeout_s: float) -> None:
+        def lock_after_a_repair(
+            file: "omnelog.lock.LockableFile", started: float, timeout_s: float
+        ) -> None:
             assert timeout_s == 0.1
             monkeypatch.undo()
             with omnelog.EventLog.for_run(tmp_path, RUN) as log:
                 log.append(node(2))
             omnelog.lock.LockableFile.lock(file, started, timeout_s)
 
-        monkeypatch.setattr(omnelog.reader.LockableFile, "lock", lock_after_a_repair)
+        monkeypatch.setattr(omnelog.lock.LockableFile, "lock", lock_after_a_repair)
         assert omnelog.read_run(tmp_path, RUN) == [node(1), node(2)]
 
     def test_leaves_the_lock_free_while_the_caller_works(self, tmp_path: Path) -> None:
@@ -292,7 +294,8 @@ class TestAFollower:
             path.rename(moved)
             path.write_bytes(lines(node(3)))
 
-        stop = Steps(iter([replace, lambda: append_bytes(moved, lines(node(2))), *[lambda: None] * 5]))
+        late = lambda: append_bytes(moved, lines(node(2)))  # noqa: E731
+        stop = Steps(iter([replace, late, *[lambda: None] * 5]))
         followed = list(omnelog.follow_run(tmp_path, RUN, stop=stop))
         assert followed == [node(1), node(2), node(3)]
 
