@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from threading import TIMEOUT_MAX, RLock, get_ident
+from threading import TIMEOUT_MAX, RLock
 from time import monotonic, sleep
-from typing import Self
+from typing import Any, Self  # Any: typeshed does not know RLock._is_owned
 from weakref import WeakSet
 
 from . import errors
@@ -44,8 +44,7 @@ class EventLog:
         self._args = (root, run_id, lock_timeout, durable)
         self.lock_timeout, self.durable = lock_timeout, durable
         self.path = events_log_path(root, run_id)
-        self._mutex = RLock()  # it knows its owner, so an interrupt leaves no doubt who holds it
-        self._inside = 0  # the thread in the locked part
+        self._mutex: Any = RLock()  # never taken twice; after an interrupt it knows its owner still
         self._closed = self._sync_failed = self._polite = False
         self._file: LockableFile  # set by _open, and open while _fd says where
         self._fd = self._end = -1  # the end: where this handle left the log, after a newline
@@ -98,7 +97,7 @@ class EventLog:
 
     def close(self) -> None:
         """Close the handle once no append is under way; harmless when it is closed."""
-        if self._inside == get_ident():
+        if self._mutex._is_owned():
             raise errors.LogBusy(f"{self.path}: closed by a signal handler amid an append to it")
         with self._mutex:
             self._closed = True
@@ -117,8 +116,8 @@ class EventLog:
     # its descriptor from the handle, where a forked child finds none, and the end frees it all.
 
     def _append(self, data: bytes) -> None:
-        me, mutex, started, start = get_ident(), self._mutex, monotonic(), _UNTOUCHED
-        if self._inside == me:
+        mutex, started, start = self._mutex, monotonic(), _UNTOUCHED
+        if mutex._is_owned():
             raise errors.LogBusy(f"{self.path}: used by a signal handler amid an append to it")
         try:
             now = started
@@ -127,7 +126,6 @@ class EventLog:
                 if not patience or not mutex.acquire(timeout=patience):
                     raise errors.LockTimeout(self.path, monotonic() - started, os.getpid())
                 now = monotonic()
-            self._inside = me
             try:
                 while True:
                     if self._fd < 0:
@@ -157,14 +155,13 @@ class EventLog:
                     self._sync(data)
             except BaseException as error:
                 meaning = self._settle(error, mutex, start, data)
-                self._free(mutex, me)
+                self._free(mutex)
                 if meaning is error:
                     raise
                 raise meaning from error
-            self._inside = 0
             mutex.release()
         except BaseException:  # be it an interrupt of the clean-up itself
-            self._free(mutex, me)
+            self._free(mutex)
             raise
 
     def _open(self) -> None:
@@ -259,12 +256,10 @@ class EventLog:
         message = f"append failed: {why}; {lines} of {total} lines were written"
         return meaning(code, message, self.path, lines)
 
-    def _free(self, mutex: RLock, me: int) -> None:
-        """Let go of the file and its lock, and of the mutex, where this thread has them."""
-        if self._inside == me:
+    def _free(self, mutex: Any) -> None:
+        """Let go of the file and its lock, and of the mutex, if this thread is the one inside."""
+        if mutex._is_owned():
             self._drop()
-            self._inside = 0
-        with suppress(RuntimeError):
             mutex.release()
 
 
@@ -318,7 +313,7 @@ _HANDLES: WeakSet[EventLog] = WeakSet()
 def _renew_in_child() -> None:
     """Drop what was closed by `lock` and what a thread held that does not exist any more."""
     for log in list(_HANDLES):
-        log._mutex, log._inside, log._fd, log._end = RLock(), 0, -1, -1
+        log._mutex, log._fd, log._end = RLock(), -1, -1
 
 
 if hasattr(os, "register_at_fork"):
