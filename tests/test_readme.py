@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""README.md: its snippets run as they stand, and its commands are those that CI and nox know."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+README = (PROJECT / "README.md").read_text()
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_a_snippet_runs_as_it_stands(snippet: str, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", snippet], cwd=tmp_path, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_first_snippet_appends_and_reads_an_event(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", SNIPPETS[0]], cwd=tmp_path, capture_output=True)
+    assert re.fullmatch(rb"node\.started [0-9a-z]{26}\n", done.stdout)
+
+
+@pytest.mark.parametrize("verb", ["tests", "stress"])
+def test_the_two_commands_differ_in_the_verb_alone(verb: str) -> None:
+    commands = re.findall(r"^ {4}(python3 -m venv .*nox -s (\w+))$", README, re.MULTILINE)
+    assert [command.removesuffix(name) for command, name in commands if name == verb] == [
+        "python3 -m venv .venv && .venv/bin/pip install -q nox && .venv/bin/nox -s "
+    ]
