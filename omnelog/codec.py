@@ -136,7 +136,11 @@ def _fit(where: str, kind: Any, value: Any, *, parsed: bool) -> Any:
         found = {}
         for name, inner, optional in _members(kind):
             member = value.get(name, _MISSING) if parsed else getattr(value, name, _MISSING)
-            if not (optional and (member is None or member is _MISSING)):
+            if (
+                parsed and inner is str is member.__class__
+            ):  # most are; sound by now, and 5 µs saved
+                found[name] = member
+            elif not (optional and (member is None or member is _MISSING)):
                 found[name] = _fit(f"{where}.{name}", inner, member, parsed=parsed)
         return kind(**found)
     if get_origin(kind) is list:
