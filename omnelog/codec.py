@@ -136,9 +136,7 @@ def _fit(where: str, kind: Any, value: Any, *, parsed: bool) -> Any:
         found = {}
         for name, inner, optional in _members(kind):
             member = value.get(name, _MISSING) if parsed else getattr(value, name, _MISSING)
-            if (
-                parsed and inner is str is member.__class__
-            ):  # most are; sound by now, and 5 µs saved
+            if parsed and inner is str is member.__class__:  # like most: 5 µs saved
                 found[name] = member
             elif not (optional and (member is None or member is _MISSING)):
                 found[name] = _fit(f"{where}.{name}", inner, member, parsed=parsed)
