@@ -51,12 +51,11 @@ class LockableFile(FileIO):
         try:
             super().__init__(path, "rb", opener=lambda name, _: os.open(name, flags, 0o666))
             if not stat.S_ISREG(os.fstat(self.fileno()).st_mode):
-                self.close()
                 raise OSError(errno.EINVAL, "not a regular file")
             if forks != _forks:
-                self.close()
                 raise OSError(errno.ECHILD, "forked while it was opened")
         except OSError as error:
+            self.close()  # harmless when nothing was opened
             raise LogIOError(error.errno, f"cannot open: {error.strerror}", path) from error
         _FILES.add(self)
 
