@@ -19,7 +19,7 @@ from . import errors
 from .codec import decode, encode
 from .errors import AppendIndeterminate, LogIOError
 from .events import Event
-from .lock import LockableFile, try_lock, unlock
+from .lock import LockableFile, checked_timeout, try_lock, unlock
 from .volume import Root, events_log_path
 
 _LOOK_EVERY_S = 1.0  # for no longer do appends go to a file that has left the path
@@ -38,11 +38,9 @@ class EventLog:
 
     def __init__(self, root: Root, run_id: str, lock_timeout: float, durable: bool) -> None:
         """Use `for_run`."""
-        if not lock_timeout >= 0:
-            raise ValueError(f"lock_timeout must be 0 s or more, not {lock_timeout}")
         root = Path(root).absolute()  # for good, wherever this process or a copy goes
         self._args = (root, run_id, lock_timeout, durable)
-        self.lock_timeout, self.durable = lock_timeout, durable
+        self.lock_timeout, self.durable = checked_timeout(lock_timeout), durable
         self.path = events_log_path(root, run_id)
         self._mutex: Any = RLock()  # never taken twice; after an interrupt it knows its owner still
         self._closed = self._sync_failed = self._polite = False
@@ -273,7 +271,8 @@ def _is_event(line: bytes) -> bool:
 def _quarantine(log: LockableFile, start: int, end: int) -> None:
     """Copy a torn tail to a line of its own in ``events.jsonl.torn``, durably, once."""
     path = log.path.with_name(log.path.name + ".torn")
-    with LockableFile(path, _FLAGS) as file:
+    mode = os.fstat(log.fileno()).st_mode & 0o777  # no more readers than the log has
+    with LockableFile(path, _FLAGS, mode) as file:
         try:
             lines_end, size = file.extent()
             if lines_end != size:  # a copy that was cut short: let it be a line as well

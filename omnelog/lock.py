@@ -25,6 +25,13 @@ unlock = unlock_descriptor
 _BLOCK = 256 * 1024
 
 
+def checked_timeout(seconds: float) -> float:
+    """Return `seconds` if they can be waited, else raise ValueError."""
+    if not seconds >= 0:
+        raise ValueError(f"lock_timeout must be 0 s or more, not {seconds}")
+    return seconds
+
+
 def _pause_s(tries: int, age_s: float) -> float:
     """How long to sleep, on average, after `tries` tries in `age_s` seconds.
 
@@ -41,7 +48,7 @@ class LockableFile(FileIO):
     a parent that died would live on in it. Methods raise OSError unless they say otherwise.
     """
 
-    def __init__(self, path: Path, flags: int) -> None:
+    def __init__(self, path: Path, flags: int, mode: int = 0o666) -> None:
         """Open `path` with the os.O_* `flags`, following symlinks, never waiting for a FIFO.
 
         Raises LogIOError if the system refuses or it is not a regular file.
@@ -49,14 +56,15 @@ class LockableFile(FileIO):
         self.path, forks = path, _forks
         flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         try:
-            super().__init__(path, "rb", opener=lambda name, _: os.open(name, flags, 0o666))
+            super().__init__(path, "rb", opener=lambda name, _: os.open(name, flags, mode))
             if not stat.S_ISREG(os.fstat(self.fileno()).st_mode):
                 raise OSError(errno.EINVAL, "not a regular file")
             if forks != _forks:
                 raise OSError(errno.ECHILD, "forked while it was opened")
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a path that no system takes
             self.close()  # harmless when nothing was opened
-            raise LogIOError(error.errno, f"cannot open: {error.strerror}", path) from error
+            code, why = getattr(error, "errno", None), getattr(error, "strerror", error)
+            raise LogIOError(code or errno.EINVAL, f"cannot open: {why}", path) from error
         _FILES.add(self)
 
     def lock(self, started: float, timeout_s: float) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic, time_ns
 
 from .errors import LogIOError, OmnelogError, UlidError
-from .lock import LockableFile, unlock
+from .lock import LockableFile, checked_timeout, unlock
 from .volume import Root, ulid_lock_path
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32
@@ -22,17 +22,19 @@ def allocate_ulid(root: Root, *, lock_timeout: float = 5.0) -> str:
     then it is the last one plus one. The last one is kept in ``.omne/var/.ulid-last``, guarded by
     that file's lock, for which it waits `lock_timeout` seconds; 0 tries once.
 
-    Raises LockTimeout; LogIOError; UlidError if the file holds no ULID, or the greatest, and then
-    nothing is overwritten.
+    Raises ValueError for a bad timeout; LockTimeout; LogIOError; UlidError if the file holds no
+    ULID, or the greatest, and then nothing is overwritten.
     """
-    started, path = monotonic(), ulid_lock_path(root).absolute()
+    started, lock_timeout = monotonic(), checked_timeout(lock_timeout)
+    path = ulid_lock_path(root).absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with LockableFile(path, os.O_RDWR | os.O_CREAT) as file:
             file.lock(started, lock_timeout)
             last = os.pread(file.fileno(), _LENGTH + 1, 0)
-            fresh = time_ns() // 1_000_000 << 80 | secrets.randbits(80)
-            number = max(fresh, _number(last, path) + 1) if last else fresh
+            number, now_ms = _number(last, path) + 1 if last else 0, time_ns() // 1_000_000
+            if now_ms > number >> 80:
+                number = now_ms << 80 | secrets.randbits(80)
             if number >> 128:
                 raise UlidError(f"{path}: no ULID is greater than {last.decode()}; set the clock")
             ulid = "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
@@ -49,9 +51,9 @@ def allocate_ulid(root: Root, *, lock_timeout: float = 5.0) -> str:
 
 
 def _number(ulid: bytes, path: Path) -> int:
-    digits = [_ALPHABET.find(chr(byte)) for byte in ulid]
+    digits = [_ALPHABET.find(chr(byte)) for byte in ulid.lower()]  # others may write capitals
     if len(digits) != _LENGTH or -1 in digits or digits[0] > 7:
-        raise UlidError(f"{path}: holds {ulid!r}, which is no lowercase ULID; mend or remove it")
+        raise UlidError(f"{path}: holds {ulid!r}, which is no ULID; mend or remove it")
     number = 0
     for digit in digits:
         number = number << 5 | digit

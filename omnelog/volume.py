@@ -5,6 +5,7 @@ Paths are made from `root` as given, unresolved; nothing is created. Functions o
 InvalidRunId unless it is one plain path component, on every platform alike: a volume may move.
 """
 
+import ntpath
 import os
 from os import PathLike
 from pathlib import Path
@@ -17,7 +18,8 @@ Root: TypeAlias = str | PathLike[str]
 
 def _is_component(name: str) -> bool:
     try:
-        return name not in ("", ".", "..") and not {*"/\\\0"} & {*name} and bool(name.encode())
+        plain = name not in ("", ".", "..") and not {*"/\\\0"} & {*name} and name.encode()
+        return bool(plain) and not ntpath.splitdrive(name)[0]
     except (TypeError, AttributeError, UnicodeEncodeError):
         return False
 

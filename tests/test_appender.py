@@ -351,6 +351,29 @@ class TestRepair:
         assert quarantine_path(tmp_path).read_bytes() == expected
         assert log.path.read_bytes() == lines(node(1))
 
+    def test_the_copy_is_synced_before_the_log_is_cut(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log_path(tmp_path).write_bytes(b"torn")
+        calls: list[str] = []
+
+        def record(fd: int, *rest: int) -> None:
+            calls.append(os.readlink(f"/proc/self/fd/{fd}"))
+
+        monkeypatch.setattr(os, "fsync", record)
+        monkeypatch.setattr(os, "ftruncate", record)
+        with EventLog.for_run(tmp_path, RUN) as log:
+            log.append(node(1))
+        torn = quarantine_path(tmp_path)
+        assert calls == [str(torn), str(torn.parent), str(log.path)]
+
+    def test_nobody_may_read_the_quarantine_who_may_not_read_the_log(self, tmp_path: Path) -> None:
+        log_path(tmp_path).write_bytes(b"torn")
+        log_path(tmp_path).chmod(0o600)
+        with EventLog.for_run(tmp_path, RUN) as log:
+            log.append(node(1))
+        assert stat.S_IMODE(quarantine_path(tmp_path).stat().st_mode) == 0o600
+
     def test_fragments_are_kept_a_line_each(self, tmp_path: Path) -> None:
         with EventLog.for_run(tmp_path, RUN) as log:
             for fragment in (b"one", b"two"):

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: MIT
+"""SPEC.md says what the code does, as far as a table, an example or a number can say it."""
+
+import inspect
+import re
+import typing
+from collections.abc import Iterator
+from dataclasses import fields
+from itertools import groupby
+from pathlib import Path
+from types import UnionType
+from typing import Any, NamedTuple
+
+import pytest
+
+from . import omnelog
+
+SPEC = (Path(__file__).parents[1] / "SPEC.md").read_text(encoding="utf-8")
+KEYWORD = re.compile(r"\b(MUST|SHOULD|MAY)\b")
+SENTENCE_END = re.compile(r"(?<=[.:]) +(?=[A-Z])")
+
+
+class Clause(NamedTuple):
+    """A list item that begins with a bold id, its lines joined."""
+
+    chapter: str  # whose heading it stands under
+    prefix: str
+    number: int
+    text: str
+
+
+def chapters() -> dict[str, str]:
+    """The text of each chapter that has clauses, by prefix."""
+    parts = re.split(r"^## \d+\. .*?(?: \(([A-Z]+)\))?$", SPEC, flags=re.MULTILINE)
+    return {prefix: text for prefix, text in zip(parts[1::2], parts[2::2], strict=True) if prefix}
+
+
+CHAPTERS = chapters()
+
+
+def clauses() -> Iterator[Clause]:
+    item = re.compile(r"^- \*\*([A-Z]+)-([1-9]\d*)\*\* (.*(?:\n  \S.*)*)", re.MULTILINE)
+    for chapter, content in CHAPTERS.items():
+        for prefix, number, text in item.findall(content):
+            yield Clause(chapter, prefix, int(number), " ".join(text.split()))
+
+
+CLAUSES = list(clauses())
+
+
+def rows(chapter: str, *heads: str) -> list[list[str]]:
+    """The cells of the table with these heads, without backquotes."""
+    lines = CHAPTERS[chapter].split(f"| {' | '.join(heads)} |\n")[1].splitlines()
+    table = lines[1 : lines.index("")]
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table]
+
+
+class TestClauses:
+    def test_there_are_some_in_every_chapter(self) -> None:
+        assert {clause.prefix for clause in CLAUSES} == set(CHAPTERS)
+        assert len(CLAUSES) > 150
+
+    def test_none_is_malformed(self) -> None:
+        """Whatever looks like a clause, or like the id of one, was found above."""
+        assert len(re.findall(r"^\s*[-*+] +\*\*", SPEC, re.MULTILINE)) == len(CLAUSES)
+        assert len(re.findall(r"\*\*\w+-\w+\*\*", SPEC)) == len(CLAUSES)
+
+    def test_each_stands_in_its_chapter(self) -> None:
+        assert [clause for clause in CLAUSES if clause.prefix != clause.chapter] == []
+
+    @pytest.mark.parametrize("prefix", CHAPTERS)
+    def test_they_are_numbered_without_gaps(self, prefix: str) -> None:
+        numbers = sorted(clause.number for clause in CLAUSES if clause.prefix == prefix)
+        assert numbers == list(range(1, len(numbers) + 1))
+
+    def test_each_has_one_normative_sentence(self) -> None:
+        for clause in CLAUSES:
+            sentences = SENTENCE_END.split(clause.text)
+            assert len([s for s in sentences if KEYWORD.search(s)]) == 1, clause
+            assert clause.text.endswith("."), clause
+
+    def test_text_without_an_id_demands_nothing(self) -> None:
+        outside = re.sub(r"^- \*\*.*(?:\n  \S.*)*", "", SPEC, flags=re.MULTILINE)
+        assert [
+            line
+            for line in outside.splitlines()
+            if KEYWORD.search(line) and not line.startswith("MUST, MUST NOT, SHOULD")
+        ] == []
+
+    def test_every_id_that_is_mentioned_is_a_clause(self) -> None:
+        known = {f"{clause.prefix}-{clause.number}" for clause in CLAUSES}
+        mentioned = set(re.findall(rf"\b(?:{'|'.join(CHAPTERS)})-\w+", SPEC))
+        assert mentioned == known
+
+    def test_every_chapter_that_the_code_names_is_there(self) -> None:
+        package = Path(inspect.getfile(omnelog)).parent
+        sources = "".join(path.read_text(encoding="utf-8") for path in package.glob("*.py"))
+        named = re.findall(r"SPEC: ([A-Z]+(?:, [A-Z]+)*)", sources)
+        assert len(named) >= sources.count("SPEC:") > 0
+        assert {prefix for names in named for prefix in names.split(", ")} <= set(CHAPTERS)
+
+
+class TestVolume:
+    def test_the_paths_are_what_the_helpers_return(self) -> None:
+        table = dict(rows("VOL", "Name", "Path"))
+        arguments = {"root": "<root>", "run_id": "<run_id>", "node_id": "<node_id>"}
+        for name, path in table.items():
+            helper = getattr(omnelog, name)
+            wanted = inspect.signature(helper).parameters
+            assert str(helper(**{key: arguments[key] for key in wanted})) == path
+        helpers = [name for name in omnelog.__all__ if re.search("_(dir|path)$", name)]
+        assert sorted(table) == sorted(helpers)
+
+
+def spell(kind: Any) -> str:
+    """A field's type in the words of the table."""
+    if kind is str:
+        return "string"
+    if typing.get_origin(kind) is list:
+        return f"array of `{spell(typing.get_args(kind)[0])}"
+    if hasattr(kind, "__metadata__"):
+        return f"integer from 0 to {kind.__metadata__[0].stop - 1}"
+    name: str = kind.__name__
+    return name
+
+
+def marks(cls: type) -> dict[str, str]:
+    """The marks that the source of a class or an enum gives its members."""
+    return dict(re.findall(r"^    (\w+)\b.*# ([PA])$", inspect.getsource(cls), re.MULTILINE))
+
+
+class TestEvents:
+    TABLE = rows("EVT", "Object", "Member", "Value", "Presence", "Mark")
+    LISTS = rows("EVT", "List", "String", "Mark")
+    EVENTS: typing.ClassVar[tuple[Any, ...]] = typing.get_args(omnelog.Event)
+    OBJECTS: typing.ClassVar[dict[str, Any]] = {
+        **{cls.type: cls for cls in EVENTS},
+        "Input": omnelog.Input,
+        "NodeError": omnelog.NodeError,
+    }
+
+    def test_the_table_is_the_dataclasses_field_for_field(self) -> None:
+        expected = []
+        for name, cls in self.OBJECTS.items():
+            for field in fields(cls):
+                optional = isinstance(field.type, UnionType)
+                kind = typing.get_args(field.type)[0] if optional else field.type
+                presence = "optional" if optional else "required"
+                expected.append([name, field.name, spell(kind), presence])
+        assert [row[:4] for row in self.TABLE] == expected
+
+    def test_the_lists_are_the_enums(self) -> None:
+        kinds = (omnelog.NodeKind, omnelog.ErrorKind, omnelog.GateMethod)
+        assert [row[:2] for row in self.LISTS] == [
+            [kind.__name__, member.value] for kind in kinds for member in kind
+        ]
+
+    def test_every_row_is_marked_and_as_the_code_marks_it(self) -> None:
+        told = {(row[0], row[1]): row[-1] for row in self.TABLE + self.LISTS}
+        assert set(told.values()) == {"P", "A"}
+        for name, cls in self.OBJECTS.items():
+            marked = marks(cls)
+            if cls is not omnelog.Input:  # whose marks are its event's
+                assert set(marked) == set(cls.__annotations__)
+            assert {field: told[name, field] for field in marked} == marked
+        for kind in (omnelog.NodeKind, omnelog.ErrorKind, omnelog.GateMethod):
+            assert {kind[member].value: mark for member, mark in marks(kind).items()} == {
+                string: mark for name, string, mark in self.LISTS if name == kind.__name__
+            }
+
+
+class TestTheLine:
+    DUMP = "".join(re.findall(r"^[0-9a-f]{8}  ((?:[0-9a-f]{2} )+)", SPEC, re.MULTILINE))
+
+    def test_the_example_decodes_and_encodes_to_itself(self) -> None:
+        line = bytes.fromhex(self.DUMP)
+        assert omnelog.encode(omnelog.decode(line)) == line
+        assert f"{len(line)} bytes:" in " ".join(SPEC.split())
+
+    def test_the_dump_is_one_as_a_program_prints_it(self) -> None:
+        line = bytes.fromhex(self.DUMP)
+        dump = "\n".join(
+            f"{at:08x}  {part.hex(' '):<47}  |{re.sub('[^ -~]', '.', part.decode('latin-1'))}|"
+            for at, part in ((at, line[at : at + 16]) for at in range(0, len(line), 16))
+        )
+        assert f"```hex\n{dump}\n```\n" in SPEC
+
+    def test_the_other_spelling_is_the_same_event(self) -> None:
+        [other] = re.findall(r"^```json\n(.*)\n```$", SPEC, re.MULTILINE)
+        assert omnelog.decode(other.encode()) == omnelog.decode(bytes.fromhex(self.DUMP))
+        assert omnelog.encode(omnelog.decode(other.encode())) != other.encode() + b"\n"
+
+    def test_the_escapes_are_those_of_the_table(self) -> None:
+        told = {
+            chr(int(code, 16)): written
+            for code, written in re.findall(
+                r"^\| U\+(\w{4})\b.*? \| `(\\.)` \|$", CHAPTERS["LINE"], re.MULTILINE
+            )
+        }
+        assert len(told) == 7
+        for code in (*range(0xD800), 0xE000, 0xFDD0, 0xFEFF, 0xFFFF, 0x10000, 0x10FFFF):
+            character = chr(code)
+            event = omnelog.PipeAborted(id="", ts="", run_id="", reason=character)
+            other = f"\\u00{code:02x}" if code < 0x20 else character
+            written = told.get(character, other)
+            assert omnelog.encode(event).endswith(f'"reason":"{written}"}}\n'.encode())
+
+
+class TestAcceptingALine:
+    def test_the_blank_characters_are_those_of_the_list(self) -> None:
+        chapter = " ".join(CHAPTERS["ACC"].split())
+        [named] = re.findall(r"Unicode White_Space: ([^.]*)\.", chapter)
+        told = set()
+        for part in named.split(", "):
+            first, *last = [int(code, 16) for code in re.findall(r"U\+(\w{4})", part)]
+            told |= set(range(first, (*last, first)[0] + 1))
+        every = (code for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+        blank = {code for code in every if omnelog.codec.is_blank(chr(code).encode())}
+        assert blank == told
+
+
+class TestErrors:
+    TABLE = rows("ERR", "Kind", "When", "Carries", "What it means for the log")
+
+    def test_the_kinds_are_the_public_errors(self) -> None:
+        public = [getattr(omnelog, name) for name in omnelog.__all__]
+        errors = {
+            one.__name__ for one in public if isinstance(one, type) and issubclass(one, Exception)
+        }
+        assert sorted(row[0] for row in self.TABLE) == sorted(errors)
+
+
+class TestLayout:
+    def test_chapters_are_numbered_and_prefixes_unique(self) -> None:
+        headings = re.findall(r"^## (\d+)\. (.*)$", SPEC, re.MULTILINE)
+        assert [int(number) for number, _ in headings] == list(range(1, len(headings) + 1))
+        prefixes = sorted(re.findall(r"^## .*\(([A-Z]+)\)$", SPEC, re.MULTILINE))
+        assert [prefix for prefix, same in groupby(prefixes) if len(list(same)) > 1] == []
+
+    def test_chapters_mentioned_by_number_are_the_ones_that_are_meant(self) -> None:
+        """Renumbering chapters would make these wrong without a sound."""
+        meant = {"3": "EVT", "5": "ACC", "6": "LOCK", "8": "DUR", "11": "ERR"}
+        headings = dict(re.findall(r"^## (\d+)\. .*\(([A-Z]+)\)$", SPEC, re.MULTILINE))
+        mentioned = set(re.findall(r"\bchapter\s(\d+)", SPEC))
+        assert {number: headings[number] for number in mentioned} == meant
