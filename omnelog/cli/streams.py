@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""The standard streams: they may be closed, full, gone or in any encoding, and nothing breaks.
+
+Nothing else in the command writes to standard output or standard error, but for argparse and the
+relay of a recorded command's own output.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import BinaryIO
+
+from .exits import Refused
+
+STDOUT, STDERR = 1, 2
+
+
+def occupy_closed() -> None:
+    """Open the null device for each closed standard stream, so that no log becomes one of them.
+
+    The system gives the lowest free descriptor: without this, a log opened with standard output
+    closed would be standard output, and whatever is printed would go into it.
+    """
+    for fd in (0, STDOUT, STDERR):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
+def complain(message: str) -> None:
+    """Write a line to standard error, in one piece; where that is impossible, there is no one."""
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    with suppress(OSError):
+        os.write(STDERR, f"{message}\n".encode(encoding, "backslashreplace"))
+
+
+def emit(line: str) -> None:
+    """Write a line to standard output, what its encoding lacks as an escape. OSError, Refused."""
+    output().write(f"{line}\n".encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+
+
+def output() -> BinaryIO:
+    """Standard output for bytes. Raises Refused if it was closed from the start."""
+    if sys.stdout is None:  # so it is then, whatever typeshed says
+        raise Refused("standard output is closed")
+    return sys.stdout.buffer
+
+
+def input_lines() -> Iterator[bytes]:
+    """Yield the lines of standard input, each as soon as it is there. Raises Refused."""
+    if sys.stdin is None:
+        raise Refused("standard input is closed; pipe something into it")
+    try:
+        yield from sys.stdin.buffer
+    except OSError as error:
+        raise Refused(f"standard input: {error.strerror}") from error
+
+
+def flush() -> None:
+    """Flush standard output, so that its failure is an OSError here, not noise at the exit."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def give_up_output() -> None:
+    """Let what is still buffered go nowhere: its reader is gone, or there is no room for it."""
+    with suppress(OSError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, STDOUT)
+        os.close(null)
+
+
+def plain(text: str) -> str:
+    """`text` on one line of a terminal: what does not print is escaped, colour codes included."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

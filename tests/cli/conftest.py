@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""A volume for each test, away from whatever run the tests themselves are recorded in."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .volume import Volume
+
+
+@pytest.fixture
+def volume(
+    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> Volume:
+    """An empty volume, which is the current directory."""
+    for variable in ("OMNE_RUN_ID", "OMNE_NODE_ID", "OMNE_VOLUME_ROOT"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return Volume(tmp_path, capfdbinary)
+
+
+@pytest.fixture(autouse=True)
+def _heeded_signals() -> Iterator[None]:
+    """Processes started here heed these signals, even if we run below nohup(1) or in background."""
+    ignored = [
+        signum
+        for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(signum) == signal.SIG_IGN
+    ]
+    for signum in ignored:
+        signal.signal(signum, signal.SIG_DFL)
+    yield
+    for signum in ignored:
+        signal.signal(signum, signal.SIG_IGN)

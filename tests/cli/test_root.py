@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""Which volume the command is about, and what it says when there is none."""
+
+from pathlib import Path
+
+import pytest
+
+from .volume import Volume, started
+
+
+@pytest.fixture
+def elsewhere(volume: Volume, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another volume, with a run of its own."""
+    root = tmp_path_factory.mktemp("elsewhere")
+    (root / ".omne/var/runs/other").mkdir(parents=True)
+    volume.write(started())
+    return root
+
+
+def test_the_volume_around_the_current_directory_is_found(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume.write(started("here"), run_id="here")
+    below = volume.root / "a" / "b"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert volume.call("runs").out == b"here  running\n"
+
+
+def test_the_environment_names_it_before_the_directory_does(
+    volume: Volume, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMNE_VOLUME_ROOT", str(elsewhere))
+    assert volume.call("runs").out == b"other  empty\n"
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the verb", "after it"])
+def test_the_option_names_it_before_the_environment_does(
+    volume: Volume, elsewhere: Path, monkeypatch: pytest.MonkeyPatch, *, after: bool
+) -> None:
+    monkeypatch.setenv("OMNE_VOLUME_ROOT", str(volume.root))
+    option = ["--root", str(elsewhere)]
+    words = ["runs", *option] if after else [*option, "runs"]
+    assert volume.call(*words).out == b"other  empty\n"
+
+
+def test_an_empty_variable_counts_as_unset(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume.write(started("here"), run_id="here")
+    monkeypatch.setenv("OMNE_VOLUME_ROOT", "")
+    assert volume.call("runs").out == b"here  running\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["runs"], 1),
+        (["show", "x"], 1),
+        (["append", "x"], 1),
+        (["record", "--pipe", "ci", "n", "--", "touch", "ran"], 125),
+    ],
+)
+def test_without_a_volume_it_says_how_to_make_one_and_does_nothing(
+    volume: Volume, words: list[str], status: int
+) -> None:
+    (volume.root / ".omne").rmdir()
+    said = volume.call(*words)
+    assert said.status == status
+    assert "no omne volume" in said.err
+    assert "mkdir .omne" in said.err
+    assert sorted(path.name for path in volume.root.iterdir()) == ["bin"]
+
+
+@pytest.mark.parametrize("named", ["missing", "bin", "bin/omnelog", ""])
+def test_a_named_root_that_is_no_volume_is_refused_and_not_made_one(
+    volume: Volume, named: str
+) -> None:
+    said = volume.call("--root", named, "runs")
+    assert said.status == 1
+    assert ".omne" in said.err
+    assert sorted(path.name for path in volume.root.iterdir()) == [".omne", "bin"]
+
+
+def test_in_a_directory_that_is_gone_it_asks_for_a_root(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = volume.root / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    said = volume.call("runs")
+    assert (said.status, "--root" in said.err) == (1, True)

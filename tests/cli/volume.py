@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""A volume to try the command on, and the two ways to call it: here, and as a process."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import IO, TypeAlias
+
+import pytest
+
+from .. import omnelog
+
+main = import_module(f"{omnelog.__name__}.cli").main
+
+RUN = "feature-01kpfntqeej7vhn935kc0tm9vn"
+WATCHDOG_S = 60.0  # only bounds a hang; nothing is measured
+
+Stream: TypeAlias = int | IO[bytes] | None
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a call ended and what it wrote; what is not UTF-8 on standard error, as surrogates."""
+
+    status: int
+    out: bytes
+    err: str
+
+    @property
+    def run_id(self) -> str:
+        """The run that a `record --pipe` said it began."""
+        found = re.search(r"^run_id=(\S+)$", self.err, re.MULTILINE)
+        assert found, self.err
+        return found[1]
+
+
+class Volume:
+    """A fresh volume, in which every call takes place, with `omnelog` on its PATH."""
+
+    def __init__(self, root: Path, capfd: pytest.CaptureFixture[bytes]) -> None:
+        self.root, self._capfd = root, capfd
+        (root / ".omne").mkdir()
+        self.command = root / "bin" / "omnelog"
+        self.command.parent.mkdir()
+        python = shlex.join([sys.executable, "-m", omnelog.__name__])
+        self.command.write_text(f'#!/bin/sh\nexec {python} "$@"\n')
+        self.command.chmod(0o755)
+
+    def call(self, *words: str) -> Said:
+        """Call `main` in this process."""
+        self._capfd.readouterr()
+        status = main(words)
+        sys.stdout.flush()
+        out, err = self._capfd.readouterr()
+        return Said(status, out, err.decode(errors="surrogateescape"))
+
+    def environment(self) -> dict[str, str]:
+        """For a process that finds the command, and the package these tests test."""
+        paths = {
+            "PATH": f"{self.command.parent}:{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+        inherited = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+        return inherited | paths
+
+    def start(
+        self,
+        *words: str,
+        prefix: tuple[str, ...] = (),
+        stdin: Stream = subprocess.PIPE,
+        stdout: Stream = subprocess.PIPE,
+        stderr: Stream = subprocess.PIPE,
+    ) -> subprocess.Popen[bytes]:
+        """Start the command as a process, in the volume."""
+        return subprocess.Popen(
+            [*prefix, sys.executable, "-m", omnelog.__name__, *words],
+            cwd=self.root,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=self.environment(),
+        )
+
+    def run(
+        self,
+        *words: str,
+        prefix: tuple[str, ...] = (),
+        given: bytes = b"",
+        stdout: Stream = subprocess.PIPE,
+    ) -> Said:
+        """Run the command as a process to its end."""
+        with self.start(*words, prefix=prefix, stdout=stdout) as process:
+            return finish(process, given)
+
+    def shell(self, script: str) -> Said:
+        """Run a shell script that finds the command as ``omnelog``."""
+        done = subprocess.run(
+            ["sh", "-c", script],
+            cwd=self.root,
+            env=self.environment(),
+            input=b"",
+            capture_output=True,
+            check=False,
+            timeout=WATCHDOG_S,
+        )
+        return Said(done.returncode, done.stdout, done.stderr.decode(errors="surrogateescape"))
+
+    def log(self, run_id: str = RUN) -> Path:
+        """The log of a run, its directory made."""
+        path = Path(omnelog.events_log_path(self.root, run_id))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write(self, *events: "omnelog.Event | bytes", run_id: str = RUN) -> Path:
+        """Make a run whose log holds `events`, bytes as they are."""
+        path = self.log(run_id)
+        path.write_bytes(b"".join(e if isinstance(e, bytes) else omnelog.encode(e) for e in events))
+        return path
+
+    def events(self, run_id: str) -> list["omnelog.Event"]:
+        """All events of a run, its log being sound."""
+        return omnelog.read_run(self.root, run_id)
+
+    def types(self, run_id: str) -> list[str]:
+        """The same, their types alone."""
+        return [event.type for event in self.events(run_id)]
+
+    def runs(self) -> list[str]:
+        """All run ids."""
+        return omnelog.enumerate_runs(self.root)
+
+    def capture(self, run_id: str, node_id: str) -> bytes:
+        """The captured output of a node."""
+        return (self.root / omnelog.node_capture_wire_path(run_id, node_id)).read_bytes()
+
+
+def finish(process: subprocess.Popen[bytes], given: bytes = b"") -> Said:
+    """Wait for the end of a process, and whatever it writes until then."""
+    try:
+        out, err = process.communicate(given or None, timeout=WATCHDOG_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return Said(process.returncode, out or b"", (err or b"").decode(errors="surrogateescape"))
+
+
+def started(run_id: str = RUN) -> "omnelog.PipeStarted":
+    """The first event of a run."""
+    return omnelog.PipeStarted(**_head(run_id), pipe="feature", inputs=[], distro_version="1")
+
+
+def completed(run_id: str = RUN) -> "omnelog.PipeCompleted":
+    """The last event of a run that went well."""
+    return omnelog.PipeCompleted(**_head(run_id))
+
+
+def aborted(run_id: str = RUN) -> "omnelog.PipeAborted":
+    """The last event of a run that did not."""
+    return omnelog.PipeAborted(**_head(run_id), reason="given up")
+
+
+def _head(run_id: str) -> dict[str, str]:
+    return {"id": "01kpfntqeej7vhn935kc0tm9vn", "ts": "2026-01-31T23:59:59Z", "run_id": run_id}

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""The checker against histories that could have happened, and against the slightest damage."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from .histories import Call, MadeUp, line, snapshot
+
+OUTCOMES = ["acknowledged", "acknowledged", "indeterminate", "refused", "timed out"]
+
+
+@st.composite
+def sound_histories(draw: st.DrawFn) -> MadeUp:
+    """What a correct log may come to: writers that call, write and return, in any interleaving.
+
+    Time stands still between some steps, so that equal times occur.
+    """
+    writers = draw(st.integers(1, 4))
+    calls: dict[int, list[Call]] = {writer: [] for writer in range(1, writers + 1)}
+    phase = dict.fromkeys(calls, 0)  # 0: idle, 1: called, 2: past its write
+    looking: tuple[int, bytes | None] | None = None
+    log, now, snapshots = b"", 0, []
+    outcome = dict.fromkeys(calls, "")
+    steps = draw(st.lists(st.integers(0, writers), max_size=40))
+    for step in [*steps, *(writer for writer in calls for _ in range(2) if steps)]:
+        now += draw(st.integers(0, 2))
+        if not step:
+            if looking is None:
+                looking = now, None
+            elif looking[1] is None:
+                looking = looking[0], log
+            else:
+                snapshots.append(snapshot(looking[0], now, looking[1]))
+                looking = None
+        elif phase[step] == 0:
+            calls[step].append((now, None, ""))
+            phase[step] = 1
+        elif phase[step] == 1:
+            outcome[step] = draw(st.sampled_from(OUTCOMES))
+            wrote = outcome[step] == "acknowledged"
+            if wrote or (outcome[step] == "indeterminate" and draw(st.booleans())):
+                log += line(step, len(calls[step]) - 1)
+            phase[step] = 2
+        else:
+            calls[step][-1] = (calls[step][-1][0], now, outcome[step])
+            phase[step] = 0
+    exits: dict[str, int | None] = {f"writer-{writer:03}": -9 for writer in calls if phase[writer]}
+    return MadeUp(calls=calls, log=log, snapshots=snapshots, exits=exits)
+
+
+@given(sound_histories())
+def test_sound_history_is_never_accused(made: MadeUp) -> None:
+    with TemporaryDirectory() as directory:
+        verdict = made.check(Path(directory), interrupted=True)
+        assert not verdict.counts, verdict.violations
+        assert verdict.events == made.log.count(b"\n")
+
+
+@given(sound_histories().filter(lambda made: bool(made.log)), st.data())
+def test_slightest_damage_is_always_found(made: MadeUp, data: st.DataObject) -> None:
+    """One byte of the log replaced, left out or put in, anywhere."""
+    at = data.draw(st.integers(0, len(made.log) - 1))
+    byte = data.draw(st.binary(max_size=1), "instead")
+    length = data.draw(st.integers(0, 1), "bytes taken out")
+    damaged = made.log[:at] + byte + made.log[at + length :]
+    with TemporaryDirectory() as directory:
+        found = MadeUp(made.calls, damaged, exits=made.exits).check(
+            Path(directory), interrupted=True
+        )
+        assert bool(found.counts) == (damaged != made.log)
