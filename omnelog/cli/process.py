@@ -205,7 +205,7 @@ class _Relay:
         self._err = _Stream(child.stderr, STDERR, self._capture)
         self._ended_at: float | None = None
         self._hurried = False
-        # Told by SIGCHLD alone, it would miss the end where another thread of ours takes the signal.
+        # SIGCHLD alone would not do: another thread of this process may be given it.
         self._end = os.pidfd_open(child.pid) if hasattr(os, "pidfd_open") else -1
 
     def run(self) -> None:
