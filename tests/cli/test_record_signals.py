@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO
 
 import pytest
 
 from .. import omnelog
-from .volume import Volume, finish
+from .volume import WATCHDOG_S, Volume, finish
 
 COUNTING = """
 import os, signal
@@ -143,13 +143,25 @@ def test_what_is_ignored_as_by_nohup_stays_ignored(volume: Volume) -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_signal_ends_it_though_nobody_takes_its_output(volume: Volume) -> None:
-    with recording(volume, "sh", "-c", "echo up; exec yes") as process:
+def test_a_signal_ends_it_though_nobody_takes_its_output(volume: Volume, told: IO[bytes]) -> None:
+    outlet, inlet = os.pipe()
+    os.set_blocking(inlet, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(inlet, bytes(4096))
+    os.set_blocking(inlet, True)
+    script = "echo stuck; echo up > told; exec cat"
+    words = ("record", "--pipe", "ci", "n", "--", "sh", "-c", script)
+    with volume.start(*words, stdout=inlet) as process:
+        assert told.readline() == b"up\n"
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=WATCHDOG_S)
         said = finish(process)
+    os.close(inlet)
+    os.close(outlet)
     assert said.status == 128 + signal.SIGTERM
     assert volume.types(said.run_id)[-1] == "pipe.aborted"
+    assert volume.capture(said.run_id, "n") == b"stuck\n"
 
 
 def test_a_call_leaves_the_signals_of_its_process_as_they_were(volume: Volume) -> None:
