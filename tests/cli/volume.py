@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import TracebackType
 from typing import IO, TypeAlias
 
 import pytest
@@ -37,6 +38,20 @@ class Said:
         found = re.search(r"^run_id=(\S+)$", self.err, re.MULTILINE)
         assert found, self.err
         return found[1]
+
+
+class Process(subprocess.Popen[bytes]):
+    """A process that a failed test takes with it, where waiting for it might take for ever."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if value is not None:
+            self.kill()
+        super().__exit__(kind, value, traceback)
 
 
 class Volume:
@@ -75,9 +90,9 @@ class Volume:
         stdin: Stream = subprocess.PIPE,
         stdout: Stream = subprocess.PIPE,
         stderr: Stream = subprocess.PIPE,
-    ) -> subprocess.Popen[bytes]:
+    ) -> Process:
         """Start the command as a process, in the volume."""
-        return subprocess.Popen(
+        return Process(
             [*prefix, sys.executable, "-m", omnelog.__name__, *words],
             cwd=self.root,
             stdin=stdin,
