@@ -48,15 +48,11 @@ class EventLog:
         self._fd = self._end = -1  # the end: where this handle left the log, after a newline
         self._looked = 0.0  # when the file was last seen to be at the path
         _HANDLES.add(self)
-        try:
+        with errors.refusals("cannot open", self.path):
             if os.name != "posix":
                 raise OSError(errno.ENOTSUP, "appending needs flock(2), which is missing here")
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._open()
-        except LogIOError:
-            raise
-        except OSError as error:
-            raise LogIOError(error.errno, f"cannot open: {error.strerror}", self.path) from error
 
     @classmethod
     def for_run(
@@ -238,13 +234,18 @@ class EventLog:
             if start == _WRITTEN:
                 lines = total
             elif start != _UNTOUCHED:
-                found = os.pread(self._fd, len(data), start)
-                lines, whole = found.count(b"\n"), found.rfind(b"\n") + 1
+                found, whole = os.pread(self._fd, len(data), start), 0
+                for line in data.splitlines(keepends=True):
+                    if not found.startswith(line, whole):
+                        break
+                    lines, whole = lines + 1, whole + len(line)
                 end = os.lseek(self._fd, 0, os.SEEK_END)
                 if not data.startswith(found) or (found != data and end != start + len(found)):
                     raise OSError(errno.EBUSY, "somebody writes without taking the lock")
                 if whole < len(found):
                     os.ftruncate(self._fd, start + whole)
+                if self.durable and lines:
+                    self._sync(data[:whole])
             if lines == total:
                 meaning = AppendIndeterminate  # it is there, whatever the system says
         except OSError as again:
@@ -272,21 +273,20 @@ def _quarantine(log: LockableFile, start: int, end: int) -> None:
     """Copy a torn tail to a line of its own in ``events.jsonl.torn``, durably, once."""
     path = log.path.with_name(log.path.name + ".torn")
     mode = os.fstat(log.fileno()).st_mode & 0o777  # no more readers than the log has
-    with LockableFile(path, _FLAGS, mode) as file:
-        try:
-            lines_end, size = file.extent()
-            if lines_end != size:  # a copy that was cut short: let it be a line as well
-                file.write_all(b"\n")
-                size += 1
-            if not _ends_with(file, size - 1, log, start, end):
-                for block in log.blocks(start, end):
-                    file.write_all(block)
-                file.write_all(b"\n")
-            os.fsync(file.fileno())
-            _sync_directory(path.parent)
-        except OSError as error:
-            message = f"cannot keep a torn tail: {error.strerror}; nothing was written"
-            raise LogIOError(error.errno, message, path) from error
+    with (
+        errors.refusals("nothing was written, for a torn tail cannot be kept", path),
+        LockableFile(path, _FLAGS, mode) as file,
+    ):
+        lines_end, size = file.extent()
+        if lines_end != size:  # a copy that was cut short: let it be a line as well
+            file.write_all(b"\n")
+            size += 1
+        if not _ends_with(file, size - 1, log, start, end):
+            for block in log.blocks(start, end):
+                file.write_all(block)
+            file.write_all(b"\n")
+        os.fsync(file.fileno())
+        _sync_directory(path.parent)
 
 
 def _ends_with(file: LockableFile, stop: int, log: LockableFile, start: int, end: int) -> bool:

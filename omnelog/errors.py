@@ -6,6 +6,8 @@ attributes; its cause is chained. `str()` reads ``path:line: what is wrong; what
 """
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -35,6 +37,20 @@ class AppendIndeterminate(_FileError):
     What was written could be neither completed nor taken back, or a durable append's sync failed,
     or a fork struck amid the append and this is the child. Look before appending it again.
     """
+
+
+@contextmanager
+def refusals(what: str, path: str | Path) -> Iterator[None]:
+    """Turn what the system refuses meanwhile into LogIOError.
+
+    An OSError that a signal handler raised is the caller's: it has no errno, or a type of ours.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, OmnelogError) or error.errno is None:
+            raise
+        raise LogIOError(error.errno, f"{what}: {error.strerror}", path) from error
 
 
 class LockTimeout(_FileError, TimeoutError):

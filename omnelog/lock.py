@@ -18,7 +18,7 @@ from weakref import WeakSet
 
 from filelock import lock_descriptor, unlock_descriptor
 
-from .errors import LockTimeout, LogIOError
+from .errors import LockTimeout, refusals
 
 try_lock = partial(lock_descriptor, blocking=False)  # whether it was free; OSError as flock(2)
 unlock = unlock_descriptor
@@ -55,16 +55,18 @@ class LockableFile(FileIO):
         """
         self.path, forks = path, _forks
         flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-        try:
-            super().__init__(path, "rb", opener=lambda name, _: os.open(name, flags, mode))
-            if not stat.S_ISREG(os.fstat(self.fileno()).st_mode):
-                raise OSError(errno.EINVAL, "not a regular file")
-            if forks != _forks:
-                raise OSError(errno.ECHILD, "forked while it was opened")
-        except (OSError, ValueError) as error:  # ValueError: a path that no system takes
-            self.close()  # harmless when nothing was opened
-            code, why = getattr(error, "errno", None), getattr(error, "strerror", error)
-            raise LogIOError(code or errno.EINVAL, f"cannot open: {why}", path) from error
+        with refusals("cannot open", path):
+            try:
+                super().__init__(path, "rb", opener=lambda name, _: os.open(name, flags, mode))
+                if not stat.S_ISREG(os.fstat(self.fileno()).st_mode):
+                    raise OSError(errno.EINVAL, "not a regular file")
+                if forks != _forks:
+                    raise OSError(errno.ECHILD, "forked while it was opened")
+            except BaseException as error:
+                self.close()  # harmless when nothing was opened
+                if type(error) is not ValueError:
+                    raise
+                raise OSError(errno.EINVAL, str(error)) from error  # a NUL in the path
         _FILES.add(self)
 
     def lock(self, started: float, timeout_s: float) -> None:

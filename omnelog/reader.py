@@ -17,7 +17,7 @@ from threading import Event as Flag
 from time import monotonic
 
 from .codec import decode, is_blank
-from .errors import DeserializeError, LockTimeout, LogIOError, OmnelogError, TornTailError
+from .errors import DeserializeError, LockTimeout, OmnelogError, TornTailError, refusals
 from .events import Event
 from .lock import LockableFile, unlock
 from .volume import Root, events_log_path
@@ -113,14 +113,13 @@ def _sound(found: Event | DeserializeError) -> Event:
 
 @contextmanager
 def _reading(path: Path) -> Iterator["_Log"]:
-    try:
-        with _Log(path, os.O_RDONLY) as log:
+    with refusals("cannot read", path), _Log(path, os.O_RDONLY) as log:
+        try:
             yield log
-    except (OSError, ValueError) as error:
-        if isinstance(error, OmnelogError):
+        except ValueError as error:
+            if log.closed and not isinstance(error, OmnelogError):
+                raise OSError(errno.ECHILD, "forked amid a read; read anew") from error
             raise
-        code, why = getattr(error, "errno", None), getattr(error, "strerror", "forked amid a read")
-        raise LogIOError(code, f"cannot read: {why}", path) from error
 
 
 class _Log(LockableFile):

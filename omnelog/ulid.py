@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from time import monotonic, time_ns
 
-from .errors import LogIOError, OmnelogError, UlidError
+from .errors import UlidError, refusals
 from .lock import LockableFile, checked_timeout, unlock
 from .volume import Root, ulid_lock_path
 
@@ -27,7 +27,7 @@ def allocate_ulid(root: Root, *, lock_timeout: float = 5.0) -> str:
     """
     started, lock_timeout = monotonic(), checked_timeout(lock_timeout)
     path = ulid_lock_path(root).absolute()
-    try:
+    with refusals("cannot allocate a ULID", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with LockableFile(path, os.O_RDWR | os.O_CREAT) as file:
             file.lock(started, lock_timeout)
@@ -43,11 +43,6 @@ def allocate_ulid(root: Root, *, lock_timeout: float = 5.0) -> str:
                 raise OSError(errno.ENOSPC, "no room for 26 characters")
             unlock(file.fileno())
             return ulid
-    except OSError as error:
-        if isinstance(error, OmnelogError):
-            raise
-        message = f"cannot allocate a ULID: {error.strerror}"
-        raise LogIOError(error.errno, message, path) from error
 
 
 def _number(ulid: bytes, path: Path) -> int:

@@ -7,11 +7,12 @@ InvalidRunId unless it is one plain path component, on every platform alike: a v
 
 import ntpath
 import os
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
 
-from .errors import InvalidRunId, LogIOError
+from .errors import InvalidRunId, refusals
 
 Root: TypeAlias = str | PathLike[str]
 
@@ -87,11 +88,8 @@ def enumerate_runs(root: Root) -> list[str]:
     What is no directory, or has a name that cannot be a run id, is no run. No ``runs``: no runs.
     """
     runs = runs_dir(root)
-    try:
-        with os.scandir(runs) as entries:  # which mostly knows what is a directory without a stat
+    with refusals("no list of runs", runs), suppress(FileNotFoundError):
+        with os.scandir(runs) as entries:  # which mostly know without a stat what they are
             found = [e.name for e in entries if e.is_dir(follow_symlinks=False) or os.path.isdir(e)]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise LogIOError(error.errno, f"no list of runs: {error.strerror}", runs) from error
-    return sorted(filter(_is_component, found))
+        return sorted(filter(_is_component, found))
+    return []

@@ -94,15 +94,15 @@ MUTANTS = [
     Mutant(
         name="the quarantine is not synced before the cut",
         module="appender",
-        before="            os.fsync(file.fileno())\n",
+        before="        os.fsync(file.fileno())\n",
         after="",
         tests=APPENDER,
     ),
     Mutant(
         name="the quarantine copies again what it ends with",
         module="appender",
-        before="            if not _ends_with(file, size - 1, log, start, end):\n",
-        after="            if True:\n",
+        before="        if not _ends_with(file, size - 1, log, start, end):\n",
+        after="        if True:\n",
         tests=APPENDER,
     ),
     Mutant(

@@ -224,6 +224,22 @@ class TestWhatCannotBeTakenBack:
                     log.append(node(1))
             assert log.path.read_bytes() == lines(node(1))[:10] + b"foreign"
 
+    def test_a_foreign_line_after_a_partial_one_does_not_count_as_ours(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write = os.write
+
+        def write_a_piece_and_let_another_in(fd: int, data: bytes) -> int:
+            write(fd, data[:160])
+            write(fd, lines(node(9)))
+            raise OSError(errno.ENOSPC, "full")
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            monkeypatch.setattr(os, "write", write_a_piece_and_let_another_in)
+            with pytest.raises(omnelog.AppendIndeterminate) as caught:
+                log.append_many([node(1), node(2), node(3)])
+        assert caught.value.appended == 1
+
     def test_a_partial_line_that_cannot_be_cut_is_indeterminate(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -510,6 +526,25 @@ class TestDurable:
             log.append(node(1))
         assert omnelog.read_run(tmp_path, RUN) == [node(1), node(2)]
 
+    def test_the_whole_lines_of_a_batch_that_failed_are_synced_before_they_are_told_of(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synced: list[str]
+    ) -> None:
+        write = os.write
+
+        def write_160_of_300_then_fail(fd: int, data: bytes) -> int:
+            if len(data) == 300:
+                return write(fd, data[:160])
+            raise OSError(errno.ENOSPC, "full")
+
+        with EventLog.for_run(tmp_path, RUN, durable=True) as log:
+            synced.clear()
+            monkeypatch.setattr(os, "write", write_160_of_300_then_fail)
+            with pytest.raises(omnelog.LogIOError) as caught:
+                log.append_many([node(1), node(2)])
+        assert caught.value.appended == 1
+        assert synced == [str(log.path)]
+        assert log.path.read_bytes() == lines(node(1))
+
     def test_after_a_failed_sync_the_handle_promises_nothing_more(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -527,6 +562,29 @@ class TestDurable:
         with EventLog.for_run(tmp_path, RUN, durable=True) as another:
             another.append(node(4))
         assert omnelog.read_run(tmp_path, RUN) == [node(1), node(2), node(4)]
+
+
+class TestWhatASignalHandlerRaises:
+    @pytest.mark.parametrize("call", ["lseek", "write", "pread", "ftruncate", "fsync", "open"])
+    def test_comes_out_as_it_is_and_leaves_no_lock(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+    ) -> None:
+        """A handler's TimeoutError has no errno; what the system refuses has one."""
+        log_path(tmp_path).write_bytes(b"torn")
+        alarm = TimeoutError("alarm")
+
+        def strike(*_: object) -> None:
+            monkeypatch.undo()
+            raise alarm
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            monkeypatch.setattr(os, call, strike)
+            with pytest.raises(TimeoutError) as caught:
+                log.append(node(1))
+            assert caught.value is alarm
+            with EventLog.for_run(tmp_path, RUN, lock_timeout=0) as other:
+                other.append(node(2))
+        assert omnelog.read_run(tmp_path, RUN) == [node(2)]
 
 
 class TestSystemCalls:
