@@ -245,6 +245,7 @@ class EventLog:
                 if whole < len(found):
                     os.ftruncate(self._fd, start + whole)
                 if self.durable and lines:
+                    unlock(self._fd)
                     self._sync(data[:whole])
             if lines == total:
                 meaning = AppendIndeterminate  # it is there, whatever the system says
