@@ -31,6 +31,26 @@ def stress(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Meet every fault at length: 2,000 kills, 100,000 interrupts (half an hour or more)."""
+    install(session, "tests")
+    longer = {
+        "OMNELOG_FAULTS": "thorough",
+        "OMNELOG_KILLS": "2000",
+        "OMNELOG_INTERRUPTS": "100000",
+        "OMNELOG_FORKS_EVERY": "1",
+    }
+    session.run("pytest", "-n", "auto", "tests/faults", *session.posargs, env=longer)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Break the core on purpose and see that the tests notice."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.mutants", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format with ruff."""
     install(session, "lint")
