@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+"""Striking between any two steps of an append, on every way through it.
+
+What a trace function raises or does comes out of, or happens at, the very place it was called for,
+as with a signal handler: a `Strike` does it at one chosen bytecode. `WAYS` are the ways that an
+append can take, each arranged anew before every strike.
+"""
+
+import _weakrefset
+import dis
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from threading import get_ident
+from types import CodeType, FrameType
+from typing import Any, Self
+
+import pytest
+
+from .. import omnelog
+from .logs import APPENDER, LOCK, between, event, holding, line
+from .processes import WATCHDOG_S
+
+SPARED = (os.path.dirname(__file__), _weakrefset.__file__)
+
+
+NOP = dis.opmap["NOP"]
+
+
+@cache
+def nops(code: CodeType) -> frozenset[int]:
+    """Where `code` does nothing, so that no signal handler is called there.
+
+    A trace function is. And CPython leaves the one of a ``try:`` within another out of both.
+    """
+    return frozenset(at for at in range(0, len(code.co_code), 2) if code.co_code[at] == NOP)
+
+
+@cache
+def calls(code: CodeType) -> frozenset[int]:
+    """Where `code` calls: signal handlers are called after that, at its start and in its loops."""
+    return frozenset(at.offset for at in dis.get_instructions(code) if at.opname.startswith("CALL"))
+
+
+class Strike:
+    """Calls `act` once: before the bytecode number `at` of what this thread calls.
+
+    Counts the bytecodes of all frames but those of the tests, and of weak references' callbacks,
+    out of which Python lets no exception come; with `after_calls`, only those where CPython looks
+    for signals after a call.
+    """
+
+    def __init__(self, at: int, act: Callable[[], None], *, after_calls: bool = False) -> None:
+        self.at, self.act, self.seen = at, act, 0
+        self.where, self.after_calls, self.last = "nowhere", after_calls, -1
+
+    def __enter__(self) -> Self:
+        self.thread = get_ident()
+        self._watch()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def step(self, code: CodeType, offset: int) -> None:
+        """Count the bytecode at `offset`, which comes next."""
+        if offset in nops(code):
+            return
+        called, self.last = self.last in calls(code), offset
+        if self.after_calls and not called:
+            return
+        self.seen += 1
+        if self.seen == self.at:
+            self._stop()
+            self.where = f"{code.co_name}, offset {offset}"
+            self.act()
+
+    # Trace functions see every bytecode up to CPython 3.11, and not reliably in 3.12 and 3.13.0.
+
+    if sys.version_info >= (3, 12):
+
+        def _watch(self) -> None:
+            monitoring = sys.monitoring
+            monitoring.use_tool_id(monitoring.DEBUGGER_ID, "strike")
+            instruction = monitoring.events.INSTRUCTION
+            monitoring.register_callback(monitoring.DEBUGGER_ID, instruction, self._instruction)
+            monitoring.set_events(monitoring.DEBUGGER_ID, instruction)
+            self.watching = True
+
+        def _stop(self) -> None:
+            if self.watching:
+                self.watching = False
+                sys.monitoring.set_events(sys.monitoring.DEBUGGER_ID, 0)
+                sys.monitoring.free_tool_id(sys.monitoring.DEBUGGER_ID)
+
+        def _instruction(self, code: CodeType, offset: int) -> None:
+            if get_ident() == self.thread and not code.co_filename.startswith(SPARED):
+                self.step(code, offset)
+
+    else:
+
+        def _watch(self) -> None:
+            self.before = sys.gettrace()
+            sys.settrace(self._trace)
+
+        def _stop(self) -> None:
+            sys.settrace(self.before)
+
+        def _trace(self, frame: FrameType, kind: str, _: object) -> Any:
+            if kind == "call":
+                if frame.f_code.co_filename.startswith(SPARED):
+                    return None
+                frame.f_trace_opcodes, frame.f_trace_lines = True, False
+            elif kind == "opcode":
+                self.step(frame.f_code, frame.f_lasti)
+            return self._trace
+
+
+def with_system(patch: pytest.MonkeyPatch, **functions: Callable[..., Any]) -> None:
+    """As `between`, and let no sync take the time that a disk does."""
+    quick: Any = {"fsync": lambda _: None, "fdatasync": lambda _: None}
+    between(patch, **(quick | functions))
+
+
+Arrange = Callable[["omnelog.EventLog", pytest.MonkeyPatch, ExitStack], None]
+
+
+def uncontended(_log: "omnelog.EventLog", _patch: pytest.MonkeyPatch, _stack: ExitStack) -> None:
+    """Nobody else is there."""
+
+
+def reopened(log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _: ExitStack) -> None:
+    """The file is looked at, is no longer at the path, and the path is opened anew."""
+    patch.setattr(APPENDER, "_LOOK_EVERY_S", 0.0)
+    new = log.path.with_suffix(".new")
+    new.touch()
+    new.replace(log.path)
+
+
+def looked_at(_log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _stack: ExitStack) -> None:
+    """The file is looked at and is where it should be."""
+    patch.setattr(APPENDER, "_LOOK_EVERY_S", 0.0)
+
+
+def contended(log: "omnelog.EventLog", patch: pytest.MonkeyPatch, stack: ExitStack) -> None:
+    """Another process has the lock, and frees it while it is waited for."""
+    free, here = stack.enter_context(holding(log.path)), os.getpid()
+    patch.setattr(LOCK, "sleep", lambda _: free() if os.getpid() == here else None)
+
+
+def polite(log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _: ExitStack) -> None:
+    """The handle has held the lock for long, and lets others have a turn."""
+    patch.setattr(APPENDER, "_LONG_HOLD_S", -1.0)
+    log.append(event(0, "before"))
+    patch.setattr(APPENDER, "sleep", lambda _: None)
+
+
+def torn(log: "omnelog.EventLog", _patch: pytest.MonkeyPatch, _stack: ExitStack) -> None:
+    """The log ends in a piece of a line."""
+    with log.path.open("ab") as file:
+        file.write(line(0, "torn")[:-9])
+
+
+def unterminated(log: "omnelog.EventLog", _patch: pytest.MonkeyPatch, _stack: ExitStack) -> None:
+    """The log ends in an event that lacks its newline."""
+    with log.path.open("ab") as file:
+        file.write(line(0, "open")[:-1])
+
+
+def short_write(_log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _stack: ExitStack) -> None:
+    """The system takes a line in pieces."""
+    with_system(patch, write=lambda descriptor, data: os.write(descriptor, data[:31]))
+
+
+def failing_write(_log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _stack: ExitStack) -> None:
+    """The system takes half of a line and no more."""
+    written: list[int] = []
+
+    def write(descriptor: int, data: Any) -> int:
+        if written:
+            raise OSError(28, "No space left on device")
+        written.append(descriptor)
+        return os.write(descriptor, data[:31])
+
+    with_system(patch, write=write)
+
+
+def timed_out(log: "omnelog.EventLog", _: pytest.MonkeyPatch, stack: ExitStack) -> None:
+    """Another process has the lock, and keeps it."""
+    stack.enter_context(holding(log.path))
+    log.lock_timeout = 0
+
+
+def waiting_for_a_thread(
+    log: "omnelog.EventLog", patch: pytest.MonkeyPatch, stack: ExitStack
+) -> None:
+    """Another thread is in an append, which ends when it is about to be waited for."""
+    is_in, go, out = (threading.Lock() for _ in range(3))  # in C: nothing in them can be struck
+    for closed_gate in (is_in, go, out):
+        closed_gate.acquire()
+
+    here = threading.get_ident()
+
+    def write(descriptor: int, data: Any) -> int:
+        if threading.get_ident() != here:
+            is_in.release()
+            assert go.acquire(timeout=WATCHDOG_S)
+        return os.write(descriptor, data)
+
+    def body() -> None:
+        log.append(event(0, "thread"))
+        out.release()
+
+    ended: list[bool] = []
+
+    def end() -> None:
+        if not ended:
+            ended.append(True)
+            go.release()
+            assert out.acquire(timeout=WATCHDOG_S)
+
+    def end_and_min(*numbers: float) -> float:
+        end()
+        return min(*numbers)
+
+    with_system(patch, write=write)
+    patch.setattr(APPENDER, "min", end_and_min, raising=False)
+    thread = threading.Thread(target=body)
+    thread.start()
+    stack.callback(thread.join)
+    stack.callback(end)
+    assert is_in.acquire(timeout=WATCHDOG_S)
+
+
+def failing_sync(_log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _stack: ExitStack) -> None:
+    """The line gets into the file, and not to the disk."""
+
+    def fdatasync(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with_system(patch, fdatasync=fdatasync)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way that an append can take."""
+
+    arrange: Arrange
+    expected: type[BaseException] | None = None  # without an interrupt
+    durable: bool = False
+    batch: int = 1
+    leaves_tail: bool = False  # an interrupt of the clean-up may leave a torn tail
+    dies: bool = False  # the handle may have to be replaced afterwards
+
+
+WAYS = {
+    "uncontended": Way(uncontended),
+    "batch": Way(uncontended, batch=3),
+    "durable": Way(uncontended, durable=True),
+    "looked at": Way(looked_at),
+    "reopened": Way(reopened),
+    "reopened durable": Way(reopened, durable=True),
+    "contended": Way(contended),
+    "waiting for a thread": Way(waiting_for_a_thread),
+    "polite": Way(polite),
+    "torn tail": Way(torn),
+    "unterminated tail": Way(unterminated),
+    "short write": Way(short_write),
+    "short write of a batch": Way(short_write, batch=3),
+    "failing write": Way(failing_write, omnelog.LogIOError, leaves_tail=True),
+    "failing sync": Way(failing_sync, omnelog.AppendIndeterminate, durable=True, dies=True),
+    "timed out": Way(timed_out, omnelog.LockTimeout),
+}

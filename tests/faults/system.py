@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: MIT
+"""A system between the core and the real one: it records every call, and fails those it is told to.
+
+A `System` takes the place of the name ``os`` in the modules of the core that touch files, and of
+the few names by which they reach the system otherwise: the descriptor lock, the closing of a file,
+``os.mkdir`` under `pathlib`, the clock. Calls are numbered from 0; a plan says which of them suffer
+which fault. What it hands on is done by the real system, except that nothing waits: time passes
+only when somebody sleeps, and a sync is only recorded.
+
+It also watches what no test could see afterwards: that whatever changes a log or its quarantine is
+done while the log is locked, and that no log is synced while it is, unless a fault struck before.
+
+Faults are spelt in a case's id as they are in a plan:
+
+- ``ENOSPC`` and so on: the call fails with that error, without effect (but a close is done)
+- ``short:5``: a write writes 5 bytes and says so; ``short:5:ENOSPC``: and the next write fails
+- ``short:5:foreign``: the same, and a writer that takes no lock adds a line in between
+- ``part:5:EIO``: a write writes 5 bytes, or all, and says that it failed, as a remote disk's may
+- ``before``, ``after``: the process dies just before the call, or just after it
+- ``dies:5``: the process dies when a write has written 5 bytes
+- ``busy:4ms``, ``busy:9s``: somebody else holds the lock for that long
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import FileIO
+from os import PathLike
+from typing import Any, TypeVar
+
+from .. import omnelog
+
+CORE = omnelog.appender, omnelog.lock, omnelog.reader
+"""The modules that the system is put under."""
+
+DEAD = 86
+"""The exit status of a process that a fault killed."""
+
+FOREIGN_LINE = b'{"type":"pipe.aborted","id":"0","ts":"","run_id":"","reason":"foreign"}\n'
+"""What a writer that takes no lock adds."""
+
+_WRITE_ERRORS = ("ENOSPC", "EIO", "EINTR", "EDQUOT", "EFBIG")
+_OPEN_ERRORS = ("EACCES", "EIO", "EINTR")
+_SYNC_ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EINTR")
+ERRORS = {
+    "mkdir": ("EACCES", "ENOSPC", "EDQUOT", "EIO"),
+    "open": _OPEN_ERRORS,
+    "create": (*_OPEN_ERRORS, "ENOSPC", "EDQUOT"),
+    "fstat": ("EIO",),
+    "stat": ("EIO", "EACCES"),
+    "lseek": ("EIO",),
+    "pread": ("EIO", "EINTR"),
+    "write": _WRITE_ERRORS,
+    "ftruncate": ("EIO", "EINTR", "EACCES", "EPERM"),  # EPERM: an append-only file
+    "fsync": _SYNC_ERRORS,
+    "fdatasync": _SYNC_ERRORS,
+    "close": ("EIO", "EINTR"),
+    "try_lock": ("EINTR", "ENOLCK", "EIO", "busy:4ms", "busy:9s"),
+    "unlock": ("EINTR", "ENOLCK", "EIO"),
+}
+"""The errors that each call can fail with."""
+
+KINDS = {name: errors[:1] for name, errors in ERRORS.items()}
+KINDS["try_lock"] = ("EINTR", "busy:4ms", "busy:9s")
+"""One for each way of failing."""
+
+_PURE = {"name", "getpid", "path", "fspath", "major", "minor", "PathLike", "register_at_fork"}
+_files: dict[int, str] = {}  # what the core has opened, under whichever system
+_Returned = TypeVar("_Returned")
+_try_lock, _unlock, _mkdir = omnelog.lock.try_lock, omnelog.lock.unlock, os.mkdir
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call the core made: its name, the file's, and what it was to write."""
+
+    name: str
+    file: str
+    data: bytes = b""
+
+    def faults(self, *, every_error: bool = False, every_length: bool = False) -> Iterator[str]:
+        """The faults that this call can get over, or report: all, or one of each kind."""
+        yield from ERRORS[self.name] if every_error else KINDS[self.name]
+        if self.name == "write":
+            for length in self.lengths(every=every_length):
+                yield f"short:{length}"
+                yield f"short:{length}:ENOSPC"
+            for length in sorted({(len(self.data) + 1) // 2, len(self.data)}):
+                yield f"part:{length}:EIO"
+
+    def lengths(self, *, every: bool) -> Iterable[int]:
+        """At which lengths a write can be cut short: all, or those that make a difference."""
+        if every and len(self.data) < 500:
+            return range(1, len(self.data))
+        ends = [at for at, byte in enumerate(self.data) if byte == ord("\n")]
+        around = {length for end in ends for length in (end, end + 1, end + 2)}
+        within = {*range(1, len(self.data))}
+        return sorted(({1, len(self.data) // 2, len(self.data) - 1} | around) & within)
+
+
+def is_benign(fault: str) -> bool:
+    """Whether the core is to get over `fault` without its caller's noticing."""
+    return fault == "busy:4ms" or (fault.startswith("short:") and fault.count(":") == 1)
+
+
+class System:
+    """The stand-in for ``os``; made with a plan, put in place with `interposed`."""
+
+    def __init__(self, plan: Mapping[int, str] | None = None) -> None:
+        self.plan = plan or {}
+        self.calls: list[Call] = []
+        self.struck: list[tuple[Call, str]] = []  # the faults that came to pass
+        self.violations: list[str] = []
+        self.now = 1000.0
+        self._next_write = ""  # what the second part of a short write meets
+        self._busy_until = 0.0
+
+    def next_operation(self) -> None:
+        """Whoever held the lock lets it go."""
+        self._busy_until = 0.0
+
+    def __getattr__(self, name: str) -> Any:  # whatever type it has in os
+        if name in _PURE or name.startswith(("O_", "SEEK_")):
+            return getattr(os, name)
+        raise AssertionError(f"the core calls os.{name}, of which these tests know nothing")
+
+    # What follows is called by the core, in place of what it is named after.
+
+    def open(self, name: PathLike[str], flags: int, mode: int = 0o777) -> int:
+        """os.open."""
+        path = os.fspath(name)
+        existed = os.path.exists(path)
+
+        def really() -> int:
+            fd = os.open(path, flags, mode)
+            _files[fd] = path
+            if not existed:
+                self.created(path)
+            return fd
+
+        create = flags & os.O_CREAT and not existed
+        return self._call("create" if create else "open", path, really)
+
+    def mkdir(self, name: PathLike[str], mode: int = 0o777) -> None:
+        """os.mkdir."""
+        path = os.fspath(name)
+
+        def really() -> None:
+            _mkdir(path, mode)
+            self.created(path)
+
+        self._call("mkdir", path, really)
+
+    def close(self, fd: int) -> None:
+        """os.close."""
+        self._call("close", _files.pop(fd), lambda: os.close(fd))
+
+    def close_file(self, file: FileIO) -> None:
+        """FileIO.close."""
+        if not file.closed:
+            path = _files.pop(file.fileno(), "?")
+            self._call("close", path, lambda: FileIO.close(file))
+
+    def fstat(self, fd: int) -> os.stat_result:
+        """os.fstat."""
+        return self._call("fstat", _files[fd], lambda: os.fstat(fd))
+
+    def stat(self, name: PathLike[str]) -> os.stat_result:
+        """os.stat."""
+        return self._call("stat", os.fspath(name), lambda: os.stat(name))
+
+    def lseek(self, fd: int, offset: int, whence: int) -> int:
+        """os.lseek."""
+        return self._call("lseek", self._file(fd), lambda: os.lseek(fd, offset, whence))
+
+    def pread(self, fd: int, size: int, offset: int) -> bytes:
+        """os.pread."""
+        return self._call("pread", self._file(fd), lambda: os.pread(fd, size, offset))
+
+    def write(self, fd: int, data: bytes | memoryview) -> int:
+        """os.write."""
+        path, data = self._file(fd), bytes(data)
+        self._require_locked(path, "written to")
+
+        def really(length: int = len(data)) -> int:
+            offset = os.lseek(fd, 0, os.SEEK_END)
+            written = os.write(fd, data[:length])
+            self.wrote(path, offset, data[:written])
+            return written
+
+        then, self._next_write = self._next_write, ""
+        fault = self.plan.get(len(self.calls), "")
+        if fault.startswith(("short:", "part:", "dies:")):
+            self._record("write", path, data, fault)
+            written = really(int(fault.split(":")[1]))
+            if fault.startswith("dies:"):
+                os._exit(DEAD)
+            if fault.startswith("part:"):
+                raise _error("EIO")
+            if fault.endswith(":foreign"):
+                with open(path, "ab", buffering=0) as other:
+                    other.write(FOREIGN_LINE)
+            if fault.count(":") == 2:
+                self._next_write = "ENOSPC"
+            return written
+        return self._call("write", path, really, data, then)
+
+    def ftruncate(self, fd: int, size: int) -> None:
+        """os.ftruncate."""
+        path = self._file(fd)
+        self._require_locked(path, "cut")
+
+        def really() -> None:
+            os.ftruncate(fd, size)
+            self.truncated(path, size)
+
+        self._call("ftruncate", path, really)
+
+    def fsync(self, fd: int) -> None:
+        """os.fsync, recorded only."""
+        path = self._file(fd)
+        self._call("fsync", path, lambda: self.synced(path))
+
+    def fdatasync(self, fd: int) -> None:
+        """os.fdatasync, recorded only."""
+        path = self._file(fd)
+        getting_over = any(not is_benign(fault) for _, fault in self.struck)  # time is no matter
+        if not getting_over and is_locked(path):
+            self.violations.append(f"{path} is synced while it is locked")
+        self._call("fdatasync", path, lambda: self.synced(path))
+
+    def try_lock(self, fd: int) -> bool:
+        """What `omnelog.lock` takes the lock with."""
+        fault = self.plan.get(len(self.calls), "")
+        if fault.startswith("busy:"):
+            self._record("try_lock", self._file(fd), b"", fault)
+            self._busy_until = self.now + {"4ms": 0.004, "9s": 9}[fault[5:]]
+            return False
+        if self.now < self._busy_until:
+            return False
+        return self._call("try_lock", self._file(fd), lambda: _try_lock(fd))
+
+    def unlock(self, fd: int) -> None:
+        """What `omnelog.lock` frees the lock with."""
+        self._call("unlock", self._file(fd), lambda: _unlock(fd))
+
+    def monotonic(self) -> float:
+        """time.monotonic, which stands still but for sleeps."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """time.sleep, of at least a microsecond."""
+        self.now += max(seconds, 1e-6)
+
+    def uniform(self, low: float, high: float) -> float:
+        """random.uniform, the middle always."""
+        return (low + high) / 2
+
+    # What follows is for a subclass that looks at the files meanwhile, or keeps a journal of them.
+
+    def instant(self, when: str, path: str, data: bytes = b"") -> None:
+        """A call is about to be made, which is to write `data` if any; or was made, unharmed."""
+
+    def created(self, path: str) -> None:
+        """A file or directory was made."""
+
+    def wrote(self, path: str, offset: int, data: bytes) -> None:
+        """A file was written to."""
+
+    def truncated(self, path: str, size: int) -> None:
+        """A file was cut."""
+
+    def synced(self, path: str) -> None:
+        """A file or directory was synced."""
+
+    # And this is how a call is made.
+
+    def _file(self, fd: int) -> str:
+        if fd not in _files:
+            raise _error("EBADF")
+        return _files[fd]
+
+    def _record(self, name: str, path: str, data: bytes = b"", fault: str = "") -> None:
+        self.calls.append(call := Call(name, path.rpartition("/")[2], data))
+        if fault:
+            self.struck.append((call, fault))
+
+    def _call(
+        self,
+        name: str,
+        path: str,
+        really: Callable[[], _Returned],
+        data: bytes = b"",
+        then: str = "",
+    ) -> _Returned:
+        fault = self.plan.get(len(self.calls), then)
+        self.instant("before", path, data)
+        self._record(name, path, data, fault)
+        if not fault:
+            try:
+                return really()
+            finally:
+                self.instant("after", path)
+        if fault == "before":
+            os._exit(DEAD)
+        if fault == "after" or name == "close":
+            with suppress(OSError):  # it was to die when the call was over, however it went
+                really()
+        if fault == "after":
+            os._exit(DEAD)
+        raise _error(fault)
+
+    def _require_locked(self, path: str, what: str) -> None:
+        if not is_locked(path.removesuffix(".torn")):
+            self.violations.append(f"{path} is {what} while its log is not locked")
+
+
+def _error(name: str) -> OSError:
+    code = getattr(errno, name)
+    return OSError(code, os.strerror(code))
+
+
+def is_locked(path: str) -> bool:
+    """Whether anybody holds the lock of the file at `path`, asked on a descriptor of our own."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def interposed(system: System) -> Iterator[System]:
+    """Put `system` between the core and the real system."""
+    names = {
+        "os": system,
+        "try_lock": system.try_lock,
+        "unlock": system.unlock,
+        "monotonic": system.monotonic,
+        "sleep": system.sleep,
+        "random": system,
+    }
+    replaced: list[tuple[object, str, object]] = [
+        (module, name, replacement)
+        for module in CORE
+        for name, replacement in names.items()
+        if name in vars(module)
+    ]
+    replaced.append((os, "mkdir", system.mkdir))
+
+    def close(file: FileIO) -> None:
+        system.close_file(file)
+
+    replaced.append((omnelog.lock.LockableFile, "close", close))
+    originals = [getattr(where, name) for where, name, _ in replaced]
+    try:
+        for where, name, replacement in replaced:
+            setattr(where, name, replacement)
+        yield system
+    finally:
+        for (where, name, _), original in zip(replaced, originals, strict=True):
+            setattr(where, name, original)

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: MIT
+"""Every system call, every fault: whatever the system does to a call, the log keeps its promises.
+
+For each workload, its system calls are recorded; then it is carried out anew for each of them and
+each fault it can suffer: errors, short writes that go on or then fail, a lock that is taken, the
+death of the process before it, after it or with part of a write done. After each: no acknowledged
+event is missing, none is there twice, one that was denied is absent and one of which nothing is
+known is there once or not at all; every terminated line is valid; cut bytes are in the quarantine,
+once; an error is of the promised type and names its cause and its file; no lock, mutex or
+descriptor is left; and the next append, by any handle, and the next read succeed.
+
+Volumes are made in ``/dev/shm`` where there is one, for speed: no real disk takes part.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from shutil import rmtree
+
+import pytest
+
+from .. import omnelog
+from .counts import Count
+from .system import FOREIGN_LINE, System, interposed, is_benign
+from .workloads import (
+    FOUND,
+    RUN,
+    Case,
+    Plan,
+    Volume,
+    Workload,
+    Wreck,
+    carry_out,
+    event,
+    examine,
+    line,
+    record,
+    wrecks,
+)
+
+THOROUGH = os.environ.get("OMNELOG_FAULTS") == "thorough"
+
+SOME = ("absent", "sound", "torn", "unterminated", "nuls")
+OPERATIONS = (
+    *("open", "append", "many", "read", "scan", "follow", "close"),
+    *("idle", "tear", "forget", "move"),
+)
+CHANGING = ("create", "write", "ftruncate", "fsync", "fdatasync", "unlock")
+
+
+def _some_of_two_and_three() -> list[str]:
+    return [
+        "absent/plain/open+append+close",
+        "absent/durable/open+many+read",
+        "sound/plain/append+append+append",
+        "sound/durable/append+append+append",
+        "sound/plain/append+read+append",
+        "sound/durable/append+tear+append",
+        "sound/plain/append+forget+many",
+        "sound/plain/append+move+append",
+        "sound/durable/append+move+append",
+        "sound/durable/append+idle+append",
+        "sound/plain/many+open+many",
+        "sound/durable/many+close+many",
+        "torn/plain/append+tear+append",
+        "torn/plain/read+append+read",
+        "nuls/durable/many+follow+append",
+        "unterminated/plain/follow+append+scan",
+    ]
+
+
+def _all_of_two_and_three() -> list[str]:
+    handles = "plain", "durable"
+    two = product(SOME, handles, product(OPERATIONS, repeat=2))
+    three = product(["sound"], handles, product(OPERATIONS, repeat=3))
+    return [f"{found}/{handle}/{'+'.join(steps)}" for found, handle, steps in (*two, *three)]
+
+
+WORKLOADS = [
+    Workload.parse(text)
+    for text in (
+        *(f"{found}/{handle}/append" for found in FOUND for handle in ("plain", "durable")),
+        *(f"{found}/plain/{step}" for found in SOME for step in ("many", "read", "scan", "follow")),
+        "sound/durable/many",
+        *(_all_of_two_and_three() if THOROUGH else _some_of_two_and_three()),
+    )
+]
+WITH_EVERY_LENGTH = [
+    Workload.parse(text)
+    for text in (
+        "sound/plain/append",
+        "sound/durable/many",
+        "torn/plain/append",
+        "unterminated/plain/append",
+    )
+]
+"""Where a write is cut short at every byte; elsewhere at those where it makes a difference."""
+REALLY_KILLED = [
+    Workload.parse("absent/durable/append"),
+    Workload.parse("torn/plain/append"),
+    Workload.parse("half-copied/durable/many"),
+    Workload.parse("unterminated/plain/follow+append+scan"),
+]
+WITH_TWO_FAULTS = [
+    Workload.parse(text)
+    for text in (
+        "sound/plain/append",
+        "sound/durable/many",
+        "torn/plain/append",
+        "torn/durable/append",
+        "unterminated/plain/append",
+        "nuls/plain/many",
+        "half-copied/plain/append",
+        "sound/durable/append+append",
+    )
+]
+
+
+def _at_every_length(workload: Workload) -> bool:
+    return workload in WITH_EVERY_LENGTH or (THOROUGH and len(workload.operations) == 1)
+
+
+def _cases(workload: Workload, root: Path) -> Iterator[Case]:
+    """Every system call of `workload`, each with every fault it can suffer and live on."""
+    every_error = len(workload.operations) == 1
+    every_length = _at_every_length(workload)
+    for number, call in enumerate(record(workload, root)):
+        for fault in call.faults(every_error=every_error, every_length=every_length):
+            yield Case(workload, ((number, fault),))
+
+
+def _first_faults(workload: Workload, root: Path) -> Iterator[Plan]:
+    """Each fault of a call that changes something, if it has to be reported."""
+    for number, call in enumerate(record(workload, root)):
+        for fault in call.faults() if THOROUGH or call.name in CHANGING else ():
+            if not is_benign(fault) and (THOROUGH or not fault.startswith("part")):
+                yield ((number, fault),)
+
+
+def _second_faults(workload: Workload, root: Path, plan: Plan) -> Iterator[Case]:
+    """A fault of each kind in any call after those in `plan`."""
+    for number, call in enumerate(record(workload, root, plan)):
+        if number > plan[-1][0]:
+            for fault in call.faults():
+                yield Case(workload, (*plan, (number, fault)))
+
+
+def _assert_none(violations: dict[Case, list[str]]) -> None:
+    failed = [f"{case}: {'; '.join(told)}" for case, told in violations.items() if told]
+    how = "OMNELOG_FAULT_CASE=<one of them> replays it"
+    assert not failed, "\n".join(
+        [f"{len(failed)} of {len(violations)} cases fail; {how}", *failed[:9]]
+    )
+
+
+def _examine_all(wrecks: dict[Case, Wreck], root: Path) -> dict[Case, list[str]]:
+    """The violations of each, where several are the same, of one."""
+    distinct = {replace(wreck, fault=""): case for case, wreck in wrecks.items()}
+    return {case: examine(case, wrecks[case], root) for case in distinct.values()}
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=str)
+def test_no_failing_call_breaks_a_promise(workload: Workload, root: Path, count: Count) -> None:
+    violations = {case: carry_out(case, root) for case in _cases(workload, root)}
+    count("system calls that failed or fell short", len(violations))
+    _assert_none(violations)
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=str)
+def test_no_death_of_a_process_breaks_a_promise(
+    workload: Workload, root: Path, count: Count
+) -> None:
+    violations = _examine_all(wrecks(workload, root, every_length=_at_every_length(workload)), root)
+    count("states that the death of a process leaves", len(violations))
+    _assert_none(violations)
+
+
+@pytest.mark.parametrize("workload", WITH_TWO_FAULTS, ids=str)
+def test_no_fault_while_getting_over_another_breaks_a_promise(
+    workload: Workload, root: Path, count: Count
+) -> None:
+    violations: dict[Case, list[str]] = {}
+    for plan in _first_faults(workload, root):
+        second = _second_faults(workload, root, plan)
+        violations |= {case: carry_out(case, root) for case in second}
+        violations |= _examine_all(wrecks(workload, root, plan), root)
+    count("pairs of faults, the second amid the first", len(violations))
+    _assert_none(violations)
+
+
+@pytest.mark.parametrize("workload", REALLY_KILLED, ids=str)
+def test_a_process_that_really_dies_leaves_what_was_foreseen(
+    workload: Workload, root: Path, count: Count
+) -> None:
+    """It is forked and exits on the spot, before or after a call or with part of it done."""
+    violations = {
+        case: carry_out(case, root, wreck)
+        for case, wreck in wrecks(workload, root, every_length=THOROUGH).items()
+    }
+    count("processes that died amid a workload", len(violations))
+    _assert_none(violations)
+
+
+def test_a_printed_case_can_be_replayed(root: Path) -> None:
+    """Set OMNELOG_FAULT_CASE to its id; without it, one is replayed for example."""
+    workload = Workload.parse("torn/durable/append")
+    writes = [number for number, call in enumerate(record(workload, root)) if call.data]
+    example = Case(workload, ((writes[0], "short:5"), (writes[-1] + 1, "short:5:ENOSPC")))
+    case = Case.parse(os.environ.get("OMNELOG_FAULT_CASE", str(example)))
+    assert str(Case.parse(str(case))) == str(case)
+    assert record(case.workload, root) == record(case.workload, root)
+    assert carry_out(case, root) == []
+
+
+@pytest.mark.parametrize("operation", ["append", "many"])
+def test_an_append_is_one_write_of_all_its_lines(operation: str, root: Path) -> None:
+    calls = record(Workload("sound", durable=True, operations=(operation,)), root)
+    lines = [line(number) for number in range(11, 12 if operation == "append" else 14)]
+    assert [call.data for call in calls if call.name == "write"] == [b"".join(lines)]
+
+
+@pytest.mark.parametrize("operation", ["read", "scan"])
+def test_a_tail_is_read_afresh_under_the_lock(operation: str, root: Path) -> None:
+    calls = record(Workload("torn", durable=False, operations=(operation,)), root)
+    names = [call.name for call in calls]
+    assert names[names.index("try_lock") + 1 : names.index("unlock")].count("pread") == 2
+
+
+@pytest.mark.parametrize("number_of_events", [1, 3])
+def test_bytes_of_a_writer_that_takes_no_lock_are_never_cut(
+    number_of_events: int, root: Path, count: Count
+) -> None:
+    """They come after part of what is appended; then the rest cannot be written."""
+    events = [event(number) for number in range(number_of_events)]
+    data = b"".join(map(line, range(number_of_events)))
+    for length in range(1, len(data)):
+        with interposed(System()) as system, omnelog.EventLog.for_run(root, RUN) as log:
+            log.append(event(99))
+            system.plan = {len(system.calls) + 2: f"short:{length}:foreign"}  # locked, looked, then
+            with pytest.raises(omnelog.AppendIndeterminate) as caught:
+                log.append_many(events)
+        assert Volume(root).read() == line(99) + data[:length] + FOREIGN_LINE
+        assert caught.value.appended == data[:length].count(b"\n")
+        rmtree(root)
+    count("short writes into which another writer broke", len(data) - 1)

@@ -1,0 +1,523 @@
+# SPDX-License-Identifier: MIT
+"""Fork: a lock belongs to an open file, which fork shares, so a child must open its own.
+
+A handle may be used on both sides of a fork, whatever its threads were doing; the child holds none
+of the parent's files, so that a parent's lock dies with it. An append that its own fork interrupts,
+from a signal handler say, is the parent's alone: it is in the log once, and the child, which cannot
+know, is told so without having touched a descriptor. That is tried at every call of the system and
+at every bytecode.
+"""
+
+import errno
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext, suppress
+from multiprocessing import Pipe
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal, Self
+
+import pytest
+
+from .. import omnelog
+from .logs import (
+    APPENDER,
+    LOCK,
+    RUN,
+    between,
+    close_logs,
+    event,
+    holding,
+    line,
+    lock_is_free,
+    names,
+    open_descriptors,
+    open_log,
+    quarantine,
+    write_at_most,
+)
+from .processes import WATCHDOG_S, Channel, append_numbers, fork, forked, in_child, run_and_exit
+from .strikes import WAYS, Strike
+
+__all__ = ["close_logs"]  # a fixture
+
+LOG = "events.jsonl"
+
+
+def in_order(data: bytes, who: str) -> list[int]:
+    """The numbers of `who` in a log."""
+    return [number for writer, number in names(data) if writer == who]
+
+
+def test_a_log_opened_before_the_fork_serves_parent_and_children_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system takes 7 bytes at a time here, so that whoever writes without the lock is seen."""
+    between(monkeypatch, write=write_at_most(7))
+    log, count = open_log(tmp_path), 40
+    log.append(event(0, "before"))
+
+    def body(name: str) -> Callable[[Channel], None]:
+        def append(channel: Channel) -> None:
+            channel.hear()
+            append_numbers(log, name, count)
+
+        return append
+
+    writers = ["a", "b", "c"]
+    with ExitStack() as stack:
+        children = [stack.enter_context(forked(body(name))) for name in writers]
+        for child in children:
+            child.tell()
+        append_numbers(log, "parent", count)
+        for child in children:
+            child.hear()
+    data = log.path.read_bytes()
+    for name in [*writers, "parent"]:
+        assert in_order(data, name) == [*range(count)]
+    assert len(names(data)) == 1 + 4 * count
+    assert quarantine(log.path) == []
+
+
+def test_a_child_holds_none_of_its_parents_files(tmp_path: Path) -> None:
+    """Neither a handle's nor a reader's: an idle one would keep a dead parent's lock."""
+    log = open_log(tmp_path)
+    log.append(event(0))
+    log.append(event(1))
+    reading = omnelog.iter_run(tmp_path, RUN)
+    following = omnelog.follow_run(tmp_path, RUN)
+    assert next(reading) == next(following) == event(0)
+    assert len(open_descriptors(tmp_path)) == 3
+    assert in_child(lambda _: open_descriptors(tmp_path)) == []
+    assert next(reading) == next(following) == event(1)
+    reading.close()  # type: ignore[attr-defined]
+    following.close()  # type: ignore[attr-defined]
+
+
+def test_a_reader_in_a_child_says_that_its_file_is_gone(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    log.append(event(0))
+    log.append(event(1))
+    following = omnelog.follow_run(tmp_path, RUN)
+    assert next(following) == event(0)
+    omitted = next(following)
+    assert omitted == event(1)
+
+    def body(_: Channel) -> None:
+        with pytest.raises(omnelog.LogIOError) as caught:
+            next(following)
+        assert caught.value.filename == str(log.path)
+
+    in_child(body)
+    log.append(event(2))
+    assert next(following) == event(2)
+    following.close()  # type: ignore[attr-defined]
+
+
+def test_a_child_that_closes_its_handle_leaves_the_parents_open(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+
+    def body(_: Channel) -> None:
+        log.close()
+        with pytest.raises(omnelog.LogClosed):
+            log.append(event(0))
+
+    in_child(body)
+    log.append(event(1))
+    assert log.path.read_bytes() == line(1)
+
+
+# Fork while another thread uses the handle.
+
+
+class Held:
+    """A thread that stands still inside an append, in the system call of the given name."""
+
+    def __init__(self, log: "omnelog.EventLog", patch: pytest.MonkeyPatch, call: str) -> None:
+        self._is_in, self._go = threading.Event(), threading.Event()
+        self._here = threading.get_ident()
+        real = getattr(os, call)
+
+        def stand_still(*args: Any) -> Any:
+            if threading.get_ident() != self._here:
+                self._is_in.set()
+                assert self._go.wait(WATCHDOG_S)
+            return real(*args)
+
+        between(patch, **{call: stand_still})
+        self._thread = threading.Thread(target=log.append, args=(event(0, "thread"),))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._is_in.wait(WATCHDOG_S)
+        return self
+
+    def end(self) -> None:
+        """Let the append end."""
+        self._go.set()
+        self._thread.join()
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+
+def test_a_fork_while_another_thread_writes_leaves_the_lock_to_the_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child waits for the parent, not for a thread that it does not have."""
+    log = open_log(tmp_path)
+
+    def body(channel: Channel) -> None:
+        log.lock_timeout = 0
+        for _again in range(2):  # the first one's clean-up must not unlock the parent's lock either
+            with pytest.raises(omnelog.LockTimeout) as caught:
+                log.append(event(1, "child"))
+            assert caught.value.holder_pid == os.getppid()
+        channel.tell("refused")
+        channel.hear()
+        log.append(event(2, "child"))
+
+    with Held(log, monkeypatch, "write") as thread, forked(body) as child:
+        assert child.hear() == "refused"
+        assert not lock_is_free(log.path), "the child unlocked its parent's lock"
+        thread.end()
+        child.tell()
+        child.hear()
+    assert names(log.path.read_bytes()) == [("thread", 0), ("child", 2)]
+
+
+def test_a_fork_while_another_thread_has_only_the_mutex_does_not_make_the_child_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A durable append syncs with the lock free: only threads of its own process wait for it."""
+    log = open_log(tmp_path, durable=True)
+
+    def body(_: Channel) -> None:
+        log.lock_timeout = 0
+        log.append(event(1, "child"))
+
+    with Held(log, monkeypatch, "fdatasync"):
+        in_child(body)
+    assert names(log.path.read_bytes()) == [("thread", 0), ("child", 1)]
+
+
+def test_a_parent_killed_amid_an_append_takes_its_lock_with_it_though_its_child_lives(
+    tmp_path: Path,
+) -> None:
+    """The child has the handle, and would have the lock if it had kept the file."""
+    log = open_log(tmp_path, lock_timeout=0)
+    ours, theirs = Pipe()
+
+    def live(channel: Channel) -> None:
+        channel.tell("alive")
+        channel.hear()
+
+    def parent(channel: Channel) -> None:
+        with pytest.MonkeyPatch.context() as patch, Held(log, patch, "write"):
+            pid = fork()
+            if not pid:
+                run_and_exit(live, Channel(theirs))
+            channel.tell(pid)
+            signal.pause()
+
+    orphan = 0
+    try:
+        with forked(parent) as child:
+            orphan = child.hear()
+            assert Channel(ours).hear() == "alive"
+            assert not lock_is_free(log.path)
+            child.kill()
+            os.kill(orphan, 0)  # it lives
+            log.append(event(1))
+            assert lock_is_free(log.path)
+    finally:
+        if orphan:
+            os.kill(orphan, signal.SIGKILL)
+        ours.close()
+        theirs.close()
+    assert log.path.read_bytes() == line(1)
+
+
+# Fork in the middle of an append, in the thread that appends.
+
+
+def has_begun(frame: FrameType | None) -> bool:
+    """Whether an append has begun in what called `frame`, and is more than the encoding of a line.
+
+    Until then a fork leaves two appends, each of a process of its own.
+    """
+    while frame:
+        if frame.f_code is omnelog.EventLog._append.__code__:
+            return "mutex" in frame.f_locals
+        frame = frame.f_back
+    return False
+
+
+class Forker:
+    """Forks once, and lets the child's append end before the parent's goes on."""
+
+    appended = False  # by the child, where the parent's append had not begun
+
+    def __init__(self, root: Path, log: "omnelog.EventLog") -> None:
+        self.root = root
+        self.log, self.forked, self.in_child, self.ended = log, False, False, False
+
+    def fork(self) -> None:
+        """Fork; return in the child at once, in the parent when the child's append has ended."""
+        self.forked, self.begun = True, has_begun(sys._getframe())
+        before = self.log.path.read_bytes() if self.log.path.exists() else None
+        free = before is not None and lock_is_free(self.log.path)
+        ours, theirs = Pipe()
+        pid = fork()
+        if not pid:
+            ours.close()
+            self.in_child, self.channel = True, Channel(theirs)
+            return
+        theirs.close()
+        self.child = Channel(ours)
+        self.pid = pid
+        try:
+            self.outcome, self.descriptors = self.child.hear()
+            if before is not None:
+                data = self.log.path.read_bytes()
+                if not self.begun and not self.outcome:
+                    self.appended = data != before and data.endswith(line(0, "struck"))
+                assert self.appended or data == before, "the child wrote"
+                assert lock_is_free(self.log.path) == free, "the child unlocked, or locked"
+        except BaseException:
+            self.end()
+            raise
+
+    def leave(self, error: BaseException | None, *, dies: bool) -> None:
+        """In the child: say how the append ended, and whether the handle works in the end."""
+        self.channel.tell((error, open_descriptors(self.root)))
+
+        def body(channel: Channel) -> None:
+            channel.hear()
+            with suppress(omnelog.LogIOError) if dies else nullcontext():
+                self.log.append(event(0, "child"))
+
+        run_and_exit(body, self.channel)
+
+    def append_in_child(self) -> None:
+        """In the parent: let the child go on."""
+        self.child.tell()
+        self.child.hear()
+
+    def end(self) -> None:
+        """In the parent: the child is gone."""
+        if not self.ended:
+            self.ended = True
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.child.pipe.close()
+
+
+CALLS = ("open", "lseek", "pread", "write", "ftruncate", "fsync", "fdatasync", "fstat", "stat")
+
+
+def fork_at(patch: pytest.MonkeyPatch, forker: Forker, nth: int, *, after: bool) -> list[str]:
+    """Fork in the `nth` call from now of the system or of the lock; return the calls as they come.
+
+    Those that are patched already, by the way that is taken, are wrapped as they are.
+    """
+    seen: list[str] = []
+    counted = os.getpid()
+
+    def wrap(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any) -> Any:
+            if os.getpid() != counted:
+                return real(*args)
+            seen.append(name)
+            due = len(seen) == nth
+            if due and not after:
+                forker.fork()
+            try:
+                return real(*args)
+            finally:
+                if due and after:
+                    forker.fork()
+
+        return wrapped
+
+    system = APPENDER.os
+    between(patch, **{name: wrap(name, getattr(system, name)) for name in CALLS})
+    for module in (APPENDER, LOCK):
+        for name in ("try_lock", "unlock"):
+            patch.setattr(module, name, wrap(name, getattr(module, name)))
+    return seen
+
+
+Arm = Callable[[pytest.MonkeyPatch, Forker], Strike | None]
+
+
+def append_and_fork(root: Path, name: str, arm: Arm) -> bool:
+    """Append on one of the ways with a fork in the middle, check both sides; whether it forked."""
+    way = WAYS[name]
+    log = open_log(root, durable=way.durable)
+    log.append(event(0, "before"))
+    size = log.path.stat().st_size
+    forker = Forker(root, log)
+    outcome: BaseException | None = None
+    one = event(0, "struck")
+    try:
+        with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+            between(patch, fsync=lambda _: None, fdatasync=lambda _: None)
+            way.arrange(log, patch, stack)
+            context = arm(patch, forker)
+            try:
+                with context if isinstance(context, Strike) else ExitStack():
+                    log.append(one)
+            except omnelog.OmnelogError as error:
+                outcome = error
+            finally:
+                if forker.in_child:
+                    patch.undo()
+                    forker.leave(outcome, dies=way.dies)
+        assert isinstance(outcome, way.expected or type(None))
+        if forker.forked:
+            if forker.begun:
+                assert forker.descriptors == [], "the child kept its parent's file"
+            abandoned = isinstance(forker.outcome, omnelog.AppendIndeterminate)
+            assert abandoned or forker.outcome is None or way.expected, forker.outcome
+            if abandoned:
+                assert forker.outcome.filename == str(log.path)
+                assert forker.outcome.errno in (errno.ECHILD, errno.ENOSPC, errno.EIO)
+            forker.append_in_child()
+        found = names(log.path.read_bytes())
+        assert found.count(("child", 0)) == forker.forked or way.dies
+        stands = int(way.expected in (None, omnelog.AppendIndeterminate))
+        if forker.forked:
+            stands += forker.appended  # the child's own
+        assert found.count(("struck", 0)) == stands, "the parent's append is not there once"
+        assert lock_is_free(log.path)
+        assert log.path.stat().st_size >= size
+    finally:
+        if forker.forked and not forker.in_child:
+            forker.end()
+        log.close()
+        log.path.unlink()
+    return forker.forked
+
+
+FORKED_WAYS = [name for name in WAYS if "batch" not in name and "thread" not in name]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("name", FORKED_WAYS)
+def test_an_append_that_forks_in_any_system_call_is_the_parents_alone(
+    tmp_path: Path, name: str, moment: Literal["before", "after"]
+) -> None:
+    nth, calls = 0, [""]
+    while nth < len(calls):
+        nth += 1
+
+        def arm(patch: pytest.MonkeyPatch, forker: Forker, nth: int = nth) -> None:
+            nonlocal calls
+            calls = fork_at(patch, forker, nth, after=moment == "after")
+
+        assert append_and_fork(tmp_path, name, arm)
+    assert nth > 3, "there were no calls to fork in"
+    print(f"{name}: {nth} forks {moment} {' '.join(calls)}")
+
+
+EVERY_NTH = 1 if int(os.environ.get("OMNELOG_INTERRUPTS", "0")) >= 100_000 else 11
+
+
+@pytest.mark.parametrize("name", ["uncontended", "durable", "torn tail", "short write", "reopened"])
+def test_an_append_that_forks_at_any_bytecode_is_the_parents_alone(
+    tmp_path: Path, name: str
+) -> None:
+    """As a signal handler may. At every eleventh, or all if ``OMNELOG_INTERRUPTS`` >= 100,000."""
+    at = 1 + len(name) % EVERY_NTH
+
+    def arm(_: pytest.MonkeyPatch, forker: Forker) -> Strike:
+        return Strike(at, forker.fork)
+
+    while append_and_fork(tmp_path, name, arm):
+        at += EVERY_NTH
+    assert at > 100
+
+
+def test_a_fork_while_a_log_is_opened_leaves_it_to_the_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child must not go on with a file that it shares."""
+    ours, theirs = Pipe()
+    pids: list[int] = []
+
+    def fork_and_open(*args: Any) -> int:
+        monkeypatch.undo()
+        descriptor = os.open(*args)
+        pids.append(fork())
+        return descriptor
+
+    between(monkeypatch, open=fork_and_open)
+    try:
+        log = None
+        try:
+            log = open_log(tmp_path, lock_timeout=0)
+        except omnelog.LogIOError:
+            if pids[0]:
+                raise
+        if not pids[0]:
+            run_and_exit(
+                lambda _: log is None and open_descriptors(tmp_path) == [], Channel(theirs)
+            )
+        assert Channel(ours).hear(), "the child has the file that its parent opened"
+        assert log
+        log.append(event(1))
+    finally:
+        if pids and pids[0]:
+            os.waitpid(pids[0], 0)
+        ours.close()
+        theirs.close()
+
+
+# multiprocessing.
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_handle_is_an_argument_for_a_process_however_it_is_started(
+    tmp_path: Path, method: Literal["fork", "spawn", "forkserver"]
+) -> None:
+    """Run in a child, so that what multiprocessing starts for itself ends with it."""
+    count = 20
+
+    def body(_: Channel) -> list[int | None]:
+        context: Any = multiprocessing.get_context(method)
+        log = open_log(tmp_path)
+        log.append(event(0, "before"))
+        processes = [
+            context.Process(target=append_numbers, args=(log, who, count)) for who in ("a", "b")
+        ]
+        for process in processes:
+            process.start()
+        append_numbers(log, "parent", count)
+        for process in processes:
+            process.join(WATCHDOG_S)
+        return [process.exitcode for process in processes]
+
+    assert in_child(body) == [0, 0]
+    data = (tmp_path / ".omne/var/runs" / RUN / LOG).read_bytes()
+    for who in ("a", "b", "parent"):
+        assert in_order(data, who) == [*range(count)]
+
+
+def test_a_lock_held_by_a_stranger_is_waited_for_in_parent_and_child(tmp_path: Path) -> None:
+    log = open_log(tmp_path, lock_timeout=0)
+
+    def refused(_: Channel) -> None:
+        with pytest.raises(omnelog.LockTimeout):
+            log.append(event(0))
+
+    with holding(log.path):
+        refused(Channel(Pipe()[0]))
+        in_child(refused)
+    in_child(lambda _: log.append(event(1)))
+    log.append(event(2))
+    assert names(log.path.read_bytes()) == [("w", 1), ("w", 2)]

@@ -1,0 +1,551 @@
+# SPDX-License-Identifier: MIT
+"""Interrupts: an exception or a signal handler may strike between any two steps of an append.
+
+The first half strikes at every single bytecode of an append, in every way through it, in the
+core's own frames and in those of all it calls: what a trace function raises comes out of the very
+place it was called for, as what a signal handler raises does. The second half uses real signals.
+After each strike the lock of the file is free, so is the one between threads, the log is valid,
+the append is in it whole or not at all, and the handle works again.
+
+``OMNELOG_INTERRUPTS`` tells how many real ones there are (3,000); from 100,000 on, no bytecode is
+left out anywhere.
+"""
+
+import gc
+import os
+import random
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from .. import omnelog
+from .logs import APPENDER, close_logs, event, line, lock_is_free, names, open_log
+from .processes import WATCHDOG_S
+from .strikes import WAYS, Strike, Way, failing_write, torn, unterminated, with_system
+
+__all__ = ["close_logs"]  # a fixture
+
+INTERRUPTS = int(os.environ.get("OMNELOG_INTERRUPTS", "3000"))
+STEP = 1 if INTERRUPTS >= 100_000 else 3
+"""Of what is less than the main thing here, every third bytecode will do by default."""
+
+
+def interrupt() -> None:
+    """What happens to a program when somebody types ^C."""
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def nothing_but_the_append(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make a path through the core the same every time.
+
+    Being traced takes time: nobody is polite because of that. Disks do not matter here. And the
+    garbage collector runs other people's code, out of which no exception comes.
+    """
+    monkeypatch.setattr(APPENDER, "_LONG_HOLD_S", float("inf"))
+    with_system(monkeypatch)
+    gc.disable()
+    yield
+    with warnings.catch_warnings():  # a file may have been opened, and an interrupt taken it away
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+    gc.enable()
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What was raised where Python lets nothing come out: in finalizers, that is."""
+    lost: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: lost.append(what.exc_type))
+    return lost
+
+
+@pytest.fixture
+def other_thread() -> Iterator[ThreadPoolExecutor]:
+    """A thread besides this one."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+class Bench:
+    """A log, what an append to it is interrupted by, and what must hold afterwards."""
+
+    def __init__(self, root: Path, way: Way, pool: ThreadPoolExecutor) -> None:
+        self.root, self.way, self.pool = root, way, pool
+        self.log = open_log(root, durable=way.durable)
+        self.count = 0
+        self.where = ""
+
+    def strike(self, at: int, act: Callable[[], None]) -> tuple[BaseException | None, bool]:
+        """Append with `act` striking at bytecode `at`: what came out, and whether it struck."""
+        self.count += 1
+        self.log.lock_timeout = 60.0
+        size = self.log.path.stat().st_size
+        outcome: BaseException | None = None
+        strike = Strike(at, act)
+        with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+            self.way.arrange(self.log, patch, stack)
+            self.before = min(size, self.log.path.stat().st_size)  # which may be another file's
+            try:
+                if self.way.batch == 1:
+                    one = event(self.count, "struck")
+                    with strike:
+                        self.log.append(one)
+                else:
+                    batch = [event(self.count, "struck")] * self.way.batch
+                    with strike:
+                        self.log.append_many(batch)
+            except BaseException as error:  # whatever comes out
+                outcome = error
+        self.where = f"struck at bytecode {at}: {strike.where}"
+        return outcome, strike.seen >= at
+
+    def fresh(self) -> bytes:
+        """What is in the log since the strike."""
+        with self.log.path.open("rb") as file:
+            file.seek(self.before)
+            return file.read()
+
+    def look(self) -> int:
+        """Check that nothing is leaked and all works again; how much of the append is there."""
+        path, log = self.log.path, self.log
+        assert lock_is_free(path), f"the lock of the file is leaked; {self.where}"
+        tail = self.fresh().rpartition(b"\n")[2]
+        if tail and self.way.arrange not in (torn, unterminated):
+            assert self.way.leaves_tail, f"half of an append; {self.where}"
+        log.lock_timeout = 0
+        if self.way.dies:
+            with suppress(omnelog.LogIOError):
+                self.pool.submit(log.append, event(self.count, "old")).result()
+            log.close()
+            self.log = log = open_log(self.root, durable=True, lock_timeout=0)
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(APPENDER, "_LOOK_EVERY_S", 0.0)
+                self.pool.submit(log.append, event(self.count, "other")).result(WATCHDOG_S)
+                log.append(event(self.count, "own"))
+        except omnelog.OmnelogError as error:
+            raise AssertionError(f"the handle does not work again; {self.where}") from error
+        found = names(self.fresh())
+        ignored = {"before", "thread", "open", "old", "nested"}
+        found = [name for name in found if name[0] not in ignored]
+        struck, mine = ("struck", self.count), [("other", self.count), ("own", self.count)]
+        whole = found.count(struck)
+        assert found == [struck] * whole + mine
+        return whole
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_an_interrupt_between_any_two_bytecodes_leaks_no_lock_and_no_half_line(
+    tmp_path: Path, other_thread: ThreadPoolExecutor, name: str
+) -> None:
+    way = WAYS[name]
+    bench = Bench(tmp_path, way, other_thread)
+    at, struck = 0, True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # a file between being opened and kept
+        while struck:
+            at += 1
+            outcome, struck = bench.strike(at, interrupt)
+            whole = bench.look()
+            if struck:
+                assert isinstance(outcome, KeyboardInterrupt), (
+                    f"{bench.where}: {outcome!r} came out"
+                )
+                assert 0 <= whole <= way.batch
+                assert way.batch > 1 or way.expected is not omnelog.LockTimeout or not whole
+            else:
+                assert type(outcome) is (way.expected or type(None)), outcome
+    assert at > 100, "this struck nowhere"
+    print(f"{name}: {at - 1} bytecodes")
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_an_append_from_a_handler_at_any_bytecode_is_whole_or_refused_at_once(
+    tmp_path: Path, other_thread: ThreadPoolExecutor, name: str
+) -> None:
+    """LogBusy, never a deadlock; and the append that was interrupted is as if nothing had been."""
+    way = WAYS[name]
+    bench = Bench(tmp_path, way, other_thread)
+    outcomes: dict[object, int] = {}
+
+    def nested() -> None:
+        patience, bench.log.lock_timeout = bench.log.lock_timeout, 0
+        before = bench.fresh().count(b"nested")
+        try:
+            bench.log.append(event(0, "nested"))
+            result: object = None
+        except omnelog.OmnelogError as error:
+            result = type(error)
+        bench.log.lock_timeout = patience
+        written = bench.fresh().count(b"nested") - before
+        assert written == (result in (None, omnelog.AppendIndeterminate))
+        outcomes[result] = outcomes.get(result, 0) + 1
+
+    at, struck = 0, True
+    while struck:
+        at += STEP
+        outcome, struck = bench.strike(at, nested)
+        whole = bench.look()
+        if way.dies and outcome is not None:
+            assert isinstance(outcome, omnelog.AppendIndeterminate | omnelog.LogIOError)
+        elif way.arrange is failing_write and outcome is None:
+            assert None not in outcomes, "the nested one did not take the failure in its stead"
+        elif way.expected:
+            assert isinstance(outcome, way.expected), outcome
+        else:
+            assert outcome is None, f"{bench.where}: {outcome!r}"
+            assert whole == way.batch
+    assert outcomes[omnelog.LogBusy] > 10
+
+
+def test_closing_from_a_handler_at_any_bytecode_of_an_append_is_done_or_refused_at_once(
+    tmp_path: Path, other_thread: ThreadPoolExecutor
+) -> None:
+    bench = Bench(tmp_path, WAYS["uncontended"], other_thread)
+    outcomes: set[object] = set()
+
+    def nested() -> None:
+        try:
+            bench.log.close()
+            outcomes.add(None)
+        except omnelog.LogBusy:
+            outcomes.add(omnelog.LogBusy)
+
+    at, struck = 0, True
+    while struck:
+        at += 1
+        outcome, struck = bench.strike(at, nested)
+        assert outcome is None or isinstance(outcome, omnelog.LogClosed)
+        path = bench.log.path
+        assert names(bench.fresh()) == [("struck", bench.count)] * (not outcome)
+        assert lock_is_free(path)
+        bench.log = open_log(tmp_path)
+    assert outcomes == {None, omnelog.LogBusy}
+
+
+def test_an_append_from_a_handler_at_any_bytecode_of_closing_never_hangs(tmp_path: Path) -> None:
+    """Also where it fails: the handle is closed in the end, and free for every thread."""
+    at, struck, other = 0, True, 0
+    for full in (False, True):
+        at, struck = 0, True
+        while struck:
+            at += 1
+            log = open_log(tmp_path, lock_timeout=0)
+            size = log.path.stat().st_size
+
+            def nested(log: "omnelog.EventLog" = log, *, full: bool = full) -> None:
+                with pytest.MonkeyPatch.context() as patch, suppress(omnelog.OmnelogError):
+                    if full:
+                        failing_write(log, patch, ExitStack())
+                    log.append(event(0, "nested"))
+
+            strike = Strike(at, nested)
+            with strike:
+                log.close()
+            struck = strike.seen >= at
+            assert lock_is_free(log.path)
+            assert names(log.path.read_bytes()[size:]) in ([], [("nested", 0)])
+            with pytest.raises(omnelog.LogClosed):
+                log.append(event(1))
+            other += 1
+    assert other > 50
+
+
+@pytest.mark.parametrize("name", ["uncontended", "torn tail", "contended", "waiting for a thread"])
+def test_an_append_that_fails_in_a_handler_leaves_the_interrupted_one_its_locks(
+    tmp_path: Path, other_thread: ThreadPoolExecutor, name: str
+) -> None:
+    way = WAYS[name]
+    bench = Bench(tmp_path, way, other_thread)
+    at, struck = 0, True
+
+    def nested() -> None:
+        patience, bench.log.lock_timeout = bench.log.lock_timeout, 0
+        with pytest.MonkeyPatch.context() as patch, suppress(omnelog.OmnelogError):
+            with_system(patch, write=no_room)
+            bench.log.append(event(0, "nested"))
+        bench.log.lock_timeout = patience
+
+    def no_room(_: int, data: Any) -> int:
+        raise OSError(28, "No space left on device")
+
+    while struck:
+        at += STEP
+        outcome, struck = bench.strike(at, nested)
+        assert outcome is None, f"{bench.where}: {outcome!r}"
+        assert bench.look() == 1
+
+
+@pytest.mark.parametrize("name", ["uncontended", "torn tail", "short write", "durable"])
+def test_what_a_handler_raises_comes_out_and_frees_the_lock_whatever_its_class(
+    tmp_path: Path, other_thread: ThreadPoolExecutor, name: str
+) -> None:
+    """A handler of SIGALRM raises TimeoutError, an OSError; one that appends, LockTimeout or so.
+
+    None of them may be taken for an error of the system, or of the append that it strikes.
+    """
+    bench = Bench(tmp_path, WAYS[name], other_thread)
+    raised: list[BaseException] = []
+    closed = open_log(tmp_path)
+    closed.close()
+    impatient = open_log(tmp_path, lock_timeout=0)
+
+    def alarm() -> None:
+        raise TimeoutError("too slow")
+
+    def append_with_a_closed_handle() -> None:
+        closed.append(event(0, "nested"))
+
+    def append_with_another_handle() -> None:
+        impatient.append(event(0, "nested"))
+
+    for handler in (alarm, append_with_a_closed_handle, append_with_another_handle):
+        at, struck = 0, True
+
+        def act(handler: Callable[[], None] = handler) -> None:
+            try:
+                handler()
+            except BaseException as error:
+                raised.append(error)
+                raise
+
+        while struck:
+            at += STEP
+            raised.clear()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)
+                outcome, struck = bench.strike(at, act)
+            bench.look()
+            expected = raised[0] if raised else None
+            if isinstance(outcome, omnelog.SerializeError):  # it struck the encoder
+                outcome = outcome.__cause__
+            assert outcome is expected, f"{bench.where}: {outcome!r} instead of {expected!r}"
+
+
+def test_a_handler_that_appends_with_another_handle_waits_no_longer_than_its_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot get the lock that its own thread holds: nothing else can happen meanwhile."""
+    log, other = open_log(tmp_path), open_log(tmp_path, lock_timeout=0.02)
+
+    def write(descriptor: int, data: Any) -> int:
+        monkeypatch.undo()
+        with pytest.raises(omnelog.LockTimeout) as caught:
+            other.append(event(2))
+        assert caught.value.holder_pid == os.getpid()
+        return os.write(descriptor, data)
+
+    with_system(monkeypatch, write=write)
+    log.append(event(1))
+    other.append(event(3))
+    assert names(log.path.read_bytes()) == [("w", 1), ("w", 3)]
+
+
+# What is not an append.
+
+
+def test_an_interrupt_between_any_two_bytecodes_of_opening_leaves_nothing_locked(
+    tmp_path: Path,
+) -> None:
+    at, struck = 0, True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        while struck:
+            at += STEP
+            strike = Strike(at, interrupt)
+            with suppress(KeyboardInterrupt), strike:
+                open_log(tmp_path, durable=at % 2 == 0)
+            struck = strike.seen >= at
+            log = open_log(tmp_path, lock_timeout=0)
+            log.append(event(at))
+            log.close()
+    assert names(log.path.read_bytes()) == [("w", number) for number in range(STEP, at + 1, STEP)]
+
+
+def test_an_interrupt_wherever_signals_strike_in_closing_is_mended_by_closing(
+    tmp_path: Path,
+) -> None:
+    at, struck = 0, True
+    while struck:
+        at += 1
+        log = open_log(tmp_path, lock_timeout=0)
+        log.append(event(at))
+        strike = Strike(at, interrupt, after_calls=True)
+        with suppress(KeyboardInterrupt), strike:
+            log.close()
+        struck = strike.seen >= at
+        log.close()
+        with pytest.raises(omnelog.LogClosed):
+            log.append(event(0))
+        assert lock_is_free(log.path)
+
+
+def test_an_interrupt_between_any_two_bytecodes_of_reading_leaves_nothing_locked(
+    tmp_path: Path, lost: list[object]
+) -> None:
+    log = open_log(tmp_path)
+    log.append(event(1))
+    torn(log, pytest.MonkeyPatch(), ExitStack())
+    at, struck = 0, True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        while struck:
+            at += STEP
+            strike = Strike(at, interrupt)
+            with suppress(KeyboardInterrupt, omnelog.TornTailError), strike:
+                omnelog.read_run(tmp_path, "r")
+            struck = strike.seen >= at
+            assert lock_is_free(log.path)
+    assert {*lost} <= {KeyboardInterrupt}
+
+
+# Real signals.
+
+
+class Interrupter:
+    """Sends this process signals whose handler raises KeyboardInterrupt, while it is armed."""
+
+    number = signal.SIGALRM
+
+    def __init__(self) -> None:
+        self.armed = False
+
+    def handle(self, _number: int, _frame: FrameType | None) -> None:
+        """What Python does about SIGINT."""
+        if self.armed:
+            self.armed = False
+            raise KeyboardInterrupt
+
+    def arm(self, delay_s: float) -> None:
+        """Interrupt what comes next."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """Send no more."""
+
+
+class Timer(Interrupter):
+    """By the kernel's interval timer: at any moment, in the middle of system calls too."""
+
+    def arm(self, delay_s: float) -> None:
+        self.armed = True
+        signal.setitimer(signal.ITIMER_REAL, delay_s)
+
+    def end(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+class Thread(Interrupter):
+    """By another thread: at the moments when the interpreter lets it run."""
+
+    number = signal.SIGUSR1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go, self.over = threading.Lock(), False  # in C: no interrupt can leave it half done
+        self.go.acquire()
+        self.thread = threading.Thread(target=self.send)
+        self.thread.start()
+
+    def send(self) -> None:
+        """Send a signal each time it is armed."""
+        main = threading.main_thread().ident
+        assert main
+        while self.go.acquire() and not self.over:
+            signal.pthread_kill(main, self.number)
+
+    def arm(self, delay_s: float) -> None:
+        self.armed = True
+        self.go.release()
+
+    def end(self) -> None:
+        self.over = True
+        self.go.release()
+        self.thread.join()
+
+
+class Storm:
+    """A handle that appends under interrupts, and what must be in its log."""
+
+    def __init__(self, root: Path, pool: ThreadPoolExecutor, *, durable: bool) -> None:
+        self.log, self.pool = open_log(root, durable=durable, lock_timeout=0), pool
+        self.begun = self.done = self.looked = 0  # appends
+        self.size = 0  # of the log as far as it was looked at
+
+    def append_until_interrupted(self, interrupter: Interrupter, choice: random.Random) -> int:
+        """Append one after the other, alone or in batches, to a torn log now and then."""
+        batch = choice.choice((1, 1, 1, 3))
+        if choice.random() < 0.1:
+            with self.log.path.open("ab") as file:
+                file.write(line(0, "torn")[: choice.randrange(1, 60)])
+        self.looked = self.done = self.begun
+        delay_s = choice.uniform(10e-6, 200e-6)
+        try:
+            interrupter.arm(delay_s)
+            while True:
+                self.begun += 1
+                if batch == 1:
+                    self.log.append(event(self.begun, "storm"))
+                else:
+                    self.log.append_many([event(self.begun, "storm")] * batch)
+                self.done = self.begun
+                if not interrupter.armed:  # it struck where Python lets nothing come out
+                    return batch
+        except KeyboardInterrupt:
+            return batch
+
+    def look(self, batch: int) -> None:
+        """Check what the interrupt left."""
+        path, log = self.log.path, self.log
+        assert lock_is_free(path), "the lock of the file is leaked"
+        self.pool.submit(log.append, event(self.begun, "other")).result(WATCHDOG_S)
+        log.append(event(self.begun, "own"))
+        with path.open("rb") as file:
+            file.seek(self.size)
+            fresh = file.read()
+        self.size += len(fresh)
+        *found, other, own = names(fresh)
+        assert (other, own) == (("other", self.begun), ("own", self.begun))
+        sure = [("storm", n + 1) for n in range(self.looked, self.done) for _ in range(batch)]
+        assert found[: len(sure)] == sure
+        perhaps = found[len(sure) :]
+        assert perhaps == [("storm", self.begun)] * len(perhaps)
+        assert len(perhaps) <= batch * (self.begun - self.done)
+
+
+@pytest.mark.parametrize("durable", [False, True], ids=["quick", "durable"])
+    """Those that strike in a finalizer or a weak reference's callback are lost: Python has it so."""
+def test_real_interrupts_leak_no_lock_and_no_half_line(
+    tmp_path: Path,
+    other_thread: ThreadPoolExecutor,
+    lost: list[object],
+    kind: type[Interrupter],
+    *,
+    durable: bool,
+) -> None:
+    """Those that strike in a finalizer or a weak reference's callback are lost, as always."""
+    if threading.current_thread() is not threading.main_thread():
+        pytest.skip("REAL INTERRUPTS WERE NOT TESTED: signals need the main thread")
+    choice = random.Random(f"{kind.__name__} {durable}")
+    storm = Storm(tmp_path, other_thread, durable=durable)
+    interrupter = kind()
+    before = signal.signal(kind.number, interrupter.handle)
+    try:
+        for _ in range(-(-INTERRUPTS // 4)):
+            storm.look(storm.append_until_interrupted(interrupter, choice))
+    finally:
+        interrupter.end()
+        signal.signal(kind.number, before)
+    assert set(lost) <= {KeyboardInterrupt, ResourceWarning}
+    assert len(lost) < INTERRUPTS // 20
+    print(f"{storm.begun} appends, {len(lost)} interrupts lost")

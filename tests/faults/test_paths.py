@@ -1,0 +1,529 @@
+# SPDX-License-Identifier: MIT
+"""The log is removed, moved or replaced while handles are open, writing and reading.
+
+A writer follows the path within a second of its own clock, or fails and names the path; it never
+hangs, and no append is acknowledged into a file that left the path longer ago than that. A follower
+reads to the end what the writers may have put into the old file, then follows the path, too.
+
+No test sleeps through that second: the clocks of the core are moved by hand. What that proves is
+that the core looks when its own clock says a second has passed since it looked last, wherever the
+time went; it proves nothing about the system's clock.
+"""
+
+import errno
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .. import omnelog
+from .logs import (
+    APPENDER,
+    LOCK,
+    READER,
+    RUN,
+    between,
+    close_logs,
+    event,
+    holding,
+    line,
+    names,
+    open_descriptors,
+    open_log,
+    quarantine,
+)
+from .processes import WATCHDOG_S
+
+__all__ = ["close_logs"]  # a fixture
+
+
+class Clock:
+    """The time as the core sees it."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Moves the time by which the core waits and looks at the path."""
+    clock = Clock()
+    for module in (APPENDER, LOCK, READER):
+        monkeypatch.setattr(module, "monotonic", clock)
+    for module in (APPENDER, LOCK):
+        monkeypatch.setattr(module, "sleep", clock.advance)
+    return clock
+
+
+def unlink(path: Path) -> None:
+    path.unlink()
+
+
+def rename(path: Path) -> None:
+    path.rename(path.with_name("moved"))
+
+
+def replace(path: Path) -> None:
+    new = path.with_name("new")
+    new.write_bytes(line(0, "new"))
+    new.replace(path)
+
+
+def link_to_file(path: Path) -> None:
+    target = path.with_name("target")
+    target.write_bytes(line(0, "new"))
+    path.unlink()
+    path.symlink_to(target)
+
+
+def dangling_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.with_name("nowhere yet"))
+
+
+def renew_directory(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("moved"))
+    path.parent.mkdir()
+
+
+def make_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def make_fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def make_device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/null")
+
+
+def make_loop(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
+def link_to_no_directory(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.with_name("nowhere") / "events.jsonl")
+
+
+def remove_directory(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+def rename_directory(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("moved"))
+
+
+def directory_becomes_file(path: Path) -> None:
+    shutil.rmtree(path.parent)
+    path.parent.write_bytes(b"")
+
+
+FOLLOWED: list[Callable[[Path], None]] = [
+    unlink,
+    rename,
+    replace,
+    link_to_file,
+    dangling_link,
+    renew_directory,
+]
+"""After these the path leads to another log, or one can be made there."""
+
+REFUSED: dict[Callable[[Path], None], int] = {
+    make_directory: errno.EISDIR,
+    make_fifo: errno.EINVAL,
+    make_device: errno.EINVAL,
+    make_loop: errno.ELOOP,
+    link_to_no_directory: errno.ENOENT,
+    remove_directory: errno.ENOENT,
+    rename_directory: errno.ENOENT,
+    directory_becomes_file: errno.ENOTDIR,
+}
+"""After these there is no log at the path, and none can be made."""
+
+
+@pytest.mark.parametrize("fault", FOLLOWED)
+def test_a_writer_follows_the_path_within_a_second(
+    tmp_path: Path, clock: Clock, fault: Callable[[Path], None]
+) -> None:
+    log = open_log(tmp_path)
+    log.append(event(1))
+    fault(log.path)
+    already_there = [*names(log.path.read_bytes())] if log.path.exists() else []
+    clock.advance(1.0)
+    log.append(event(2))
+    log.append(event(3))
+    assert names(log.path.read_bytes()) == [*already_there, ("w", 2), ("w", 3)]
+    assert omnelog.read_run(tmp_path, RUN)[-1] == event(3)
+    assert len(open_descriptors(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("fault", FOLLOWED)
+def test_what_is_acknowledged_within_that_second_is_in_the_file_that_was_moved_away(
+    tmp_path: Path, clock: Clock, fault: Callable[[Path], None]
+) -> None:
+    log = open_log(tmp_path)
+    log.append(event(1))
+    old = os.open(log.path, os.O_RDONLY)
+    try:
+        fault(log.path)
+        clock.advance(0.99)
+        log.append(event(2))
+        assert os.pread(old, 1000, 0) == line(1) + line(2)
+        clock.advance(0.02)
+        log.append(event(3))
+        assert os.pread(old, 1000, 0) == line(1) + line(2)
+        assert names(log.path.read_bytes())[-1] == ("w", 3)
+    finally:
+        os.close(old)
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_a_writer_without_a_log_to_follow_fails_and_names_the_path(
+    tmp_path: Path, clock: Clock, fault: Callable[[Path], None]
+) -> None:
+    log = open_log(tmp_path)
+    log.append(event(1))
+    fault(log.path)
+    clock.advance(1.0)
+    for _again in range(2):
+        with pytest.raises(omnelog.LogIOError) as caught:
+            log.append(event(2))
+        assert caught.value.filename == str(log.path)
+        assert str(log.path) in str(caught.value)
+        assert caught.value.errno == REFUSED[fault]
+        assert caught.value.appended == 0
+        assert open_descriptors(tmp_path) == []
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_a_writer_that_failed_goes_on_once_there_is_a_log_again(
+    tmp_path: Path, clock: Clock, fault: Callable[[Path], None]
+) -> None:
+    log = open_log(tmp_path)
+    log.append(event(1))
+    fault(log.path)
+    clock.advance(1.0)
+    with pytest.raises(omnelog.LogIOError):
+        log.append(event(2))
+    if log.path.parent.is_dir() and not log.path.parent.is_symlink():
+        shutil.rmtree(log.path.parent)
+    else:
+        log.path.parent.unlink(missing_ok=True)
+    log.path.parent.mkdir()
+    log.append(event(3))
+    assert log.path.read_bytes() == line(3)
+
+
+def test_the_path_is_looked_at_once_a_second_and_no_more(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Any] = []
+
+    def stat(path: Any) -> os.stat_result:
+        looks.append(path)
+        return os.stat(path)
+
+    log = open_log(tmp_path)
+    between(monkeypatch, stat=stat)
+    for number in range(100):
+        clock.advance(0.1)
+        log.append(event(number))
+    assert len(looks) == 9 or len(looks) == 10
+    assert {*looks} == {log.path}
+
+
+def test_a_log_that_is_replaced_while_the_lock_is_waited_for_is_noticed(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wait may have taken longer than the second: the clock is asked after it."""
+    log = open_log(tmp_path)
+    log.append(event(1))
+    with holding(log.path) as free:
+
+        def sleep(_: float) -> None:
+            replace(log.path)
+            clock.advance(2.0)
+            free()
+
+        monkeypatch.setattr(LOCK, "sleep", sleep)
+        log.append(event(2))
+    assert names(log.path.read_bytes()) == [("new", 0), ("w", 2)]
+
+
+def test_a_log_that_is_replaced_while_another_thread_is_waited_for_is_noticed(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be in a sync that takes for ever, with the lock of the file free."""
+    log = open_log(tmp_path, durable=True)
+    is_in, go = threading.Event(), threading.Event()
+
+    def sync(_: int) -> None:
+        is_in.set()
+        assert go.wait(WATCHDOG_S)
+
+    between(monkeypatch, fdatasync=sync, fsync=lambda _: None)
+    thread = threading.Thread(target=log.append, args=(event(1),))
+    thread.start()
+    assert is_in.wait(WATCHDOG_S)
+
+    def patience(*numbers: float) -> float:
+        replace(log.path)
+        clock.advance(10.0)
+        go.set()
+        thread.join()
+        return min(*numbers)
+
+    monkeypatch.setattr(APPENDER, "min", patience, raising=False)
+    log.append(event(2))
+    assert names(log.path.read_bytes()) == [("new", 0), ("w", 2)]
+
+
+def test_a_lock_that_is_stuck_on_a_file_that_was_moved_away_does_not_stop_a_writer_for_good(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """The append that waited for it fails; the next one finds the file that is at the path."""
+    log = open_log(tmp_path, lock_timeout=5.0)
+    log.append(event(1))
+    with holding(log.path):
+        replace(log.path)
+        with pytest.raises(omnelog.LockTimeout) as caught:
+            log.append(event(2))
+        assert caught.value.filename == str(log.path)
+        log.append(event(3))
+    assert names(log.path.read_bytes()) == [("new", 0), ("w", 3)]
+
+
+def test_a_log_that_is_replaced_again_and_again_is_followed_each_time(
+    tmp_path: Path, clock: Clock
+) -> None:
+    log = open_log(tmp_path)
+    for number in range(20):
+        replace(log.path)
+        clock.advance(1.0)
+        log.append(event(number))
+        assert names(log.path.read_bytes()) == [("new", 0), ("w", number)]
+    assert len(open_descriptors(tmp_path)) == 1
+
+
+def test_a_torn_tail_of_the_file_that_came_to_the_path_is_repaired(
+    tmp_path: Path, clock: Clock
+) -> None:
+    log = open_log(tmp_path)
+    log.append(event(1))
+    new = log.path.with_name("new")
+    new.write_bytes(line(1, "longer", 400) + line(2)[:-9])
+    new.replace(log.path)
+    clock.advance(1.0)
+    log.append(event(3))
+    assert names(log.path.read_bytes()) == [("longer", 1), ("w", 3)]
+    assert quarantine(log.path) == [line(2)[:-9]]
+
+
+def test_a_replacement_of_the_same_size_with_a_torn_end_is_repaired(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """The handle knows how long the log was when it left it: that is of another file."""
+    log = open_log(tmp_path)
+    log.append(event(1))
+    torn = line(1, "other", 80)[: len(line(1))]
+    new = log.path.with_name("new")
+    new.write_bytes(torn)
+    new.replace(log.path)
+    clock.advance(1.0)
+    log.append(event(2))
+    assert log.path.read_bytes() == line(2)
+    assert quarantine(log.path) == [torn]
+
+
+@pytest.mark.parametrize("size", [0, 10, len(line(0)), len(line(0)) + 10])
+def test_a_log_that_is_truncated_is_appended_to_as_it_is(tmp_path: Path, size: int) -> None:
+    log = open_log(tmp_path)
+    log.append(event(0))
+    log.append(event(1))
+    os.truncate(log.path, size)
+    log.append(event(2))
+    whole, rest = divmod(size, len(line(0)))
+    assert names(log.path.read_bytes()) == [("w", 0)] * whole + [("w", 2)]
+    assert quarantine(log.path) == [line(whole)[:rest]] * bool(rest)
+
+
+def test_a_handle_is_closed_though_its_log_is_gone(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    log.append(event(1))
+    remove_directory(log.path)
+    log.close()
+    with pytest.raises(omnelog.LogClosed):
+        log.append(event(2))
+    assert open_descriptors(tmp_path) == []
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_opening_what_is_no_log_fails_and_names_a_path(
+    tmp_path: Path, fault: Callable[[Path], None]
+) -> None:
+    open_log(tmp_path).close()
+    path = tmp_path / ".omne" / "var" / "runs" / RUN / "events.jsonl"
+    fault(path)
+    if fault in (remove_directory, rename_directory):  # which opening makes anew
+        open_log(tmp_path).append(event(1))
+        assert path.read_bytes() == line(1)
+        return
+    with pytest.raises(omnelog.LogIOError) as caught:
+        open_log(tmp_path)
+    assert caught.value.filename in (str(path), str(path.parent))
+    assert open_descriptors(tmp_path) == []
+
+
+# Readers.
+
+
+@pytest.mark.parametrize("fault", [*REFUSED, unlink, rename, dangling_link, renew_directory])
+def test_reading_what_is_no_log_fails_and_names_the_path(
+    tmp_path: Path, fault: Callable[[Path], None]
+) -> None:
+    log = open_log(tmp_path)
+    log.append(event(1))
+    fault(log.path)
+    for read in (omnelog.read_run, omnelog.scan_run):
+        with pytest.raises(omnelog.LogIOError) as caught:
+            read(tmp_path, RUN)
+        assert caught.value.filename == str(log.path)
+
+
+@pytest.mark.parametrize("fault", [unlink, rename, replace, link_to_file, dangling_link])
+def test_a_snapshot_is_read_to_its_end_whatever_becomes_of_the_path(
+    tmp_path: Path, fault: Callable[[Path], None]
+) -> None:
+    log = open_log(tmp_path)
+    events = [event(number) for number in range(3)]
+    log.append_many(events)
+    reading = omnelog.iter_run(tmp_path, RUN)
+    assert next(reading) == events[0]
+    fault(log.path)
+    assert [*reading] == events[1:]
+
+
+class Stop(threading.Event):
+    """Stops a follower when there is nothing left to do; a look costs it no time but the clock's.
+
+    Each entry of `script` is done instead of a wait for the next look.
+    """
+
+    def __init__(self, clock: Clock, *script: Callable[[], object]) -> None:
+        super().__init__()
+        self._clock, self._script = clock, [*script]
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        if self._script:
+            self._script.pop(0)()
+        else:
+            self.set()
+        self._clock.advance(timeout)
+        return self.is_set()
+
+
+def follow(root: Path, stop: threading.Event, poll_interval: float = 0.5) -> Iterator[Any]:
+    """The events that a follower yields until it is stopped."""
+    return omnelog.follow_run(root, RUN, stop=stop, poll_interval=poll_interval)
+
+
+def nothing() -> None:
+    """Wait for the next look."""
+
+
+@pytest.mark.parametrize("fault", [replace, link_to_file])
+@pytest.mark.parametrize("poll_interval", [0.05, 0.5, 1.5, 5.0])
+def test_a_follower_reads_the_replaced_log_to_its_end_and_goes_on_with_the_new_one(
+    tmp_path: Path, clock: Clock, fault: Callable[[Path], None], poll_interval: float
+) -> None:
+    """Whoever had it open may append to the old one for a second: also after a look in between."""
+    log = open_log(tmp_path)
+    log.append(event(1))
+    old = os.open(log.path, os.O_WRONLY | os.O_APPEND)
+    try:
+        stop = Stop(
+            clock,
+            lambda: fault(log.path),
+            lambda: os.write(old, line(2)),
+            *[nothing] * 50,
+        )
+        found = [*follow(tmp_path, stop, poll_interval)]
+    finally:
+        os.close(old)
+    assert found == [event(1), event(2), event(0, "new")]
+    assert len(open_descriptors(tmp_path)) == 1, "more than the writer's"
+
+
+@pytest.mark.parametrize("fault", [unlink, rename, *REFUSED])
+def test_a_follower_of_a_log_that_is_gone_for_good_fails_and_names_the_path(
+    tmp_path: Path, clock: Clock, fault: Callable[[Path], None]
+) -> None:
+    log = open_log(tmp_path)
+    log.append(event(1))
+    following = follow(tmp_path, Stop(clock, lambda: fault(log.path), *[nothing] * 50))
+    assert next(following) == event(1)
+    with pytest.raises(omnelog.LogIOError) as caught:
+        next(following)
+    assert caught.value.filename == str(log.path)
+    assert len(open_descriptors(tmp_path)) == 1, "more than the writer's"
+
+
+def test_a_follower_follows_a_log_that_comes_back_in_time(tmp_path: Path, clock: Clock) -> None:
+    log = open_log(tmp_path)
+    log.append(event(1))
+
+    def come_back() -> None:
+        log.path.write_bytes(line(2))
+
+    found = [*follow(tmp_path, Stop(clock, lambda: unlink(log.path), come_back, *[nothing] * 9))]
+    assert found == [event(1), event(2)]
+
+
+def test_a_follower_of_a_log_whose_final_lines_were_cut_off_fails(
+    tmp_path: Path, clock: Clock
+) -> None:
+    log = open_log(tmp_path)
+    log.append_many([event(1), event(2)])
+
+    def cut() -> None:
+        os.truncate(log.path, len(line(1)))
+
+    following = follow(tmp_path, Stop(clock, cut, nothing))
+    assert [next(following), next(following)] == [event(1), event(2)]
+    with pytest.raises(omnelog.LogIOError, match="final") as caught:
+        next(following)
+    assert caught.value.filename == str(log.path)
+
+
+def test_a_follower_waits_while_a_torn_tail_is_cut_off_and_written_anew(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """It has passed none of it on: what comes in its place is what everybody reads."""
+    log = open_log(tmp_path)
+    log.append(event(1))
+
+    def tear() -> None:
+        with log.path.open("ab") as file:
+            file.write(line(2, size=500)[:-9])
+
+    found = [*follow(tmp_path, Stop(clock, tear, nothing, lambda: log.append(event(3)), nothing))]
+    assert found == [event(1), event(3)]
+    assert quarantine(log.path) == [line(2, size=500)[:-9]]

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: MIT
+"""Threads that share a handle, handles that share a process, and what becomes of a handle.
+
+One handle may be used by any number of threads, and closed by any of them; two handles exclude each
+other as two processes do, in one process too; a handle that nobody holds any more keeps neither
+file nor lock; a pickled one opens its log anew, wherever it is unpickled.
+"""
+
+import os
+import pickle
+import re
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .. import omnelog
+from .logs import (
+    APPENDER,
+    LOCK,
+    RUN,
+    between,
+    close_logs,
+    event,
+    holding,
+    line,
+    lock_is_free,
+    names,
+    open_descriptors,
+    open_log,
+    write_at_most,
+)
+from .processes import WATCHDOG_S, append_numbers
+
+__all__ = ["close_logs"]  # a fixture
+
+
+class Gate:
+    """Where the first thread that comes stands still until the gate is opened."""
+
+    def __init__(self) -> None:
+        self._reached, self._opened = threading.Event(), threading.Event()
+
+    def stand_still(self) -> None:
+        """Wait here, if first."""
+        if not self._reached.is_set():
+            self._reached.set()
+            assert self._opened.wait(WATCHDOG_S)
+
+    def reached(self) -> None:
+        """Wait until somebody stands there."""
+        assert self._reached.wait(WATCHDOG_S)
+
+    def open(self) -> None:
+        """Let it go on."""
+        self._opened.set()
+
+
+@contextmanager
+def standing_still(
+    monkeypatch: pytest.MonkeyPatch, log: "omnelog.EventLog", *, call: str = "write"
+) -> Iterator[Callable[[], None]]:
+    """Another thread is inside an append to `log`; gives a function that lets it end."""
+    gate, real = Gate(), getattr(os, call)
+
+    def slow(*args: Any) -> Any:
+        gate.stand_still()
+        return real(*args)
+
+    between(monkeypatch, **{call: slow})
+    thread = threading.Thread(target=log.append, args=(event(0, "slow"),))
+
+    def end() -> None:
+        gate.open()
+        thread.join()
+
+    thread.start()
+    try:
+        gate.reached()
+        yield end
+    finally:
+        end()
+
+
+def test_32_threads_on_one_handle_append_whole_lines_each_in_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system takes 7 bytes at a time here, so that threads in one another's way are seen."""
+    between(monkeypatch, write=write_at_most(7))
+    log, threads, count = open_log(tmp_path), 32, 10
+    start = threading.Barrier(threads)
+
+    def body(who: str) -> None:
+        start.wait(WATCHDOG_S)
+        append_numbers(log, who, count)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(body, str(number)) for number in range(threads)]:
+            done.result(WATCHDOG_S)
+    found = names(log.path.read_bytes())
+    assert len(found) == threads * count
+    for who in map(str, range(threads)):
+        assert [number for writer, number in found if writer == who] == [*range(count)]
+    assert omnelog.read_run(tmp_path, RUN)[-1].run_id == found[-1][0]
+
+
+def test_32_threads_with_a_handle_each_append_whole_lines_each_in_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    between(monkeypatch, write=write_at_most(7))
+    threads, count = 32, 5
+    logs = [open_log(tmp_path) for _ in range(threads)]
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [
+            pool.submit(append_numbers, log, str(number), count) for number, log in enumerate(logs)
+        ]:
+            done.result(WATCHDOG_S)
+    found = names(logs[0].path.read_bytes())
+    assert len(found) == threads * count
+    for who in map(str, range(threads)):
+        assert [number for writer, number in found if writer == who] == [*range(count)]
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["one handle", "two handles"])
+def test_threads_exclude_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, same: bool
+) -> None:
+    log = open_log(tmp_path, lock_timeout=0)
+    other = log if same else open_log(tmp_path, lock_timeout=0)
+    with standing_still(monkeypatch, log) as end:
+        with pytest.raises(omnelog.LockTimeout) as caught:
+            other.append(event(1))
+        assert caught.value.holder_pid == os.getpid()
+        assert caught.value.filename == str(log.path)
+        end()
+        other.append(event(2))
+    assert names(log.path.read_bytes()) == [("slow", 0), ("w", 2)]
+
+
+def test_one_deadline_covers_the_wait_for_threads_and_for_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of ten seconds, nine go by before the mutex is free: one is left for the lock of the file.
+
+    Time is moved by hand: what is proven is the arithmetic, not how long the system sleeps.
+    """
+    log, now = open_log(tmp_path, lock_timeout=10.0), [0.0]
+    monkeypatch.setattr(APPENDER, "_LONG_HOLD_S", float("inf"))
+
+    def sleep(seconds: float) -> None:
+        assert seconds >= 0
+        now[0] += seconds
+
+    with standing_still(monkeypatch, log) as end:
+        for module in (APPENDER, LOCK):
+            monkeypatch.setattr(module, "monotonic", lambda: now[0])
+            monkeypatch.setattr(module, "sleep", sleep)
+
+        def patience(*numbers: float) -> float:
+            now[0] += 9.0
+            end()
+            free.append(holding(log.path))
+            free[0].__enter__()
+            return min(*numbers)
+
+        free: list[Any] = []
+        monkeypatch.setattr(APPENDER, "min", patience, raising=False)
+        try:
+            with pytest.raises(omnelog.LockTimeout) as caught:
+                log.append(event(1))
+        finally:
+            free[0].__exit__(None, None, None)
+    assert caught.value.waited_s == pytest.approx(10.0)
+    assert now[0] == pytest.approx(10.0)
+
+
+# Closing.
+
+
+def test_closing_waits_for_the_append_that_another_thread_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, order = open_log(tmp_path), []
+
+    def close() -> None:
+        log.close()
+        order.append(log.path.read_bytes())
+
+    with standing_still(monkeypatch, log) as end, ThreadPoolExecutor(1) as pool:
+        closing = pool.submit(close)
+        assert not wait([closing], 0.02).done, "closed amid an append"
+        assert order == []
+        end()
+        closing.result(WATCHDOG_S)
+    assert order == [line(0, "slow")]
+    with pytest.raises(omnelog.LogClosed):
+        log.append(event(1))
+
+
+def test_closing_waits_for_a_sync_that_another_thread_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing would give the number of the descriptor away, and the sync go to another file."""
+    log, stayed_open = open_log(tmp_path, durable=True), []
+    gate = Gate()
+
+    def sync(descriptor: int) -> None:
+        gate.stand_still()
+        stayed_open.append(os.readlink(f"/proc/self/fd/{descriptor}") == str(log.path))
+
+    between(monkeypatch, fdatasync=sync)
+    with ThreadPoolExecutor(2) as pool:
+        appending = pool.submit(log.append, event(0))
+        gate.reached()
+        closing = pool.submit(log.close)
+        assert not wait([closing], 0.02).done, "closed amid a sync"
+        gate.open()
+        appending.result(WATCHDOG_S)
+        closing.result(WATCHDOG_S)
+    assert stayed_open == [True]
+
+
+def test_threads_that_wait_while_a_handle_is_closed_end_one_way_or_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path)
+
+    def append(number: int) -> bool:
+        try:
+            log.append(event(number))
+        except omnelog.LogClosed:
+            return False
+        return True
+
+    with standing_still(monkeypatch, log) as end, ThreadPoolExecutor(9) as pool:
+        appending = [pool.submit(append, number) for number in range(8)]
+        closing = pool.submit(log.close)
+        end()
+        closing.result(WATCHDOG_S)
+        appended = [number for number, done in enumerate(appending) if done.result(WATCHDOG_S)]
+    found = names(log.path.read_bytes())
+    assert found[0] == ("slow", 0)
+    assert sorted(number for _, number in found[1:]) == appended
+    assert open_descriptors(tmp_path) == []
+
+
+def test_closing_twice_is_harmless_and_nothing_is_appended_afterwards(tmp_path: Path) -> None:
+    with open_log(tmp_path) as log:
+        log.append(event(1))
+    log.close()
+    log.close()
+    with pytest.raises(omnelog.LogClosed, match=re.escape(str(log.path))):
+        log.append(event(2))
+    with pytest.raises(omnelog.LogClosed, match=re.escape(str(log.path))):
+        log.append_many([event(2)])
+    assert open_descriptors(tmp_path) == []
+    assert log.path.read_bytes() == line(1)
+
+
+def test_a_handle_that_nobody_holds_keeps_neither_file_nor_lock(tmp_path: Path) -> None:
+    log = omnelog.EventLog.for_run(tmp_path, RUN)
+    log.append(event(1))
+    path, handles = log.path, [log]
+    del log
+    with pytest.warns(ResourceWarning, match="unclosed file"):
+        handles.clear()
+    assert open_descriptors(tmp_path) == []
+    assert lock_is_free(path)
+
+
+def test_a_thread_that_ends_leaves_its_handle_usable(tmp_path: Path) -> None:
+    """Thread identifiers are used again: no thread may be taken for a former one."""
+    log = open_log(tmp_path, lock_timeout=0)
+    for number in range(50):
+        thread = threading.Thread(target=log.append, args=(event(number),))
+        thread.start()
+        thread.join()
+    assert names(log.path.read_bytes()) == [("w", number) for number in range(50)]
+
+
+# Pickle.
+
+
+def test_a_pickled_handle_opens_the_same_log_with_the_same_settings(tmp_path: Path) -> None:
+    log = open_log(tmp_path, lock_timeout=1.5, durable=True)
+    log.append(event(1))
+    with pickle.loads(pickle.dumps(log)) as copy:
+        assert (copy.path, copy.lock_timeout, copy.durable) == (log.path, 1.5, True)
+        copy.append(event(2))
+        copy.lock_timeout = 0
+        with holding(log.path), pytest.raises(omnelog.LockTimeout):
+            copy.append(event(0))
+    log.append(event(3))
+    assert names(log.path.read_bytes()) == [("w", 1), ("w", 2), ("w", 3)]
+
+
+def test_a_handle_is_pickled_while_another_thread_is_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(tmp_path, lock_timeout=0)
+    with standing_still(monkeypatch, log) as end, pickle.loads(pickle.dumps(log)) as copy:
+        with pytest.raises(omnelog.LockTimeout):
+            copy.append(event(1))
+        end()
+        copy.append(event(2))
+    assert names(log.path.read_bytes()) == [("slow", 0), ("w", 2)]
+
+
+def test_a_pickled_handle_finds_its_log_from_any_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = open_log(Path("volume"))
+    data = pickle.dumps(log)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    log.append(event(1))
+    with pickle.loads(data) as copy:
+        copy.append(event(2))
+    assert names(log.path.read_bytes()) == [("w", 1), ("w", 2)]
+    assert [*elsewhere.iterdir()] == []
