@@ -524,7 +524,7 @@ class Storm:
 
 
 @pytest.mark.parametrize("durable", [False, True], ids=["quick", "durable"])
-    """Those that strike in a finalizer or a weak reference's callback are lost: Python has it so."""
+@pytest.mark.parametrize("kind", [Timer, Thread])
 def test_real_interrupts_leak_no_lock_and_no_half_line(
     tmp_path: Path,
     other_thread: ThreadPoolExecutor,
