@@ -8,6 +8,10 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+from .faults.counts import pytest_terminal_summary
+
+__all__ = ["pytest_terminal_summary"]  # how many faults were met; here for xdist to find it
+
 settings.register_profile(
     "usual", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
