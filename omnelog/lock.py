@@ -64,9 +64,9 @@ class LockableFile(FileIO):
                     raise OSError(errno.ECHILD, "forked while it was opened")
             except BaseException as error:
                 self.close()  # harmless when nothing was opened
-                if type(error) is not ValueError:
+                if type(error) not in (ValueError, UnicodeEncodeError):
                     raise
-                raise OSError(errno.EINVAL, str(error)) from error  # a NUL in the path
+                raise OSError(errno.EINVAL, str(error)) from error  # a path that no system takes
         _FILES.add(self)
 
     def lock(self, started: float, timeout_s: float) -> None:
