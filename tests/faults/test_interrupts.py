@@ -372,6 +372,31 @@ def test_an_interrupt_between_any_two_bytecodes_of_opening_leaves_nothing_locked
     assert names(log.path.read_bytes()) == [("w", number) for number in range(STEP, at + 1, STEP)]
 
 
+@pytest.mark.parametrize("durable", [False, True], ids=["quick", "durable"])
+def test_an_interrupt_wherever_signals_strike_in_opening_keeps_no_other_thread_from_it(
+    tmp_path: Path, other_thread: ThreadPoolExecutor, *, durable: bool
+) -> None:
+    """Whatever is held over an opening, against forks for instance, is free again."""
+
+    def open_as_well() -> None:
+        with open_log(tmp_path, lock_timeout=0) as log:
+            log.append(event(at))
+
+    at, struck = 0, True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        while struck:
+            at += 1
+            strike = Strike(at, interrupt, after_calls=True)
+            with suppress(KeyboardInterrupt), strike:
+                open_log(tmp_path, durable=durable)
+            struck = strike.seen >= at
+            other_thread.submit(open_as_well).result(WATCHDOG_S)
+    assert at > 20, "this struck nowhere"
+    path = omnelog.events_log_path(tmp_path, "r")
+    assert names(path.read_bytes()) == [("w", number) for number in range(1, at + 1)]
+
+
 def test_an_interrupt_wherever_signals_strike_in_closing_is_mended_by_closing(
     tmp_path: Path,
 ) -> None:
