@@ -8,8 +8,10 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+from . import omnelog
 from .faults.counts import pytest_terminal_summary
 
+pytest_plugins = [f"{omnelog.__name__}.testing.fixtures"]
 __all__ = ["pytest_terminal_summary"]  # how many faults were met; here for xdist to find it
 
 settings.register_profile(

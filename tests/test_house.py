@@ -4,6 +4,7 @@
 import ast
 import inspect
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,8 @@ def test_the_core_imports_the_standard_library_and_filelock_in_one_place(module:
 
 
 @pytest.mark.parametrize("module", [*CORE, "ulid", "__init__"])
-def test_the_core_knows_nothing_of_the_command(module: str) -> None:
-    assert "cli" not in imports(PACKAGE / f"{module}.py")[0]
+def test_the_core_knows_nothing_of_the_command_nor_of_tests(module: str) -> None:
+    assert not {"cli", "testing"} & imports(PACKAGE / f"{module}.py")[0]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -65,6 +66,33 @@ def test_every_file_has_its_licence_and_says_what_it_promises(path: Path) -> Non
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_file_imports_the_package_by_its_name(path: Path) -> None:
     assert "omnelog" not in imports(path)[1]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_file_asks_what_is_installed(path: Path) -> None:
+    """importlib.metadata knows nothing of a vendored copy."""
+    assert "importlib" not in imports(path)[1]
+
+
+def test_no_imports_go_in_circles() -> None:
+    """Sub-packages included; ``from .. import Name`` leads to the ``__init__`` of that package."""
+    modules = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in FILES}
+    graph: dict[tuple[str, ...], set[tuple[str, ...]]] = {module: set() for module in modules}
+    for module, path in modules.items():
+        for statement in ast.walk(ast.parse(path.read_text())):
+            if isinstance(statement, ast.ImportFrom) and statement.level:
+                origin = *module[: -statement.level], *(statement.module or "").split(".")
+                base = tuple(filter(None, origin))
+                for name in [(*base, alias.name) for alias in statement.names]:
+                    found = [name, (*name, "__init__"), base, (*base, "__init__")]
+                    graph[module].add(next(one for one in found if one in modules))
+    assert sum(map(len, graph.values())) > len(modules)
+    list(TopologicalSorter(graph).static_order())  # raises CycleError
+
+
+def test_every_module_of_the_core_is_told_what_it_may_import() -> None:
+    core = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    assert core == set(MAY_IMPORT)
 
 
 def test_every_public_name_is_exported_sorted_and_documented() -> None:
