@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: MIT
+"""``python -m conformance``."""
+
+import sys
+
+from .command import main
+
+sys.exit(main())

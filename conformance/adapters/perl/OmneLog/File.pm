@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+package OmneLog::File;
+
+# Chapter 6 of SPEC.md: a regular file, the lock on its own open file description, and the waiting.
+
+use strict;
+use warnings;
+use Errno qw(EAGAIN EINTR EINVAL EWOULDBLOCK);
+use Fcntl qw(:DEFAULT :flock :seek);
+use Time::HiRes qw(CLOCK_MONOTONIC clock_gettime sleep);
+use IO::Handle;
+use OmneLog::Error;
+
+use constant BLOCK => 65_536;
+
+sub now { return clock_gettime(CLOCK_MONOTONIC) }
+
+# Open for appending, creating the file; Perl itself adds O_CLOEXEC (LOCK-5).
+sub for_appending {
+    my ($class, $path, $mode) = @_;
+    return $class->_open($path, O_RDWR | O_APPEND | O_CREAT, $mode // 0666);
+}
+
+# Open to be written in place, creating the file.
+sub for_updating {
+    my ($class, $path) = @_;
+    return $class->_open($path, O_RDWR | O_CREAT, 0666);
+}
+
+sub for_reading {
+    my ($class, $path) = @_;
+    return $class->_open($path, O_RDONLY, 0);
+}
+
+sub _open {
+    my ($class, $path, $flags, $mode) = @_;
+    sysopen my $handle, $path, $flags | O_NONBLOCK | O_NOCTTY, $mode
+        or OmneLog::Error->refused('cannot be opened', $path);
+    if (!-f $handle) {    # LOCK-6
+        $! = EINVAL;
+        OmneLog::Error->refused('not a regular file', $path);
+    }
+    return bless {handle => $handle, path => $path, pid => $$}, $class;
+}
+
+# Take the lock, trying until $timeout seconds after $started; dies with LockTimeout (LOCK-8).
+sub lock {
+    my ($self, $started, $timeout) = @_;
+    my $tries = 0;
+    until ($self->try_lock) {
+        my $age  = now() - $started;
+        my $left = $timeout - $age;
+        if ($left <= 0) {
+            my $holder = $self->_holder;
+            OmneLog::Error->throw(
+                'LockTimeout', sprintf('%s: locked; gave up after %.3f s', $self->{path}, $age),
+                path => $self->{path}, waited_s => $age, defined $holder ? (holder_pid => $holder) : (),
+            );
+        }
+        # Soon at first, for most locks are held for microseconds; then more often with age.
+        my $mean = $tries++ < 3 ? 0.0001 : 0.005 / (1 + 10 * $age);
+        $mean = 0.0005 if $tries > 3 && $mean < 0.0005;
+        my $pause = $mean * (0.5 + rand);
+        sleep($pause < $left ? $pause : $left);
+    }
+}
+
+sub try_lock {
+    my ($self) = @_;
+    until (flock $self->{handle}, LOCK_EX | LOCK_NB) {
+        return 0 if $! == EWOULDBLOCK || $! == EAGAIN;
+        OmneLog::Error->refused('cannot be locked', $self->{path}) if $! != EINTR;    # LOCK-17
+    }
+    return 1;
+}
+
+sub unlock { flock $_[0]{handle}, LOCK_UN }
+
+# Close it. In the process that opened it the lock is freed first (LOCK-14); in a forked child the
+# lock is the parent's (APP-46).
+sub close {
+    my ($self) = @_;
+    $self->unlock if $self->{pid} == $$;
+    CORE::close $self->{handle};
+}
+
+# The process that took the lock, where the system tells.
+sub _holder {
+    my ($self) = @_;
+    my ($device, $inode) = (stat $self->{handle})[0, 1];
+    my $file = sprintf '%02x:%02x:%d', ($device >> 8) & 0xfff, ($device & 0xff) | ($device >> 12) & 0xfff00, $inode;
+    open my $locks, '<', '/proc/locks' or return undef;
+    while (<$locks>) {
+        my (undef, $kind, undef, undef, $pid, $where) = split;
+        return $pid if $kind eq 'FLOCK' && $where eq $file && $pid > 0;
+    }
+    return undef;
+}
+
+sub size { return (-s $_[0]{handle}) // 0 }
+
+# Up to $length bytes from $at on.
+sub get {
+    my ($self, $at, $length) = @_;
+    my $data = '';
+    while (length $data < $length) {
+        sysseek $self->{handle}, $at + length $data, SEEK_SET or $self->_cannot_read;
+        my $got = sysread $self->{handle}, $data, $length - length $data, length $data;
+        next if !defined $got && $! == EINTR;
+        $self->_cannot_read unless defined $got;
+        last unless $got;
+    }
+    return $data;
+}
+
+sub _cannot_read { OmneLog::Error->refused('cannot be read', $_[0]{path}) }
+
+# Where the last newline ends, and where the file does.
+sub extent {
+    my ($self) = @_;
+    my $size = my $start = $self->size;
+    while ($start > 0) {
+        my $end = $start;
+        $start = $end > BLOCK ? $end - BLOCK : 0;
+        my $at = rindex $self->get($start, $end - $start), "\n";
+        return ($start + $at + 1, $size) if $at >= 0;
+    }
+    return (0, $size);
+}
+
+# Append bytes; return how many made it. What went wrong then is in $!.
+sub put {
+    my ($self, $data) = @_;
+    my $done = 0;
+    while ($done < length $data) {
+        my $wrote = syswrite $self->{handle}, $data, length($data) - $done, $done;
+        next if !defined $wrote && $! == EINTR;    # APP-25
+        $! = Errno::EIO if defined $wrote && !$wrote;    # APP-26
+        last unless $wrote;
+        $done += $wrote;
+    }
+    return $done;
+}
+
+sub cut  { return truncate $_[0]{handle}, $_[1] }
+sub sync { return $_[0]{handle}->sync }
+
+# Whether the path leads elsewhere by now, or nowhere.
+sub replaced {
+    my ($self) = @_;
+    my @here = (stat $self->{handle})[0, 1];
+    my @there = (stat $self->{path})[0, 1] or return 1;
+    return $here[0] != $there[0] || $here[1] != $there[1];
+}
+
+# Put a directory's entries on disk.
+sub sync_directory {
+    my ($path) = @_;
+    sysopen my $directory, $path, O_RDONLY or OmneLog::Error->refused('cannot be opened', $path);
+    $directory->sync or OmneLog::Error->refused('cannot be synced', $path);
+}
+
+1;

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+package OmneLog::Reader;
+
+# Chapter 9 of SPEC.md: snapshots of a log that may be growing, and following it.
+
+use strict;
+use warnings;
+use Errno qw(EIO);
+use Time::HiRes qw(sleep);
+use OmneLog::Error;
+use OmneLog::Event;
+use OmneLog::File;
+
+use constant {PATIENCE => 0.1, LOOK_EVERY => 0.05, LINGER => 2};
+
+# All events of a snapshot; dies at the first fault.
+sub read_run {
+    my ($path) = @_;
+    my @events;
+    _snapshot($path, sub { ref $_[0] eq 'ARRAY' ? push @events, $_[0] : die $_[0] });
+    return @events;
+}
+
+# A snapshot past all faults: events, problems, blank_lines, tail_in_flight.
+sub scan_run {
+    my ($path) = @_;
+    my (@events, @problems);
+    my ($blank, $in_flight)
+        = _snapshot($path, sub { push @{ref $_[0] eq 'ARRAY' ? \@events : \@problems}, $_[0] });
+    return {events => \@events, problems => \@problems, blank_lines => $blank, tail_in_flight => $in_flight};
+}
+
+# The first so many events, waiting for them to be terminated (READ-21 to READ-30).
+sub follow_run {
+    my ($path, $wanted) = @_;
+    my @events;
+    while (1) {
+        my $reader = _new($path);
+        my $leave;
+        while (1) {
+            my $now  = OmneLog::File::now();
+            my $last = defined $leave && $now >= $leave;
+            $leave //= $now + LINGER if $reader->{file}->replaced;
+            $reader->_advance(
+                ($reader->{file}->extent)[0],
+                sub {
+                    die $_[0] if ref $_[0] ne 'ARRAY' && @events < $wanted;
+                    push @events, $_[0];
+                }
+            );
+            return @events[0 .. $wanted - 1] if @events >= $wanted;
+            last if $last;
+            sleep LOOK_EVERY;
+        }
+        $reader->{file}->close;
+    }
+}
+
+sub _new {
+    my ($path) = @_;
+    return bless {file => OmneLog::File->for_reading($path), path => $path, line => 0, offset => 0, blank => 0};
+}
+
+# Hand each event or fault of a snapshot to $told; return the number of blank lines, and whether a
+# tail was in flight.
+sub _snapshot {
+    my ($path, $told) = @_;
+    my $self = _new($path);
+    my $file = $self->{file};
+    my ($end, $size) = $file->extent;
+    my ($tail, $in_flight) = ('', 0);
+    if ($end != $size) {
+        if (eval { $file->lock(OmneLog::File::now(), PATIENCE); 1 }) {
+            my $looked = eval {
+                ($end, $size) = $file->extent;    # READ-5: what was seen without the lock is forgotten
+                $tail = $file->get($end, $size - $end);
+                1;
+            };
+            my $error = $@;
+            $file->unlock;
+            die $error unless $looked;
+        }
+        elsif (ref $@ && $@->{kind} eq 'LockTimeout') {
+            $in_flight = 1;
+        }
+        else {
+            die $@;
+        }
+    }
+    $self->_advance($end, $told);
+    if ($tail ne '') {
+        $self->{line}++;
+        $told->($self->_decode($tail, 'TornTailError'));
+    }
+    $file->close;
+    return ($self->{blank}, $in_flight);
+}
+
+# Go on from where the last call stopped to $end, just after a newline.
+sub _advance {
+    my ($self, $end, $told) = @_;
+    $self->_shrunk if $end < $self->{offset};    # READ-14, READ-28
+    my ($at, $rest) = ($self->{offset}, '');
+    while ($at < $end) {
+        my $left  = $end - $at;
+        my $block = $self->{file}->get($at, $left < OmneLog::File::BLOCK ? $left : OmneLog::File::BLOCK);
+        $self->_shrunk if $block eq '';
+        $at += length $block;
+        $rest .= $block;
+        my $from = 0;
+        while ((my $newline = index $rest, "\n", $from) >= 0) {    # ACC-1
+            my $line = substr $rest, $from, $newline - $from;
+            $from = $newline + 1;
+            $self->{line}++;
+            my $found = $self->_decode($line, 'DeserializeError');
+            $self->{offset} += length($line) + 1;
+            if (ref $found ne 'ARRAY' && OmneLog::Event::is_blank($line)) {
+                $self->{blank}++;
+            }
+            else {
+                $told->($found);
+            }
+        }
+        substr $rest, 0, $from, '';
+    }
+}
+
+sub _shrunk {
+    my ($self) = @_;
+    $! = EIO;
+    OmneLog::Error->refused('final lines were cut off', $self->{path});
+}
+
+# The event in a line, or the fault, with its place.
+sub _decode {
+    my ($self, $line, $kind) = @_;
+    my $event = eval { OmneLog::Event::decode($line) };
+    return $event if $event;
+    my $error = $@;
+    return bless {
+        %$error,
+        kind    => $kind,
+        message => "$self->{path}:$self->{line}: $error->{reason}",
+        path    => $self->{path},
+        line    => $self->{line},
+        offset  => $self->{offset},
+    }, ref $error;
+}
+
+1;

@@ -1,0 +1,147 @@
+#!/usr/bin/env perl
+# SPDX-License-Identifier: MIT
+
+# An implementation of SPEC.md in Perl 5, core modules only, as an adapter: it speaks ../../PROTOCOL.md,
+# version 1. It was written from SPEC.md and shares no code with anything else here.
+
+use strict;
+use warnings;
+no warnings qw(surrogate nonchar non_unicode);
+use FindBin;
+use lib $FindBin::Bin;
+use MIME::Base64 qw(decode_base64 encode_base64);
+use OmneLog::Appender;
+use OmneLog::Error;
+use OmneLog::Event;
+use OmneLog::File;
+use OmneLog::Json;
+use OmneLog::Reader;
+use OmneLog::Ulid;
+use OmneLog::Volume;
+
+my (%logs, $held);
+my %OPS = (
+    hello     => \&hello,
+    encode    => sub { (line => encode_base64(OmneLog::Event::encode(asked('event')), '')) },
+    decode    => sub { (event => OmneLog::Event::decode(decode_base64(text('line')))) },
+    append    => sub { kept()->append(@{asked('events')->[1]}); () },
+    close     => sub { kept()->close; delete $logs{identity()}; () },
+    read      => sub { (events => [a => [OmneLog::Reader::read_run(log_path())]]) },
+    scan      => \&scan,
+    follow    => sub { (events => [a => [OmneLog::Reader::follow_run(log_path(), asked('events')->[1])]]) },
+    enumerate => sub { (runs => [a => [map { characters($_) } OmneLog::Volume::enumerate_runs(bytes('root'))]]) },
+    exists    => sub { (exists => truth(OmneLog::Volume::run_exists(bytes('root'), asked('run_id')))) },
+    hold_lock => \&hold_lock,
+    release   => sub { $held->close; undef $held; () },
+    paths     => \&paths,
+    find_root => \&find_root,
+    ulid      => \&ulid,
+    quit      => sub { () },
+);
+my $request;
+
+binmode $_ for \*STDIN, \*STDOUT;
+$| = 1;
+while (my $line = <STDIN>) {
+    {
+        local $OmneLog::Json::LONE_SURROGATES = 1;
+        local $OmneLog::Json::DEPTH           = 1000;
+        $request = OmneLog::Json::parse($line);
+    }
+    my $op       = text('op');
+    my $response = eval { [o => [ok => truth(1), answer($op)]] };
+    $response //= [o => [ok => truth(0), error => told($@)]];
+    my $spelt = OmneLog::Json::spell($response) . "\n";
+    utf8::encode($spelt);
+    print $spelt;
+    last if $op eq 'quit';
+}
+
+sub answer {
+    my ($op) = @_;
+    my $do = $OPS{$op} or OmneLog::Error->throw('Unsupported', "no op $op");
+    return $do->();
+}
+
+sub hello {
+    my @optional = qw(close durable find_root follow paths scan ulid);
+    return (name => 'perl', version => '1.0', protocol => [n => 1], capabilities => [a => \@optional]);
+}
+
+sub scan {
+    my $scan = OmneLog::Reader::scan_run(log_path());
+    return (
+        events         => [a => $scan->{events}],
+        problems       => [a => [map { told($_) } @{$scan->{problems}}]],
+        blank_lines    => [n => $scan->{blank_lines}],
+        tail_in_flight => truth($scan->{tail_in_flight}),
+    );
+}
+
+sub hold_lock {
+    my $directory = OmneLog::Volume::run_dir(bytes('root'), asked('run_id'));
+    OmneLog::Volume::make_directories($directory);
+    $held = OmneLog::File->for_appending("$directory/events.jsonl");
+    $held->lock(OmneLog::File::now(), timeout());
+    return ();
+}
+
+sub paths {
+    my @paths = OmneLog::Volume::paths(bytes('root'), asked('run_id'), asked('node_id'));
+    return (paths => [o => [map { characters($_) } @paths]]);
+}
+
+sub find_root {
+    my $root = OmneLog::Volume::find_root(bytes('start'));
+    return (root => defined $root ? characters($root) : [l => 'null']);
+}
+
+sub ulid {
+    OmneLog::Appender::checked_timeout(timeout());
+    return (ulid => OmneLog::Ulid::allocate(bytes('root'), timeout()));
+}
+
+# The handle of the request, opened if it is the first with these values.
+sub kept {
+    return $logs{identity()} //= OmneLog::Appender->new(
+        bytes('root'), asked('run_id'), timeout(), flag('durable'),
+    );
+}
+
+sub identity {
+    return join "\0", map { OmneLog::Json::spell(asked($_) // [l => 'null']) } qw(root run_id lock_timeout durable);
+}
+
+# What the request holds.
+sub asked { return OmneLog::Json::member($request, $_[0]) }
+sub text  { return asked($_[0])->[1] }
+sub flag  { return (asked($_[0]) // [l => 'false'])->[1] eq 'true' }
+
+sub bytes {
+    my $text = text($_[0]);
+    utf8::encode($text);
+    return $text;
+}
+
+sub log_path { return OmneLog::Volume::log_path(bytes('root'), asked('run_id')) }
+
+sub timeout {
+    my $value = asked('lock_timeout') or return 5;
+    my %words = (infinity => 9**9**9, nan => -sin(9**9**9));
+    return $words{$value->[1]} // $value->[1] + 0;
+}
+
+# What the response says.
+sub truth      { return [l => $_[0] ? 'true' : 'false'] }
+sub characters { my ($bytes) = @_; utf8::decode($bytes); return $bytes }
+
+sub told {
+    my ($error) = @_;
+    die $error unless ref $error;    # a fault of this program: let it end, and be seen
+    my @told = (kind => $error->{kind}, message => characters($error->{message}));
+    push @told, path => characters($error->{path}) if defined $error->{path};
+    for my $name (qw(appended line offset waited_s holder_pid)) {
+        push @told, $name => [n => $error->{$name}] if defined $error->{$name};
+    }
+    return [o => \@told];
+}

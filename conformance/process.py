@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""An adapter as a process: asked with a time limit, and ended whatever it does.
+
+What an adapter can do wrong (die, hang, say what is no response) is an AdapterFailure with its
+last words. Nothing here waits without a limit.
+"""
+
+import json
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
+
+Json = dict[str, Any]  # Any: what a response holds is for the vector to judge
+
+PROTOCOL = 1
+_LAST_WORDS = 2000  # bytes of standard error that a failure shows
+_GRACE_S = 2  # for a process to end after quit, before it is killed
+
+
+class AdapterFailure(Exception):
+    """The adapter did not answer as the protocol wants it."""
+
+
+class Adapter:
+    """A running adapter. `command`: its argument list.
+
+    `file_size_limit`: bytes beyond which the system lets it write no file (RLIMIT_FSIZE), with
+    SIGXFSZ ignored, so that a write is cut short and the next one fails. `umask`: its own.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        limit_s: float,
+        *,
+        file_size_limit: int | None = None,
+        umask: int = 0o022,
+    ) -> None:
+        self._limit_s = limit_s
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill
+        self._received = b""
+        self._owed = 0
+
+        def prepare() -> None:
+            if file_size_limit is not None:
+                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (file_size_limit, file_size_limit))
+
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                bufsize=0,
+                umask=umask,
+                start_new_session=True,  # Ctrl-C is for the runner, which then ends all adapters
+                preexec_fn=prepare,  # noqa: PLW1509 - the runner has no threads
+            )
+        except OSError as error:
+            self._errors.close()
+            raise AdapterFailure(f"cannot be started: {error}") from error
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        os.set_blocking(self._stdin.fileno(), False)
+        os.set_blocking(self._stdout.fileno(), False)
+        try:
+            self.about = self.ask({"op": "hello", "protocol": PROTOCOL})
+            self._check_hello()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _check_hello(self) -> None:
+        about = self.about
+        capabilities = about.get("capabilities")
+        if not about.get("ok") or about.get("protocol") != PROTOCOL:
+            raise AdapterFailure(f"does not speak protocol {PROTOCOL}: {_short(about)}")
+        if not isinstance(capabilities, list) or not {str} >= {type(c) for c in capabilities}:
+            raise AdapterFailure(f"hello has no list of capabilities: {_short(about)}")
+
+    def ask(self, request: Json, patience_s: float = 0) -> Json:
+        """Return the response to `request`; `patience_s`: how much longer than usual it may take.
+
+        Raises AdapterFailure.
+        """
+        self.send(request)
+        return self.receive(patience_s)
+
+    def send(self, request: Json) -> None:
+        """Hand over a request whose response `receive` returns later; AdapterFailure."""
+        data = memoryview(json.dumps(request).encode() + b"\n")
+        deadline = monotonic() + self._limit_s
+        self._owed += 1
+        while data:
+            self._wait(self._stdin, selectors.EVENT_WRITE, deadline, "takes no request")
+            try:
+                data = data[os.write(self._stdin.fileno(), data) :]
+            except BrokenPipeError:
+                raise self._dead() from None
+
+    def receive(self, patience_s: float = 0) -> Json:
+        """Return the next response; AdapterFailure."""
+        deadline = monotonic() + self._limit_s + patience_s
+        while b"\n" not in self._received:
+            self._wait(self._stdout, selectors.EVENT_READ, deadline, "does not answer")
+            block = os.read(self._stdout.fileno(), 1 << 16)
+            if not block:
+                raise self._dead()
+            self._received += block
+        line, _, self._received = self._received.partition(b"\n")
+        self._owed -= 1
+        try:
+            response = json.loads(line)
+        except ValueError as error:
+            raise AdapterFailure(f"answers what is no JSON ({error}): {line[:200]!r}") from error
+        if not isinstance(response, dict) or not isinstance(response.get("ok"), bool):
+            raise AdapterFailure(f"answers what is no response: {_short(response)}")
+        if not response["ok"] and not isinstance(response.get("error"), dict):
+            raise AdapterFailure(f"answers not ok without an error: {_short(response)}")
+        return response
+
+    def _wait(self, file: Any, event: int, deadline: float, what: str) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(file, event)
+            if not selector.select(max(0.0, deadline - monotonic())):
+                raise AdapterFailure(f"{what} within its time limit{self._last_words()}")
+
+    def _dead(self) -> AdapterFailure:
+        try:
+            status = f"exit status {self._process.wait(_GRACE_S)}"
+        except subprocess.TimeoutExpired:
+            status = "it closed its output and lives on"
+        return AdapterFailure(f"died ({status}){self._last_words()}")
+
+    def _last_words(self) -> str:
+        end = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, end - _LAST_WORDS))
+        words = self._errors.read().decode(errors="replace").strip()
+        return f"; it said: {words}" if words else ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked, with no response outstanding."""
+        return self._process.poll() is None and not self._owed and not self._received
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was ended by `kill`."""
+        return self._stdin.closed
+
+    def owns(self, pid: int) -> bool:
+        """Whether `pid` is this adapter, or a process that it started."""
+        try:
+            return os.getsid(pid) == self._process.pid
+        except ProcessLookupError:
+            return False
+
+    def quit(self) -> int | None:
+        """Ask it to leave; return its exit status, or None if it had to be killed."""
+        try:
+            if self.alive:
+                self.ask({"op": "quit"})
+                return self._process.wait(_GRACE_S)
+        except (AdapterFailure, subprocess.TimeoutExpired):
+            pass
+        finally:
+            self.kill()
+        return None
+
+    def kill(self) -> None:
+        """End it and what it started, at once, with SIGKILL."""
+        if not self._stdin.closed:
+            if self._process.poll() is None:  # else its number may be another's by now
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+            for file in (self._stdin, self._stdout, self._errors):
+                file.close()
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 300 else text[:300] + "…"

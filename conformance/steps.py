@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: MIT
+"""Behaviour vectors: steps that adapters and the runner itself take on one volume, in order.
+
+Paths in steps are below the run's directory, or below the root if they begin with ``/``. Events
+are named where the vector lists them. Also what all vectors share: to build a tree, to compare.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import stat
+from base64 import b64decode
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+from .process import Adapter
+
+Json = dict[str, Any]  # Any: a step's members are its own
+_SHOWN = 300  # characters of a value that a message shows
+_LOG = "events.jsonl"
+
+
+class Mismatch(Exception):
+    """What an adapter did or answered is not what the clause demands."""
+
+
+class Play:
+    """The steps of one behaviour vector, played on the volume at `root`.
+
+    `ask`: gives the running adapter of a role; with a limit, one under that limit.
+    """
+
+    def __init__(
+        self, events: dict[str, Json], ask: Callable[..., Adapter], root: Path, run: str = "r"
+    ) -> None:
+        self._events, self._adapter, self._root, self._run = events, ask, root, run
+        self._pending: dict[str, tuple[Adapter, float]] = {}
+        self._lock_fd = -1
+
+    def run(self, steps: list[Json]) -> None:
+        """Take all steps. Raises Mismatch, with the number of the step, or AdapterFailure."""
+        try:
+            for number, step in enumerate(steps, start=1):
+                try:
+                    getattr(self, f"do_{step['do']}")(step)
+                except Mismatch as mismatch:
+                    about = " ".join(str(step[k]) for k in ("do", "of", "op") if k in step)
+                    raise Mismatch(f"step {number} ({about}): {mismatch}") from None
+        finally:
+            if self._lock_fd >= 0:
+                os.close(self._lock_fd)
+
+    def _path(self, name: str) -> Path:
+        if name.startswith("/"):
+            return self._root / name[1:]
+        return self._root / ".omne" / "var" / "runs" / self._run / name
+
+    def _named(self, events: list[Any]) -> list[Any]:
+        return [self._events[e] if isinstance(e, str) else e for e in events]
+
+    def _content(self, step: Json) -> bytes:
+        """Events as lines, as the vector spells them, then text or raw bytes."""
+        lines = "".join(
+            json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n"
+            for event in self._named(step.get("events", []))
+        )
+        tail: str = step.get("text", "")
+        return (lines + tail).encode() + b64decode(step.get("base64", ""))
+
+    # What adapters do.
+
+    def _send(self, step: Json) -> tuple[Adapter, float]:
+        request = {k: v for k, v in step.items() if k not in ("do", "of", "expect", "later")}
+        request["root"] = request.get("root", "<root>").replace("<root>", str(self._root))
+        request.setdefault("run_id", self._run)
+        if step["op"] == "append":
+            request["events"] = self._named(step["events"])
+        if "start" in request:
+            request["start"] = str(self._path(request["start"]))
+        adapter = self._adapter(step["of"])
+        patience_s = request.get("lock_timeout", 5)
+        adapter.send(request)
+        return adapter, patience_s if isinstance(patience_s, int | float) else 0
+
+    def do_ask(self, step: Json) -> None:
+        """Ask the adapter that plays `of`; `later`: judge its response in a step of its own."""
+        adapter, patience_s = self._send(step)
+        if "later" in step:
+            self._pending[step["later"]] = adapter, patience_s
+        else:
+            self._judge(adapter.receive(patience_s), step)
+
+    def _judge(self, response: Json, step: Json) -> None:
+        expected = deepcopy(step.get("expect", {}))
+        if isinstance(expected.get("events"), list):
+            expected["events"] = self._named(expected["events"])
+        if "root" in expected and expected["root"] is not None:
+            expected["root"] = os.path.realpath(self._path(expected["root"]))
+        if "paths" in expected:
+            expected["paths"] = {
+                name: path.replace("<root>", str(self._root))
+                for name, path in expected["paths"].items()
+            }
+        for fault in [expected.get("error"), *expected.get("problems", [])]:
+            if fault and "path" in fault:
+                fault["path"] = str(self._path(fault["path"]))
+        told = response.get("error", {}).get("holder_pid")
+        holder = step.get("holder")
+        if holder and told is not None and not self._adapter(holder).owns(told):
+            raise Mismatch(f"process {told} is not the holder, which is {holder}")
+        expect_response(response, expected)
+
+    def do_answer(self, step: Json) -> None:
+        """Judge the response to an earlier request."""
+        adapter, patience_s = self._pending.pop(step["to"])
+        self._judge(adapter.receive(patience_s), step)
+
+    def do_start(self, step: Json) -> None:
+        """Start the adapter anew, with limits."""
+        limits = {name: step[name] for name in ("file_size_limit", "umask") if name in step}
+        self._adapter(step["of"], **limits)
+
+    def do_kill(self, step: Json) -> None:
+        """End the adapter with SIGKILL."""
+        self._adapter(step["of"]).kill()
+
+    def do_quit(self, step: Json) -> None:
+        """Ask the adapter to leave."""
+        status = self._adapter(step["of"]).quit()
+        if status != 0:
+            raise Mismatch(f"it left with exit status {status}")
+
+    # What the runner does itself.
+
+    def do_lock(self, step: Json) -> None:
+        """Take the lock, as any program may."""
+        self._lock_fd = os.open(self._path(step.get("path", _LOG)), os.O_RDWR | os.O_CREAT)
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+
+    def do_unlock(self, _: Json) -> None:
+        """Free it."""
+        os.close(self._lock_fd)
+        self._lock_fd = -1
+
+    def do_free(self, step: Json) -> None:
+        """See that nobody holds the lock."""
+        fd = os.open(self._path(step.get("path", _LOG)), os.O_RDONLY)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Mismatch("the lock is taken") from None
+        finally:
+            os.close(fd)
+
+    def do_taken(self, step: Json) -> None:
+        """See that somebody does."""
+        try:
+            self.do_free(step)
+        except Mismatch:
+            return
+        raise Mismatch("the lock is free")
+
+    def do_write(self, step: Json) -> None:
+        """Add bytes to a file, as a writer that takes no lock does."""
+        path = self._path(step.get("path", _LOG))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+            file.write(self._content(step))
+
+    def do_make(self, step: Json) -> None:
+        """Make a file, directory, symlink or FIFO."""
+        build_tree(self._root, [{**step, "path": str(self._path(step["path"]))}])
+
+    def do_move(self, step: Json) -> None:
+        """Rename a file or directory."""
+        self._path(step["from"]).rename(self._path(step["to"]))
+
+    def do_remove(self, step: Json) -> None:
+        """Remove a file, or a directory with all that is in it."""
+        path = self._path(step["path"])
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def do_truncate(self, step: Json) -> None:
+        """Cut a file."""
+        os.truncate(self._path(step.get("path", _LOG)), step["to"])
+
+    def do_sleep(self, step: Json) -> None:
+        """Let time pass, where time is what the clause is about."""
+        sleep(step["s"])
+
+    def do_check(self, step: Json) -> None:
+        """See that a file holds just this, or has this mode, or is not there."""
+        path = self._path(step.get("path", _LOG))
+        if "absent" in step:
+            if os.path.lexists(path):
+                raise Mismatch(f"{path.name} is there")
+            return
+        if "mode" in step:
+            mode = f"{stat.S_IMODE(path.stat().st_mode):04o}"
+            if mode != step["mode"]:
+                raise Mismatch(f"{path.name} has mode {mode}, not {step['mode']}")
+            return
+        if "batches" in step:
+            self._check_batches(path.read_bytes(), step["batches"])
+            return
+        found, wanted = path.read_bytes() if path.exists() else None, self._content(step)
+        if found != wanted:
+            raise Mismatch(f"{path.name} {differences(found, wanted)}")
+
+    def _check_batches(self, found: bytes, batches: list[list[str]]) -> None:
+        """See that a log holds these batches in any order, each in one piece."""
+        pieces = [self._content({"events": batch}) for batch in batches]
+        pieces.sort(key=found.find)
+        if (wanted := b"".join(pieces)) != found:
+            raise Mismatch(f"the log {differences(found, wanted)}")
+
+
+def build_tree(root: Path, tree: list[Json]) -> None:
+    """Make what a vector describes; each entry says its `path` and what it `is`."""
+    for entry in tree:
+        name = entry["path"]
+        path = Path(
+            os.fsdecode(b64decode(name["base64"])) if isinstance(name, dict) else name
+        )  # pathlib carries bytes that are no UTF-8 as surrogates
+        path = root / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        match entry["is"]:
+            case "dir":
+                path.mkdir(exist_ok=True)
+            case "file":
+                path.write_bytes(entry.get("text", "").encode())
+            case "link":
+                path.symlink_to(entry["to"])
+            case "fifo":
+                os.mkfifo(path)
+        if "mode" in entry:
+            path.chmod(int(entry["mode"], 8))
+
+
+def listing(root: Path) -> dict[str, tuple[object, ...]]:
+    """All that can be seen of a tree: names, kinds, modes, times and contents."""
+    found: dict[str, tuple[object, ...]] = {}
+    for path in sorted(root.rglob("*")):
+        status = path.lstat()
+        content: object = None
+        if path.is_symlink():
+            content = os.readlink(path)
+        elif stat.S_ISREG(status.st_mode):
+            content = path.read_bytes()
+        found[str(path)] = (status.st_mode, status.st_mtime_ns, content)
+    return found
+
+
+def differences(found: bytes | None, wanted: bytes | None) -> str:
+    """How two contents differ, shown from just before the first difference."""
+    if wanted is None:
+        return "is there"
+    if found is None:
+        return f"is missing; it should hold {_short(wanted)}"
+    pairs = zip(found, wanted, strict=False)
+    at = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(found), len(wanted)))
+    begin = max(0, at - 20)
+    return (
+        f"differs at byte {at}: from {begin} on it holds {_short(found[begin:])}, "
+        f"not {_short(wanted[begin:])}"
+    )
+
+
+def expect_response(response: Json, expected: Json, what: str = "") -> None:
+    """Raise Mismatch unless `response` has all that is expected, value for value."""
+    prefix = f"{what}: " if what else ""
+    if "error" in expected:
+        if response["ok"]:
+            raise Mismatch(
+                f"{prefix}no error, but {_short(response)}; expected {expected['error']}"
+            )
+        _expect_members(response["error"], expected["error"], prefix)
+    elif not response["ok"]:
+        raise Mismatch(f"{prefix}the error {_short(response['error'])}")
+    else:
+        _expect_members(response, expected, prefix)
+
+
+def _expect_members(found: Json, expected: Json, prefix: str) -> None:
+    for name, wanted in expected.items():
+        if not isinstance(wanted, list) or not any(isinstance(w, dict) for w in wanted):
+            if not _same(found.get(name), wanted):
+                raise Mismatch(f"{prefix}{name} is {_short(found.get(name))}, not {_short(wanted)}")
+            continue
+        items = found.get(name)
+        if not isinstance(items, list) or len(items) != len(wanted):
+            raise Mismatch(f"{prefix}{name} is {_short(items)}, not {_short(wanted)}")
+        for number, (item, want) in enumerate(zip(items, wanted, strict=True)):
+            if name == "problems":  # of which a vector says what it cares about
+                _expect_members(item, want, f"{prefix}{name}[{number}]: ")
+            elif not _same(item, want):
+                raise Mismatch(f"{prefix}{name}[{number}] is {_short(item)}, not {_short(want)}")
+
+
+def _same(found: object, wanted: object) -> bool:
+    """Equal as JSON: true is not 1, and the order of members does not matter."""
+    if isinstance(wanted, dict) and set(wanted) == {"at_least"}:
+        return isinstance(found, int | float) and found >= wanted["at_least"]
+    return json.dumps(found, sort_keys=True) == json.dumps(wanted, sort_keys=True)
+
+
+def _short(value: object) -> str:
+    text = repr(value) if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
