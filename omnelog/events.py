@@ -15,31 +15,23 @@ U64: TypeAlias = Annotated[int, range(2**64)]
 
 
 class NodeKind(StrEnum):
-    """What a node runs."""
+    """What a node runs (bash: P)."""
 
-    COMMAND = "command"  # A
-    PROMPT = "prompt"  # A
-    BASH = "bash"  # P
-    LOOP = "loop"  # A
+    COMMAND, PROMPT, BASH, LOOP = "command", "prompt", "bash", "loop"
 
 
 class ErrorKind(StrEnum):
-    """Why a node failed."""
+    """Why a node failed (crash, blocked, max_iterations_exceeded: P)."""
 
-    CRASH = "crash"  # P
-    TIMEOUT = "timeout"  # A
-    GATE_FAILED = "gate_failed"  # A
-    BLOCKED = "blocked"  # P
-    MAX_ITERATIONS_EXCEEDED = "max_iterations_exceeded"  # P
-    HOST_MISSING = "host_missing"  # A
+    CRASH, TIMEOUT, GATE_FAILED = "crash", "timeout", "gate_failed"
+    BLOCKED, MAX_ITERATIONS_EXCEEDED = "blocked", "max_iterations_exceeded"
+    HOST_MISSING = "host_missing"
 
 
 class GateMethod(StrEnum):
-    """How a gate was passed."""
+    """How a gate was passed (P)."""
 
-    HOOK = "hook"  # P
-    HUMAN_CLI = "human_cli"  # P
-    MCP_TOOL = "mcp_tool"  # P
+    HOOK, HUMAN_CLI, MCP_TOOL = "hook", "human_cli", "mcp_tool"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,13 +139,6 @@ class IterationStarted(_NodeEvent):
     byte_offset: U64  # P
 
 
-Event: TypeAlias = (
-    PipeStarted
-    | PipeCompleted
-    | PipeAborted
-    | NodeStarted
-    | NodeCompleted
-    | NodeFailed
-    | GatePassed
-    | IterationStarted
-)
+_OfPipe: TypeAlias = PipeStarted | PipeCompleted | PipeAborted
+_OfNode: TypeAlias = NodeStarted | NodeCompleted | NodeFailed | GatePassed | IterationStarted
+Event: TypeAlias = _OfPipe | _OfNode

@@ -59,14 +59,11 @@ def iter_run(root: Root, run_id: str) -> Iterator[Event]:
 
 def scan_run(root: Root, run_id: str) -> Scan:
     """Read a snapshot past all damage. Raises InvalidRunId; LogIOError."""
-    events: list[Event] = []
-    problems: list[DeserializeError] = []
     with _reading(events_log_path(root, run_id)) as log:
-        for found in log.snapshot():
-            problems.append(found) if isinstance(found, DeserializeError) else events.append(found)
+        log.problems = []
         return Scan(
-            events=events,
-            problems=problems,
+            events=list(log.snapshot()),
+            problems=log.problems,
             blank_lines=log.blank_lines,
             tail_in_flight=log.tail_in_flight,
         )
@@ -87,7 +84,7 @@ def follow_run(
 
 def _events(path: Path) -> Iterator[Event]:
     with _reading(path) as log:
-        yield from map(_sound, log.snapshot())
+        yield from log.snapshot()
 
 
 def _following(path: Path, stop: Flag, poll_interval_s: float) -> Iterator[Event]:
@@ -99,16 +96,10 @@ def _following(path: Path, stop: Flag, poll_interval_s: float) -> Iterator[Event
                 left = leave_at - monotonic()
                 if leave_at == math.inf and log.replaced():
                     leave_at = monotonic() + _LINGER_S
-                yield from map(_sound, log.advance(log.extent()[0]))
+                yield from log.advance(log.extent()[0])
                 if stopped:
                     return
                 stop.wait(poll_interval_s)
-
-
-def _sound(found: Event | DeserializeError) -> Event:
-    if isinstance(found, DeserializeError):
-        raise found
-    return found
 
 
 @contextmanager
@@ -127,8 +118,9 @@ class _Log(LockableFile):
 
     line = offset = blank_lines = 0
     tail_in_flight = False
+    problems: list[DeserializeError] | None = None  # where damage is noted, which else is raised
 
-    def snapshot(self) -> Iterator[Event | DeserializeError]:
+    def snapshot(self) -> Iterator[Event]:
         """What is in the lines that are final by now, and in a tail that nobody is writing."""
         tail = b""
         end, size = self.extent()
@@ -145,10 +137,9 @@ class _Log(LockableFile):
                     unlock(self.fileno())
         yield from self.advance(end)
         if tail:
-            self.line += 1
-            yield self._decode(tail, TornTailError)
+            yield from self._decode([tail], TornTailError)
 
-    def advance(self, end: int) -> Iterator[Event | DeserializeError]:
+    def advance(self, end: int) -> Iterator[Event]:
         """What is in the lines from where the last call stopped to `end`, just after a newline."""
         if end < self.offset:
             raise OSError(errno.EIO, f"cut to {end} bytes, of which {self.offset} were final")
@@ -159,19 +150,22 @@ class _Log(LockableFile):
                 lines[0] = b"".join((*pieces, lines[0]))
                 pieces.clear()
             pieces.append(rest)
-            for line in lines:
-                self.line += 1
-                found = self._decode(line, DeserializeError)
-                self.offset += len(line) + 1
-                if isinstance(found, DeserializeError) and is_blank(line):
+            yield from self._decode(lines, DeserializeError)
+
+    def _decode(self, lines: list[bytes], damage: type[DeserializeError]) -> Iterator[Event]:
+        for line in lines:
+            self.line += 1
+            try:
+                event = decode(line)
+            except DeserializeError as error:
+                if damage is DeserializeError and is_blank(line):
                     self.blank_lines += 1
                 else:
-                    yield found
-
-    def _decode(self, line: bytes, failure: type[DeserializeError]) -> Event | DeserializeError:
-        try:
-            return decode(line)
-        except DeserializeError as error:
-            found = failure(error.reason, self.path, self.line, self.offset)
-            found.__cause__ = error.__cause__
-            return found
+                    problem = damage(error.reason, self.path, self.line, self.offset)
+                    problem.__cause__ = error.__cause__
+                    if self.problems is None:
+                        raise problem from error.__cause__
+                    self.problems.append(problem)
+            else:
+                yield event
+            self.offset += len(line) + 1
