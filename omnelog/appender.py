@@ -16,7 +16,7 @@ from typing import Any, Self  # Any: typeshed does not know RLock._is_owned
 from weakref import WeakSet
 
 from . import errors
-from .codec import decode, encode
+from .codec import decode, encode, encode_all
 from .errors import AppendIndeterminate, LogIOError
 from .events import Event
 from .lock import LockableFile, checked_timeout, try_lock, unlock
@@ -52,7 +52,7 @@ class EventLog:
             if os.name != "posix":
                 raise OSError(errno.ENOTSUP, "appending needs flock(2), which is missing here")
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._open()
+            self._open(self._mutex)
 
     @classmethod
     def for_run(
@@ -86,8 +86,12 @@ class EventLog:
         Raises as `append` does, but a whole line is final: `appended` of a LogIOError or
         AppendIndeterminate tells how many of them stand. Does nothing if there are none.
         """
-        if data := b"".join(map(encode, events)):
+        if data := encode_all(events):
             self._append(data)
+
+    def repair(self) -> None:
+        """Mend what a dead writer left, as any append does first; raises as `append` does."""
+        self._append(b"")
 
     def close(self) -> None:
         """Close the handle once no append is under way; harmless when it is closed."""
@@ -114,27 +118,16 @@ class EventLog:
         if mutex._is_owned():
             raise errors.LogBusy(f"{self.path}: used by a signal handler amid an append to it")
         try:
-            now = started
-            if not mutex.acquire(False):
-                patience = min(self.lock_timeout, TIMEOUT_MAX)
-                if not patience or not mutex.acquire(timeout=patience):
-                    raise errors.LockTimeout(self.path, monotonic() - started, os.getpid())
-                now = monotonic()
+            if not mutex.acquire(timeout=min(self.lock_timeout, TIMEOUT_MAX)):
+                raise errors.LockTimeout(self.path, monotonic() - started, os.getpid())
             try:
-                while True:
-                    if self._fd < 0:
-                        self._open()
-                        if mutex is not self._mutex:
-                            raise OSError(errno.ECHILD, "forked")
-                    if self._polite or not try_lock(self._fd):
-                        self._wait(started)
-                        now = monotonic()
-                    if now - self._looked < _LOOK_EVERY_S:
-                        break
-                    if not self._file.replaced():
-                        self._looked = now
-                        break
-                    self._drop()
+                if self._fd < 0:
+                    self._open(mutex)
+                if self._polite or not try_lock(self._fd):
+                    self._wait(started)
+                now = monotonic()
+                if now - self._looked >= _LOOK_EVERY_S:
+                    self._stay_with_the_path(started, mutex)
                 end = os.lseek(self._fd, 0, os.SEEK_END)
                 if end != self._end:
                     end = self._repair(end)
@@ -158,20 +151,21 @@ class EventLog:
             self._free(mutex)
             raise
 
-    def _open(self) -> None:
+    def _open(self, mutex: object) -> None:
         if self._closed:
             raise errors.LogClosed(f"{self.path}: this handle is closed; open another")
         if self._sync_failed:
             raise OSError(errno.EIO, "an earlier sync failed, so nothing can be promised any more")
-        self._file = LockableFile(self.path, _FLAGS)
-        self._looked = monotonic()
+        self._file, self._looked = LockableFile(self.path, _FLAGS), monotonic()
         try:
             for directory in self.path.parents[: 5 if self.durable else 0]:
                 _sync_directory(directory)  # whoever made an entry may not have synced it
+            self._fd = self._file.fileno()
+            if mutex is not self._mutex:
+                raise OSError(errno.ECHILD, "forked while it was opened")
         except BaseException:
             self._drop()
             raise
-        self._fd = self._file.fileno()
 
     def _drop(self) -> None:
         """Free the lock and close the file; the next append opens the path anew."""
@@ -180,6 +174,13 @@ class EventLog:
             unlock(self._file.fileno())  # closing frees no lock while a spawned child has a copy
         with suppress(OSError):
             self._file.close()
+
+    def _stay_with_the_path(self, started: float, mutex: object) -> None:
+        while self._file.replaced():
+            self._drop()
+            self._open(mutex)
+            self._wait(started)
+        self._looked = monotonic()
 
     def _wait(self, started: float) -> None:
         """Take a lock that is not free, or that is somebody else's turn to take."""

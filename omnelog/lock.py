@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from io import FileIO
 from pathlib import Path
+from threading import RLock
 from time import monotonic, sleep
 from weakref import WeakSet
 
@@ -55,19 +56,19 @@ class LockableFile(FileIO):
         """
         self.path, forks = path, _forks
         flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-        with refusals("cannot open", path):
+        with refusals("cannot open", path), _opening:
             try:
                 super().__init__(path, "rb", opener=lambda name, _: os.open(name, flags, mode))
                 if not stat.S_ISREG(os.fstat(self.fileno()).st_mode):
                     raise OSError(errno.EINVAL, "not a regular file")
                 if forks != _forks:
                     raise OSError(errno.ECHILD, "forked while it was opened")
+                _FILES.add(self)
             except BaseException as error:
                 self.close()  # harmless when nothing was opened
                 if type(error) not in (ValueError, UnicodeEncodeError):
                     raise
                 raise OSError(errno.EINVAL, str(error)) from error  # a path that no system takes
-        _FILES.add(self)
 
     def lock(self, started: float, timeout_s: float) -> None:
         """Take the lock, trying until `timeout_s` after `started`, a time.monotonic().
@@ -131,15 +132,19 @@ class LockableFile(FileIO):
 
 
 _FILES: WeakSet[LockableFile] = WeakSet()
+_opening = RLock()  # no thread forks while another has a file open that is not yet in _FILES
 _forks = 0  # between the first process and this one
 
 
 def _close_inherited() -> None:
     global _forks  # noqa: PLW0603 - written here alone, by a hook that takes no arguments
     _forks += 1
+    _opening.release()
     for file in list(_FILES):
         file.close()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_inherited)
+    os.register_at_fork(
+        before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_close_inherited
+    )

@@ -330,6 +330,17 @@ class TestRepair:
                 log.append(node(2))
         assert log.path.read_bytes() == lines(node(1))
 
+    def test_repair_does_what_an_append_does_first_and_appends_nothing(
+        self, tmp_path: Path
+    ) -> None:
+        whole = lines(node(1))
+        with EventLog.for_run(tmp_path, RUN) as log:
+            for tail, mended in (b"", whole), (b"torn", whole), (whole[:-1], whole * 2):
+                log.path.write_bytes(whole + tail)
+                log.repair()
+                assert log.path.read_bytes() == mended
+        assert quarantine_path(tmp_path).read_bytes() == b"torn\n"
+
     def test_a_handle_sees_what_was_torn_since_its_last_append(self, tmp_path: Path) -> None:
         with EventLog.for_run(tmp_path, RUN) as log:
             log.append(node(1))

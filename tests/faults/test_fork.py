@@ -47,6 +47,9 @@ __all__ = ["close_logs"]  # a fixture
 
 LOG = "events.jsonl"
 
+PATIENCE_S = 0.2
+"""How long a thread stands still for a fork that may itself wait for this very thread."""
+
 
 def in_order(data: bytes, who: str) -> list[int]:
     """The numbers of `who` in a log."""
@@ -476,6 +479,49 @@ def test_a_fork_while_a_log_is_opened_leaves_it_to_the_parent(
             os.waitpid(pids[0], 0)
         ours.close()
         theirs.close()
+
+
+@pytest.mark.parametrize("call", ["open", "fstat"])
+@pytest.mark.parametrize("what", ["handle", "reader"])
+def test_a_fork_while_another_thread_opens_a_log_leaves_the_file_to_the_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, call: str
+) -> None:
+    """The child has no thread that could notice, nor one that would ever close the file.
+
+    The other thread stands still amid the opening until this one has forked. If forking waits for
+    it instead, which nobody can see from outside, it goes on after a moment: then the file is
+    known by the time of the fork.
+    """
+    open_log(tmp_path).close()
+    is_in, forked_by_now, here = threading.Event(), threading.Event(), threading.get_ident()
+    opened: list[omnelog.EventLog | list[omnelog.Event]] = []
+    real = getattr(os, call)
+
+    def stand_still_after(*args: Any) -> Any:
+        result = real(*args)
+        if threading.get_ident() != here and not is_in.is_set():
+            is_in.set()
+            forked_by_now.wait(PATIENCE_S)
+        return result
+
+    def open_it() -> None:
+        if what == "handle":
+            opened.append(open_log(tmp_path, lock_timeout=0))
+        else:
+            opened.append(omnelog.read_run(tmp_path, RUN))
+
+    between(monkeypatch, **{call: stand_still_after})
+    thread = threading.Thread(target=open_it)
+    thread.start()
+    try:
+        assert is_in.wait(WATCHDOG_S)
+        with forked(lambda _: open_descriptors(tmp_path)) as child:
+            forked_by_now.set()
+            assert child.hear() == [], "the child has the file that its parent opened"
+    finally:
+        forked_by_now.set()
+        thread.join()
+    assert len(opened) == 1, "the parent did not open it"
 
 
 # multiprocessing.
