@@ -15,23 +15,31 @@ U64: TypeAlias = Annotated[int, range(2**64)]
 
 
 class NodeKind(StrEnum):
-    """What a node runs (bash: P)."""
+    """What a node runs."""
 
-    COMMAND, PROMPT, BASH, LOOP = "command", "prompt", "bash", "loop"
+    COMMAND = "command"  # A
+    PROMPT = "prompt"  # A
+    BASH = "bash"  # P
+    LOOP = "loop"  # A
 
 
 class ErrorKind(StrEnum):
-    """Why a node failed (crash, blocked, max_iterations_exceeded: P)."""
+    """Why a node failed."""
 
-    CRASH, TIMEOUT, GATE_FAILED = "crash", "timeout", "gate_failed"
-    BLOCKED, MAX_ITERATIONS_EXCEEDED = "blocked", "max_iterations_exceeded"
-    HOST_MISSING = "host_missing"
+    CRASH = "crash"  # P
+    TIMEOUT = "timeout"  # A
+    GATE_FAILED = "gate_failed"  # A
+    BLOCKED = "blocked"  # P
+    MAX_ITERATIONS_EXCEEDED = "max_iterations_exceeded"  # P
+    HOST_MISSING = "host_missing"  # A
 
 
 class GateMethod(StrEnum):
-    """How a gate was passed (P)."""
+    """How a gate was passed."""
 
-    HOOK, HUMAN_CLI, MCP_TOOL = "hook", "human_cli", "mcp_tool"
+    HOOK = "hook"  # P
+    HUMAN_CLI = "human_cli"  # P
+    MCP_TOOL = "mcp_tool"  # P
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -284,14 +284,14 @@ MUTANTS = [
         name="a bool passes for an integer where lines are accepted",
         module="codec",
         before="elif _exactly(where, int, value) not in",
-        after="elif value not in",
+        after="elif not isinstance(value, int) or value not in",
         tests=CODEC,
     ),
     Mutant(
         name="a bool passes for an integer where events are written",
         module="codec",
         before='fits = f"{value}.__class__ is int and',
-        after='fits = f"',
+        after='fits = f"isinstance({value}, int) and',
         tests=CODEC,
     ),
     Mutant(
