@@ -9,6 +9,9 @@ nox.options.error_on_external_run = True
 nox.options.sessions = ["tests", "lint", "types"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
+MODULES = ("codec", "events", "volume", "errors", "ulid", "lock", "appender", "reader", "stateful")
+CORE = [f"tests/test_{module}.py" for module in MODULES]
+BRIEF = {"HYPOTHESIS_PROFILE": "brief"}  # where the same code is tried at length elsewhere
 
 
 def install(session: nox.Session, *groups: str) -> None:
@@ -21,6 +24,16 @@ def tests(session: nox.Session) -> None:
     """Run the tests on every core."""
     install(session, "tests")
     session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session(python=["3.11", "3.12", "3.13", "3.14", "3.14t"])
+def core(session: nox.Session) -> None:
+    """Run the tests of the core on each interpreter, with the oldest and the newest filelock."""
+    install(session, "tests")
+    session.run("pytest", "-n", "auto", *CORE, *session.posargs)
+    [filelock] = PYPROJECT["project"]["dependencies"]
+    session.install(filelock.replace(">=", "=="))
+    session.run("pytest", "-n", "auto", *CORE, *session.posargs, env=BRIEF)
 
 
 @nox.session
@@ -48,6 +61,13 @@ def mutants(session: nox.Session) -> None:
     """Break the core on purpose and see that the tests notice."""
     install(session, "tests")
     session.run("python", "-m", "tests.mutants", *session.posargs)
+
+
+@nox.session
+def vendoring(session: nox.Session) -> None:
+    """Vendor omnelog into hosts as README says, and test the copies with omnelog itself gone."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "tests", "vendoring"))
+    session.run("python", "tests/vendoring.py", "-n", "auto", *CORE, *session.posargs, env=BRIEF)
 
 
 @nox.session

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""How much hypothesis tries: as usual, or with ``HYPOTHESIS_PROFILE=thorough`` twenty times that.
+"""How much hypothesis tries: as usual, with ``HYPOTHESIS_PROFILE=thorough`` twenty times that, with
+``brief`` a fifth, where the usual number was tried elsewhere on the same code.
 
 No deadline and no complaint about slow data: a loaded machine is not a bug.
 """
@@ -18,4 +19,5 @@ settings.register_profile(
     "usual", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("thorough", settings.get_profile("usual"), max_examples=2000)
+settings.register_profile("brief", settings.get_profile("usual"), max_examples=20)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))

@@ -3,6 +3,7 @@
 
 import copy
 import errno
+import fcntl
 import os
 import pickle
 from collections.abc import Callable
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import lock_descriptor
 
 from . import omnelog
 
@@ -44,7 +44,7 @@ def sync_fails(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def lock_is_taken(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = log_of(root, b"")
     with path.open("rb") as other, omnelog.EventLog.for_run(root, RUN, lock_timeout=0) as log:
-        assert lock_descriptor(other.fileno(), blocking=False)
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
         log.append(EVENT)
 
 

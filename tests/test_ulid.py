@@ -2,6 +2,7 @@
 """ULIDs that rise, whatever the clock and other processes do, and never overwrite what is wrong."""
 
 import errno
+import fcntl
 import os
 import secrets
 import subprocess
@@ -12,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from filelock import lock_descriptor, unlock_descriptor
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -280,13 +280,13 @@ def test_a_lock_held_past_the_deadline_is_a_lock_timeout(
 ) -> None:
     ulid = omnelog.allocate_ulid(tmp_path)
     with last.open("rb") as other:
-        assert lock_descriptor(other.fileno(), blocking=False)
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with pytest.raises(omnelog.LockTimeout) as caught:
             omnelog.allocate_ulid(tmp_path, lock_timeout=lock_timeout)
         assert caught.value.filename == str(last)
         assert caught.value.waited_s >= lock_timeout
         assert last.read_text() == ulid
-        unlock_descriptor(other.fileno())
+        fcntl.flock(other, fcntl.LOCK_UN)
         assert omnelog.allocate_ulid(tmp_path, lock_timeout=0) > ulid
 
 
@@ -305,7 +305,7 @@ def test_the_lock_is_free_again_whatever_happened(last: Path, tmp_path: Path) ->
     with last.open("rb") as other:
         with pytest.raises(omnelog.UlidError):
             omnelog.allocate_ulid(tmp_path, lock_timeout=0)
-        assert lock_descriptor(other.fileno(), blocking=False)
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_what_is_no_regular_file_is_an_error_and_no_hang(last: Path, tmp_path: Path) -> None:
