@@ -22,7 +22,7 @@ from shutil import rmtree
 import pytest
 
 from .. import omnelog
-from .counts import Count
+from .counts import THOROUGH, Count
 from .system import FOREIGN_LINE, System, interposed, is_benign
 from .workloads import (
     FOUND,
@@ -39,8 +39,6 @@ from .workloads import (
     record,
     wrecks,
 )
-
-THOROUGH = os.environ.get("OMNELOG_FAULTS") == "thorough"
 
 SOME = ("absent", "sound", "torn", "unterminated", "nuls")
 OPERATIONS = (

@@ -24,6 +24,7 @@ from typing import Any, Literal, Self
 import pytest
 
 from .. import omnelog
+from .counts import INTERRUPTS, Count
 from .logs import (
     APPENDER,
     LOCK,
@@ -413,7 +414,7 @@ FORKED_WAYS = [name for name in WAYS if "batch" not in name and "thread" not in 
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("name", FORKED_WAYS)
 def test_an_append_that_forks_in_any_system_call_is_the_parents_alone(
-    tmp_path: Path, name: str, moment: Literal["before", "after"]
+    tmp_path: Path, name: str, moment: Literal["before", "after"], count: Count
 ) -> None:
     nth, calls = 0, [""]
     while nth < len(calls):
@@ -425,15 +426,15 @@ def test_an_append_that_forks_in_any_system_call_is_the_parents_alone(
 
         assert append_and_fork(tmp_path, name, arm)
     assert nth > 3, "there were no calls to fork in"
-    print(f"{name}: {nth} forks {moment} {' '.join(calls)}")
+    count("appends that forked", nth)
 
 
-EVERY_NTH = 1 if int(os.environ.get("OMNELOG_INTERRUPTS", "0")) >= 100_000 else 11
+EVERY_NTH = 1 if INTERRUPTS >= 100_000 else 11
 
 
 @pytest.mark.parametrize("name", ["uncontended", "durable", "torn tail", "short write", "reopened"])
 def test_an_append_that_forks_at_any_bytecode_is_the_parents_alone(
-    tmp_path: Path, name: str
+    tmp_path: Path, name: str, count: Count
 ) -> None:
     """As a signal handler may. At every eleventh, or all if ``OMNELOG_INTERRUPTS`` >= 100,000."""
     at = 1 + len(name) % EVERY_NTH
@@ -444,6 +445,7 @@ def test_an_append_that_forks_at_any_bytecode_is_the_parents_alone(
     while append_and_fork(tmp_path, name, arm):
         at += EVERY_NTH
     assert at > 100
+    count("appends that forked", at // EVERY_NTH)
 
 
 def test_a_fork_while_a_log_is_opened_leaves_it_to_the_parent(

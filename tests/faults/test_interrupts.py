@@ -7,8 +7,8 @@ place it was called for, as what a signal handler raises does. The second half u
 After each strike the lock of the file is free, so is the one between threads, the log is valid,
 the append is in it whole or not at all, and the handle works again.
 
-``OMNELOG_INTERRUPTS`` tells how many real ones there are (3,000); from 100,000 on, no bytecode is
-left out anywhere.
+``OMNELOG_INTERRUPTS`` tells how many real ones there are (3,000, or 100,000 in the long versions);
+from 100,000 on, no bytecode is left out anywhere.
 """
 
 import gc
@@ -28,13 +28,13 @@ from typing import Any
 import pytest
 
 from .. import omnelog
+from .counts import INTERRUPTED, INTERRUPTS, Count
 from .logs import APPENDER, close_logs, event, line, lock_is_free, names, open_log
 from .processes import WATCHDOG_S
 from .strikes import WAYS, Strike, Way, failing_write, torn, unterminated, with_system
 
 __all__ = ["close_logs"]  # a fixture
 
-INTERRUPTS = int(os.environ.get("OMNELOG_INTERRUPTS", "3000"))
 STEP = 1 if INTERRUPTS >= 100_000 else 3
 """Of what is less than the main thing here, every third bytecode will do by default."""
 
@@ -146,7 +146,7 @@ class Bench:
 
 @pytest.mark.parametrize("name", WAYS)
 def test_an_interrupt_between_any_two_bytecodes_leaks_no_lock_and_no_half_line(
-    tmp_path: Path, other_thread: ThreadPoolExecutor, name: str
+    tmp_path: Path, other_thread: ThreadPoolExecutor, name: str, count: Count
 ) -> None:
     way = WAYS[name]
     bench = Bench(tmp_path, way, other_thread)
@@ -166,7 +166,7 @@ def test_an_interrupt_between_any_two_bytecodes_leaks_no_lock_and_no_half_line(
             else:
                 assert type(outcome) is (way.expected or type(None)), outcome
     assert at > 100, "this struck nowhere"
-    print(f"{name}: {at - 1} bytecodes")
+    count(INTERRUPTED, at - 1)
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -555,6 +555,7 @@ def test_real_interrupts_leak_no_lock_and_no_half_line(
     other_thread: ThreadPoolExecutor,
     lost: list[object],
     kind: type[Interrupter],
+    count: Count,
     *,
     durable: bool,
 ) -> None:
@@ -573,4 +574,4 @@ def test_real_interrupts_leak_no_lock_and_no_half_line(
         signal.signal(kind.number, before)
     assert set(lost) <= {KeyboardInterrupt, ResourceWarning}
     assert len(lost) < INTERRUPTS // 20
-    print(f"{storm.begun} appends, {len(lost)} interrupts lost")
+    count(INTERRUPTED, -(-INTERRUPTS // 4) - len(lost))

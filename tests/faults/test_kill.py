@@ -11,8 +11,8 @@ were under way at most the first few lines, and each whole; the lock is free, th
 the next read succeed, and what was torn is in the quarantine and nowhere else. A survivor goes on
 meanwhile.
 
-``OMNELOG_KILLS`` tells how many kills (100). A failing case is replayed by its number, though not
-by its timing, which is the kernel's.
+``OMNELOG_KILLS`` tells how many kills (100, or 2,000 in the long versions). A failing case is
+replayed by its number, though not by its timing, which is the kernel's.
 """
 
 import os
@@ -27,6 +27,7 @@ from pathlib import Path
 import pytest
 
 from .. import omnelog
+from .counts import KILLED, KILLS, Count
 from .logs import (
     RUN,
     between,
@@ -43,7 +44,6 @@ from .processes import WATCHDOG_S, Channel, Child, forked
 
 __all__ = ["close_logs"]  # a fixture
 
-KILLS = int(os.environ.get("OMNELOG_KILLS", "100"))
 KILLS_PER_LOG = 20
 
 SIZES = (1, 100, 300, 1000, 4000, 9000, 70_000, 1_000_000)
@@ -214,11 +214,12 @@ class Scene:
 
 @pytest.mark.parametrize("case", range(-(-KILLS // KILLS_PER_LOG)))
 def test_what_a_killed_writer_said_was_appended_is_there_once_and_in_order(
-    tmp_path: Path, case: int
+    tmp_path: Path, case: int, count: Count
 ) -> None:
     scene = Scene(tmp_path, f"case{case}")
     while scene.kills < KILLS_PER_LOG:
         scene.round(scene.choice.choice((1, 1, 2, 3)))
-    print(f"{scene.kills} kills left {scene.fragments} torn tails")
+    count(KILLED, scene.kills)
+    count("torn tails that they left", scene.fragments)
     last = omnelog.read_run(tmp_path, RUN)[-1]
     assert last == plain_event(scene.witnesses, "witness")

@@ -19,7 +19,7 @@ from typing import TypeAlias
 import pytest
 
 from .. import omnelog
-from .counts import Count
+from .counts import CRASHED, Count
 from .power import Acknowledged, Cut, Disk, Made, Recorder, Step, Synced, Wrote, crash_states
 from .system import System, interposed
 from .workloads import FOUND, GARBAGE, RUN, Volume, event, is_event, line
@@ -255,7 +255,7 @@ def test_what_is_durable_survives_and_the_log_recovers(
 ) -> None:
     stage = _play(scenario, root)
     states = list(_violations(stage, stage.recorder.journal))
-    count("states that a power loss leaves", len(states))
+    count(CRASHED, len(states))
     wrong = [violation for violations in states for violation in violations]
     assert not wrong, "\n".join([f"{len(wrong)} violations in {len(states)} states", *wrong[:9]])
 

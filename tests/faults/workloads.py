@@ -442,6 +442,8 @@ class Carrier:
 
     def _do_move(self) -> None:
         """The log is moved away, and so much time passes that the next append finds out."""
+        if os.path.exists(self.volume.moved):
+            return  # one is enough
         if os.path.exists(self.volume.log) and not self.volume.current()[1]:
             os.rename(self.volume.log, self.volume.moved)
         self._do_idle()
