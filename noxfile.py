@@ -65,6 +65,13 @@ def vendoring(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Make every small change to the core, or MODULE, and list those no test notices (hours)."""
+    install(session, "tests", "mutation")
+    session.run("python", "-m", "tests.mutation", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format with ruff."""
     install(session, "lint")

@@ -2,6 +2,7 @@
 """How much hypothesis tries: as usual, with ``HYPOTHESIS_PROFILE=thorough`` twenty times that, with
 ``brief`` a fifth, where the usual number was tried elsewhere on the same code.
 
+With ``repeatable`` it tries the same every time, lest a mutant that one run kills survive the next.
 No deadline and no complaint about slow data: a loaded machine is not a bug.
 """
 
@@ -20,4 +21,5 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("usual"), max_examples=2000)
 settings.register_profile("brief", settings.get_profile("usual"), max_examples=20)
+settings.register_profile("repeatable", settings.get_profile("usual"), derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))

@@ -3,8 +3,8 @@
 
 Each mutant is one deliberate mistake, of the kind that a careless change or another implementation
 would make. It counts as killed when the tests named with it fail, and they must pass without it. A
-mutant that survives, hangs the tests, or whose text is not in the core any more, makes the run
-fail: whoever changes the core takes its mutants along.
+mutant that survives, or whose text is not in the core any more, makes the run fail: whoever changes
+the core takes its mutants along.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import pytest
 
 PROJECT = Path(__file__).parents[1]
 TIMEOUT_S = 300  # many times what the slowest tests here take on a busy machine
+HANG_S = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class Mutant:
     """A mistake: in `module`, `before`, which stands there once, becomes `after`.
 
     `tests`: what pytest is to run, from the folder of the tests; those of the module by default.
+    `hangs`: that is how the tests notice it.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Mutant:
     before: str
     after: str
     tests: str = ""
+    hangs: bool = False
 
     def text(self) -> str:
         """The module with the mistake in it; ValueError if it cannot be made."""
@@ -78,8 +81,8 @@ MUTANTS = [
     Mutant(
         name="the lock is kept after the append",
         module="appender",
-        before="                unlock(self._fd)\n",
-        after="",
+        before="                unlock(self._fd)\n                self._polite",
+        after="                self._polite",
     ),
     Mutant(
         name="line and newline in two writes",
@@ -188,6 +191,7 @@ MUTANTS = [
         module="lock",
         before="os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY",
         after="os.O_CLOEXEC",
+        hangs=True,
     ),
     Mutant(
         name="a sleep past the deadline",
@@ -279,13 +283,537 @@ MUTANTS = [
         before="elif _exactly(where, int, value) not in",
         after="elif value not in",
     ),
+    Mutant(
+        name="no reopening after a fork",
+        module="appender",
+        before="log._mutex, log._fd, log._end = RLock(), -1, -1",
+        after="log._mutex, log._end = RLock(), -1",
+        tests="faults/test_fork.py",
+    ),
+    Mutant(
+        name="the mutex is not renewed in a forked child",
+        module="appender",
+        before="log._mutex, log._fd, log._end = RLock(), -1, -1",
+        after="log._fd, log._end = -1, -1",
+        tests="faults/test_fork.py",
+    ),
+    Mutant(
+        name="an idle child keeps its parent's file",
+        module="lock",
+        before=("    for file in list(_FILES):\n        file.close()\n"),
+        after="    _FILES.clear()\n",
+        tests="faults/test_fork.py",
+    ),
+    Mutant(
+        name="a child unlocks what it inherited",
+        module="lock",
+        before=("    for file in list(_FILES):\n        file.close()\n"),
+        after=(
+            "    for file in list(_FILES):\n        unlock(file.fileno())\n        file.close()\n"
+        ),
+        tests="faults/test_fork.py",
+    ),
+    Mutant(
+        name="a child takes its parent's append for its own",
+        module="appender",
+        before="if mutex is not self._mutex:  # a fork",
+        after="if False:  # a fork",
+        tests="faults/test_fork.py",
+    ),
+    Mutant(
+        name="a child goes on with an append whose opening forked",
+        module="appender",
+        before="                        if mutex is not self._mutex:\n",
+        after="                        if False:\n",
+        tests="faults/test_fork.py",
+    ),
+    Mutant(
+        name="a child goes on with a file whose opening forked",
+        module="lock",
+        before="                if forks != _forks:\n",
+        after="                if False:\n",
+        tests="faults/test_fork.py",
+    ),
+    Mutant(
+        name="a child takes its parent's sync for failed",
+        module="appender",
+        before="if error.errno is None or self._fd < 0:",
+        after="if error.errno is None:",
+        tests="faults/test_fork.py",
+    ),
+    Mutant(
+        name="a pickled handle forgets its settings",
+        module="appender",
+        before="return type(self), self._args",
+        after="return type(self), (*self._args[:2], 5.0, False)",
+        tests="faults/test_threads.py",
+    ),
+    Mutant(
+        name="a relative root moves with the working directory",
+        module="appender",
+        before="root = Path(root).absolute()",
+        after="root = Path(root)",
+        tests="faults/test_threads.py",
+    ),
+    Mutant(
+        name="an interrupt of an append leaves the lock taken",
+        module="appender",
+        before=(
+            "    def _free(self, mutex: Any) -> None:\n"
+            '        """Let go of the file and its lock, and of the mutex, if this '
+            'thread is the one inside."""\n'
+            "        if mutex._is_owned():\n"
+            "            self._drop()\n"
+        ),
+        after=("    def _free(self, mutex: Any) -> None:\n        if mutex._is_owned():\n"),
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="an interrupt of an append leaves the mutex taken",
+        module="appender",
+        before=("            self._drop()\n            mutex.release()\n"),
+        after="            self._drop()\n",
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="an interrupt of the clean-up leaves the locks taken",
+        module="appender",
+        before=(
+            "        except BaseException:  # be it an interrupt of the clean-up itself\n"
+            "            self._free(mutex)\n"
+        ),
+        after="        except BaseException:\n",
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="only what is an Exception is cleaned up after",
+        module="appender",
+        before=("            except BaseException as error:\n                meaning"),
+        after=("            except Exception as error:\n                meaning"),
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="a handler appends amid an append",
+        module="appender",
+        before=("        if mutex._is_owned():\n            raise errors.LogBusy("),
+        after=("        if False:\n            raise errors.LogBusy("),
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="a handler closes amid an append",
+        module="appender",
+        before="        if self._mutex._is_owned():\n",
+        after="        if False:\n",
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="a handler's exception passes for the system's",
+        module="appender",
+        before="if code is None or isinstance(error, errors.OmnelogError):",
+        after="if isinstance(error, errors.OmnelogError):",
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="a handler's exception passes for the system's in opening",
+        module="errors",
+        before="if isinstance(error, OmnelogError) or error.errno is None:",
+        after="if isinstance(error, OmnelogError):",
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="closing is left to free the lock",
+        module="appender",
+        before="            unlock(self._file.fileno())  # closing",
+        after="            pass  # closing",
+        tests="test_appender.py faults",
+    ),
+    Mutant(
+        name="the path is never looked at",
+        module="appender",
+        before="if now - self._looked < _LOOK_EVERY_S:",
+        after="if True:",
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="the path is looked at every time",
+        module="appender",
+        before="if now - self._looked < _LOOK_EVERY_S:",
+        after="if False:",
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="a look at the path is forgotten",
+        module="appender",
+        before="                        self._looked = now\n",
+        after="",
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="the path is looked at every ten seconds",
+        module="appender",
+        before="_LOOK_EVERY_S = 1.0",
+        after="_LOOK_EVERY_S = 10.0",
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="a log that is gone passes for one that is there",
+        module="lock",
+        before=("        except FileNotFoundError:\n            return True\n"),
+        after=("        except FileNotFoundError:\n            return False\n"),
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="the end of a file that was left is taken for that of the next",
+        module="appender",
+        before=("        self._fd = self._end = -1\n        with"),
+        after=("        self._fd = -1\n        with"),
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="the time is not asked for after the wait for the lock",
+        module="appender",
+        before=(
+            "                        self._wait(started)\n"
+            "                        now = monotonic()\n"
+        ),
+        after="                        self._wait(started)\n",
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="the time is not asked for after the wait for a thread",
+        module="appender",
+        before=(
+            "                    raise errors.LockTimeout(self.path, monotonic() - "
+            "started, os.getpid())\n"
+            "                now = monotonic()\n"
+        ),
+        after=(
+            "                    raise errors.LockTimeout(self.path, monotonic() - "
+            "started, os.getpid())\n"
+        ),
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="directories that were removed are made again",
+        module="appender",
+        before="        self._file = LockableFile(self.path, _FLAGS)\n",
+        after=(
+            "        self.path.parent.mkdir(parents=True, exist_ok=True)\n"
+            "        self._file = LockableFile(self.path, _FLAGS)\n"
+        ),
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="a symlink is not followed",
+        module="lock",
+        before="os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY",
+        after="os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW",
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="only the run's directory is synced",
+        module="appender",
+        before="[: 5 if",
+        after="[: 1 if",
+        tests="faults/test_power_loss.py",
+    ),
+    Mutant(
+        name="the root is not synced",
+        module="appender",
+        before="[: 5 if",
+        after="[: 4 if",
+        tests="faults/test_power_loss.py",
+    ),
+    Mutant(
+        name="a sync under the lock",
+        module="appender",
+        before=(
+            "                unlock(self._fd)\n"
+            "                self._polite = monotonic() - now > _LONG_HOLD_S\n"
+            "                if self.durable:\n"
+            "                    self._sync(data)\n"
+        ),
+        after=(
+            "                if self.durable:\n"
+            "                    self._sync(data)\n"
+            "                unlock(self._fd)\n"
+            "                self._polite = monotonic() - now > _LONG_HOLD_S\n"
+        ),
+        tests="faults/test_every_syscall.py",
+    ),
+    Mutant(
+        name="a sync before the write",
+        module="appender",
+        before=(
+            "                start = end  # where our bytes begin, while they are being written\n"
+        ),
+        after=(
+            "                start = end\n"
+            "                if self.durable:\n"
+            "                    self._sync(data)\n"
+        ),
+        tests="faults/test_power_loss.py",
+    ),
+    Mutant(
+        name="what stands of a failed batch is not synced",
+        module="appender",
+        before="                if self.durable and lines:\n",
+        after="                if False:\n",
+        tests="faults/test_power_loss.py",
+    ),
+    Mutant(
+        name="a handle goes on after a failed sync",
+        module="appender",
+        before="        if self._sync_failed:\n",
+        after="        if False:\n",
+        tests="faults/test_every_syscall.py",
+    ),
+    Mutant(
+        name="a failed sync takes the line back",
+        module="appender",
+        before="                self._end, start = start + len(data), _WRITTEN\n",
+        after="                self._end = start + len(data)\n",
+        tests="faults/test_every_syscall.py",
+    ),
+    Mutant(
+        name="a quarantine that everybody may read",
+        module="appender",
+        before="mode = os.fstat(log.fileno()).st_mode & 0o777",
+        after="mode = 0o666",
+    ),
+    Mutant(
+        name="the quarantine's name is not synced",
+        module="appender",
+        before=("        os.fsync(file.fileno())\n        _sync_directory(path.parent)\n"),
+        after="        os.fsync(file.fileno())\n",
+        tests="faults/test_power_loss.py",
+    ),
+    Mutant(
+        name="a tail is cut before it is copied",
+        module="appender",
+        before=(
+            "        _quarantine(self._file, start, end)\n"
+            "        if os.lseek(self._fd, 0, os.SEEK_END) != end:\n"
+            '            raise OSError(errno.EBUSY, "somebody writes without '
+            'taking the lock")\n'
+            "        os.ftruncate(self._fd, start)\n"
+        ),
+        after=(
+            "        import tempfile\n"
+            "\n"
+            "        with tempfile.NamedTemporaryFile() as kept:\n"
+            "            kept.write(bytes(start) + os.pread(self._fd, end - start, start))\n"
+            "            kept.flush()\n"
+            "            os.ftruncate(self._fd, start)\n"
+            "            self._file, log = LockableFile(Path(kept.name), "
+            "os.O_RDONLY), self._file\n"
+            "            self._file.path = log.path\n"
+            "            _quarantine(self._file, start, end)\n"
+            "            self._file = log\n"
+        ),
+        tests="faults/test_power_loss.py",
+    ),
+    Mutant(
+        name="a copy that was cut short is continued",
+        module="appender",
+        before="        if lines_end != size:",
+        after="        if False:",
+    ),
+    Mutant(
+        name="only the first block of a tail is kept",
+        module="appender",
+        before=('                file.write_all(block)\n            file.write_all(b"\\n")\n'),
+        after=(
+            "                file.write_all(block)\n"
+            "                break\n"
+            '            file.write_all(b"\\n")\n'
+        ),
+        tests="faults/test_every_syscall.py",
+    ),
+    Mutant(
+        name="what came after the tail is cut off with it",
+        module="appender",
+        before="        if os.lseek(self._fd, 0, os.SEEK_END) != end:\n",
+        after="        if False:\n",
+    ),
+    Mutant(
+        name="a buffered file",
+        module="appender",
+        before="                written = os.write(self._fd, data)\n",
+        after=(
+            '                file = self.__dict__.setdefault("_buffer", '
+            'open(self._fd, "ab", closefd=False))\n'
+            "                written = file.write(data)\n"
+            "                file.flush()\n"
+        ),
+        tests="faults/test_kernel.py",
+    ),
+    Mutant(
+        name="an append without room says that it was written",
+        module="appender",
+        before=(
+            "                self._free(mutex)\n"
+            "                if meaning is error:\n"
+            "                    raise\n"
+            "                raise meaning from error\n"
+        ),
+        after=(
+            "                self._free(mutex)\n"
+            "                if meaning is error:\n"
+            "                    raise\n"
+        ),
+        tests="faults/test_kernel.py",
+    ),
+    Mutant(
+        name="what cannot be taken back passes for taken back",
+        module="appender",
+        before=(
+            '            meaning, why = AppendIndeterminate, f"{why}; not taken '
+            'back: {again.strerror}"\n'
+        ),
+        after='            why = f"{why}; not taken back: {again.strerror}"\n',
+        tests="faults/test_kernel.py",
+    ),
+    Mutant(
+        name="each wait has a deadline of its own",
+        module="appender",
+        before="        self._file.lock(started, self.lock_timeout)\n",
+        after="        self._file.lock(monotonic(), self.lock_timeout)\n",
+        tests="faults/test_threads.py",
+    ),
+    Mutant(
+        name="no wait for a thread",
+        module="appender",
+        before="if not patience or not mutex.acquire(timeout=patience):",
+        after="if True:",
+        tests="faults/test_threads.py",
+    ),
+    Mutant(
+        name="a timeout that is no number is taken",
+        module="lock",
+        before="if not seconds >= 0:",
+        after="if seconds < 0:",
+    ),
+    Mutant(
+        name="any lock's holder passes for this one's",
+        module="lock",
+        before='if (kind, file) == ("FLOCK", f"{major:02x}:{minor:02x}:{status.st_ino}"):',
+        after='if kind == "FLOCK":',
+    ),
+    Mutant(
+        name="a file stays open when it cannot be used",
+        module="lock",
+        before="                self.close()  # harmless when nothing was opened\n",
+        after="                pass\n",
+        tests="faults/test_every_syscall.py",
+    ),
+    Mutant(
+        name="a file that shrinks is read for ever",
+        module="lock",
+        before="            if not block:\n",
+        after="            if False:\n",
+    ),
+    Mutant(
+        name="the last newline is looked for in the last block only",
+        module="lock",
+        before=("        while start > 0:\n            end, start"),
+        after=("        if start > 0:\n            end, start"),
+    ),
+    Mutant(
+        name="a reader waits as long as a writer",
+        module="reader",
+        before="_PATIENCE_S = 0.1",
+        after="_PATIENCE_S = 60.0",
+        tests="faults/test_every_syscall.py",
+    ),
+    Mutant(
+        name="a follower leaves a replaced log at once",
+        module="reader",
+        before="_LINGER_S = 2.0",
+        after="_LINGER_S = 0.0",
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="a follower never leaves a replaced log",
+        module="reader",
+        before="if leave_at == math.inf and log.replaced():",
+        after="if False:",
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="a follower looks before it asks whether to stop",
+        module="reader",
+        before=(
+            "                stopped = stop.is_set()  # both asked before looking, "
+            "so that all is seen that came\n"
+            "                left = leave_at - monotonic()\n"
+            "                if leave_at == math.inf and log.replaced():\n"
+            "                    leave_at = monotonic() + _LINGER_S\n"
+            "                yield from map(_sound, log.advance(log.extent()[0]))\n"
+        ),
+        after=(
+            "                left = leave_at - monotonic()\n"
+            "                if leave_at == math.inf and log.replaced():\n"
+            "                    leave_at = monotonic() + _LINGER_S\n"
+            "                yield from map(_sound, log.advance(log.extent()[0]))\n"
+            "                stopped = stop.is_set()\n"
+        ),
+    ),
+    Mutant(
+        name="final lines that are gone are not missed",
+        module="reader",
+        before="        if end < self.offset:\n",
+        after="        if False:\n",
+    ),
+    Mutant(
+        name="a reader in a child goes on with nothing to read",
+        module="reader",
+        before=(
+            '                raise OSError(errno.ECHILD, "forked amid a read; read '
+            'anew") from error\n'
+        ),
+        after="                return\n",
+        tests="faults/test_fork.py",
+    ),
+    Mutant(
+        name="what is not there is written as null",
+        module="codec",
+        before="{{'' if o.{name} is None else ',{key}' + {value}}}",
+        after="{{',{key}null' if o.{name} is None else ',{key}' + {value}}}",
+    ),
+    Mutant(
+        name="a string passes for an enum",
+        module="codec",
+        before="return kind(value) if parsed else _exactly(where, kind, value)",
+        after="return kind(value)",
+    ),
+    Mutant(
+        name="minus nought passes for nought",
+        module="codec",
+        before='if digits == "-0" or len',
+        after="if len",
+    ),
+    Mutant(
+        name="a number beyond a double is taken",
+        module="codec",
+        before="    if math.isinf(number := float(digits)):",
+        after="    if math.isnan(number := float(digits)):",
+    ),
+    Mutant(
+        name="a newline inside a line is taken",
+        module="codec",
+        before='        if "\\n" in text:',
+        after="        if False:",
+    ),
 ]
 
 
-def run_tests(tests: str, module: str = "", text: str = "") -> tuple[int | None, str]:
+def run_tests(
+    tests: str, module: str = "", text: str = "", timeout_s: float = TIMEOUT_S
+) -> tuple[int | None, str]:
     """Run `tests` on a copy of the project, with `text` as that module: exit code, last words.
 
-    None instead of the exit code: they took too long.
+    None instead of the exit code: they took too long. What they try is the same every time.
     """
     with tempfile.TemporaryDirectory(prefix="omnelog-mutant-") as name:
         copy = Path(name)
@@ -300,18 +828,18 @@ def run_tests(tests: str, module: str = "", text: str = "") -> tuple[int | None,
         process = subprocess.Popen(
             command + [f"tests/{test}" for test in shlex.split(tests)],
             cwd=copy,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "repeatable"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,  # to end what the tests started with them
         )
         try:
-            said, _ = process.communicate(timeout=TIMEOUT_S)
+            said, _ = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            return None, f"it takes longer than {TIMEOUT_S} s"
+            return None, f"took longer than {timeout_s} s"
         output = said.strip().splitlines() or [""]
         failed = [line for line in output if line.startswith(("FAILED", "ERROR"))]
         return process.returncode, (failed or output)[-1][:100]
@@ -323,8 +851,9 @@ def killed(mutant: Mutant) -> tuple[bool, str]:
         text = mutant.text()
     except ValueError as error:
         return False, str(error)
-    code, said = run_tests(mutant.tests or TESTS[mutant.module], mutant.module, text)
-    return code == pytest.ExitCode.TESTS_FAILED, said
+    tests = mutant.tests or TESTS[mutant.module]
+    code, said = run_tests(tests, mutant.module, text, HANG_S if mutant.hangs else TIMEOUT_S)
+    return code == pytest.ExitCode.TESTS_FAILED or (mutant.hangs and code is None), said
 
 
 def run(mutants: Sequence[Mutant]) -> tuple[int, int]:

@@ -43,7 +43,7 @@ FOREIGN_LINE = b'{"type":"pipe.aborted","id":"0","ts":"","run_id":"","reason":"f
 """What a writer that takes no lock adds."""
 
 _WRITE_ERRORS = ("ENOSPC", "EIO", "EINTR", "EDQUOT", "EFBIG")
-_OPEN_ERRORS = ("EACCES", "EIO", "EINTR")
+_OPEN_ERRORS = ("EACCES", "EIO", "EINTR", "EMFILE")
 _SYNC_ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EINTR")
 ERRORS = {
     "mkdir": ("EACCES", "ENOSPC", "EDQUOT", "EIO"),

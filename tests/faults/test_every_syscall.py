@@ -122,7 +122,7 @@ def _at_every_length(workload: Workload) -> bool:
 
 def _cases(workload: Workload, root: Path) -> Iterator[Case]:
     """Every system call of `workload`, each with every fault it can suffer and live on."""
-    every_error = len(workload.operations) == 1
+    every_error = THOROUGH or len(workload.operations) == 1
     every_length = _at_every_length(workload)
     for number, call in enumerate(record(workload, root)):
         for fault in call.faults(every_error=every_error, every_length=every_length):
