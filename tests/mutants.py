@@ -425,7 +425,7 @@ MUTANTS = [
         module="appender",
         before="            unlock(self._file.fileno())  # closing",
         after="            pass  # closing",
-        tests="test_appender.py faults",
+        tests="faults/test_fork.py",
     ),
     Mutant(
         name="the path is never looked at",
@@ -569,13 +569,6 @@ MUTANTS = [
         tests="faults/test_every_syscall.py",
     ),
     Mutant(
-        name="a failed sync takes the line back",
-        module="appender",
-        before="                self._end, start = start + len(data), _WRITTEN\n",
-        after="                self._end = start + len(data)\n",
-        tests="faults/test_every_syscall.py",
-    ),
-    Mutant(
         name="a quarantine that everybody may read",
         module="appender",
         before="mode = os.fstat(log.fileno()).st_mode & 0o777",
@@ -635,6 +628,7 @@ MUTANTS = [
         module="appender",
         before="        if os.lseek(self._fd, 0, os.SEEK_END) != end:\n",
         after="        if False:\n",
+        tests="faults/test_every_syscall.py",
     ),
     Mutant(
         name="a buffered file",
@@ -693,6 +687,7 @@ MUTANTS = [
         module="lock",
         before="if not seconds >= 0:",
         after="if seconds < 0:",
+        tests="test_appender.py",
     ),
     Mutant(
         name="any lock's holder passes for this one's",

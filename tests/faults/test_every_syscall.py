@@ -12,6 +12,7 @@ descriptor is left; and the next append, by any handle, and the next read succee
 Volumes are made in ``/dev/shm`` where there is one, for speed: no real disk takes part.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,6 +24,7 @@ import pytest
 
 from .. import omnelog
 from .counts import THOROUGH, Count
+from .logs import between
 from .system import FOREIGN_LINE, System, interposed, is_benign
 from .workloads import (
     FOUND,
@@ -224,6 +226,21 @@ def test_a_tail_is_read_afresh_under_the_lock(operation: str, root: Path) -> Non
     calls = record(Workload("torn", durable=False, operations=(operation,)), root)
     names = [call.name for call in calls]
     assert names[names.index("try_lock") + 1 : names.index("unlock")].count("pread") == 2
+
+
+def test_bytes_that_come_after_a_torn_tail_while_it_is_copied_are_never_cut(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody writes without the lock: what was seen is copied, and the log left as it is."""
+    log = omnelog.EventLog.for_run(root, RUN)
+    volume = Volume(root)
+    volume.add(b"torn")
+    between(monkeypatch, fsync=lambda _: volume.add(b" no more\n"))
+    with log, pytest.raises(omnelog.LogIOError) as caught:
+        log.append(event(1))
+    assert (caught.value.errno, caught.value.filename) == (errno.EBUSY, volume.log)
+    assert volume.read().startswith(b"torn no more\n")
+    assert volume.files()[1] == b"torn\n"
 
 
 @pytest.mark.parametrize("number_of_events", [1, 3])
