@@ -248,7 +248,7 @@ class EventLog:
                 if self.durable and lines:
                     unlock(self._fd)
                     self._sync(data[:whole])
-            if lines == total:
+            if 0 < lines == total:
                 meaning = AppendIndeterminate  # it is there, whatever the system says
         except OSError as again:
             meaning, why = AppendIndeterminate, f"{why}; not taken back: {again.strerror}"
