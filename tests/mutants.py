@@ -214,7 +214,7 @@ MUTANTS = [
     Mutant(
         name="any bad tail is in flight",
         module="reader",
-        before="            yield self._decode(tail, TornTailError)\n",
+        before="            yield from self._decode([tail], TornTailError)\n",
         after="            self.tail_in_flight = True\n",
     ),
     Mutant(
@@ -238,8 +238,8 @@ MUTANTS = [
     Mutant(
         name="damage is skipped",
         module="reader",
-        before="isinstance(found, DeserializeError) and is_blank(line)",
-        after="isinstance(found, DeserializeError)",
+        before="if damage is DeserializeError and is_blank(line):",
+        after="if damage is DeserializeError:",
     ),
     Mutant(
         name="lines end at anything that may end a line",
@@ -256,7 +256,7 @@ MUTANTS = [
     Mutant(
         name="duplicate keys are taken",
         module="codec",
-        before="if len(members) != len(pairs):",
+        before="if len(self) != len(pairs):",
         after="if False:",
     ),
     Mutant(
@@ -278,10 +278,10 @@ MUTANTS = [
         after="if False:",
     ),
     Mutant(
-        name="a bool passes for an integer",
+        name="a bool passes for an integer where lines are accepted",
         module="codec",
         before="elif _exactly(where, int, value) not in",
-        after="elif value not in",
+        after="elif not isinstance(value, int) or value not in",
     ),
     Mutant(
         name="no reopening after a fork",
@@ -323,8 +323,8 @@ MUTANTS = [
     Mutant(
         name="a child goes on with an append whose opening forked",
         module="appender",
-        before="                        if mutex is not self._mutex:\n",
-        after="                        if False:\n",
+        before=("            if mutex is not self._mutex:\n                raise OSError("),
+        after=("            if False:\n                raise OSError("),
         tests="faults/test_fork.py",
     ),
     Mutant(
@@ -430,22 +430,22 @@ MUTANTS = [
     Mutant(
         name="the path is never looked at",
         module="appender",
-        before="if now - self._looked < _LOOK_EVERY_S:",
-        after="if True:",
+        before="if now - self._looked >= _LOOK_EVERY_S:",
+        after="if False:",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="the path is looked at every time",
         module="appender",
-        before="if now - self._looked < _LOOK_EVERY_S:",
-        after="if False:",
+        before="if now - self._looked >= _LOOK_EVERY_S:",
+        after="if True:",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="a look at the path is forgotten",
         module="appender",
-        before="                        self._looked = now\n",
-        after="",
+        before=("            self._wait(started)\n        self._looked = monotonic()\n"),
+        after="            self._wait(started)\n",
         tests="faults/test_paths.py",
     ),
     Mutant(
@@ -473,33 +473,31 @@ MUTANTS = [
         name="the time is not asked for after the wait for the lock",
         module="appender",
         before=(
-            "                        self._wait(started)\n"
-            "                        now = monotonic()\n"
+            "                if self._polite or not try_lock(self._fd):\n"
+            "                    self._wait(started)\n"
+            "                now = monotonic()\n"
         ),
-        after="                        self._wait(started)\n",
+        after=(
+            "                now = monotonic()\n"
+            "                if self._polite or not try_lock(self._fd):\n"
+            "                    self._wait(started)\n"
+        ),
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="the time is not asked for after the wait for a thread",
         module="appender",
-        before=(
-            "                    raise errors.LockTimeout(self.path, monotonic() - "
-            "started, os.getpid())\n"
-            "                now = monotonic()\n"
-        ),
-        after=(
-            "                    raise errors.LockTimeout(self.path, monotonic() - "
-            "started, os.getpid())\n"
-        ),
+        before="                now = monotonic()\n",
+        after="                now = started\n",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="directories that were removed are made again",
         module="appender",
-        before="        self._file = LockableFile(self.path, _FLAGS)\n",
+        before="        self._file, self._looked = ",
         after=(
             "        self.path.parent.mkdir(parents=True, exist_ok=True)\n"
-            "        self._file = LockableFile(self.path, _FLAGS)\n"
+            "        self._file, self._looked = "
         ),
         tests="faults/test_paths.py",
     ),
@@ -678,8 +676,8 @@ MUTANTS = [
     Mutant(
         name="no wait for a thread",
         module="appender",
-        before="if not patience or not mutex.acquire(timeout=patience):",
-        after="if True:",
+        before="if not mutex.acquire(timeout=min(self.lock_timeout, TIMEOUT_MAX)):",
+        after="if not mutex.acquire(False):",
         tests="faults/test_threads.py",
     ),
     Mutant(
@@ -707,6 +705,7 @@ MUTANTS = [
         module="lock",
         before="            if not block:\n",
         after="            if False:\n",
+        hangs=True,
     ),
     Mutant(
         name="the last newline is looked for in the last block only",
@@ -744,13 +743,13 @@ MUTANTS = [
             "                left = leave_at - monotonic()\n"
             "                if leave_at == math.inf and log.replaced():\n"
             "                    leave_at = monotonic() + _LINGER_S\n"
-            "                yield from map(_sound, log.advance(log.extent()[0]))\n"
+            "                yield from log.advance(log.extent()[0])\n"
         ),
         after=(
             "                left = leave_at - monotonic()\n"
             "                if leave_at == math.inf and log.replaced():\n"
             "                    leave_at = monotonic() + _LINGER_S\n"
-            "                yield from map(_sound, log.advance(log.extent()[0]))\n"
+            "                yield from log.advance(log.extent()[0])\n"
             "                stopped = stop.is_set()\n"
         ),
     ),
@@ -773,14 +772,16 @@ MUTANTS = [
     Mutant(
         name="what is not there is written as null",
         module="codec",
-        before="{{'' if o.{name} is None else ',{key}' + {value}}}",
-        after="{{',{key}null' if o.{name} is None else ',{key}' + {value}}}",
+        before="{{'' if {value} is None else",
+        after="{{',{key}null' if {value} is None else",
     ),
     Mutant(
         name="a string passes for an enum",
         module="codec",
-        before="return kind(value) if parsed else _exactly(where, kind, value)",
-        after="return kind(value)",
+        before=(
+            "written = f'\"{{{value}._value_ if {value}.__class__ is {name} else misfit()}}\"'"
+        ),
+        after="written = f'\"{{{value}}}\"'",
     ),
     Mutant(
         name="minus nought passes for nought",
@@ -797,8 +798,33 @@ MUTANTS = [
     Mutant(
         name="a newline inside a line is taken",
         module="codec",
-        before='        if "\\n" in text:',
-        after="        if False:",
+        before='    if "\\n" in text:',
+        after="    if False:",
+    ),
+    Mutant(
+        name="a bool passes for an integer where events are written",
+        module="codec",
+        before='fits = f"{value}.__class__ is int and',
+        after='fits = f"isinstance({value}, int) and',
+    ),
+    Mutant(
+        name="a line need not be canonical to be taken unchecked",
+        module="codec",
+        before='if (code.write if "\\\\" in text else code.write_plain)(event) == text + "\\n":',
+        after="if True:",
+    ),
+    Mutant(
+        name="a line that is not canonical is taken unchecked",
+        module="codec",
+        before="    _check(kind, event.__class__, event)\n",
+        after="",
+    ),
+    Mutant(
+        name="a fork does not wait for a file that is being opened",
+        module="lock",
+        before='with refusals("cannot open", path), _opening:',
+        after='with refusals("cannot open", path):',
+        tests="faults/test_fork.py",
     ),
 ]
 

@@ -44,9 +44,10 @@ from .workloads import (
 
 SOME = ("absent", "sound", "torn", "unterminated", "nuls")
 OPERATIONS = (
-    *("open", "append", "many", "read", "scan", "follow", "close"),
+    *("open", "append", "many", "repair", "read", "scan", "follow", "close"),
     *("idle", "tear", "forget", "move"),
 )
+STEPS = ("many", "repair", "read", "scan", "follow")
 CHANGING = ("create", "write", "ftruncate", "fsync", "fdatasync", "unlock")
 
 
@@ -82,8 +83,8 @@ WORKLOADS = [
     Workload.parse(text)
     for text in (
         *(f"{found}/{handle}/append" for found in FOUND for handle in ("plain", "durable")),
-        *(f"{found}/plain/{step}" for found in SOME for step in ("many", "read", "scan", "follow")),
-        "sound/durable/many",
+        *(f"{found}/plain/{step}" for found in SOME for step in STEPS),
+        *("sound/durable/many", "torn/durable/repair", "unterminated/durable/repair"),
         *(_all_of_two_and_three() if THOROUGH else _some_of_two_and_three()),
     )
 ]
@@ -226,6 +227,16 @@ def test_a_tail_is_read_afresh_under_the_lock(operation: str, root: Path) -> Non
     calls = record(Workload("torn", durable=False, operations=(operation,)), root)
     names = [call.name for call in calls]
     assert names[names.index("try_lock") + 1 : names.index("unlock")].count("pread") == 2
+
+
+@pytest.mark.parametrize("operation", ["read", "scan"])
+def test_a_reader_waits_for_the_lock_for_a_tenth_of_a_second(operation: str, root: Path) -> None:
+    workload = Workload("torn", durable=False, operations=(operation,))
+    names = [call.name for call in record(workload, root)]
+    system = System({names.index("try_lock"): "busy:9s"})
+    started = system.now
+    record(workload, root, system=system)
+    assert 0.09 < system.now - started <= 0.1001, "the last sleep is of a microsecond at least"
 
 
 def test_bytes_that_come_after_a_torn_tail_while_it_is_copied_are_never_cut(

@@ -472,6 +472,21 @@ def test_a_follower_reads_the_replaced_log_to_its_end_and_goes_on_with_the_new_o
     assert len(open_descriptors(tmp_path)) == 1, "more than the writer's"
 
 
+def test_a_follower_reads_what_is_appended_to_the_old_log_a_second_after_it_was_replaced(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """However often it has looked meanwhile: as late as that, somebody may not have noticed yet."""
+    log = open_log(tmp_path)
+    log.append(event(1))
+    old = os.open(log.path, os.O_WRONLY | os.O_APPEND)
+    try:
+        script = [lambda: replace(log.path), *[nothing] * 18, lambda: os.write(old, line(2))]
+        found = [*follow(tmp_path, Stop(clock, *script, *[nothing] * 50), poll_interval=0.05)]
+    finally:
+        os.close(old)
+    assert found == [event(1), event(2), event(0, "new")]
+
+
 @pytest.mark.parametrize("fault", [unlink, rename, *REFUSED])
 def test_a_follower_of_a_log_that_is_gone_for_good_fails_and_names_the_path(
     tmp_path: Path, clock: Clock, fault: Callable[[Path], None]

@@ -376,6 +376,28 @@ class Carrier:
         """Append three events with one call."""
         self._append(3)
 
+    def _do_repair(self) -> None:
+        """Mend what a dead writer left, and append nothing."""
+        if not self.handles:
+            self._do_open()
+        if not self.handles:
+            return
+        log = self.handles[-1]
+        try:
+            log.repair()
+        except (omnelog.LogIOError, omnelog.LockTimeout) as error:
+            self._excuse("append", error)
+        except omnelog.AppendIndeterminate as error:
+            self._excuse("append", error)
+            if self._strikes("E", "fdatasync"):
+                self.poisoned.append(log)
+            else:
+                self._violation(f"nothing was appended, and yet {error!r}")
+        else:
+            self._confirm("repair")
+            if tail := self.volume.current()[1]:
+                self._violation(f"repaired, and yet the log ends in {tail!r}")
+
     def _do_read(self) -> None:
         """Read the log."""
         try:
@@ -553,9 +575,11 @@ class _ScriptedStop(threading.Event):
         return self.is_set()
 
 
-def record(workload: Workload, root: Path, plan: Plan = ()) -> list[Call]:
+def record(
+    workload: Workload, root: Path, plan: Plan = (), system: System | None = None
+) -> list[Call]:
     """The system calls of a workload, in a volume that is made at `root` and removed."""
-    system = System(dict(plan))
+    system = system or System(dict(plan))
     _carry_out(Case(workload, plan), root, system)
     return system.calls
 
