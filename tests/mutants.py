@@ -845,7 +845,7 @@ def run_tests(
         if module:
             (copy / "omnelog" / f"{module}.py").write_text(text)
         options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"]
-        command = [sys.executable, "-m", "pytest", *options]
+        command = [sys.executable, "-m", "pytest", *options, f"--basetemp={copy / 'tmp'}"]
         process = subprocess.Popen(
             command + [f"tests/{test}" for test in shlex.split(tests)],
             cwd=copy,
