@@ -1,17 +1,31 @@
 # SPDX-License-Identifier: MIT
-"""The `omnelog` command: its command line, and the boundary that no traceback crosses.
+# PYTHON_ARGCOMPLETE_OK: shells with argcomplete's global completion look for this word here
+"""The `omnelog` command: its verbs, and the boundary that no traceback crosses.
 
-A sub-package that a vendored copy can leave out: the core never imports it, and it uses nothing of
-the core but its public names.
+A sub-package that a vendored copy can leave out: the core never imports it. Of the core it uses
+the public names and, in `lines`, what the reader itself is made of.
 """
 
+import errno
 import sys
 from collections.abc import Sequence
 
 from .. import OmnelogError
-from . import append, arguments, record, show, streams
-from .exits import FINDINGS, INTERRUPTED, PIPE_CLOSED, RECORDER, Refused
+from . import append, record, repair, runs, show, streams, tail, verify
+from .arguments import Verbs
+from .exits import FINDINGS, INTERRUPTED, PIPE_CLOSED, Misused, Refused
 from .root import volume_root
+
+_VERBS = (record, runs, show, tail, verify, repair, append)
+
+_REMEDIES = {
+    errno.ENOSPC: "make room, then try again",
+    errno.EDQUOT: "make room in your quota, then try again",
+    errno.EACCES: "get the permission, or try as the user who has it",
+    errno.EPERM: "get the permission, or try as the user who has it",
+    errno.EROFS: "nothing can be written there",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,11 +36,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     or 125. Raises nothing that a user, a file or the system could cause. For the main thread.
     """
     streams.occupy_closed()
-    words = list(sys.argv[1:] if argv is None else argv)
-    trouble = RECORDER if arguments.verb(words) == "record" else FINDINGS
+    trouble = FINDINGS
     try:
         try:
-            return _run(words)
+            given = _verbs().parse(list(sys.argv[1:] if argv is None else argv))
+            trouble = given.trouble
+            try:
+                status: int = given.carry_out(volume_root(given.root), given)
+            except Misused as error:
+                given.misused(str(error))
+            return status
         finally:
             streams.flush()
     except SystemExit as stop:  # argparse has said why
@@ -36,23 +55,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         streams.give_up_output()
         return PIPE_CLOSED
-    except (OmnelogError, Refused) as error:
-        streams.complain(f"omnelog: {error}")
     except OSError as error:
         streams.give_up_output()
-        streams.complain(f"omnelog: {error.filename or 'standard output'}: {error.strerror}")
+        where = (
+            "" if isinstance(error, OmnelogError) else f"{error.filename or 'standard output'}: "
+        )
+        remedy = f"; {_REMEDIES[error.errno]}" if error.errno in _REMEDIES else ""
+        streams.complain(f"omnelog: {where}{error if not where else error.strerror}{remedy}")
+    except (OmnelogError, Refused) as error:
+        streams.complain(f"omnelog: {error}")
     return trouble
 
 
-def _run(words: list[str]) -> int:
-    given = arguments.parse(words)
-    root = volume_root(given.root)
-    match given.verb:
-        case "record":
-            return record.record(root, given.node, given.command, pipe=given.pipe, run_id=given.run)
-        case "show":
-            return show.show(root, given.run, as_json=given.json)
-        case "runs":
-            return show.runs(root)
-        case _:
-            return append.append(root, given.run)
+def _verbs() -> Verbs:
+    verbs = Verbs()
+    for module in _VERBS:
+        module.declare(verbs)
+    return verbs

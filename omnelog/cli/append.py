@@ -6,11 +6,38 @@ to a line that is named, and once that line is mended the rest can follow in ord
 """
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 from .. import DeserializeError, Event, EventLog, OmnelogError, PipeStarted, decode, run_exists
+from .arguments import Verbs
 from .exits import FINDINGS, OK, Refused
 from .streams import complain, input_lines
+
+_HELP = """\
+Append the events on standard input, one JSON object a line, to the log of a run.
+
+Each is checked and appended as soon as it is read. At the first line that is not an
+event of this run it stops: standard error says line: reason, the exit status is 1,
+the events before that line are kept and nothing from it on is appended. Blank lines
+are passed over. A run that does not exist is begun by a pipe.started.
+"""
+
+_HELP_END = """\
+examples:
+  omnelog append RUN < events.jsonl
+  tail -n +7 events.jsonl | omnelog append RUN     go on from a mended line 7
+"""
+
+
+def declare(verbs: Verbs) -> None:
+    """Say what `append` takes."""
+    verb = verbs.add("append", _carry_out, "append events from standard input", _HELP, _HELP_END)
+    verb.run_argument(help="id of the run, whole")
+
+
+def _carry_out(root: Path, given: Namespace) -> int:
+    return append(root, given.run)
 
 
 def append(root: Path, run_id: str) -> int:

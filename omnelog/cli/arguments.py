@@ -1,16 +1,26 @@
 # SPDX-License-Identifier: MIT
-"""The command line: its words, and the help that teaches them. ASCII, for any terminal."""
+"""How the command line is taken apart, and how a verb says what it takes.
+
+Help is ASCII and fits 80 columns, for any terminal.
+"""
 
 import os
-from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
+from argparse import RawDescriptionHelpFormatter as AsItIs
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias  # Any: what argparse says an option's settings are
 
-from .. import __version__
-from .environment import ROOT_VARIABLE, RUN_VARIABLE
+from .. import __version__, enumerate_runs
+from .environment import ROOT_VARIABLE
+from .exits import FINDINGS
+from .root import volume_root
+
+Run: TypeAlias = Callable[[Path, Namespace], int]
+"""Carries a verb out in the volume at the path given; returns the exit status."""
 
 _PROGRAM = """\
-Record, read and extend the event logs of omne runs.
+Record, look at and check the event logs of omne runs.
 
 A volume is a directory that holds .omne; each run in it has a log, one event a
 line, to which any number of processes append at once.
@@ -18,118 +28,108 @@ line, to which any number of processes append at once.
 
 _PROGRAM_END = """\
 examples:
-  mkdir .omne                                    make this directory a volume
-  omnelog record --pipe ci test -- pytest -q     record a command as a run
-  omnelog runs                                   see all runs, and their state
-  omnelog show ci-01kpfntqeej7vhn935kc0tm9vn     see what happened in one
+  mkdir .omne                                  make this directory a volume
+  omnelog record --pipe ci test -- pytest -q   record a command as a run
+  omnelog runs                                 see all runs, the newest last
+  omnelog show latest                          see how the newest went
+  omnelog tail -f latest                       watch it
+
+Where a verb that only looks takes a RUN, the first characters of its id are
+enough, if no other run begins with them, and `latest` is the newest.
 
 The volume is --root DIR, else $OMNE_VOLUME_ROOT, else the nearest directory from
-here upwards that holds .omne.
+here upwards that holds .omne. Colour is for terminals, and not if $NO_COLOR is set.
+`eval "$(register-python-argcomplete omnelog)"` makes bash and zsh complete.
 
 exit status:
   0    done
   1    refused, or a log is damaged: standard error says what and where
   2    wrong command line
   130  interrupted; 141: nobody reads the output
-  `record` has the recorded command's, see `omnelog record --help`
-"""
-
-_RECORD = """\
-Run a command as a node of a run, and log its start and its end.
-
-With --pipe a run is started, its id printed on standard error as run_id=..., and
-ended when the command ends: completed if that succeeded, else aborted. Without, the
-node is added to the run that --run or $OMNE_RUN_ID names, which must not have ended
-and must not have a node of that id. The command finds OMNE_RUN_ID, OMNE_NODE_ID and
-OMNE_VOLUME_ROOT in its environment, so what it runs can add nodes to the same run,
-any number at once.
-
-What the command prints is passed through as it comes, and kept in
-.omne/var/runs/RUN/nodes/NODE.out. Signals are passed on to it. If whoever reads the
-output stops reading, the command gets SIGPIPE, as in any pipeline. Processes it
-leaves running in the background are recorded for one second after its end.
-"""
-
-_RECORD_END = """\
-examples:
-  omnelog record --pipe ci test -- pytest -q
-  omnelog record --pipe ci all -- make -j8
-      with recipes such as: omnelog record lint -- ruff check .
-  omnelog record --pipe ci all -- sh -c '
-      printf "%s\\n" lint types | xargs -P2 -I{} omnelog record {} -- nox -s {}'
-
-exit status:
-  that of the command, 128+N if signal N ended it, and
-  125  omnelog failed: the command was not run, or it succeeded and its record is
-       incomplete; standard error says what is missing and what to do
-  126  the command cannot be executed
-  127  the command was not found
-  2    wrong command line
-"""
-
-_SHOW = """\
-Print the events of a run, one a line: when, what, which node, and what it says; of
-an error message the last line. Of a damaged log all that is sound is printed, and
-standard error says what is not, as path:line: reason; the exit status is 1 then.
-"""
-
-_RUNS = """\
-List all runs with their state: running (or died without logging its end), completed,
-aborted, empty (nothing logged yet) or damaged. For a damaged log standard error says
-the first thing wrong, as path:line: reason, and the exit status is 1.
-"""
-
-_APPEND = """\
-Append the events on standard input, one JSON object a line, to the log of a run.
-
-Each is checked and appended as soon as it is read. At the first line that is not an
-event of this run it stops: standard error says line: reason, the exit status is 1,
-the events before that line are kept and nothing from it on is appended. Blank lines
-are passed over. A run that does not exist is begun by a pipe.started.
-"""
-
-_APPEND_END = """\
-examples:
-  omnelog append RUN < events.jsonl
-  tail -n +7 events.jsonl | omnelog append RUN     go on from a mended line 7
+  `record` and `verify` have their own, see their --help
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arguments:
-    """A command line, taken apart; what its verb has no use for is at its default."""
+class Verb:
+    """One verb of the command, for which its module says what it takes."""
 
-    verb: str
-    root: str | None = None
-    run: str = ""
-    node: str = ""
-    pipe: str | None = None
-    json: bool = False
-    command: tuple[str, ...] = ()
+    def __init__(self, parser: ArgumentParser, command_example: str | None) -> None:
+        """Made by `Verbs.add`."""
+        self.parser, self.command_example = parser, command_example
+
+    def run_argument(self, **settings: Any) -> None:
+        """Take the id of a run, which a shell can complete."""
+        settings = {"metavar": "RUN", "help": "id of the run, its beginning, or latest"} | settings
+        added = self.parser.add_argument("run", **settings)
+        added.completer = _complete_run  # type: ignore[attr-defined]  # read by argcomplete
 
 
-def parse(words: Sequence[str]) -> Arguments:
-    """Take `words` apart.
+class Verbs:
+    """The verbs, in the order in which they were added."""
 
-    Exits as argparse does, by SystemExit, after --help and --version (0) or with a message (2).
-    """
-    parser, record = _parsers()
-    command: tuple[str, ...] = ()
-    if verb(words) == "record":  # argparse would take a second -- away as well
-        at = words.index("--") if "--" in words else len(words)
-        words, command = words[:at], tuple(words[at + 1 :])
-        if not command and not {"-h", "--help"} & set(words):
-            record.error("the command goes after --, as in: omnelog record lint -- ruff check")
-    arguments = Arguments(command=command, **vars(parser.parse_args(words)))
-    if arguments.verb == "record" and arguments.pipe is None and not arguments.run:
-        record.error(
-            "no run to add to: start one with --pipe NAME, or name one with --run RUN or "
-            f"{RUN_VARIABLE}"
+    def __init__(self) -> None:
+        """There are none yet."""
+        self._added: dict[str, Verb] = {}
+        self.parser = ArgumentParser(
+            prog="omnelog",
+            description=_PROGRAM,
+            epilog=_PROGRAM_END,
+            formatter_class=AsItIs,
+            allow_abbrev=False,
         )
-    return arguments
+        self.parser.add_argument("--version", action="version", version=f"omnelog {__version__}")
+        _add_root(self.parser, None)
+        self._parsers = self.parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    def add(
+        self,
+        name: str,
+        run: Run,
+        summary: str,
+        description: str,
+        end: str = "",
+        *,
+        trouble: int = FINDINGS,
+        command_example: str | None = None,
+    ) -> Verb:
+        """Add a verb that `run` carries out.
+
+        `trouble`: its exit status when it cannot be. `command_example`: it needs a command after
+        ``--``, as here.
+        """
+        added = self._parsers.add_parser(
+            name,
+            help=summary,
+            description=description,
+            epilog=end,
+            formatter_class=AsItIs,
+            allow_abbrev=False,
+        )
+        added.set_defaults(carry_out=run, trouble=trouble, misused=added.error)
+        _add_root(added, SUPPRESS)  # after the verb as well, without undoing the one before it
+        self._added[name] = Verb(added, command_example)
+        return self._added[name]
+
+    def parse(self, words: Sequence[str]) -> Namespace:
+        """Take `words` apart; of a verb that needs a command that is ``.command``.
+
+        Exits as argparse does, by SystemExit, after --help and --version (0) or with a message (2).
+        """
+        if "_ARGCOMPLETE" in os.environ:
+            _complete(self.parser)
+        command: tuple[str, ...] = ()
+        verb = self._added.get(_first_word(words))
+        if (
+            verb is not None and verb.command_example
+        ):  # argparse would take a second -- away as well
+            at = words.index("--") if "--" in words else len(words)
+            words, command = words[:at], tuple(words[at + 1 :])
+            if not command and not {"-h", "--help"} & set(words):
+                verb.parser.error(f"the command goes after --, as in: {verb.command_example}")
+        return self.parser.parse_args(words, Namespace(command=command))
 
 
-def verb(words: Sequence[str]) -> str | None:
+def _first_word(words: Sequence[str]) -> str:
     """The first of `words` that is neither an option nor the value of one."""
     rest = iter(words)
     for word in rest:
@@ -137,55 +137,18 @@ def verb(words: Sequence[str]) -> str | None:
             next(rest, None)
         elif not word.startswith("-"):
             return word
-    return None
+    return ""
 
 
-def _parsers() -> tuple[ArgumentParser, ArgumentParser]:
-    """The parser of all, and that of `record`."""
-    parser = ArgumentParser(
-        prog="omnelog",
-        description=_PROGRAM,
-        epilog=_PROGRAM_END,
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"omnelog {__version__}")
-    _add_root(parser, None)
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-
-    def add(name: str, summary: str, description: str, end: str = "") -> ArgumentParser:
-        added = verbs.add_parser(
-            name,
-            help=summary,
-            description=description,
-            epilog=end,
-            formatter_class=RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        _add_root(added, SUPPRESS)  # after the verb as well, without undoing the one before it
-        return added
-
-    record = add("record", "run a command as a node of a run", _RECORD, _RECORD_END)
-    record.usage = "omnelog record [--root DIR] [--pipe NAME | --run RUN] NODE -- CMD [ARG ...]"
-    which = record.add_mutually_exclusive_group()
-    which.add_argument("--pipe", metavar="NAME", help="start a run of the pipe NAME")
-    which.add_argument(
-        "--run",
-        metavar="RUN",
-        default=os.environ.get(RUN_VARIABLE, ""),
-        help=f"add to this run (default: ${RUN_VARIABLE})",
-    )
-    record.add_argument("node", metavar="NODE", help="id of the node, new in its run")
-
-    show = add("show", "print the events of a run", _SHOW)
-    show.add_argument("--json", action="store_true", help="print them as canonical lines")
-    show.add_argument("run", metavar="RUN", help="id of the run")
-
-    add("runs", "list all runs with their state", _RUNS)
-
-    append = add("append", "append events from standard input", _APPEND, _APPEND_END)
-    append.add_argument("run", metavar="RUN", help="id of the run")
-    return parser, record
+def seconds(text: str) -> float:
+    """A length of time that can be waited, for argparse."""
+    try:
+        given = float(text)
+    except ValueError:
+        given = 0.0
+    if not 0 < given < 1e9:
+        raise ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return given
 
 
 def _add_root(parser: ArgumentParser, default: str | None) -> None:
@@ -195,3 +158,20 @@ def _add_root(parser: ArgumentParser, default: str | None) -> None:
         default=default,
         help=f"the volume (default: ${ROOT_VARIABLE}, else the nearest around here)",
     )
+
+
+def _complete(parser: ArgumentParser) -> None:
+    """Say what the word being typed can become, and exit, if a shell asked for that."""
+    try:
+        import argcomplete  # noqa: PLC0415 - an extra, and needed in a shell's question alone
+    except ImportError:
+        return
+    argcomplete.autocomplete(parser, always_complete_options=False)
+
+
+def _complete_run(prefix: str, parsed_args: Namespace, **_: object) -> list[str]:
+    try:
+        runs = enumerate_runs(volume_root(parsed_args.root))
+    except Exception:  # whatever it is: a shell that asks has no use for it
+        return []
+    return [run_id for run_id in (*runs, "latest") if run_id.startswith(prefix)]

@@ -7,11 +7,13 @@ a signal from the command.
 """
 
 import errno
+import math
 import os
 import select
 import signal
 import struct
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fcntl import ioctl
 from subprocess import PIPE, Popen
@@ -20,13 +22,14 @@ from time import monotonic
 from typing import IO
 
 from .. import ErrorKind
-from .exits import NOT_EXECUTABLE, NOT_FOUND, RECORDER, SIGNALLED
+from .exits import NOT_EXECUTABLE, NOT_FOUND, RECORDER, SIGNALLED, TIMED_OUT
 from .signals import Signals
 from .streams import STDERR, STDOUT
 
 _READ = 64 * 1024
 _TAIL = 4096  # bytes of standard error that are kept to say why it failed
 _LINGER_S = 1.0  # how long, after the command, what it left running may go on writing
+_GRACE_S = 5.0  # between SIGTERM and SIGKILL, for a command that took too long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +37,14 @@ class Outcome:
     """How a command ended."""
 
     status: int
-    """As a shell gives it: 128 + n for signal n, 126 and 127 if it could not be run."""
+    """As a shell gives it: 128 + n for signal n, 126 and 127 if it could not be run, 124 if it took
+    too long."""
     ending: str
     """The same in words."""
     ran: bool
     """Whether it could be run at all."""
-    killed: bool
-    """Whether a signal ended it."""
+    ended: bool
+    """Whether it did not end by itself, but by a signal."""
     failure: ErrorKind | None
     """None if it succeeded."""
     stderr_tail: str
@@ -50,7 +54,11 @@ class Outcome:
 
 
 def run(
-    command: Sequence[str], environment: Mapping[str, str], capture: int, signals: Signals
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    capture: int,
+    signals: Signals,
+    timeout_s: float | None = None,
 ) -> Outcome:
     """Run `command` to its end; write what it prints to the descriptor `capture` as well.
 
@@ -59,22 +67,34 @@ def run(
     the reader of our output goes away, so does the command's: it gets SIGPIPE as in a pipeline. All
     that was written by the time the command ended is captured; processes that it left running may
     go on for a second, then their pipes are closed.
+
+    With `timeout_s` it runs in a process group of its own, which is ended as a whole when that many
+    seconds have passed: by SIGTERM, and by SIGKILL what is left of it 5 s later, or 1 s after the
+    command itself has gone.
     """
+    group = None if timeout_s is None else 0  # 0: a new one
+    deadline = math.inf if timeout_s is None else monotonic() + timeout_s
     try:
-        child = Popen(command, stdout=PIPE, stderr=PIPE, env=environment, bufsize=0)
+        child = Popen(
+            command, stdout=PIPE, stderr=PIPE, env=environment, bufsize=0, process_group=group
+        )
     except OSError as error:
         return _not_run(command[0], error)
     signals.listen()
     with child:
-        relay = _Relay(child, capture, signals)
+        relay = _Relay(child, capture, signals, deadline)
         relay.run()
     status, ending = _ending(child.returncode)
+    failure = ErrorKind.CRASH if status else None
+    if relay.timed_out:
+        status, failure = TIMED_OUT, ErrorKind.TIMEOUT
+        ending = f"timed out after {timeout_s:g} s"
     return Outcome(
         status=status,
         ending=ending,
         ran=True,
-        killed=child.returncode < 0,
-        failure=ErrorKind.CRASH if status else None,
+        ended=child.returncode < 0 or relay.timed_out,
+        failure=failure,
         stderr_tail=relay.stderr_tail(),
         losses=relay.losses(),
     )
@@ -88,7 +108,7 @@ def _not_run(program: str, error: OSError) -> Outcome:
         status=RECORDER if ours else status,
         ending=f"cannot run {program}: {error.strerror}",
         ran=False,
-        killed=False,
+        ended=False,
         failure=ErrorKind.CRASH if ours else ErrorKind.HOST_MISSING,
         stderr_tail="",
         losses=[],
@@ -197,14 +217,18 @@ class _Stream:
 class _Relay:
     """The loop from the start of a command until its last output is dealt with."""
 
-    def __init__(self, child: Popen[bytes], capture: int, signals: Signals) -> None:
+    def __init__(
+        self, child: Popen[bytes], capture: int, signals: Signals, deadline: float
+    ) -> None:
         if child.stdout is None or child.stderr is None:
             raise TypeError("a relay needs both of a child's outputs as pipes")
         self._child, self._signals, self._capture = child, signals, _Capture(capture)
         self._out = _Stream(child.stdout, STDOUT, self._capture)
         self._err = _Stream(child.stderr, STDERR, self._capture)
+        self._deadline, self._kill_at = deadline, math.inf
+        self._grouped = deadline < math.inf
         self._ended_at: float | None = None
-        self._hurried = False
+        self._hurried = self._exited = self.timed_out = False
         # SIGCHLD alone would not do: another thread of this process may be given it.
         self._end = os.pidfd_open(child.pid) if hasattr(os, "pidfd_open") else -1
 
@@ -219,7 +243,7 @@ class _Relay:
         streams = self._out, self._err
         while self._ended_at is None or any(stream.interest() for stream in streams):
             self._wait(streams)
-            if self._ended_at is None and self._child.poll() is not None:
+            if self._ended_at is None and self._has_ended(streams):
                 self._ended_at = monotonic()
                 for stream in streams:
                     stream.command_ended()
@@ -233,23 +257,54 @@ class _Relay:
         """Wait until anything can be done, and do it."""
         poller = select.poll()
         poller.register(self._signals, select.POLLIN)
-        if self._end >= 0 and self._ended_at is None:
+        if self._end >= 0 and not self._exited:
             poller.register(self._end, select.POLLIN)
         waiting: dict[int, _Stream] = {}
         for stream in streams:
             if interest := stream.interest():
                 poller.register(*interest)
                 waiting[interest[0]] = stream
-        patience_ms = None
-        if self._ended_at is not None and (self._hurried or waiting.keys() - {STDOUT, STDERR}):
-            patience_ms = max(0.0, self._ended_at + _LINGER_S - monotonic()) * 1000
+        wake_at = self._kill_at if self.timed_out else self._deadline
+        if self._ended_at is not None:
+            lingers = self._hurried or waiting.keys() - {STDOUT, STDERR}
+            wake_at = self._ended_at + _LINGER_S if lingers else math.inf
+        patience_ms = None if wake_at == math.inf else max(0.0, wake_at - monotonic()) * 1000
         for fd, _ in poller.poll(patience_ms):
             if fd in waiting:
                 waiting[fd].proceed()
+            if fd == self._end:
+                self._exited = True
+                self._kill_at = min(self._kill_at, monotonic() + _LINGER_S)
         for signum, from_terminal in self._signals.take():
             self._hurried |= signum not in (signal.SIGUSR1, signal.SIGUSR2)
-            if self._child.poll() is None and not (from_terminal and self._in_our_group()):
-                self._child.send_signal(signum)
+            if from_terminal and self._grouped:
+                self._signal_group(signum)  # as the terminal would have, were it not apart
+            elif self._child.returncode is None and not (from_terminal and self._in_our_group()):
+                os.kill(self._child.pid, signum)
+
+    def _has_ended(self, streams: tuple[_Stream, ...]) -> bool:
+        """Whether the command has ended, and all of its group if it took too long."""
+        if monotonic() >= self._deadline and not (self.timed_out or self._exited):
+            self.timed_out = self._hurried = True
+            self._kill_at = monotonic() + _GRACE_S
+            self._signal_group(signal.SIGTERM)
+            self._signal_group(signal.SIGCONT)  # one that is stopped heeds nothing else
+        if self.timed_out and self._kill_at < math.inf:
+            gone = self._exited and not any(stream.interest() for stream in streams)
+            if not gone and monotonic() < self._kill_at:
+                return False
+            self._signal_group(signal.SIGKILL)
+            self._kill_at = math.inf
+        return self._child.poll() is not None
+
+    def _signal_group(self, signum: int) -> None:
+        """Send a signal to the command's own group.
+
+        Its id is the command's, which nobody else can be given before the command is reaped.
+        """
+        if self._child.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._child.pid, signum)
 
     def _in_our_group(self) -> bool:
         try:

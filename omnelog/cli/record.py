@@ -9,12 +9,14 @@ recorded is said in one line, and turns a success into status 125.
 import os
 import shlex
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
 from .. import (
+    ErrorKind,
     Event,
     EventLog,
     InvalidRunId,
@@ -34,12 +36,52 @@ from .. import (
     scan_run,
 )
 from .. import __version__ as version
+from .arguments import Verbs, seconds
 from .environment import NODE_VARIABLE, ROOT_VARIABLE, RUN_VARIABLE
-from .exits import OK, RECORDER, Refused
+from .exits import OK, RECORDER, Misused, Refused
 from .process import Outcome, run
 from .signals import Signals
 from .state import RunState, derive_state
 from .streams import complain
+
+_HELP = """\
+Run a command as a node of a run, and log its start and its end.
+
+With --pipe a run is started, its id printed on standard error as run_id=..., and
+ended when the command ends: completed if that succeeded, else aborted. Without, the
+node is added to the run that --run or $OMNE_RUN_ID names, which must not have ended
+and must not have a node of that id. The command finds OMNE_RUN_ID, OMNE_NODE_ID and
+OMNE_VOLUME_ROOT in its environment, so what it runs can add nodes to the same run,
+any number at once.
+
+What the command prints is passed through as it comes, and kept in
+.omne/var/runs/RUN/nodes/NODE.out. Signals are passed on to it. If whoever reads the
+output stops reading, the command gets SIGPIPE, as in any pipeline. Processes it
+leaves running in the background are recorded for one second after its end.
+
+With --timeout the command has a process group of its own. When the time is up the
+whole group gets SIGTERM, and 5 seconds later SIGKILL if anything of it is left, or
+one second after CMD itself has gone. Such a command cannot read from the terminal.
+"""
+
+_HELP_END = """\
+examples:
+  omnelog record --pipe ci test -- pytest -q
+  omnelog record --pipe ci --timeout 600 test -- pytest -q
+  omnelog record --pipe ci all -- make -j8
+      with recipes such as: omnelog record lint -- ruff check .
+  omnelog record --pipe ci all -- sh -c '
+      printf "%s\\n" lint types | xargs -P2 -I{} omnelog record {} -- nox -s {}'
+
+exit status:
+  that of the command, 128+N if signal N ended it, and
+  124  it was ended because it took longer than --timeout
+  125  omnelog failed: the command was not run, or it succeeded and its record is
+       incomplete; standard error says what is missing and what to do
+  126  the command cannot be executed
+  127  the command was not found
+  2    wrong command line
+"""
 
 _PATIENCE_S = 60.0  # for the lock at the end, when hours of work may be at stake
 
@@ -69,14 +111,61 @@ class _Log:
             log.append_many(events)
 
 
+def declare(verbs: Verbs) -> None:
+    """Say what `record` takes."""
+    example = "omnelog record lint -- ruff check"
+    verb = verbs.add(
+        *("record", _carry_out, "run a command as a node of a run", _HELP, _HELP_END),
+        trouble=RECORDER,
+        command_example=example,
+    )
+    verb.parser.usage = (
+        "omnelog record [--root DIR] [--timeout SECONDS]\n"
+        "                      [--pipe NAME | --run RUN] NODE -- CMD [ARG ...]"
+    )
+    which = verb.parser.add_mutually_exclusive_group()
+    which.add_argument("--pipe", metavar="NAME", help="start a run of the pipe NAME")
+    which.add_argument(
+        "--run",
+        metavar="RUN",
+        default=os.environ.get(RUN_VARIABLE, ""),
+        help=f"add to this run (default: ${RUN_VARIABLE})",
+    )
+    verb.parser.add_argument(
+        "--timeout", metavar="SECONDS", type=seconds, help="end the command when it takes longer"
+    )
+    verb.parser.add_argument("node", metavar="NODE", help="id of the node, new in its run")
+
+
+def _carry_out(root: Path, given: Namespace) -> int:
+    if given.pipe is None and not given.run:
+        raise Misused(
+            "no run to add to: start one with --pipe NAME, or name one with --run RUN or "
+            f"{RUN_VARIABLE}"
+        )
+    return record(
+        *(root, given.node, given.command),
+        pipe=given.pipe,
+        run_id=given.run,
+        timeout_s=given.timeout,
+    )
+
+
 def record(
-    root: Path, node_id: str, command: Sequence[str], *, pipe: str | None, run_id: str
+    root: Path,
+    node_id: str,
+    command: Sequence[str],
+    *,
+    pipe: str | None,
+    run_id: str,
+    timeout_s: float | None,
 ) -> int:
     """Run `command` as node `node_id`, in a new run of `pipe` if given, else in the run `run_id`.
 
-    Whoever makes the run, and says so with ``run_id=…`` on standard error, ends it: completed if
-    the command succeeds, else aborted. Returns the command's exit status, or 125 if that was 0 and
-    the record is incomplete. Raises Refused, OmnelogError or OSError if the command was not run.
+    It is ended when it takes longer than `timeout_s` seconds. Whoever makes the run, and says so
+    with ``run_id=…`` on standard error, ends it: completed if the command succeeds, else aborted.
+    Returns the command's exit status, or 125 if that was 0 and the record is incomplete. Raises
+    Refused, OmnelogError or OSError if the command was not run.
     """
     _check("node id", node_id)
     with Signals() as signals:
@@ -95,11 +184,11 @@ def record(
             NODE_VARIABLE: node_id,
         }
         try:
-            outcome = run(command, os.environ | variables, capture, signals)
+            outcome = run(command, os.environ | variables, capture, signals, timeout_s)
         finally:
             os.close(capture)
         losses = [*outcome.losses, *_end(log, node_id, outcome, ends_run=pipe is not None)]
-    if not outcome.ran:
+    if not outcome.ran or outcome.failure is ErrorKind.TIMEOUT:
         complain(f"omnelog: record: {outcome.ending}")
     for loss in losses:
         complain(f"omnelog: record: node {node_id} of {log.run_id}: {loss}")
@@ -190,7 +279,7 @@ def _node_end(log: _Log, node_id: str, outcome: Outcome) -> NodeCompleted | Node
         path = node_capture_wire_path(log.run_id, node_id)
         return NodeCompleted(**log.head(), node_id=node_id, output_path=path)
     words = [outcome.stderr_tail]
-    if not outcome.stderr_tail or outcome.killed:  # a shell, too, says of a signal alone
+    if not outcome.stderr_tail or outcome.ended:  # a shell, too, says of a signal alone
         words.insert(0, outcome.ending)
     message = "\n".join(filter(None, words))
     error = NodeError(kind=outcome.failure)

@@ -1,126 +1,154 @@
 # SPDX-License-Identifier: MIT
-"""Looking at runs: `show` prints the events of one, `runs` lists all with their state.
+"""`show`: one run, node by node, or its events as they stand in the log.
 
 Damage is never passed over: what is sound goes to standard output, what is not to standard error
 as ``path:line: reason``, and the status is 1.
 """
 
 import os
+from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
 from .. import (
-    Event,
-    GatePassed,
-    IterationStarted,
-    NodeCompleted,
+    ErrorKind,
+    InvalidRunId,
     NodeFailed,
-    NodeStarted,
-    OmnelogError,
     PipeAborted,
-    PipeStarted,
     encode,
-    enumerate_runs,
     events_log_path,
-    iter_run,
-    run_exists,
-    scan_run,
+    node_capture_wire_path,
 )
-from .exits import FINDINGS, OK, Refused
-from .state import RunState, derive_state
-from .streams import complain, emit, flush, output, plain
+from .arguments import Verbs
+from .exits import FINDINGS, OK
+from .findings import Findings
+from .lines import Lines
+from .lookup import find_run
+from .moments import between_ms, spell_ms
+from .state import Node, NodeState, RunState, Summary, summarize
+from .streams import complain, flush, output
+from .terminal import Screen, Span, columns, sign
+from .wording import counted, detail, failure, plain, work
 
-_WIDEST_NODE = 24  # a longer node id shifts its own line, not every other
+_HELP = """\
+Show a run: how it went, and its nodes in the order in which they began, each with a
+sign, when it began after the run did, how long it took, and what it was. Below a
+node are its iterations and gates, and why it failed.
+
+  signs: + done, x failed, = not ended or blocked (where the output takes UTF-8, the
+  usual ones)
+
+Of a damaged log all that is sound is shown, and standard error says what is not, as
+path:line: reason; the exit status is 1 then.
+"""
+
+_HELP_END = """\
+examples:
+  omnelog show latest
+  omnelog show ci-01m8                         an id's beginning will do
+  omnelog show latest --json | jq -c 'select(.type == "node.failed")'
+
+With --json the events are printed as canonical lines, in the order of the log.
+"""
+
+_STEPS = 10  # iterations and gates shown of one node, the last ones
+
+
+def declare(verbs: Verbs) -> None:
+    """Say what `show` takes."""
+    verb = verbs.add("show", _carry_out, "show a run, node by node", _HELP, _HELP_END)
+    verb.parser.add_argument("--json", action="store_true", help="print its events as they stand")
+    verb.run_argument()
+
+
+def _carry_out(root: Path, given: Namespace) -> int:
+    return show(root, find_run(root, given.run), as_json=given.json)
 
 
 def show(root: Path, run_id: str, *, as_json: bool) -> int:
-    """Print the events of a run, a line each: for people, or canonical if `as_json`.
+    """Print a run: for people, or its events as canonical lines if `as_json`.
 
-    Returns 0, or 1 if the log holds anything that is no event. Raises Refused if there is no such
-    run, OmnelogError, OSError.
+    Returns 0, or 1 if the log holds anything that is no event. Raises OmnelogError, OSError.
     """
-    if not run_exists(root, run_id):
-        raise Refused(f"no run {run_id!r} in {root}; `omnelog runs` lists those there are")
-    if not _has_log(root, run_id):
+    path = events_log_path(root, run_id)
+    if not os.path.lexists(path):
         complain(f"omnelog: run {run_id} has no events yet")
         return OK
-    scan = scan_run(root, run_id)
-    if as_json:
-        output().writelines(map(encode, scan.events))
-    else:
-        for line in _table(scan.events):
-            emit(line)
+    findings = Findings(str(path))
+    with Lines(path) as lines:
+        if as_json:
+            output().writelines(map(encode, lines.sound(findings)))
+        else:
+            _print(root, run_id, summarize(lines.sound(findings)))
     flush()  # so that on a terminal the complaints come last
-    for problem in scan.problems:
-        complain(f"{problem}")
-    if scan.tail_in_flight:
+    for finding in findings:
+        complain(finding)
+    if lines.tail_in_flight:
         complain(f"omnelog: run {run_id}: its last line is being written and was left out")
-    return FINDINGS if scan.problems else OK
+    return FINDINGS if findings.count else OK
 
 
-def runs(root: Path) -> int:
-    """Print each run of the volume with its state. Returns 1 if a log is damaged, else 0.
-
-    Raises OmnelogError if they cannot be listed; OSError, Refused.
-    """
-    found: list[tuple[str, RunState]] = []
-    problems: list[OmnelogError] = []
-    for run_id in enumerate_runs(root):
-        try:
-            state = _state(root, run_id)
-        except OmnelogError as error:  # the first of its log; `show` tells them all
-            problems.append(error)
-            state = RunState.DAMAGED
-        found.append((plain(run_id), state))
-    width = max((len(run_id) for run_id, _ in found), default=0)
-    for run_id, state in found:
-        emit(f"{run_id:{width}}  {state}")
-    flush()
-    for problem in problems:
-        complain(f"{problem}")
-    return FINDINGS if problems else OK
-
-
-def _has_log(root: Path, run_id: str) -> bool:
-    """Whether anything at all is where the log should be; what it is, opening it will tell."""
-    return os.path.lexists(events_log_path(root, run_id))
+def _print(root: Path, run_id: str, run: Summary) -> None:
+    screen = Screen()
+    took = spell_ms(between_ms(run.first, run.last if run.ended is None else run.ended))
+    screen.line((f"run {plain(run_id)}", "bold"))
+    words = {
+        RunState.EMPTY: "no events yet",
+        RunState.RUNNING: f"running, last heard of after {took}",
+        RunState.COMPLETED: f"completed in {took}",
+        RunState.ABORTED: f"aborted after {took}",
+    }
+    reason = f": {plain(run.ended.reason)}" if isinstance(run.ended, PipeAborted) else ""
+    screen.line((words[run.state] + reason, ""))
+    if run.begun:
+        screen.line((f"{plain(run.begun.ts, 20)}  {detail(run.begun)}", ""))
+    if not run.nodes:
+        return
+    counts = [f"{run.count(state)} {state}" for state in NodeState if run.count(state)]
+    screen.line((f"{counted(len(run.nodes), 'node')}: {', '.join(counts)}", ""))
+    screen.line()
+    rows = [row for node in run.nodes.values() for row in _rows(root, run_id, run, node)]
+    for line in columns(rows, right=frozenset((2, 3)), widest=40):
+        screen.line(*line)
 
 
-def _state(root: Path, run_id: str) -> RunState:
-    return derive_state(iter_run(root, run_id)) if _has_log(root, run_id) else RunState.EMPTY
+def _rows(root: Path, run_id: str, run: Summary, node: Node) -> Iterator[list[Span]]:
+    glyph, style = glyph_of(node)
+    after = f"+{spell_ms(between_ms(run.first, node.start))}"
+    took = spell_ms(between_ms(node.start, node.end)) if node.end else "no end"
+    if not node.end and run.state is RunState.RUNNING:
+        took = "running"
+    what = work(node.start) if node.start else "never started"
+    yield [(glyph, style), (plain(node.id, 80), "bold"), (after, "dim"), (took, ""), (what, "")]
+    if len(node.steps) > _STEPS:
+        yield _below(f"{len(node.steps) - _STEPS} earlier iterations and gates", "dim")
+    for step in node.steps[-_STEPS:]:
+        after = spell_ms(between_ms(node.start, step))
+        yield _below(f"+{after}  {detail(step)}", "dim")
+    if isinstance(node.end, NodeFailed):
+        yield _below(failure(node.end), style)
+        if capture := _capture(root, run_id, node.id):
+            yield _below(f"its output: {plain(capture)}", "dim")
 
 
-def _table(events: list[Event]) -> list[str]:
-    rows = [(e.ts, e.type, getattr(e, "node_id", ""), _detail(e)) for e in events]
-    type_width = max((len(kind) for _, kind, _, _ in rows), default=0)
-    node_width = min(_WIDEST_NODE, max((len(plain(node)) for _, _, node, _ in rows), default=0))
-    return [
-        f"{plain(ts)}  {kind:{type_width}}  {plain(node):{node_width}}  {detail}".rstrip()
-        for ts, kind, node, detail in rows
-    ]
+def _below(text: str, style: str) -> list[Span]:
+    return [("", ""), ("", ""), ("", ""), ("", ""), (text, style)]
 
 
-def _detail(event: Event) -> str:
-    """What an event says beyond when, what and which node."""
-    match event:
-        case PipeStarted(pipe=pipe, inputs=inputs, distro_version=version):
-            words = [pipe, *(f"{item.key}={item.value}" for item in inputs), f"({version})"]
-        case PipeAborted(reason=reason):
-            words = [reason]
-        case NodeStarted(kind=kind, name=name, model=model):
-            words = [kind, name or "", model or ""]
-        case NodeCompleted(output_path=path):
-            words = [path]
-        case NodeFailed(error=error, message=message):
-            words = [f"{error.kind}:", _last_line(message)] if message else [error.kind]
-        case GatePassed(gate=gate, method=method):
-            words = [gate, f"by {method}"]
-        case IterationStarted(iteration=iteration, byte_offset=offset):
-            words = [f"{iteration}", f"from byte {offset}"]
-        case _:
-            words = []
-    return plain(" ".join(filter(None, words)))
+def glyph_of(node: Node) -> Span:
+    """The sign of how far a node has come, with its style."""
+    if node.state is NodeState.COMPLETED:
+        return sign("✓"), "green"
+    blocked = isinstance(node.end, NodeFailed) and node.end.error.kind is ErrorKind.BLOCKED
+    if node.state is NodeState.RUNNING or blocked:
+        return sign("⏸"), "yellow"
+    return sign("✗"), "red"
 
 
-def _last_line(message: str) -> str:
-    """The line of an error output that most often says it."""
-    return next((line for line in reversed(message.split("\n")) if line.strip()), "")
+def _capture(root: Path, run_id: str, node_id: str) -> str | None:
+    """Where the output of a node is, from the root; None if it was not captured."""
+    try:
+        path = node_capture_wire_path(run_id, node_id)
+    except InvalidRunId:  # out of a log, so it may be anything
+        return None
+    return path if os.path.isfile(root / path) else None

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from .exits import Refused
+from .wording import plain
 
 STDOUT, STDERR = 1, 2
 
@@ -30,10 +31,14 @@ def occupy_closed() -> None:
 
 
 def complain(message: str) -> None:
-    """Write a line to standard error, in one piece; where that is impossible, there is no one."""
+    """Write a line to standard error, in one piece, harmless to a terminal.
+
+    Where that is impossible there is no one to tell.
+    """
     encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    line = plain(message, longest=2000)
     with suppress(OSError):
-        os.write(STDERR, f"{message}\n".encode(encoding, "backslashreplace"))
+        os.write(STDERR, f"{line}\n".encode(encoding, "backslashreplace"))
 
 
 def emit(line: str) -> None:
@@ -58,6 +63,15 @@ def input_lines() -> Iterator[bytes]:
         raise Refused(f"standard input: {error.strerror}") from error
 
 
+def ask(question: str) -> bool:
+    """Whether the person at the terminal says yes. Raises Refused if there is none."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise Refused("nobody to ask, as standard input is no terminal; say --yes")
+    with suppress(OSError):
+        os.write(STDERR, question.encode())
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def flush() -> None:
     """Flush standard output, so that its failure is an OSError here, not noise at the exit."""
     if sys.stdout is not None:
@@ -70,10 +84,3 @@ def give_up_output() -> None:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, STDOUT)
         os.close(null)
-
-
-def plain(text: str) -> str:
-    """`text` on one line of a terminal: what does not print is escaped, colour codes included."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -6,7 +6,7 @@ import pytest
 from .. import omnelog
 from .volume import RUN, Volume, started
 
-VERBS = ["record", "show", "runs", "append"]
+VERBS = ["record", "runs", "show", "tail", "verify", "repair", "append"]
 
 
 @pytest.mark.parametrize("words", [[], *([verb] for verb in VERBS)])
@@ -40,6 +40,16 @@ def test_the_version_is_the_packages(volume: Volume) -> None:
         (["record", "--pipe", "ci", "--run", "r", "n", "--", "true"], "not allowed with"),
         (["record", "n", "--", "true"], "OMNE_RUN_ID"),
         (["record", "--run", "", "n", "--", "true"], "OMNE_RUN_ID"),
+        (["record", "--timeout", "0", "--pipe", "ci", "n", "--", "true"], "seconds above 0"),
+        (["record", "--timeout", "nan", "--pipe", "ci", "n", "--", "true"], "seconds above 0"),
+        (["record", "--timeout", "5m", "--pipe", "ci", "n", "--", "true"], "seconds above 0"),
+        (["runs", "--state", "odd"], "--state"),
+        (["tail", "-n", "-3", "x"], "no number of events"),
+        (["tail", "-n", "few", "x"], "no number of events"),
+        (["verify"], "--all"),
+        (["verify", "--all", "x"], "--all"),
+        (["verify", "--all", "-j", "0"], "from 1 to"),
+        (["repair", "--yes", "--dry-run", "x"], "not allowed with"),
     ],
 )
 def test_a_wrong_command_line_is_status_2_and_says_what_is_missing(
@@ -68,4 +78,4 @@ def test_two_dashes_let_a_run_id_begin_with_one(volume: Volume) -> None:
 
 def test_python_m_is_the_command(volume: Volume) -> None:
     volume.write(started())
-    assert volume.run("runs").out.decode() == f"{RUN}  running\n"
+    assert volume.run("show", RUN, "--json").out == omnelog.encode(started())

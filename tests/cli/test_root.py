@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Which volume the command is about, and what it says when there is none."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from .volume import Volume, started
+
+
+def listed(volume: Volume, *words: str) -> list[str]:
+    """The runs of the volume that is found."""
+    said = volume.call(*(words or ("runs",)), "--json")
+    return [json.loads(line)["run_id"] for line in said.out.splitlines()]
 
 
 @pytest.fixture
@@ -24,14 +31,14 @@ def test_the_volume_around_the_current_directory_is_found(
     below = volume.root / "a" / "b"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
-    assert volume.call("runs").out == b"here  running\n"
+    assert listed(volume) == ["here"]
 
 
 def test_the_environment_names_it_before_the_directory_does(
     volume: Volume, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMNE_VOLUME_ROOT", str(elsewhere))
-    assert volume.call("runs").out == b"other  empty\n"
+    assert listed(volume) == ["other"]
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the verb", "after it"])
@@ -41,13 +48,13 @@ def test_the_option_names_it_before_the_environment_does(
     monkeypatch.setenv("OMNE_VOLUME_ROOT", str(volume.root))
     option = ["--root", str(elsewhere)]
     words = ["runs", *option] if after else [*option, "runs"]
-    assert volume.call(*words).out == b"other  empty\n"
+    assert listed(volume, *words) == ["other"]
 
 
 def test_an_empty_variable_counts_as_unset(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     volume.write(started("here"), run_id="here")
     monkeypatch.setenv("OMNE_VOLUME_ROOT", "")
-    assert volume.call("runs").out == b"here  running\n"
+    assert listed(volume) == ["here"]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +63,9 @@ def test_an_empty_variable_counts_as_unset(volume: Volume, monkeypatch: pytest.M
         (["runs"], 1),
         (["show", "x"], 1),
         (["append", "x"], 1),
+        (["tail", "-f", "x"], 1),
+        (["verify", "--all"], 2),
+        (["repair", "x"], 1),
         (["record", "--pipe", "ci", "n", "--", "touch", "ran"], 125),
     ],
 )

@@ -1,42 +1,118 @@
 # SPDX-License-Identifier: MIT
 """`runs`: which there are, and how far they have come."""
 
+import json
 import os
 
 import pytest
 
 from .. import omnelog
-from .volume import Volume, aborted, completed, started
+from .histories import History
+from .volume import RUN, Volume, started
+
+ULIDS = ["01kpfntqeej7vhn935kc0tm9vn", "01kpfnwqeej7vhn935kc0tm9vn", "01kpfnxqeej7vhn935kc0tm9vn"]
 
 
-def test_a_fresh_volume_has_none(volume: Volume) -> None:
+def listed(volume: Volume, *words: str) -> list[dict[str, object]]:
+    """What `runs --json` prints."""
+    return [json.loads(line) for line in volume.call("runs", "--json", *words).out.splitlines()]
+
+
+def test_a_fresh_volume_has_none_and_it_says_how_to_make_one(volume: Volume) -> None:
     said = volume.call("runs")
-    assert (said.status, said.out, said.err) == (0, b"", "")
+    assert (said.status, said.out) == (0, b"")
+    assert "omnelog record" in said.err
 
 
-def test_each_run_is_listed_in_order_with_its_state(volume: Volume) -> None:
-    volume.write(started("d-run"), run_id="d-run")
-    volume.write(started("a-completed"), completed("a-completed"), run_id="a-completed")
-    volume.write(started("b"), aborted("b"), run_id="b")
-    volume.log("c-without-a-log")
-    volume.write(run_id="e-of-no-bytes")
+def test_each_run_is_a_row_under_heads(volume: Volume) -> None:
+    history = History().begin().start("a").done("a").start("b").fail("b").start("c")
+    path = volume.write(*history.events)
     said = volume.call("runs")
     assert (said.status, said.err) == (0, "")
-    assert said.out.decode().splitlines() == [
-        "a-completed      completed",
-        "b                aborted",
-        "c-without-a-log  empty",
-        "d-run            running",
-        "e-of-no-bytes    empty",
+    heads, row = said.out.decode().splitlines()
+    assert heads.split() == [
+        *("RUN", "PIPE", "STATE", "DONE", "FAILED", "NODES", "STARTED", "LAST", "EVENT", "SIZE")
+    ]
+    size = f"{path.stat().st_size / 1000:.1f}"
+    assert row.split() == [
+        *(RUN, "feature", "running", "1", "1", "3"),
+        *("2026-01-31T23:59:59Z", "2026-02-01T00:00:04Z", size, "kB"),
     ]
 
 
-def test_what_a_node_says_after_the_end_of_its_pipe_does_not_reopen_the_run(volume: Volume) -> None:
-    late = omnelog.NodeCompleted(
-        id="x", ts="x", run_id="r", node_id="slow", output_path="nodes/slow.out"
-    )
-    volume.write(started("r"), aborted("r"), late, run_id="r")
-    assert volume.call("runs").out == b"r  aborted\n"
+def test_as_json_each_run_is_an_object(volume: Volume) -> None:
+    path = volume.write(*History().begin().start("a").done("a").complete().events)
+    volume.log("without-a-log")
+    assert listed(volume) == [
+        {
+            "run_id": "without-a-log",
+            "pipe": None,
+            "state": "empty",
+            "nodes": None,
+            "started": None,
+            "last_event": None,
+            "size": 0,
+        },
+        {
+            "run_id": RUN,
+            "pipe": "feature",
+            "state": "completed",
+            "nodes": {"completed": 1, "failed": 0, "total": 1},
+            "started": "2026-01-31T23:59:59Z",
+            "last_event": "2026-02-01T00:00:02Z",
+            "size": path.stat().st_size,
+        },
+    ]
+
+
+def test_the_states_are_told_apart(volume: Volume) -> None:
+    volume.write(*History("completed").begin().complete().events, run_id="completed")
+    volume.write(*History("aborted").begin().abort().events, run_id="aborted")
+    volume.write(*History("running").begin().events, run_id="running")
+    volume.write(started("damaged"), b"x\n", run_id="damaged")
+    volume.log("empty")
+    found = {run["run_id"]: run["state"] for run in listed(volume)}
+    assert {**found} == {state: state for state in found}
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "runs"),
+    [([], ["a", "b", "c"]), (["running"], ["a", "c"]), (["completed", "aborted"], ["b"])],
+)
+def test_only_runs_in_a_state_that_is_asked_for_are_listed(
+    volume: Volume, asked: list[str], runs: list[str]
+) -> None:
+    for run_id in "abc":
+        history = History(run_id).begin()
+        volume.write(*(history.complete() if run_id == "b" else history).events, run_id=run_id)
+    words = [word for state in asked for word in ("--state", state)]
+    assert [run["run_id"] for run in listed(volume, *words)] == runs
+
+
+def test_they_are_sorted_by_the_time_in_their_ids_whatever_their_pipes(volume: Volume) -> None:
+    names = ["z-" + ULIDS[0], "m-" + ULIDS[1], "a-" + ULIDS[2]]
+    for name in names:
+        volume.write(started(name), run_id=name)
+    assert [run["run_id"] for run in listed(volume)] == names
+
+
+def test_where_an_id_says_no_time_the_first_event_does(volume: Volume) -> None:
+    early = omnelog.PipeCompleted(id="x", ts="2001-01-01T00:00:00Z", run_id="z")
+    late = omnelog.PipeCompleted(id="x", ts="2031-01-01T00:00:00Z", run_id="a")
+    volume.write(early, run_id="z")
+    volume.write(started())
+    volume.write(late, run_id="a")
+    assert [run["run_id"] for run in listed(volume)] == ["z", RUN, "a"]
+
+
+def test_of_a_large_log_the_nodes_are_counted_when_asked_for(volume: Volume) -> None:
+    history = History().begin().start("n", name="x" * 300_000).done("n").start("m")
+    volume.write(*history.events)
+    assert [run["nodes"] for run in listed(volume)] == [None]
+    assert volume.call("runs").out.splitlines()[1].split()[3:6] == [b"-", b"-", b"-"]
+    counted = {"completed": 1, "failed": 0, "total": 2}
+    assert [run["nodes"] for run in listed(volume, "--full")] == [counted]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +123,7 @@ def test_a_damaged_log_is_a_state_and_a_reason(volume: Volume, damage: bytes, li
     volume.write(started("good"), run_id="good")
     said = volume.call("runs")
     assert said.status == 1
-    assert said.out == b"bad   damaged\ngood  running\n"
+    assert [row.split()[2] for row in said.out.splitlines()[1:]] == [b"damaged", b"running"]
     assert said.err.startswith(f"{path}:{line}: ")
     assert said.err.count("\n") == 1
 
@@ -58,13 +134,33 @@ def test_a_log_that_is_no_file_is_damaged_and_hangs_nothing(volume: Volume, make
     assert callable(make)
     make(path)
     said = volume.call("runs")
-    assert (said.status, said.out) == (1, b"odd  damaged\n")
+    assert (said.status, said.out.splitlines()[1].split()[:3]) == (1, [b"odd", b"-", b"damaged"])
     assert f"{path}: " in said.err
 
 
-def test_a_run_id_that_would_upset_a_terminal_is_escaped(volume: Volume) -> None:
-    volume.log("a\x1b[31m\nb")
-    assert volume.call("runs").out == rb"a\x1b[31m\nb  empty" + b"\n"
+def test_a_run_id_that_would_upset_a_terminal_is_escaped_wherever_it_is_shown(
+    volume: Volume,
+) -> None:
+    name = "a\x1b[31m\nb\u202e"
+    volume.write(started(name), b"damage\n", run_id=name)
+    said = volume.call("runs")
+    for shown in (said.out.decode(), said.err):
+        assert r"a\x1b[31m\nb\u202e" in shown
+        assert shown.replace("\n", "").isprintable()
+    assert (said.out.count(b"\n"), said.err.count("\n")) == (2, 1)
+
+
+def test_what_a_log_says_that_would_upset_a_terminal_is_escaped_and_cut_short(
+    volume: Volume,
+) -> None:
+    hostile = "\x1b]0;owned\x07\u202e" + "x" * 100_000
+    event = omnelog.PipeStarted(
+        id=hostile, ts=hostile, run_id=RUN, pipe=hostile, inputs=[], distro_version=hostile
+    )
+    volume.write(event)
+    said = volume.call("runs")
+    assert said.out.decode().replace("\n", "").isprintable()
+    assert len(said.out) < 2000
 
 
 def test_runs_that_cannot_be_listed_are_an_error(volume: Volume) -> None:
@@ -74,3 +170,14 @@ def test_runs_that_cannot_be_listed_are_an_error(volume: Volume) -> None:
     said = volume.call("runs")
     assert (said.status, said.out) == (1, b"")
     assert str(path / "runs") in said.err
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (9949, "9.9 kB"), (123_456, "123 kB"),
+     (999_600, "1.0 MB"), (5_500_000, "5.5 MB"), (2 * 10**12, "2000.0 GB")],
+)  # fmt: skip
+def test_a_size_is_short(size: int, shown: str) -> None:
+    from importlib import import_module
+
+    assert import_module(f"{omnelog.__name__}.cli.runs")._size(size) == shown

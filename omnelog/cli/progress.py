@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""How far long work has come: a line on standard error, if that is a terminal, and only then."""
+
+import os
+import sys
+from contextlib import suppress
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from .streams import STDERR
+
+_AFTER_S, _EVERY_S = 0.5, 0.1  # quick work shows nothing; what is shown can be read
+_CLEAR = "\r\x1b[K"
+
+
+class Progress:
+    """A line that says how much of `total` is done, while entered; in the way of nothing else."""
+
+    def __init__(self, doing: str, total: int) -> None:
+        """Nothing is shown yet."""
+        self._doing, self._total = doing, total
+        self._shown = False
+        self._started = monotonic()
+        self._next = self._started + _AFTER_S
+        if not _is_terminal():
+            self._next = float("inf")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.hide()
+
+    def reached(self, done: int) -> None:
+        """Show that `done` of the total is done."""
+        now = monotonic()
+        if now < self._next:
+            return
+        self._next, self._shown = now + _EVERY_S, True
+        part = min(1.0, done / max(1, self._total))
+        filled = round(part * 30)
+        left = f", {(now - self._started) * (1 - part) / part:.0f} s left" if part > 0.01 else ""
+        line = f"{self._doing} [{'#' * filled}{'-' * (30 - filled)}] {part:4.0%}{left}"
+        self._write(_CLEAR + line[: _columns() - 1])
+
+    def hide(self) -> None:
+        """Make room for another line, until the next news."""
+        if self._shown:
+            self._write(_CLEAR)
+            self._shown = False
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):
+            os.write(STDERR, text.encode())
+
+
+def _is_terminal() -> bool:
+    return os.environ.get("TERM", "dumb") != "dumb" and bool(sys.stderr and sys.stderr.isatty())
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(STDERR).columns or 80  # 0: nobody told the terminal its size
+    except OSError:
+        return 80

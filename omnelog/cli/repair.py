@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""`repair`: what the next append would do to a torn tail, shown first, and done by the core."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from .. import EventLog, TornTailError, events_log_path
+from .arguments import Verbs
+from .exits import FINDINGS, OK, Refused
+from .lines import Lines
+from .lookup import find_run
+from .streams import ask, complain, emit, flush
+from .wording import plain
+
+_HELP = """\
+Mend the end of a log, where a writer died amid a line, as the next append would.
+
+A tail that is a whole event gets the newline it lacks. Any other is copied to the
+quarantine, events.jsonl.torn beside the log, and then cut off. What would be done is
+shown first and done once you say so, or at once with --yes. Lines that are whole are
+never touched, be they damaged.
+"""
+
+_HELP_END = """\
+examples:
+  omnelog repair --dry-run RUN | less     look at every byte of the tail
+  omnelog repair --yes RUN
+
+exit status:
+  0    mended, or there was nothing to mend; with --dry-run also if there is
+  1    not mended: you said no, or standard error says why
+"""
+
+_SHOWN = 256  # bytes, unless all are asked for
+_ROW = 16
+
+
+def declare(verbs: Verbs) -> None:
+    """Say what `repair` takes."""
+    verb = verbs.add("repair", _carry_out, "set a torn tail aside", _HELP, _HELP_END)
+    how = verb.parser.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help="only show what would be done, whole")
+    how.add_argument("-y", "--yes", action="store_true", help="do it without asking")
+    verb.run_argument()
+
+
+def _carry_out(root: Path, given: Namespace) -> int:
+    return repair(root, find_run(root, given.run), yes=given.yes, dry_run=given.dry_run)
+
+
+def repair(root: Path, run_id: str, *, yes: bool, dry_run: bool) -> int:
+    """Show the torn tail of a run and mend it if `yes`, or if whoever is asked says so.
+
+    Returns 0, or 1 if it was left as it is. Raises Refused, OmnelogError, OSError.
+    """
+    path = events_log_path(root, run_id)
+    with Lines(path) as lines:
+        tail, offset = lines.tail(), lines.offset
+        if lines.tail_in_flight:
+            raise Refused(f"{path}: somebody is writing now; try again")
+        if not tail:
+            emit(f"{plain(str(path), 2000)}: nothing to mend")
+            return OK
+        whole = not isinstance(lines.event(tail), TornTailError)
+    _show(path, tail, offset, whole=whole, all_of_it=dry_run)
+    if dry_run:
+        return OK
+    if not yes and not ask("mend it? [y/N] "):
+        complain("omnelog: repair: nothing was changed")
+        return FINDINGS
+    with EventLog.for_run(root, run_id) as log:
+        log.repair()
+    emit("mended")
+    return OK
+
+
+def _show(path: Path, tail: bytes, offset: int, *, whole: bool, all_of_it: bool) -> None:
+    if whole:
+        deed = "it is a whole event; it would get the newline it lacks"
+    else:
+        deed = (
+            f"they would be moved to {path.name}.torn beside it, and the log cut to {offset} bytes"
+        )
+    emit(
+        plain(f"{path}: {len(tail)} bytes after the last newline, from byte {offset}: {deed}", 2000)
+    )
+    shown = len(tail) if all_of_it else _SHOWN
+    for at in range(0, min(len(tail), shown), _ROW):
+        row = tail[at : min(at + _ROW, shown)]
+        text = "".join(chr(b) if 0x20 <= b < 0x7F else "." for b in row)
+        emit(f"{offset + at:08x}  {row.hex(' '):{3 * _ROW - 1}}  |{text}|")
+    if shown < len(tail):
+        emit(f"... {len(tail) - shown} more, which --dry-run shows")
+    flush()

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""A glance at the ends of a log: what it says is what all of the log says."""
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any  # what a module that is imported by name returns
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from .. import omnelog
+from ..samples import RUN, log_path, new_volume
+from ..strategies import events
+from .histories import History
+
+MODULE = f"{omnelog.__name__}.cli.ends"
+ends = import_module(MODULE)
+
+
+def spelt_otherwise(event: "omnelog.Event") -> bytes:
+    """The line of an event in another of its spellings: every letter an escape, last member first.
+
+    No other finds what looks for the bytes of a canonical line.
+    """
+    members = json.loads(omnelog.encode(event))
+    kind = "".join(f"\\u{ord(c):04x}" for c in members.pop("type"))
+    return json.dumps(members, ensure_ascii=True)[:-1].encode() + f', "type": "{kind}"}}\n'.encode()
+
+
+def glance(path: Path, *, window: int) -> Any:
+    """As if a log of any size were large, with so many bytes at its end to look at first."""
+    with patch(f"{MODULE}._WHOLE", 0), patch(f"{MODULE}._WINDOW", window):
+        return ends.glance(path, full=False)
+
+
+@given(
+    st.lists(st.tuples(events(), st.sampled_from([omnelog.encode, spelt_otherwise])), min_size=1),
+    st.integers(1, 3000),
+)
+def test_the_ends_of_any_log_tell_what_all_of_it_tells(
+    lines: list[tuple["omnelog.Event", Callable[["omnelog.Event"], bytes]]], window: int
+) -> None:
+    with new_volume() as root:
+        path = log_path(root)
+        path.write_bytes(b"".join(spell(event) for event, spell in lines))
+        whole = ends.glance(path, full=True)
+        quick = glance(path, window=min(window, path.stat().st_size))
+    for name in ("state", "pipe", "first", "last", "size"):
+        assert getattr(quick, name) == getattr(whole, name), name
+    assert quick.nodes in (None, whole.nodes)
+    assert not quick.findings.count
+
+
+@pytest.mark.parametrize("end", ["complete", "abort"])
+def test_an_end_far_from_the_end_of_the_log_is_found(tmp_path: Path, end: str) -> None:
+    history = History().begin().start("n")
+    getattr(history, end)()
+    for number in range(200):
+        history.iterate("n", number)
+    log_path(tmp_path).write_bytes(b"".join(map(omnelog.encode, history.events)))
+    found = glance(log_path(tmp_path), window=1000)
+    assert found.state == ("completed" if end == "complete" else "aborted")
+    assert found.nodes is None
+
+
+def test_a_message_that_quotes_an_end_is_none(tmp_path: Path) -> None:
+    history = History().begin().start("n")
+    history.fail("n", message='{"type":"pipe.completed"} \\u0070ipe.aborted \x1b')
+    for number in range(200):
+        history.iterate("n", number)
+    log_path(tmp_path).write_bytes(b"".join(map(omnelog.encode, history.events)))
+    assert glance(log_path(tmp_path), window=1000).state == "running"
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [b"\n", b"damage\n", b'{"type":"pipe.com', omnelog.encode(History().complete().events[0])[:-1]],
+)
+def test_an_end_that_is_not_plain_takes_all_of_the_log(tmp_path: Path, tail: bytes) -> None:
+    history = History().begin().start("n").done("n")
+    log_path(tmp_path).write_bytes(b"".join(map(omnelog.encode, history.events)) + tail)
+    whole = ends.glance(log_path(tmp_path), full=True)
+    quick = glance(log_path(tmp_path), window=100)
+    assert (quick.state, quick.nodes, quick.last) == (whole.state, whole.nodes, whole.last)
+    assert quick.findings.kept == whole.findings.kept
+
+
+def test_little_is_read_of_a_large_log_that_has_ended(tmp_path: Path) -> None:
+    history = History().begin()
+    for number in range(3000):
+        history.iterate("n", number)
+    history.complete()
+    log_path(tmp_path).write_bytes(b"".join(map(omnelog.encode, history.events)))
+    with patch(f"{MODULE}.decode", wraps=omnelog.decode) as decode:
+        found = ends.glance(log_path(tmp_path), full=False)
+    assert (found.state, found.nodes) == ("completed", None)
+    assert decode.call_count == 3  # the first, the last, and the one that ends the pipe
+
+
+def test_a_small_log_is_read_whole(tmp_path: Path) -> None:
+    history = History().begin().start("a").done("a").start("b").fail("b").start("c").complete()
+    log_path(tmp_path).write_bytes(b"".join(map(omnelog.encode, history.events)))
+    assert ends.glance(log_path(tmp_path), full=False).nodes == (1, 1, 3)
+    assert RUN in str(log_path(tmp_path))

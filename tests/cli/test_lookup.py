@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Which run is meant by its whole id, its beginning, or ``latest``."""
+
+import pytest
+
+from .. import omnelog
+from .volume import RUN, Said, Volume, started
+
+OLD, NEW = "z-01kpfntqeej7vhn935kc0tm9vn", "a-01kpfnwqeej7vhn935kc0tm9vn"
+
+
+def shown(volume: Volume, named: str) -> Said:
+    """What is shown of the run that `named` means."""
+    return volume.call("show", "--json", named)
+
+
+@pytest.fixture
+def two(volume: Volume) -> Volume:
+    """A volume with an older run and a newer one."""
+    for run_id in (OLD, NEW):
+        volume.write(started(run_id), run_id=run_id)
+    return volume
+
+
+@pytest.mark.parametrize("named", [OLD, "z", "z-", OLD[:-1]])
+def test_a_beginning_that_no_other_run_has_is_enough(two: Volume, named: str) -> None:
+    assert shown(two, named).out == omnelog.encode(started(OLD))
+
+
+def test_latest_is_the_newest(two: Volume) -> None:
+    assert shown(two, "latest").out == omnelog.encode(started(NEW))
+
+
+def test_latest_goes_by_the_first_event_where_the_id_says_no_time(two: Volume) -> None:
+    late = omnelog.PipeCompleted(id="x", ts="2031-01-01T00:00:00Z", run_id="odd")
+    two.write(late, run_id="odd")
+    assert shown(two, "latest").out == omnelog.encode(late)
+
+
+def test_a_run_that_is_called_latest_is_meant_first(two: Volume) -> None:
+    two.write(started("latest"), run_id="latest")
+    assert shown(two, "latest").out == omnelog.encode(started("latest"))
+
+
+def test_a_whole_id_is_meant_though_others_begin_with_it(two: Volume) -> None:
+    two.write(started("z"), run_id="z")
+    assert shown(two, "z").out == omnelog.encode(started("z"))
+
+
+def test_a_beginning_that_several_have_is_refused_with_their_names(volume: Volume) -> None:
+    for number in range(5):
+        volume.log(f"ci-{number}")
+    said = shown(volume, "ci")
+    assert (said.status, said.out) == (1, b"")
+    assert "5 runs begin with 'ci'" in said.err
+    assert "ci-4 and 2 more" in said.err
+
+
+def test_an_unknown_run_is_refused_with_the_nearest_names(two: Volume) -> None:
+    said = shown(two, OLD.replace("vhn9", "nvh9"))
+    assert said.status == 1
+    assert OLD in said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_run_unlike_any_other_is_refused_and_told_where_they_are_listed(two: Volume) -> None:
+    assert "omnelog runs" in shown(two, "??????????").err
+
+
+@pytest.mark.parametrize("named", ["latest", "x"])
+def test_in_a_volume_without_runs_it_is_said_how_to_make_one(volume: Volume, named: str) -> None:
+    said = shown(volume, named)
+    assert said.status == 1
+    assert "omnelog record" in said.err
+
+
+def test_names_that_would_upset_a_terminal_are_escaped(volume: Volume) -> None:
+    for number in range(2):
+        volume.log(f"x\x1b\n{number}")
+    said = shown(volume, "x")
+    assert r"x\x1b\n0" in said.err
+    assert "\x1b" not in said.err
+
+
+@pytest.mark.parametrize("verb", [["append"], ["record", "n", "--run"]])
+def test_who_writes_has_to_name_the_whole_id(two: Volume, verb: list[str]) -> None:
+    command = ["--", "true"] if verb[0] == "record" else []
+    said = two.run(*verb, OLD[:-1], *command, given=omnelog.encode(started(OLD)))
+    assert said.status != 0
+    assert two.runs() == [NEW, OLD]
+    assert two.events(OLD) == [started(OLD)]
+    assert RUN not in two.runs()

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""`record --timeout`: what takes too long is ended, with all that it has started."""
+
+import os
+import select
+import signal
+import sys
+from time import monotonic
+
+import pytest
+
+from .. import omnelog
+from .volume import WATCHDOG_S, Said, Volume, finish
+
+PROCESS = f"{omnelog.__name__}.cli.process"
+LONG = "999"
+
+
+def record(volume: Volume, seconds: str, *command: str) -> Said:
+    """Record a command with a timeout."""
+    return volume.call("record", "--pipe", "ci", "--timeout", seconds, "n", "--", *command)
+
+
+def ends(volume: Volume, said: Said) -> tuple["omnelog.NodeFailed", "omnelog.PipeAborted"]:
+    """The last two events of the run."""
+    *_, failed, end = volume.events(said.run_id)
+    assert isinstance(failed, omnelog.NodeFailed)
+    assert isinstance(end, omnelog.PipeAborted)
+    return failed, end
+
+
+def pids(volume: Volume, said: Said) -> list[int]:
+    """The process ids that the command printed."""
+    return [int(word) for word in volume.capture(said.run_id, "n").split()]
+
+
+def assert_gone(pid: int) -> None:
+    """See a process that is not our child end."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    assert select.select([descriptor], [], [], WATCHDOG_S)[0] == [descriptor]
+    os.close(descriptor)
+
+
+def test_a_command_that_is_quick_enough_is_left_alone(volume: Volume) -> None:
+    said = record(volume, LONG, "sh", "-c", "echo out; exit 3")
+    assert (said.status, said.out) == (3, b"out\n")
+    failed, end = ends(volume, said)
+    assert (failed.error.kind, end.reason) == ("crash", "node n: exit status 3")
+
+
+@pytest.fixture
+def clock(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that leaps an hour once the command has made the file `up`, and then says anything.
+
+    So what takes too long has always come so far as it should, however slow the machine.
+    """
+    up = volume.root / "up"
+    monkeypatch.setattr(f"{PROCESS}.monotonic", lambda: monotonic() + 3600 * up.exists())
+
+
+@pytest.mark.usefixtures("clock")
+class TestWhatTakesTooLong:
+    def test_is_ended_as_a_timeout(self, volume: Volume) -> None:
+        script = f"echo last words >&2; touch up; echo; exec sleep {LONG}"
+        said = record(volume, LONG, "sh", "-c", script)
+        assert said.status == 124
+        assert f"omnelog: record: timed out after {LONG} s\n" in said.err
+        failed, end = ends(volume, said)
+        assert failed.error.kind == "timeout"
+        assert failed.message == f"timed out after {LONG} s\nlast words"
+        assert end.reason == f"node n: timed out after {LONG} s"
+
+    def test_is_ended_with_all_of_its_process_group(self, volume: Volume) -> None:
+        script = f"sleep {LONG} & echo $!; (sleep {LONG} & echo $!); touch up; echo 0; wait"
+        said = record(volume, LONG, "sh", "-c", script)
+        assert said.status == 124
+        *children, _ = pids(volume, said)
+        assert len(children) == 2
+        for pid in children:
+            assert_gone(pid)
+
+    def test_is_killed_if_it_heeds_no_signal(
+        self, volume: Volume, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(f"{PROCESS}._GRACE_S", 0.1)
+        script = f"trap '' TERM; (sleep {LONG} & echo $!); touch up; echo $$; sleep {LONG}; wait"
+        said = record(volume, LONG, "sh", "-c", script)
+        assert said.status == 124
+        assert len(pids(volume, said)) == 2
+        for pid in pids(volume, said):
+            assert_gone(pid)
+
+    def test_leaves_nothing_running_though_it_has_gone_itself(
+        self, volume: Volume, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The command heeds SIGTERM; what it started does not, and holds its output open."""
+        monkeypatch.setattr(f"{PROCESS}._LINGER_S", 0.1)
+        deaf = "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        deaf += 'open("up", "w"); print(os.getpid(), flush=True); '
+        deaf += "[signal.pause() for _ in iter(int, 1)]"
+        said = record(volume, LONG, "sh", "-c", f"{sys.executable} -c '{deaf}' & wait")
+        assert said.status == 124
+        [pid] = pids(volume, said)
+        assert_gone(pid)
+
+    def test_has_time_to_clean_up(self, volume: Volume) -> None:
+        os.mkfifo("fifo")
+        script = "trap 'echo cleaned; exit 0' TERM; echo 1; touch up; echo 2; read x < fifo"
+        said = record(volume, LONG, "sh", "-c", script)
+        assert (said.status, said.out) == (124, b"1\n2\ncleaned\n")
+        assert ends(volume, said)[0].error.kind == "timeout"
+
+    def test_is_ended_though_it_is_stopped(self, volume: Volume) -> None:
+        assert record(volume, LONG, "sh", "-c", "touch up; echo; kill -STOP $$").status == 124
+
+    def test_is_ended_and_a_recorder_within_logs_its_end(self, volume: Volume) -> None:
+        inner = f"omnelog record inner -- sh -c 'touch up; echo up; exec sleep {LONG}'"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PATH", volume.environment()["PATH"])
+            patch.setenv("PYTHONPATH", volume.environment()["PYTHONPATH"])
+            said = record(volume, LONG, "sh", "-c", inner)
+        assert said.status == 124
+        failed = [e for e in volume.events(said.run_id) if isinstance(e, omnelog.NodeFailed)]
+        assert [(e.node_id, e.error.kind) for e in failed] == [
+            ("inner", "crash"),
+            ("n", "timeout"),
+        ]
+
+
+def test_time_runs_though_nobody_reads_what_it_prints(volume: Volume) -> None:
+    words = ("record", "--pipe", "ci", "--timeout", "0.3", "n", "--", "yes")
+    with volume.start(*words) as process:
+        assert process.stdout
+        assert process.wait(WATCHDOG_S) == 124
+        said = finish(process)
+    run_id = said.run_id
+    assert volume.types(run_id)[-2:] == ["node.failed", "pipe.aborted"]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_passed_on_to_a_command_with_a_timeout(
+    volume: Volume, signum: signal.Signals
+) -> None:
+    words = ("record", "--pipe", "ci", "--timeout", LONG, "n", "--")
+    with volume.start(*words, "sh", "-c", "echo up; exec cat") as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"up\n"
+        process.send_signal(signum)
+        process.wait(WATCHDOG_S)
+        said = finish(process)
+    assert said.status == 128 + signum
+    assert ends(volume, said)[0].error.kind == "crash"

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""README's session with the command: what it shows is what one gets."""
+
+import re
+from pathlib import Path
+
+from .volume import Volume
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+[MAKEFILE] = re.findall(r"```make\n(.*?)```", README, re.DOTALL)
+[SESSION] = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+STEPS = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", SESSION, re.MULTILINE)
+
+
+def alike(shown: str) -> list[str]:
+    """Its lines, sorted, for some come at once; without ids, times and sizes, which differ."""
+    for pattern, instead in (
+        (r"-[0-9a-hjkmnp-tv-z]{26}", "-ULID"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TS"),
+        (r"\d+(\.\d)?s\b", "0s"),
+        (r"\d\.\d kB", "SIZE"),
+        (r" +", " "),
+    ):
+        shown = re.sub(pattern, instead, shown)
+    return sorted(shown.splitlines())
+
+
+def test_readmes_session_is_what_one_gets(volume: Volume) -> None:
+    (volume.root / ".omne").rmdir()
+    (volume.root / "Makefile").write_text(MAKEFILE)
+    assert len(STEPS) == SESSION.count("$ ")
+    for command, shown in STEPS:
+        said = volume.shell(f"({command}) 2>&1")
+        assert alike(said.out.decode()) == alike(shown), command
