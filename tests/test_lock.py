@@ -123,11 +123,11 @@ class TestWaiting:
                 ours.lock(0, 0)
         assert caught.value.holder_pid is None
 
-    @given(st.integers(0, 100), st.integers(3, 100), st.floats(0, 1e6), st.floats(0, 1e6))
+    @given(st.integers(0, 100), st.integers(2, 100), st.floats(0, 1e6), st.floats(0, 1e6))
     def test_it_is_keener_with_age(self, few: int, more: int, age_s: float, later_s: float) -> None:
         """But for the tries at once, who has waited longer never sleeps longer, nor for long."""
         pause_s = omnelog.lock._pause_s
-        assert 0.0001 <= pause_s(few, age_s) <= 0.005
+        assert 0.0001 <= pause_s(few, age_s) <= 0.010
         assert pause_s(more, age_s + later_s) <= pause_s(more, age_s)
         assert pause_s(0, age_s) <= pause_s(more, age_s)
 
@@ -141,7 +141,7 @@ class TestWaiting:
 
         def sleep(seconds: float) -> None:
             nonlocal now
-            assert 0 < seconds <= 0.0075
+            assert 0 < seconds <= 0.010
             now += max(seconds, 1e-9)  # as clocks do
 
         def try_lock(_: int) -> bool:
