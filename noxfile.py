@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The named verbs of this project; `nox -l` lists them, `nox -s VERB -- ARGUMENTS` runs one."""
 
+import shlex
+import shutil
+
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -69,6 +72,20 @@ def mutation(session: nox.Session) -> None:
     """Make every small change to the core, or MODULE, and list those no test notices (hours)."""
     install(session, "tests", "mutation")
     session.run("python", "-m", "tests.mutation", *session.posargs)
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """Run the vectors of SPEC.md against omnelog and against Perl, apart and side by side."""
+    install(session)
+    kit = ["python", "-m", "conformance"]
+    omnelog = ["python", "conformance/adapters/omnelog_adapter.py"]
+    perl = ["perl", "conformance/adapters/perl/adapter.pl"]
+    session.run(*kit, *session.posargs, "--", *omnelog)
+    if shutil.which("perl") is None:
+        session.skip("There is no perl here, so the second implementation was NOT checked.")
+    session.run(*kit, *session.posargs, "--", *perl)
+    session.run(*kit, "--against", shlex.join(perl), "--", *omnelog)
 
 
 @nox.session

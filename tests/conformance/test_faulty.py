@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""The kit can fail: each faulty adapter is caught, by the vectors that are to catch it."""
+
+import fnmatch
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conformance.run import conduct
+from conformance.vectors import Vector, load
+
+from . import faulty
+from .faulty import FAULTS, Fault
+
+VECTORS = list(load())
+
+
+def concerned(fault: Fault) -> Iterator[Vector]:
+    """The vectors that may catch it, and a tenth of the others of their kind, which must not."""
+    for kind in fault.kinds:
+        name, _, glob = kind.partition(":")
+        for number, vector in enumerate(VECTORS):
+            related = set(fault.clauses) & set(vector.clauses) or number % 10 == 0
+            if related and vector.kind == name and fnmatch.fnmatchcase(vector.id, glob or "*"):
+                yield vector
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_faulty_adapter_is_caught(name: str) -> None:
+    fault = FAULTS[name]
+    program = Path(faulty.__file__)  # not -m, which would import hypothesis each time
+    path = f"PYTHONPATH={program.parents[2]}"
+    command = ["env", path, sys.executable, str(program), name]
+    vectors = list(concerned(fault))
+    results = list(
+        conduct(vectors, dict.fromkeys("ABC", command), 10.0, set(), began=lambda _: None)
+    )
+    failed = {r.vector.id: r for r in results if r.verdict == "failed"}
+    assert set(fault.caught_by) <= set(failed)
+    assert {
+        name: result.message
+        for name, result in failed.items()
+        if not set(fault.clauses) & set(result.vector.clauses)
+    } == {}
+
+
+def test_there_are_many() -> None:
+    assert len(FAULTS) >= 12

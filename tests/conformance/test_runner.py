@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""The runner tells the truth about adapters that die, hang, babble, lack things, or fail."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conformance.run import conduct
+from conformance.vectors import Vector, load
+
+ROOT = Path(__file__).parents[2]
+OMNELOG = [sys.executable, str(ROOT / "conformance" / "adapters" / "omnelog_adapter.py")]
+HELLO = '{"ok": true, "name": "x", "version": "0", "protocol": 1, "capabilities": []}'
+ONE = "ACC-12.type"  # a vector that needs one answer, an error
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "conformance", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Callable[[str], list[str]]:
+    """An adapter that says hello, and then does what the given lines of Python do."""
+
+    def make(then: str) -> list[str]:
+        program = tmp_path / "adapter.py"
+        program.write_text(f"import sys, os, time\ninput()\nprint('{HELLO}', flush=True)\n{then}\n")
+        return [sys.executable, "-S", str(program)]
+
+    return make
+
+
+ANSWERS = "for line in sys.stdin: print({!r}, flush=True)"
+REJECTS = ANSWERS.format('{"ok": false, "error": {"kind": "DeserializeError"}}')
+ACCEPTS = ANSWERS.format('{"ok": true, "event": {}}')
+
+
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        ("time.sleep(60)", "does not answer within its time limit"),
+        ("sys.stdin.close(); time.sleep(60)", "does not answer within its time limit"),
+        ("sys.stderr.write('no more disk'); sys.exit(3)", "died (exit status 3); it said: no more"),
+        ("input(); os.kill(os.getpid(), 9)", "died (exit status -9)"),
+        ("os.close(1); time.sleep(60)", "died (it closed its output and lives on)"),
+        (ANSWERS.format("hello"), "answers what is no JSON"),
+        (ANSWERS.format("[]"), "answers what is no response: []"),
+        (ANSWERS.format('{"ok": 1}'), 'answers what is no response: {"ok": 1}'),
+        (ANSWERS.format('{"ok": false}'), "answers not ok without an error"),
+        (
+            "sys.stdout.write('x' * 100); sys.stdout.flush(); time.sleep(60)",
+            "does not answer within its time limit",
+        ),
+        (ACCEPTS, "no error, but"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_an_adapter_that_does_not_answer_right_is_a_failure(
+    then: str, told: str, adapter: Callable[[str], list[str]]
+) -> None:
+    limit = ["--timeout", "3"] if "time limit" in told else []
+    done = run(*limit, "--only", ONE, "--", *adapter(then))
+    assert f"FAILED {ONE}" in done.stdout
+    assert told in " ".join(done.stdout.split())
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["/no/such/adapter"], "cannot be started"),
+        (["false"], "died (exit status 1)"),
+        (["sleep", "60"], "does not answer"),
+        (["echo", '{"ok": true, "protocol": 2}'], "does not speak protocol 1"),
+        (["echo", '{"ok": true, "protocol": 1}'], "has no list of capabilities"),
+    ],
+)
+def test_what_is_no_adapter_is_told_at_once(command: list[str], told: str) -> None:
+    done = run("--timeout", "2", "--", *command)
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
+
+
+def test_an_adapter_that_answers_right_passes(adapter: Callable[[str], list[str]]) -> None:
+    done = run("--only", ONE, "--", *adapter(REJECTS))
+    assert done.stdout.splitlines()[-1] == "1 vectors: 1 passed"
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_one_failure_does_not_hide_what_comes_after(adapter: Callable[[str], list[str]]) -> None:
+    """The adapter is started anew each time."""
+    done = run("--only", "ACC-12.in*", "--", *adapter("input(); sys.exit(7)"))
+    assert done.stdout.count("died (exit status 7)") == 4
+    assert "4 vectors: 4 failed" in done.stdout
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("listed", "then", "verdict"),
+    [
+        (ONE, ACCEPTS, "expected failure"),
+        (f"# why\n{ONE}  # a reason\n\n", ACCEPTS, "expected failure"),
+        (ONE, REJECTS, "stale"),
+        ("ACC-12.unknown-member", ACCEPTS, "failed"),
+    ],
+)
+def test_expected_failures_are_none_unless_they_are_stale(
+    listed: str, then: str, verdict: str, adapter: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "expected"
+    file.write_text(listed)
+    done = run("--only", ONE, "--expected-failures", str(file), "--", *adapter(then))
+    assert done.stdout.splitlines()[-1] == f"1 vectors: 1 {verdict}"
+    assert done.returncode == (verdict != "expected failure")
+
+
+def test_an_expected_failure_that_is_no_vector_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "expected"
+    file.write_text("ACC-12.no-such-vector\n")
+    done = run("--expected-failures", str(file), "--", "false")
+    assert "no such vector: ACC-12.no-such-vector" in done.stderr
+    assert done.returncode == 2
+
+
+def test_what_an_adapter_lacks_is_not_run_and_not_passed(
+    adapter: Callable[[str], list[str]],
+) -> None:
+    command = adapter(REJECTS)
+    done = run("--only", ONE, "--only", "ULID-7.*", "--", *command)
+    assert "NOT RUN: 14 vectors, for the adapter has no ulid" in done.stdout
+    assert done.stdout.splitlines()[-1] == "15 vectors: 14 not run, 1 passed"
+    assert done.returncode == 0
+    assert run("--only", "ULID-7.*", "--", *command).returncode == 1  # nothing was run at all
+
+
+def test_results_as_json_and_junit(adapter: Callable[[str], list[str]], tmp_path: Path) -> None:
+    saved, junit = tmp_path / "results.json", tmp_path / "results.xml"
+    files = ["--json", str(saved), "--junit", str(junit)]
+    done = run("--only", "ACC-14.null", "--only", "ACC-3.*last", *files, "--", *adapter(REJECTS))
+    assert done.returncode == 1
+    results = json.loads(saved.read_text())
+    assert results["counts"] == {"passed": 1, "failed": 8}
+    assert {vector["verdict"] for vector in results["vectors"]} == {"passed", "failed"}
+    [suite] = ET.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("9", "8", "0")
+    assert len(suite.findall("testcase/failure")) == 8
+
+
+def test_results_that_cannot_be_saved_are_told(adapter: Callable[[str], list[str]]) -> None:
+    done = run("--only", ONE, "--json", "/no/such/directory/x", "--", *adapter(REJECTS))
+    assert done.stderr == "/no/such/directory/x: No such file or directory\n"
+    assert done.returncode == 2
+
+
+def test_help_and_list_need_no_adapter() -> None:
+    assert "examples:" in run("--help").stdout
+    listed = run("--list", "--only", "VOL-18.*")
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == [
+        "VOL-18.beyond-16-bits",
+        "VOL-18.many",
+        "VOL-18.order",
+    ]
+    assert listed.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--only", "X-1.*", "--", "false"], ["--vectors", "/nowhere", "--", "false"]]
+)
+def test_bad_usage_is_told(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert done.stderr.startswith("usage: python -m conformance")
+    assert done.returncode == 2
+
+
+def test_a_reader_that_goes_away_is_no_trouble() -> None:
+    command = f"{shlex.quote(sys.executable)} -m conformance --list | head -1"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
+def test_an_interrupt_ends_the_adapter_and_tells_what_was_learnt(
+    adapter: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    pid = tmp_path / "pid"
+    hangs = f"input(); open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    runner = subprocess.Popen(
+        [sys.executable, "-m", "conformance", "--only", ONE, "--", *adapter(hangs)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (pid.exists() and pid.read_text()):
+        assert runner.poll() is None
+    runner.send_signal(signal.SIGINT)
+    _, told = runner.communicate(timeout=30)
+    assert told == "interrupted after 0 vectors\n"
+    assert runner.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_two_adapters_play_both_parts(tmp_path: Path) -> None:
+    saved = tmp_path / "results.json"
+    against = ["--against", shlex.join(OMNELOG), "--json", str(saved)]
+    done = run("--only", "LOCK-1.*", *against, "--", *OMNELOG)
+    assert done.returncode == 0, done.stdout
+    vectors = json.loads(saved.read_text())["vectors"]
+    assert [vector["id"] for vector in vectors] == ["LOCK-1.holder-and-appender"] * 2
+    assert {vector["cast"] for vector in vectors} == {"A=omnelog B=omnelog"}
+
+
+def test_omnelog_passes_all_that_is_made_from_the_clauses() -> None:
+    """The behaviour vectors take longer: `nox -s conformance` runs them."""
+    vectors: list[Vector] = [vector for vector in load() if vector.kind != "behaviour"]
+    results = conduct(vectors, {"A": OMNELOG}, 30.0, set(), began=lambda _: None)
+    assert [(r.vector.id, r.message) for r in results if r.verdict != "passed"] == []
