@@ -61,6 +61,13 @@ def mutants(session: nox.Session) -> None:
 
 
 @nox.session
+def tools(session: nox.Session) -> None:
+    """Try README's recipes on the real jq, DuckDB, Dask and jsonschema; none may be missing."""
+    install(session, "tests", "tools")
+    session.run("pytest", "-n", "auto", "tests/tools", *session.posargs, env={"OMNELOG_TOOLS": "1"})
+
+
+@nox.session
 def vendoring(session: nox.Session) -> None:
     """Vendor omnelog into hosts as README says, and test the copies with omnelog itself gone."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "tests", "vendoring"))

@@ -361,6 +361,7 @@ def test_dataclasses_json_agrees(name: str, jsonable: Callable[[type[Any]], Any]
             **without_nulls(json.loads(foreign.to_json(event))),
         }
         assert foreign.from_json(line) == event
+        assert encode(foreign.from_json(line)) == line  # so enums are enums, not their values
 
     agrees()
 

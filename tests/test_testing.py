@@ -2,6 +2,9 @@
 """What the strategies and fixtures for everybody's tests promise to draw."""
 
 import os
+import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -107,3 +110,17 @@ def test_the_log_is_that_of_a_new_run(omne_volume: Path, omne_log: omnelog.Event
     run_id = omne_log.path.parent.name
     assert omnelog.enumerate_runs(omne_volume) == [run_id]
     assert omnelog.read_run(omne_volume, run_id) == []
+
+
+def test_readmes_tests_pass(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    section = readme.split("\n## Testing\n")[1].split("\n## ")[0]
+    [snippet] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    [plugins] = re.findall(r"`(pytest_plugins = .*?)`", section)
+    (tmp_path / "test_mine.py").write_text(snippet)
+    (tmp_path / "conftest.py").write_text(plugins)
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, f"--rootdir={tmp_path}", tmp_path], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "3 passed" in done.stdout, done.stdout

@@ -9,14 +9,15 @@ the public names and, in `lines`, what the reader itself is made of.
 import errno
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from .. import OmnelogError
-from . import append, record, repair, runs, show, streams, tail, verify
+from . import append, record, repair, runs, schema, show, streams, tail, verify
 from .arguments import Verbs
 from .exits import FINDINGS, INTERRUPTED, PIPE_CLOSED, Misused, Refused
 from .root import volume_root
 
-_VERBS = (record, runs, show, tail, verify, repair, append)
+_VERBS = (record, runs, show, tail, verify, repair, append, schema)
 
 _REMEDIES = {
     errno.ENOSPC: "make room, then try again",
@@ -42,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             given = _verbs().parse(list(sys.argv[1:] if argv is None else argv))
             trouble = given.trouble
             try:
-                status: int = given.carry_out(volume_root(given.root), given)
+                root = volume_root(given.root) if given.volume else Path()
+                status: int = given.carry_out(root, given)
             except Misused as error:
                 given.misused(str(error))
             return status

@@ -90,12 +90,13 @@ class Verbs:
         end: str = "",
         *,
         trouble: int = FINDINGS,
+        volume: bool = True,
         command_example: str | None = None,
     ) -> Verb:
         """Add a verb that `run` carries out.
 
-        `trouble`: its exit status when it cannot be. `command_example`: it needs a command after
-        ``--``, as here.
+        `trouble`: its exit status when it cannot be. `volume`: whether it needs one.
+        `command_example`: it needs a command after ``--``, as here.
         """
         added = self._parsers.add_parser(
             name,
@@ -105,7 +106,7 @@ class Verbs:
             formatter_class=AsItIs,
             allow_abbrev=False,
         )
-        added.set_defaults(carry_out=run, trouble=trouble, misused=added.error)
+        added.set_defaults(carry_out=run, trouble=trouble, volume=volume, misused=added.error)
         _add_root(added, SUPPRESS)  # after the verb as well, without undoing the one before it
         self._added[name] = Verb(added, command_example)
         return self._added[name]

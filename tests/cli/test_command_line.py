@@ -6,7 +6,7 @@ import pytest
 from .. import omnelog
 from .volume import RUN, Volume, started
 
-VERBS = ["record", "runs", "show", "tail", "verify", "repair", "append"]
+VERBS = ["record", "runs", "show", "tail", "verify", "repair", "append", "schema"]
 
 
 @pytest.mark.parametrize("words", [[], *([verb] for verb in VERBS)])

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""Tools that may be missing: their tests are skipped then, saying so, or fail in `nox -s tools`."""
+
+import importlib
+import os
+import shutil
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+NEEDED = "OMNELOG_TOOLS" in os.environ
+
+
+def missing(tool: str) -> None:
+    if NEEDED:
+        pytest.fail(f"{tool} is not installed")
+    pytest.skip(f"{tool} is not installed; `nox -s tools` has it")
+
+
+@pytest.fixture
+def module() -> Callable[[str], ModuleType]:
+    """Import a module that need not be installed."""
+
+    def load(name: str) -> ModuleType:
+        if importlib.util.find_spec(name) is None:
+            missing(name)
+        return importlib.import_module(name)
+
+    return load
+
+
+@pytest.fixture
+def program() -> Callable[[str], str]:
+    """The path of a program that need not be installed."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            missing(name)
+        return path or ""
+
+    return find
