@@ -41,8 +41,8 @@ def core(session: nox.Session) -> None:
 
 @nox.session
 def stress(session: nox.Session) -> None:
-    """Let many processes append at once and prove every line intact (-- --quick: 10 s)."""
-    install(session)
+    """Let many processes append at once and prove every line intact (-- --quick, -- --soak M)."""
+    install(session, "stress")
     session.run("python", "-m", "stress", *session.posargs)
 
 

@@ -1,44 +1,50 @@
 # SPDX-License-Identifier: MIT
-"""Whether a log is what its writers and readers say it is: plain `json`, no omnelog.
+"""Whether the logs are what their writers and readers say they are: plain `json`, no omnelog.
 
 Everything is judged by what a round left on disk (see `history`), after it ended. What must hold:
 
 - every line that ends in a newline is JSON, and byte for byte what its writer meant to write;
-- what was acknowledged is there, exactly once; what was refused or timed out is not; what was
-  indeterminate, or cut short by the death of its writer, is there once or not at all;
-- the events of each writer stand in the order in which it appended them;
+- what was acknowledged is there, exactly once; what was refused or timed out is not, but for as
+  many events of a batch as the error said; what is indeterminate, or was cut short by the death
+  of its writer, is there once or not at all, of a batch the first so many;
+- a batch stands in one piece, and the events of each writer in the order of its calls;
 - real-time order: if one append had returned before another was called, it stands earlier;
-- the file is those lines and nothing else, down to its size, and nothing was quarantined;
-- every snapshot was read without an error, is a prefix of the final log, holds all that was
-  acknowledged before it was begun and nothing that was appended after it was taken;
-- everybody did all that was planned, and exited with 0.
+- a file is those lines and nothing else, down to its size; a tail without a newline, or a
+  fragment in the quarantine, is the beginning of what a writer was writing that was killed;
+- the terminated lines of every snapshot are a prefix of those of the final log, and so of every
+  later one; a snapshot holds all that was acknowledged before it was begun and nothing that was
+  called after it was taken, and fails only if there was a torn tail, or no log, for a reason;
+- a follower saw exactly the final log;
+- a log that was replaced counts with the one that replaced it, and no append that was called
+  over a second later is in it;
+- nothing else in the volume has changed; everybody did all that was planned, and exited with 0.
 
 Time and memory are linear in the number of events; lines are looked up in mapped files.
 """
 
 import json
-import mmap
 import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from .history import MARK_EVERY, Outcome, RunningDigest, history_path, log_path
+from .history import MARK_EVERY, Outcome, RunningDigest
+from .testimony import FOREVER, OPEN, Look, Testimony, Writer, line_spans, load
 
 _KEPT_PER_KIND = 3  # the rest of a kind is counted: the first few tell as much as a thousand
-_FOREVER = 2**63 - 1
+_NOTICED_NS = 1_750_000_000  # a second, and time for who was stopped between opening and looking
+_ABSENT_NS = 2_000_000_000  # for no longer is there no log at the path
 _ID = re.compile("[0-9]{26}")  # a writer in 6 digits, a sequence number in 20
 _ID_BYTES = 26
-OPEN = "open"  # no receipt says what the append came to
 
 Attempt: TypeAlias = tuple[int, int]
-"""A writer and the sequence number of one of its appends."""
-Bytes: TypeAlias = bytes | mmap.mmap
+"""A writer and the sequence number of one of its events."""
+Span: TypeAlias = tuple[int, int, int]
+"""A file, by its index, and where in it bytes begin and end."""
 
 
 class Kind(StrEnum):
@@ -51,17 +57,24 @@ class Kind(StrEnum):
     DUPLICATE = "an event twice"
     MISSING = "an acknowledged event is missing"
     REFUSED_BUT_WRITTEN = "a refused event is in the log"
+    MISCOUNTED = "a failed append miscounted what it wrote"
+    SPLIT = "a batch is torn apart"
     REORDERED = "a writer's events are out of order"
     REAL_TIME = "real-time order broken"
+    LEFT_BEHIND = "an event in a log that was moved away long before"
     UNTERMINATED = "an unterminated tail"
     SIZE = "the file is not the size of its events"
-    QUARANTINE = "something was quarantined"
+    QUARANTINE = "a fragment in the quarantine that no killed writer left"
     LITTER = "a file that should not be there"
+    BYSTANDER = "a file that was nobody's business has changed"
     SNAPSHOT_RAISED = "a snapshot raised"
     SNAPSHOT_NO_PREFIX = "a snapshot is not a prefix of the final log"
     SNAPSHOT_STALE = "a snapshot misses what was acknowledged before"
     SNAPSHOT_EARLY = "a snapshot holds what was not yet appended"
+    FOLLOWER_RAISED = "a follower raised"
+    FOLLOWER_DIFFERS = "a follower did not see exactly the final log"
     EXIT = "a process failed"
+    DEATH = "a writer was cut short that nobody killed"
     UNFINISHED = "a process did not do all that was planned"
 
 
@@ -73,87 +86,59 @@ class Violation:
     what: str
     attempts: tuple[Attempt, ...] = ()
     """Whose receipts tell about it."""
-    spans: tuple[tuple[int, int], ...] = ()
-    """Which bytes of the log it is about: where they begin and end."""
-    focus: int | None = None
-    """The first byte of the log that is wrong."""
-
-
-@dataclass(slots=True)
-class WriterHistory:
-    """What one writer meant to write, and its receipts; indexed by sequence number."""
-
-    writer: int
-    name: str
-    lines: Bytes
-    """The lines it meant to write, one after the other."""
-    starts: "array[int]"
-    """Where in `lines` each begins, and where the last ends."""
-    begin_ns: "array[int]" = field(default_factory=lambda: array("q"))
-    end_ns: "array[int]" = field(default_factory=lambda: array("q"))
-    outcomes: list[str] = field(default_factory=list)
-    errors: dict[int, str] = field(default_factory=dict)
-    place: "array[int]" = field(default_factory=lambda: array("q"))
-    """The ordinal of the line in the log that holds it; -1: none."""
-    exit_code: int | None = 0
-
-    @property
-    def planned(self) -> int:
-        """How many appends it was to make."""
-        return len(self.starts) - 1
-
-    @property
-    def attempted(self) -> int:
-        """How many it began."""
-        return len(self.outcomes)
-
-    def line(self, seq: int) -> bytes:
-        """The line of `seq`, newline included."""
-        return self.lines[self.starts[seq] : self.starts[seq + 1]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """What a reader got from one look at the log."""
-
-    reader: str
-    ordinal: int
-    begin_ns: int
-    end_ns: int
-    count: int
-    digest: str
-    marks: list[str]
-    error: str | None
+    spans: tuple[Span, ...] = ()
+    """Which bytes of which logs it is about."""
+    focus: tuple[int, int] | None = None
+    """The first byte that is wrong, and in which file."""
 
 
 @dataclass(slots=True)
 class Verdict:
     """What was found, and what a reader of the verdict may want to know besides."""
 
-    log: Path
-    writers: dict[int, WriterHistory]
-    data: Bytes = b""
-    """The log."""
+    told: Testimony
     violations: list[Violation] = field(default_factory=list)
     """The first few of each kind, in the order of the kinds."""
     counts: Counter[Kind] = field(default_factory=Counter)
     """How many there are of each kind."""
     events: int = 0
-    """Events that stand in the log, each counted once."""
-    snapshots: int = 0
+    """Events that stand in the logs, each counted once."""
     met: int = 0
     """Events that were called before the one above them in the log had returned."""
     outcomes: Counter[str] = field(default_factory=Counter)
+    """How often each was told, or none."""
+    fragments: int = 0
+    """Torn tails that were put into quarantine."""
 
-    def add(self, violation: Violation) -> None:
+    def add(
+        self,
+        kind: Kind,
+        what: str,
+        *,
+        attempts: tuple[Attempt, ...] = (),
+        spans: tuple[Span, ...] = (),
+        focus: tuple[int, int] | None = None,
+    ) -> None:
         """Note a violation."""
-        self.counts[violation.kind] += 1
-        if self.counts[violation.kind] <= _KEPT_PER_KIND:
-            self.violations.append(violation)
+        self.counts[kind] += 1
+        if self.counts[kind] <= _KEPT_PER_KIND:
+            found = Violation(kind=kind, what=what, attempts=attempts, spans=spans, focus=focus)
+            self.violations.append(found)
 
 
-class HistoryError(Exception):
-    """The history itself cannot be read: the harness is at fault, or the files are not its."""
+@dataclass(slots=True)
+class _Order:
+    """The events of one file in their order, each at its first line."""
+
+    writers: "array[int]" = field(default_factory=lambda: array("l"))
+    seqs: "array[int]" = field(default_factory=lambda: array("q"))
+    begins: "array[int]" = field(default_factory=lambda: array("q"))
+    """Where in the file each begins."""
+    ordinals: "array[int]" = field(default_factory=lambda: array("q"))
+    """How many lines come before it, whatever they are."""
+
+    def attempt(self, index: int) -> Attempt:
+        return self.writers[index], self.seqs[index]
 
 
 def check(directory: Path, *, interrupted: bool = False) -> Verdict:
@@ -162,177 +147,118 @@ def check(directory: Path, *, interrupted: bool = False) -> Verdict:
     `interrupted`: it was ended before its time, so that writers may have done less than they
     planned and may have been killed. Raises HistoryError, OSError.
     """
-    try:
-        about = json.loads(history_path(directory, "round.json").read_text())
-        exits = json.loads(history_path(directory, "exits.json").read_text())
-        log = log_path(directory, about["run_id"])
-        writers = {}
-        for path in sorted(history_path(directory, "").glob("writer-*.receipts")):
-            writer = _load_writer(path)
-            writer.exit_code = exits.get(writer.name)
-            writers[writer.writer] = writer
-        snapshots = []
-        for path in sorted(history_path(directory, "").glob("reader-*.snapshots")):
-            snapshots += list(_load_snapshots(path))
-    except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise HistoryError(f"{directory}: the history cannot be read: {error!r}") from error
-    data = _map(log) if log.exists() else b""  # there is none if it was ended at its very begin
-    verdict = Verdict(log, writers, data, snapshots=len(snapshots))
-    order = _check_lines(verdict, _Digests(snapshots, verdict))
-    _check_outcomes(verdict)
-    _check_real_time(verdict, order)
-    _check_freshness(verdict, order, snapshots)
-    _check_size(verdict)
-    _check_directory(verdict)
-    _check_exits(verdict, exits, interrupted)
+    told = load(directory)
+    verdict = Verdict(told)
+    comparison = _Comparison(verdict, interrupted)
+    orders: list[_Order] = []
+    for number, file in enumerate(told.files):
+        order = _check_lines(verdict, number, comparison, orders)
+        orders.append(order)
+        tail = file.data[file.data.rfind(b"\n") + 1 :]
+        comparison.end(_check_tail(verdict, number, tail, interrupted) if tail else None)
+        verdict.events += len(order.seqs)
+    comparison.finish()
+    for writer in told.writers.values():
+        verdict.outcomes.update(writer.outcomes)
+        _check_calls(verdict, writer)
+        _check_files_in_turn(verdict, writer)
+    for number, order in enumerate(orders):
+        _check_real_time(verdict, number, order)
+        _check_left_behind(verdict, number, order)
+        _check_freshness(verdict, number, order, comparison)
+    _check_sizes(verdict)
+    _check_quarantines(verdict, interrupted)
+    _check_volume(verdict)
+    _check_exits(verdict, interrupted)
     verdict.violations.sort(key=lambda violation: list(Kind).index(violation.kind))
     return verdict
 
 
-# ---- reading the history ----
+# ---- the lines of a file ----
 
 
-def _map(path: Path) -> Bytes:
-    with path.open("rb") as file:
-        if not file.seek(0, 2):
-            return b""  # of which there is no map
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def _line_spans(data: Bytes) -> Iterator[tuple[int, int]]:
-    """Where each line begins and ends, its newline included; the tail without one as well."""
-    begin, size = 0, len(data)
-    while begin < size:
-        end = data.find(b"\n", begin) + 1 or size
-        yield begin, end
-        begin = end
-
-
-def _records(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON lines of a file; a last one that death cut short is left out."""
-    data = _map(path)
-    for begin, end in _line_spans(data):
-        if data[end - 1 : end] == b"\n":
-            yield json.loads(data[begin:end])
-
-
-def _load_writer(path: Path) -> WriterHistory:
-    lines = _map(path.with_suffix(".lines"))
-    starts = array("q", [0])
-    starts.extend(end for _, end in _line_spans(lines))
-    writer = WriterHistory(int(path.stem.rpartition("-")[2]), path.stem, lines, starts)
-    for receipt in _records(path):
-        seq = receipt["seq"]
-        if "outcome" not in receipt:
-            if seq != writer.attempted:
-                raise ValueError(f"{path}: append {seq} follows {writer.attempted - 1}")
-            writer.begin_ns.append(receipt["begin_ns"])
-            writer.end_ns.append(_FOREVER)
-            writer.outcomes.append(OPEN)
-            continue
-        if seq != writer.attempted - 1 or writer.outcomes[seq] != OPEN:
-            raise ValueError(f"{path}: no append {seq} was under way")
-        writer.begin_ns[seq] = receipt["called_ns"]
-        writer.end_ns[seq] = receipt["end_ns"]
-        writer.outcomes[seq] = Outcome(receipt["outcome"])
-        if "error" in receipt:
-            writer.errors[seq] = receipt["error"]
-    writer.place = array("q", [-1]) * writer.planned
-    return writer
-
-
-def _load_snapshots(path: Path) -> Iterator[Snapshot]:
-    for ordinal, record in enumerate(_records(path)):
-        yield Snapshot(
-            reader=path.stem,
-            ordinal=ordinal,
-            begin_ns=record["begin_ns"],
-            end_ns=record["end_ns"],
-            count=record.get("count", 0),
-            digest=record.get("digest", ""),
-            marks=record.get("marks", []),
-            error=record.get("error"),
-        )
-
-
-# ---- the log itself ----
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """The events in the order of the log, each at its first line."""
-
-    attempts: list[Attempt] = field(default_factory=list)
-    begins: "array[int]" = field(default_factory=lambda: array("q"))
-    """Where in the log each begins."""
-    ordinals: "array[int]" = field(default_factory=lambda: array("q"))
-    """How many lines come before it, whatever they are."""
-
-
-def _check_lines(verdict: Verdict, digests: "_Digests") -> _Order:
+def _check_lines(
+    verdict: Verdict,
+    number: int,
+    comparison: "_Comparison",
+    orders: list[_Order],
+) -> _Order:
     """Judge each line by itself, and against its writer; return the order of those that count."""
     order = _Order()
     last: dict[int, tuple[int, int, int]] = {}
-    data = verdict.data
-    for ordinal, (begin, end) in enumerate(_line_spans(data)):
+    data = verdict.told.files[number].data
+    comparison.begin(number)
+    for ordinal, (begin, end) in enumerate(line_spans(data)):
         line = data[begin:end]
         if not line.endswith(b"\n"):
-            _check_tail(verdict, begin, line)
             break
-        digests.add(line)
-        attempt = _judge(verdict, ordinal, begin, line)
+        comparison.add(line)
+        attempt = _judge(verdict, number, ordinal, begin, line)
         if attempt is None:
             continue
-        writer, seq = attempt
-        placed = verdict.writers[writer].place
-        if placed[seq] >= 0:
-            first = order.begins[bisect_left(order.ordinals, placed[seq])]
-            _check_duplicate(verdict, attempt, first, begin, len(line))
+        written_by, seq = attempt
+        writer = verdict.told.writers[written_by]
+        if writer.place[seq] >= 0:
+            _check_duplicate(verdict, [*orders, order], attempt, (number, begin, end))
             continue
-        placed[seq] = ordinal
-        order.attempts.append(attempt)
+        writer.place[seq], writer.file[seq] = ordinal, number
+        order.writers.append(written_by)
+        order.seqs.append(seq)
         order.begins.append(begin)
         order.ordinals.append(ordinal)
-        before, *span = last.get(writer, (-1, 0, 0))
+        before, *span = last.get(written_by, (-1, 0, 0))
         if before > seq:
             verdict.add(
-                Violation(
-                    kind=Kind.REORDERED,
-                    what=f"writer {writer} appended {seq} before {before}, but it stands after it",
-                    attempts=(attempt, (writer, before)),
-                    spans=((span[0], span[1]), (begin, end)),
-                )
+                Kind.REORDERED,
+                f"{writer.name} appended {seq} before {before}, but it stands after it",
+                attempts=(attempt, (written_by, before)),
+                spans=((number, span[0], span[1]), (number, begin, end)),
             )
         else:
-            last[writer] = seq, begin, end
-    digests.finish()
-    verdict.events = len(order.attempts)
+            last[written_by] = seq, begin, end
     return order
 
 
-def _check_tail(verdict: Verdict, begin: int, tail: bytes) -> None:
-    for writer in verdict.writers.values():
-        died_in = writer.attempted - 1
-        died = writer.exit_code != 0 and died_in >= 0 and writer.outcomes[died_in] == OPEN
-        if died and writer.line(died_in).startswith(tail):
-            return  # what it left is for the next append to mend, but there was none
+def _check_tail(verdict: Verdict, number: int, tail: bytes, interrupted: bool) -> bytes | None:
+    """What a killed writer left is for the next append to mend, but there was none.
+
+    Return the line that the tail would be, if it lacks nothing but its newline.
+    """
+    file = verdict.told.files[number]
+    begin = len(file.data) - len(tail)
+    for attempt in _cut_short(verdict, file.run, interrupted):
+        meant = _meant(verdict, attempt)
+        if meant.startswith(tail):
+            return meant if len(tail) == len(meant) - 1 else None
     verdict.add(
-        Violation(
-            kind=Kind.UNTERMINATED,
-            what=f"the last {len(tail)} bytes have no newline, though nobody is writing any more",
-            attempts=_attempts_in(verdict, tail),
-            spans=((begin, begin + len(tail)),),
-            focus=begin + len(tail) - 1,
-        )
+        Kind.UNTERMINATED,
+        f"the last {len(tail)} bytes have no newline, though nobody is writing any more",
+        attempts=_attempts_in(verdict, tail),
+        spans=((number, begin, begin + len(tail)),),
+        focus=(number, begin + len(tail) - 1),
     )
+    return None
 
 
-def _judge(verdict: Verdict, ordinal: int, begin: int, line: bytes) -> Attempt | None:
+def _cut_short(verdict: Verdict, run: int, interrupted: bool) -> list[Attempt]:
+    """The first event that is not in the log, of each append amid which its writer was killed."""
+    found = []
+    for writer in verdict.told.writers.values():
+        killed = writer.process in verdict.told.deaths or interrupted
+        if writer.run == run and killed and OPEN in writer.outcomes:
+            for call, outcome in enumerate(writer.outcomes):
+                if outcome == OPEN:
+                    absent = (seq for seq in writer.events_of(call) if writer.place[seq] < 0)
+                    found += [(writer.number, seq) for seq in list(absent)[:1]]
+    return found
+
+
+def _judge(verdict: Verdict, number: int, ordinal: int, begin: int, line: bytes) -> Attempt | None:
     """Note what is wrong with a line; return whose event it is, if anybody's."""
-    span = ((begin, begin + len(line)),)
+    spans = ((number, begin, begin + len(line)),)
     where = f"line {ordinal + 1}"
     if not line.strip():
-        verdict.add(Violation(kind=Kind.BLANK, what=f"{where} is blank", spans=span, focus=begin))
+        verdict.add(Kind.BLANK, f"{where} is blank", spans=spans, focus=(number, begin))
         return None
     try:
         value = json.loads(line.decode())
@@ -342,45 +268,38 @@ def _judge(verdict: Verdict, ordinal: int, begin: int, line: bytes) -> Attempt |
         what = f"{where} is not JSON: {error}"
         if len(inside) > 1:
             what += f"; it holds pieces of {len(inside)} events"
-        verdict.add(
-            Violation(kind=Kind.NOT_JSON, what=what, attempts=inside, spans=span, focus=focus)
-        )
+        verdict.add(Kind.NOT_JSON, what, attempts=inside, spans=spans, focus=(number, focus))
         return None
     attempt = _attempt(value.get("id") if isinstance(value, dict) else None)
-    if attempt is None or not _is_planned(verdict, attempt):
-        what = f"{where} is no event of any writer"
-        verdict.add(Violation(kind=Kind.FOREIGN, what=what, spans=span, focus=begin))
+    if attempt is None or not _is_planned(verdict, attempt, verdict.told.files[number].run):
+        what = f"{where} is no event of any writer of this run"
+        verdict.add(Kind.FOREIGN, what, spans=spans, focus=(number, begin))
         return None
     meant = _meant(verdict, attempt)
     if line != meant:
         same = _same(line, meant)
         verdict.add(
-            Violation(
-                kind=Kind.ALTERED,
-                what=(
-                    f"{where} is {len(line)} bytes of which {same} are as meant, where "
-                    f"{meant[same : same + 16]!r} was to come; {len(meant)} were meant"
-                ),
-                attempts=(attempt,),
-                spans=span,
-                focus=begin + same,
-            )
+            Kind.ALTERED,
+            f"{where} is {len(line)} bytes of which {same} are as meant, where "
+            f"{meant[same : same + 16]!r} was to come; {len(meant)} were meant",
+            attempts=(attempt,),
+            spans=spans,
+            focus=(number, begin + same),
         )
     return attempt
 
 
-def _check_duplicate(
-    verdict: Verdict, attempt: Attempt, first: int, begin: int, length: int
-) -> None:
-    writer, seq = attempt
+def _check_duplicate(verdict: Verdict, orders: list[_Order], attempt: Attempt, again: Span) -> None:
+    writer = verdict.told.writers[attempt[0]]
+    first = writer.file[attempt[1]]
+    order = orders[first]
+    begin = order.begins[bisect_left(order.ordinals, writer.place[attempt[1]])]
     verdict.add(
-        Violation(
-            kind=Kind.DUPLICATE,
-            what=f"append {seq} of writer {writer} is in the log again",
-            attempts=(attempt,),
-            spans=((first, first + length), (begin, begin + length)),
-            focus=begin,
-        )
+        Kind.DUPLICATE,
+        f"event {attempt[1]} of {writer.name} is in the log again",
+        attempts=(attempt,),
+        spans=((first, begin, begin + again[2] - again[1]), again),
+        focus=again[:2],
     )
 
 
@@ -391,13 +310,13 @@ def _attempt(event_id: object) -> Attempt | None:
     return None
 
 
-def _is_planned(verdict: Verdict, attempt: Attempt) -> bool:
-    writer = verdict.writers.get(attempt[0])
-    return writer is not None and attempt[1] < writer.planned
+def _is_planned(verdict: Verdict, attempt: Attempt, run: int | None = None) -> bool:
+    writer = verdict.told.writers.get(attempt[0])
+    return writer is not None and attempt[1] < writer.planned and run in (None, writer.run)
 
 
 def _meant(verdict: Verdict, attempt: Attempt) -> bytes:
-    return verdict.writers[attempt[0]].line(attempt[1])
+    return verdict.told.writers[attempt[0]].line(attempt[1])
 
 
 def _attempts_in(verdict: Verdict, line: bytes, limit: int = 4) -> tuple[Attempt, ...]:
@@ -424,204 +343,398 @@ def _same(line: bytes, meant: bytes) -> int:
     return low
 
 
-# ---- the log against the receipts ----
+# ---- the logs against the receipts ----
 
 
-def _check_outcomes(verdict: Verdict) -> None:
+def _check_calls(verdict: Verdict, writer: Writer) -> None:
     """What was acknowledged is there; what was refused is not, nor what nobody appended."""
-    for writer in verdict.writers.values():
-        verdict.outcomes.update(writer.outcomes)
-        for seq, place in enumerate(writer.place):
-            outcome = writer.outcomes[seq] if seq < writer.attempted else "not attempted"
-            if place < 0 and outcome == Outcome.ACKNOWLEDGED:
-                kind, what = Kind.MISSING, "was acknowledged, but no line of the log is it"
-            elif place < 0 or outcome in (Outcome.ACKNOWLEDGED, Outcome.INDETERMINATE, OPEN):
-                continue
-            else:
-                kind, what = Kind.REFUSED_BUT_WRITTEN, f"was {outcome}, but it is line {place + 1}"
-            verdict.add(
-                Violation(
-                    kind=kind,
-                    what=f"append {seq} of writer {writer.writer} {what}",
-                    attempts=((writer.writer, seq),),
-                )
+    for call, outcome in enumerate(writer.outcomes):
+        events = writer.events_of(call)
+        there = [seq for seq in events if writer.place[seq] >= 0]
+        appended = writer.appended[call]
+        if outcome == Outcome.ACKNOWLEDGED:
+            for seq in events if len(there) < len(events) else ():
+                if writer.place[seq] < 0:
+                    _blame(verdict, writer, seq, Kind.MISSING, "was acknowledged, but is missing")
+        elif outcome == Outcome.TIMED_OUT or (outcome == Outcome.REFUSED and not appended):
+            for seq in there:
+                where = f"is line {writer.place[seq] + 1}"
+                what = f"{outcome}, but {where}"
+                _blame(verdict, writer, seq, Kind.REFUSED_BUT_WRITTEN, what)
+        elif len(there) < appended or (outcome == Outcome.REFUSED and len(there) > appended):
+            what = f"{outcome} and {appended} said to stand, but {len(there)} do"
+            _blame(verdict, writer, events[0], Kind.MISCOUNTED, what)
+        if len(there) > 1 or (there and there[0] != events[0]):
+            _check_whole(verdict, writer, events, there)
+    for seq in range(writer.called, writer.planned):
+        if writer.place[seq] >= 0:
+            what = f"never appended, but is line {writer.place[seq] + 1}"
+            _blame(verdict, writer, seq, Kind.REFUSED_BUT_WRITTEN, what)
+
+
+def _check_whole(verdict: Verdict, writer: Writer, events: range, there: list[int]) -> None:
+    """What stands of a batch are its first events, one right after the other in one file."""
+    first = there[0]
+    for index, seq in enumerate(there):
+        place = writer.file[first], writer.place[first] + index
+        if seq != events[index] or (writer.file[seq], writer.place[seq]) != place:
+            _blame(
+                verdict, writer, seq, Kind.SPLIT, f"does not follow event {seq - 1} of its batch"
             )
+            return
 
 
-def _check_real_time(verdict: Verdict, order: _Order) -> None:
-    """From the end of the log backwards: nobody called later than anybody below had returned."""
-    earliest_ns, witness = _FOREVER, -1
-    for index in range(len(order.attempts) - 1, -1, -1):
-        writer, seq = order.attempts[index]
-        history = verdict.writers[writer]
-        if seq >= history.attempted:
+def _blame(verdict: Verdict, writer: Writer, seq: int, kind: Kind, what: str) -> None:
+    verdict.add(kind, f"event {seq} of {writer.name}: {what}", attempts=((writer.number, seq),))
+
+
+def _check_files_in_turn(verdict: Verdict, writer: Writer) -> None:
+    """A writer that has gone on to a newer log does not go back to an older one."""
+    latest = -1
+    for seq, file in enumerate(writer.file):
+        if 0 <= file < latest:
+            what = f"in {verdict.told.files[file].path.name}, after events in a newer log"
+            _blame(verdict, writer, seq, Kind.REORDERED, what)
+        latest = max(latest, file)
+
+
+def _check_real_time(verdict: Verdict, number: int, order: _Order) -> None:
+    """From the end of a log backwards: nobody called later than anybody below had returned."""
+    earliest_ns, witness = FOREVER, -1
+    below: tuple[Writer, int] | None = None
+    for index in range(len(order.seqs) - 1, -1, -1):
+        writer, seq = verdict.told.writers[order.writers[index]], order.seqs[index]
+        if seq >= writer.called:
             continue  # it was never called: noted already
-        if index:
-            above, above_seq = order.attempts[index - 1]
-            if above_seq < verdict.writers[above].attempted:
-                verdict.met += history.begin_ns[seq] < verdict.writers[above].end_ns[above_seq]
-        if history.begin_ns[seq] > earliest_ns:
-            other, other_seq = order.attempts[witness]
-            late_ns = history.begin_ns[seq] - earliest_ns
+        call = writer.call_of(seq)
+        begin_ns, end_ns = writer.begin_ns[call], writer.end_ns[call]
+        if below is not None and (below[0] is not writer or below[1] != call):
+            verdict.met += below[0].begin_ns[below[1]] < end_ns
+        below = writer, call
+        if begin_ns > earliest_ns:
+            other, other_seq = order.attempt(witness)
+            late_ns = begin_ns - earliest_ns
             verdict.add(
-                Violation(
-                    kind=Kind.REAL_TIME,
-                    what=(
-                        f"append {other_seq} of writer {other} had returned {late_ns} ns before "
-                        f"append {seq} of writer {writer} was called, but it stands after it"
-                    ),
-                    attempts=((other, other_seq), (writer, seq)),
-                    spans=tuple(
-                        (order.begins[i], order.begins[i] + len(_meant(verdict, order.attempts[i])))
-                        for i in (index, witness)
-                    ),
-                )
+                Kind.REAL_TIME,
+                f"the append of event {other_seq} of {verdict.told.writers[other].name} had "
+                f"returned {late_ns} ns before that of event {seq} of {writer.name} was called, "
+                "but it stands after it",
+                attempts=((other, other_seq), (writer.number, seq)),
+                spans=(
+                    _span(verdict, number, order, index),
+                    _span(verdict, number, order, witness),
+                ),
             )
-        if history.end_ns[seq] < earliest_ns and history.outcomes[seq] == Outcome.ACKNOWLEDGED:
-            earliest_ns, witness = history.end_ns[seq], index
+        if end_ns < earliest_ns:
+            earliest_ns, witness = end_ns, index
 
 
-def _check_size(verdict: Verdict) -> None:
-    """The sum of what is in the log once each, told by the writers, is the size of the file."""
+def _span(verdict: Verdict, number: int, order: _Order, index: int) -> Span:
+    begin = order.begins[index]
+    return number, begin, begin + len(_meant(verdict, order.attempt(index)))
+
+
+def _check_left_behind(verdict: Verdict, number: int, order: _Order) -> None:
+    """Who appends looks once a second whether its log is still the one at the path."""
+    file = verdict.told.files[number]
+    if file.left_ns == FOREVER:
+        return
+    for index in range(len(order.seqs)):
+        writer, seq = verdict.told.writers[order.writers[index]], order.seqs[index]
+        if seq < writer.called:
+            late_ns = writer.begin_ns[writer.call_of(seq)] - file.left_ns
+            if late_ns > _NOTICED_NS:
+                verdict.add(
+                    Kind.LEFT_BEHIND,
+                    f"event {seq} of {writer.name} is in {file.path.name}, "
+                    f"but was appended {late_ns / 1e9:.3f} s after that was moved away",
+                    attempts=((writer.number, seq),),
+                    spans=(_span(verdict, number, order, index),),
+                )
+
+
+def _check_sizes(verdict: Verdict) -> None:
+    """The sum of what is in a file once each, told by the writers, is the size of the file."""
     if verdict.counts:
-        return  # which says better why the size is another
-    meant = sum(
-        writer.starts[seq + 1] - writer.starts[seq]
-        for writer in verdict.writers.values()
-        for seq, place in enumerate(writer.place)
-        if place >= 0
-    )
-    tail = len(verdict.data) - (verdict.data.rfind(b"\n") + 1)
-    size = verdict.log.stat().st_size if verdict.log.exists() else 0  # somebody may still write
-    if meant + tail != size:
-        what = f"its events are {meant + tail} bytes, the file is {size}"
-        verdict.add(Violation(kind=Kind.SIZE, what=what))
+        return  # which says better why a size is another
+    meant = Counter[int]()
+    for writer in verdict.told.writers.values():
+        for seq, holder in enumerate(writer.file):
+            meant[holder] += writer.starts[seq + 1] - writer.starts[seq]
+    for number, file in enumerate(verdict.told.files):
+        tail = len(file.data) - (file.data.rfind(b"\n") + 1)
+        size = file.path.stat().st_size  # somebody may still write
+        if meant[number] + tail != size:
+            what = f"the events of {file.path} are {meant[number] + tail} bytes, it is {size}"
+            verdict.add(Kind.SIZE, what)
 
 
-def _check_directory(verdict: Verdict) -> None:
-    """The run's directory holds the log alone."""
-    for path in sorted(verdict.log.parent.glob("*")):
-        if path == verdict.log:
+# ---- what else is in the volume ----
+
+
+def _check_quarantines(verdict: Verdict, interrupted: bool) -> None:
+    for run in range(len(verdict.told.run_ids)):
+        logs = [file.path for file in verdict.told.files if file.run == run]
+        path = logs[-1].with_name("events.jsonl.torn") if logs else None
+        if path is not None and path.exists():
+            _check_quarantine(verdict, run, path, len(logs), interrupted)
+
+
+def _check_quarantine(verdict: Verdict, run: int, path: Path, logs: int, interrupted: bool) -> None:
+    """Each line of it is the beginning of a line that a killed writer was writing."""
+    fragments = path.read_bytes().split(b"\n")
+    if (cut_short := fragments.pop()) and not interrupted:
+        fragments.append(cut_short)  # the copy itself was cut short; it counts like the rest
+    starts = [_meant(verdict, attempt) for attempt in _cut_short(verdict, run, interrupted)]
+    verdict.fragments += len(fragments)
+
+    def is_left(fragment: bytes) -> bool:
+        return bool(fragment) and any(line.startswith(fragment) for line in starts)
+
+    for number, fragment in enumerate(fragments, 1):
+        if is_left(fragment):
             continue
-        if path.name == verdict.log.name + ".torn":
-            held = path.read_bytes()
-            what = f"{path.name} holds {len(held)} bytes, beginning {held[:60]!r}"
-            inside = _attempts_in(verdict, held)
-            verdict.add(Violation(kind=Kind.QUARANTINE, what=what, attempts=inside))
-        else:
-            verdict.add(Violation(kind=Kind.LITTER, what=f"{path.name} is beside the log"))
+        # Two logs share a quarantine without a common lock, so two tails may be on one line.
+        if logs > 1 and any(
+            not fragment or (fragment.startswith(line[:cut]) and is_left(fragment[cut:]))
+            for line in starts
+            for cut in [_same(fragment, line)]
+        ):
+            continue
+        verdict.add(
+            Kind.QUARANTINE,
+            f"{path}, line {number}: {len(fragment)} bytes, beginning {fragment[:60]!r}",
+            attempts=_attempts_in(verdict, fragment),
+        )
+    # A copy may be there twice: its writer was killed before it cut, or there was no room for it.
+    told = verdict.told
+    refused = sum(w.outcomes.count(Outcome.REFUSED) for w in told.writers.values() if w.run == run)
+    deaths = sum(map(len, told.deaths.values()))
+    if len(fragments) > deaths + refused and not interrupted:
+        what = f"{path} has {len(fragments)} lines after {deaths} deaths and {refused} refusals"
+        verdict.add(Kind.QUARANTINE, what)
 
 
-def _check_exits(verdict: Verdict, exits: dict[str, int | None], interrupted: bool) -> None:
-    for name, code in exits.items():
+def _check_volume(verdict: Verdict) -> None:
+    """There are the logs, their quarantines, the bystanders as they were, and nothing else."""
+    told = verdict.told
+    for name, content in told.bystanders.items():
+        path = told.volume / name
+        if not path.exists() or path.read_bytes() != content.encode():
+            verdict.add(Kind.BYSTANDER, f"{path} is not what it was")
+    known = {file.path for file in told.files} | {told.volume / name for name in told.bystanders}
+    for file in told.files:
+        known.add(file.path.with_name("events.jsonl.torn"))
+    for path in sorted(told.volume.rglob("*")):
+        if path not in known and not path.is_dir():
+            verdict.add(Kind.LITTER, f"{path} is there")
+
+
+def _check_exits(verdict: Verdict, interrupted: bool) -> None:
+    told = verdict.told
+    for name, code in told.exits.items():
         if code is None:
             if not interrupted:
-                verdict.add(Violation(kind=Kind.EXIT, what=f"{name} hung, and was ended"))
+                verdict.add(Kind.EXIT, f"{name} hung, and was ended")
         elif code and not (interrupted and code < 0):
             how = f"was killed by signal {-code}" if code < 0 else f"exited with {code}"
-            verdict.add(Violation(kind=Kind.EXIT, what=f"{name} {how}"))
-    for writer in verdict.writers.values():
-        if writer.exit_code == 0 and OPEN in writer.outcomes:
-            what = f"{writer.name} exited with 0 in the middle of an append"
-        elif writer.attempted < writer.planned and not interrupted:
-            what = f"{writer.name} made {writer.attempted} of {writer.planned} appends"
-        else:
-            continue
-        verdict.add(Violation(kind=Kind.UNFINISHED, what=what))
+            verdict.add(Kind.EXIT, f"{name} {how}")
+    for writer in told.writers.values():
+        deaths = len(told.deaths.get(writer.process, ()))
+        cut_short = writer.outcomes.count(OPEN)
+        unborn = writer.forked and not writer.born and bool(deaths)
+        if (cut_short > deaths or writer.resumed > deaths) and not interrupted:
+            verdict.add(
+                Kind.DEATH,
+                f"{writer.name} was cut short {cut_short} times and resumed {writer.resumed} "
+                f"times, but {writer.process} was killed {deaths} times",
+            )
+        if writer.called < writer.planned and not interrupted and not unborn:
+            what = f"{writer.name} appended {writer.called} of {writer.planned} events"
+            verdict.add(Kind.UNFINISHED, what)
 
 
-# ---- snapshots ----
+# ---- snapshots and followers ----
 
 
-class _Digests:
-    """Compares what snapshots saw with the final log, while that is gone through once."""
+class _Comparison:
+    """Compares what readers saw with the final logs, while these are gone through once."""
 
-    def __init__(self, snapshots: list[Snapshot], verdict: Verdict) -> None:
-        self._verdict = verdict
-        self._running = RunningDigest()
-        self._waiting = sorted(snapshots, key=lambda each: (-each.count, -each.ordinal))
+    def __init__(self, verdict: Verdict, interrupted: bool) -> None:
+        self._verdict, self._interrupted = verdict, interrupted
+        self._unlike: dict[int, str] = {}
+        self.seen_in: dict[int, set[int]] = {}
+        """Of each snapshot, by its index: the files of whose lines it is a prefix."""
+        self._run, self._file = -1, -1
+        self._one, self._all = RunningDigest(), RunningDigest()
+        self._waiting: list[int] = []
+        self._followers: list[Look] = []
+
+    def begin(self, file: int) -> None:
+        """The lines of a file come next."""
+        told = self._verdict.told
+        self._file, self._one = file, RunningDigest()
+        if told.files[file].run != self._run:
+            self._end_run()
+            self._run, self._all = told.files[file].run, RunningDigest()
+            self._followers = [look for look in told.followed if look.run == self._run]
+        found = ((i, s) for i, s in enumerate(told.snapshots) if s.run == self._run)
+        sound = [(s.count, i) for i, s in found if s.error is None]
+        self._waiting = [i for _, i in sorted(sound, reverse=True)]
         self._compare()
 
     def add(self, line: bytes) -> None:
-        """Take in the next line of the final log."""
-        self._running.add(line)
+        """Take in the next line of the file."""
+        self._one.add(line)
+        self._all.add(line)
         self._compare()
 
     def _compare(self) -> None:
-        while self._waiting and self._waiting[-1].count <= self._running.count:
-            snapshot = self._waiting.pop()
-            if snapshot.error is not None:
-                self._note(Kind.SNAPSHOT_RAISED, snapshot, f"raised {snapshot.error}")
-            elif snapshot.digest != self._running.value():
-                first = self._first_difference(snapshot)
-                what = f"is {snapshot.count} lines, but differs from the final log {first}"
-                self._note(Kind.SNAPSHOT_NO_PREFIX, snapshot, what)
+        snapshots = self._verdict.told.snapshots
+        while self._waiting and snapshots[self._waiting[-1]].count <= self._one.count:
+            self._match(self._waiting.pop(), self._one.value())
 
-    def _first_difference(self, snapshot: Snapshot) -> str:
-        pairs = zip(snapshot.marks, self._running.marks, strict=False)
-        same = next((i for i, (a, b) in enumerate(pairs) if a != b), len(snapshot.marks))
-        first, last = same * MARK_EVERY + 1, min((same + 1) * MARK_EVERY, snapshot.count)
-        return f"for the first time in lines {first} to {last}"
+    def _match(self, index: int, digest: str) -> None:
+        snapshot = self._verdict.told.snapshots[index]
+        if snapshot.digest == digest:
+            self.seen_in.setdefault(index, set()).add(self._file)
+        else:
+            what = f"differs from the log {_first_difference(snapshot, self._one)}"
+            self._unlike.setdefault(index, what)
+
+    def end(self, tail: bytes | None) -> None:
+        """The file has ended. `tail`: the line that it would hold were it not for its newline."""
+        snapshots = self._verdict.told.snapshots
+        for index in reversed(self._waiting):
+            if tail and snapshots[index].count == self._one.count + 1:
+                self._match(index, self._one.value_with(tail))
+            else:
+                self._unlike.setdefault(index, f"is longer than the log of {self._one.count} lines")
+        self._waiting = []
+
+    def _end_run(self) -> None:
+        for look in self._followers:
+            kind = Kind.FOLLOWER_DIFFERS
+            if look.error is not None:
+                self._verdict.add(Kind.FOLLOWER_RAISED, f"{look.who} raised {look.error}")
+            elif self._interrupted:
+                pass  # it was ended while there was more to come
+            elif look.count != self._all.count:
+                what = f"saw {look.count} lines of {self._all.count}"
+                self._verdict.add(kind, f"{look.who} {what}{_if_differs(look, self._all)}")
+            elif look.digest != self._all.value():
+                what = f"differs from the log {_first_difference(look, self._all)}"
+                self._verdict.add(kind, f"{look.who} {what}")
 
     def finish(self) -> None:
-        """The final log has ended: what is still waiting saw more than there is."""
-        for snapshot in reversed(self._waiting):
-            what = f"held {snapshot.count} lines, the final log holds {self._running.count}"
-            self._note(Kind.SNAPSHOT_NO_PREFIX, snapshot, what)
+        """All files have ended: judge what was seen."""
+        self._end_run()
+        told = self._verdict.told
+        for index, snapshot in enumerate(told.snapshots):
+            if snapshot.error is not None:
+                if not self._is_excused(snapshot):
+                    what = f"{snapshot.who} raised {snapshot.error}"
+                    self._verdict.add(Kind.SNAPSHOT_RAISED, what)
+            elif index not in self.seen_in:
+                what = self._unlike.get(index, "is of a log that is not there")
+                times = f"from {snapshot.begin_ns} ns to {snapshot.end_ns} ns"
+                self._verdict.add(
+                    Kind.SNAPSHOT_NO_PREFIX,
+                    f"{snapshot.who}, {times}, {snapshot.count} lines, {what}",
+                )
+            else:
+                self._check_time(index, snapshot)
 
-    def _note(self, kind: Kind, snapshot: Snapshot, what: str) -> None:
-        who = f"snapshot {snapshot.ordinal} of {snapshot.reader}"
-        self._verdict.add(Violation(kind=kind, what=f"{who} {what}"))
+    def _is_excused(self, snapshot: Look) -> bool:
+        """Whether there could be a torn tail, or no log, at the time of the snapshot."""
+        told = self._verdict.told
+        if snapshot.reason == "torn":
+            deaths = (at for process in told.deaths.values() for at in process)
+            return self._interrupted or any(at < snapshot.end_ns for at in deaths)
+        if snapshot.reason == "absent":
+            left = [f.left_ns for f in told.files if f.run == snapshot.run and f.left_ns != FOREVER]
+            return any(
+                at - 1_000_000_000 < snapshot.end_ns and snapshot.begin_ns < at + _ABSENT_NS
+                for at in left
+            )
+        return False
+
+    def _check_time(self, index: int, snapshot: Look) -> None:
+        """A snapshot is of a log that was at the path while it was taken."""
+        files = self._verdict.told.files
+        there = {
+            number
+            for number in self.seen_in[index]
+            if files[number].came_ns <= snapshot.end_ns
+            and snapshot.begin_ns <= files[number].left_ns
+        }
+        if not there:
+            names = ", ".join(files[number].path.name for number in self.seen_in[index])
+            what = f"{snapshot.who} is of {names}, which was not at the path at that time"
+            self._verdict.add(Kind.SNAPSHOT_STALE, what)
+        self.seen_in[index] = there
 
 
-def _check_freshness(verdict: Verdict, order: _Order, snapshots: list[Snapshot]) -> None:
+def _first_difference(look: Look, final: RunningDigest) -> str:
+    pairs = zip(look.marks, final.marks, strict=False)
+    same = next((i for i, (a, b) in enumerate(pairs) if a != b), len(look.marks))
+    first, last = same * MARK_EVERY + 1, min((same + 1) * MARK_EVERY, look.count)
+    return f"for the first time in lines {first} to {last}"
+
+
+def _if_differs(look: Look, final: RunningDigest) -> str:
+    if all(a == b for a, b in zip(look.marks, final.marks, strict=False)):
+        return ""
+    return f", and differs from the log {_first_difference(look, final)}"
+
+
+def _check_freshness(verdict: Verdict, number: int, order: _Order, comparison: _Comparison) -> None:
     """A snapshot holds what was acknowledged before it began, and nothing called after it ended.
 
     Every event is put to the first snapshot that had to hold it, and to the last that could not
     yet hold it; a running maximum and minimum extend that to the snapshots after and before.
+    Only snapshots are judged that can be of no other file.
     """
-    sound = [snapshot for snapshot in snapshots if snapshot.error is None]
+    told = verdict.told
+    sound = [s for i, s in enumerate(told.snapshots) if comparison.seen_in.get(i) == {number}]
     by_begin = sorted(sound, key=lambda snapshot: snapshot.begin_ns)
     by_end = sorted(sound, key=lambda snapshot: snapshot.end_ns)
     begins = [snapshot.begin_ns for snapshot in by_begin]
     ends = [snapshot.end_ns for snapshot in by_end]
     must = [-1] * (len(sound) + 1)  # the index in `order` of the last event it had to hold
     must_not = [-1] * (len(sound) + 1)  # that of the first it could not hold
-    for index, (writer, seq) in enumerate(order.attempts):
-        history = verdict.writers[writer]
-        if seq < history.attempted:
-            if history.outcomes[seq] == Outcome.ACKNOWLEDGED:
-                must[bisect_right(begins, history.end_ns[seq])] = index
-            slot = bisect_left(ends, history.begin_ns[seq])
+    for index in range(len(order.seqs)):
+        writer, seq = told.writers[order.writers[index]], order.seqs[index]
+        if seq < writer.called:
+            call = writer.call_of(seq)
+            if writer.outcomes[call] == Outcome.ACKNOWLEDGED:
+                must[bisect_right(begins, writer.end_ns[call])] = index
+            slot = bisect_left(ends, writer.begin_ns[call])
             if slot and must_not[slot - 1] < 0:
                 must_not[slot - 1] = index
     held = -1
     for snapshot, index in zip(by_begin, must, strict=False):
         held = max(held, index)
         if held >= 0 and order.ordinals[held] >= snapshot.count:
-            _note_snapshot(verdict, Kind.SNAPSHOT_STALE, snapshot, order, held)
+            _note_snapshot(verdict, Kind.SNAPSHOT_STALE, snapshot, number, (order, held))
     first = -1
     for snapshot, index in zip(reversed(by_end), reversed(must_not[:-1]), strict=True):
         first = min(i for i in (first, index) if i >= 0) if max(first, index) >= 0 else -1
         if first >= 0 and order.ordinals[first] < snapshot.count:
-            _note_snapshot(verdict, Kind.SNAPSHOT_EARLY, snapshot, order, first)
+            _note_snapshot(verdict, Kind.SNAPSHOT_EARLY, snapshot, number, (order, first))
 
 
 def _note_snapshot(
-    verdict: Verdict, kind: Kind, snapshot: Snapshot, order: _Order, index: int
+    verdict: Verdict, kind: Kind, snapshot: Look, number: int, event: tuple[_Order, int]
 ) -> None:
-    writer, seq = order.attempts[index]
-    begin = order.begins[index]
-    when = "returned before it was begun" if kind is Kind.SNAPSHOT_STALE else "called after it"
+    order, index = event
+    writer, seq = order.attempt(index)
+    when = "acknowledged before it began" if kind is Kind.SNAPSHOT_STALE else "called after it"
     verdict.add(
-        Violation(
-            kind=kind,
-            what=(
-                f"snapshot {snapshot.ordinal} of {snapshot.reader}, from {snapshot.begin_ns} ns "
-                f"to {snapshot.end_ns} ns, is {snapshot.count} lines; append {seq} of writer "
-                f"{writer}, {when}, is line {order.ordinals[index] + 1}"
-            ),
-            attempts=((writer, seq),),
-            spans=((begin, begin + len(_meant(verdict, (writer, seq)))),),
-        )
+        kind,
+        f"{snapshot.who}, from {snapshot.begin_ns} ns to {snapshot.end_ns} ns, is "
+        f"{snapshot.count} lines; event {seq} of {verdict.told.writers[writer].name}, {when}, "
+        f"is line {order.ordinals[index] + 1}",
+        attempts=((writer, seq),),
+        spans=(_span(verdict, number, order, index),),
     )

@@ -2,43 +2,71 @@
 """The command line: which rounds are run, what is printed, what the exit code says."""
 
 import argparse
+import math
+import os
 import secrets
+import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import monotonic
+
+from rich.console import Console
 
 from .checker import Verdict, check
-from .faults import FAULTS
-from .plan import RoundPlan, draw_round
+from .evidence import evidence
+from .faults import ENOSPC, FAULTS
+from .page import save_page
+from .plan import SHELL, RoundPlan, Size, draw_round, draw_sabotage
 from .progress import Progress
-from .report import RunReport, SabotageReport, report_round, save_report, table
-from .rounds import conduct
+from .report import (
+    RunReport,
+    SabotageReport,
+    report_round,
+    sabotages,
+    save_report,
+    tables,
+)
+from .rounds import Conduct, conduct
 from .sabotage import SABOTAGES
+from .testimony import HistoryError
 
 CLEAN, VIOLATED, USAGE, INTERRUPTED = 0, 1, 2, 130
-_WRITERS, _EVENTS = 16, 4000
-_QUICK_WRITERS, _QUICK_EVENTS = 8, 500
-_ENOUGH_TO_MEET = 1000  # events; of fewer each writer may have had a turn of its own
-_SABOTAGE_WRITERS, _SABOTAGE_EVENTS = 4, 40
+_USUAL = Size(processes=8, threads=3, events=800, runs=None, seconds=3.0)
+_QUICK = Size(processes=5, threads=2, events=250, runs=None, seconds=1.5)
+_ENOUGH_TO_MEET = 2000  # events; of fewer each writer may have had a turn of its own
+_FILE_WIDTH = 110  # characters, where there is no terminal to say
 _SABOTAGE_TRIES = 3  # one is all but certain; another where the machine was too busy to collide
+_MOUNTS = "OMNELOG_STRESS_MOUNTS"  # set once we are where file systems may be mounted
 
 _ABOUT = """\
-Let many processes append to one event log at once, and prove every line intact.
+Let many processes append to event logs at once, and prove every line intact.
 
-A round starts its writers behind a gate, half of them spawned and half forked, half with a handle
-they opened themselves and half with one from their parent. Each appends its events as fast as it
-can, of sizes from 100 bytes to beyond 64 KiB, and keeps receipts of what it was told. A further
-writer tries the lock only once and is often refused. A reader takes snapshots all the while.
-Then a checker that shares no code with omnelog compares the log with what everybody says.
+In a round, processes that were spawned, forked or forked by a server wait at a gate and then
+append, each with several threads: events from 100 bytes to 1 MiB, one by one and in batches, as
+fast as they can or taking their time, most with patience, some without, some durably. A shell
+loop around flock(1) appends to the same logs. All keep receipts of what they were told. One
+process takes snapshots all the while, another follows each log. Then a checker that shares no
+code with omnelog compares the logs with what everybody says.
 
-There is a plain round, and one for each fault. At last every sabotage, an appender broken on
-purpose, gets a small round of its own, and one that is not caught fails the whole run.
+There is a plain round, one for each fault, and one in which all faults strike at once. At last
+every sabotage, an appender broken on purpose, gets a small round of its own, and one that is not
+caught fails the whole run.
 """
 _EXITS = """\
 exit codes: 0 clean; 1 a violation, or a check that proved nothing; 2 usage; 130 interrupted,
 after saying what was learnt by then.
+
+examples:
+  python -m stress                              all of it, about a minute
+  python -m stress --quick --json report.json   a short one, for CI
+  python -m stress --soak 60 --html soak.html   as many rounds as an hour has room for
+  python -m stress --fault kill,short-write     torn tails galore
+  python -m stress --foreign 'perl adapter.pl'  an implementation of yours, beside ours
+  python -m stress --sabotage no-lock           see what a violation looks like
 """
 
 
@@ -56,33 +84,52 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     size = parser.add_argument_group("how much")
-    size.add_argument(
-        "--quick",
-        action="store_true",
-        help=f"{_QUICK_WRITERS} writers by {_QUICK_EVENTS} events: about ten seconds",
+    length = size.add_mutually_exclusive_group()
+    length.add_argument(
+        "--quick", action="store_true", help="a plain round and one with all faults, about 10 s"
     )
-    size.add_argument(
-        "--writers", type=_positive, metavar="N", help=f"writers of a round ({_WRITERS})"
+    length.add_argument(
+        "--soak", type=_minutes, metavar="MINUTES", help="go on with other rounds for so long"
     )
+    for name, meaning in {
+        "processes": "of a round, besides the foreign ones",
+        "threads": "the most of one process",
+        "events": "of each writer",
+        "runs": "logs of a round",
+    }.items():
+        usual = getattr(_USUAL, name) or "drawn"
+        size.add_argument(f"--{name}", type=_positive, metavar="N", help=f"{meaning} ({usual})")
     size.add_argument(
-        "--events", type=_positive, metavar="N", help=f"appends of each writer ({_EVENTS})"
+        "--seconds",
+        type=_seconds,
+        metavar="S",
+        help=f"over which faults, and writers that take their time, spread ({_USUAL.seconds:g})",
     )
     size.add_argument(
         "--timeout",
-        type=_positive,
+        type=_seconds,
         metavar="S",
-        default=600,
+        default=600.0,
         help="seconds after which a round is taken to hang and is ended (600)",
     )
     what = parser.add_argument_group("what")
     what.add_argument(
-        "--seed", type=int, metavar="N", help="draw the same events, sizes and writers again"
+        "--seed", type=int, metavar="N", help="draw the same rounds again: all but the timing"
     )
     what.add_argument(
         "--fault",
         type=_faults,
         metavar="LIST",
-        help="the faults to have a round each, comma-separated, or none (all)",
+        help="the faults, comma-separated, or none (all)",
+    )
+    what.add_argument(
+        "--foreign",
+        type=shlex.split,
+        metavar="CMD",
+        action="append",
+        default=[],
+        help="let a command append too, which speaks the protocol of conformance/PROTOCOL.md; "
+        "its hello and append are used; may be given several times",
     )
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -92,14 +139,23 @@ def _parser() -> argparse.ArgumentParser:
         help="keep all files in DIR, new or empty (else only after a violation)",
     )
     output.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE")
-    doubt = parser.add_argument_group(
-        "self-doubt", "See a violation with your own eyes. Exit code 1 is right here."
-    )
+    output.add_argument("--html", type=Path, metavar="FILE", help="draw the report into FILE")
+    doubt = parser.add_argument_group("doubt")
     doubt.add_argument(
         "--sabotage",
         choices=sorted(SABOTAGES),
         metavar="NAME",
-        help="run the rounds with a broken appender",
+        help="see a violation with your own eyes: run a round with a broken appender, which "
+        "exits with 1",
+    )
+    doubt.add_argument(
+        "--rounds-only", action="store_true", help="leave the sabotages out, which proves less"
+    )
+    doubt.add_argument(
+        "--check",
+        type=Path,
+        metavar="DIR",
+        help="judge once more the rounds whose files were kept in DIR, and run nothing",
     )
     return parser
 
@@ -116,6 +172,16 @@ def _positive(text: str) -> int:
     return number
 
 
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return number
+
+
+_minutes = _seconds
+
+
 def _faults(text: str) -> list[str]:
     names = [] if text == "none" else text.split(",")
     for name in names:
@@ -128,38 +194,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run it and return the exit code. SystemExit after a usage error or --help."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    console = Console(soft_wrap=True)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(soft_wrap=True, width=_FILE_WIDTH)
+    if options.check is not None:
+        return _check_again(parser, console, options.check)
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
-    writers = options.writers or (_QUICK_WRITERS if options.quick else _WRITERS)
-    events = options.events or (_QUICK_EVENTS if options.quick else _EVENTS)
-    if options.root is not None:
-        try:
-            options.root.mkdir(parents=True, exist_ok=True)
-            if any(options.root.iterdir()):
-                parser.error(f"--root {options.root}: not empty")
-        except OSError as error:
-            parser.error(f"--root {options.root}: {error.strerror}")
-    if options.json is not None and not options.json.absolute().parent.is_dir():
-        parser.error(f"--json {options.json}: no such directory")
+    _check_paths(parser, options)
     faults = list(FAULTS) if options.fault is None else options.fault
-    command = f"python -m stress --seed {seed} --writers {writers} --events {events}"
-    command += "" if options.fault is None else f" --fault {','.join(faults) or 'none'}"
-    command += f" --sabotage {options.sabotage}" if options.sabotage else ""
+    if ENOSPC in faults and not options.sabotage and arguments is None:
+        _move_to_where_one_may_mount(["--seed", str(seed)])
+    usual = _QUICK if options.quick else _USUAL
+    given = {name: getattr(options, name) for name in Size.__slots__}
+    size = Size(**{name: value or getattr(usual, name) for name, value in given.items()})
+    command = _command(options, seed, given)
     root = options.root or Path(tempfile.mkdtemp(prefix="omnelog-stress-"))
-    run = _Run(root, RunReport(seed=seed, command=command), options.timeout)
-    rounds = [
-        draw_round(seed, writers=writers, events=events, fault=fault, sabotage=options.sabotage)
-        for fault in (None, *faults)
-    ]
+    run = _Run(root, RunReport(seed=seed, command=command), Progress(console), options.timeout)
+    foreign = [SHELL, *map(tuple, options.foreign)]
     try:
-        run.progress.milestone(
-            f"omnelog stress: seed {seed}, {writers} writers x {events:,} events, rounds: "
-            + ", ".join(plan.name for plan in rounds)
-        )
-        run.rounds(rounds)
-        if not (options.sabotage or run.report.interrupted or run.report.violated):
-            run.sabotages()  # which is to show that a clean verdict means something
+        run.progress.milestone(f"omnelog stress, seed {seed}", "bold")
+        if options.sabotage:
+            run.show_sabotage(options.sabotage)
+        else:
+            run.rounds(_rounds(seed, size, faults, foreign, options), options.soak)
+            if not (options.rounds_only or run.report.interrupted or run.report.violated):
+                run.sabotages()  # which is to show that a clean verdict means something
     except KeyboardInterrupt:
         run.report.interrupted = True
+    except (HistoryError, OSError) as error:
+        run.fail(f"the harness itself failed: {error}")
     finally:
         run.progress.clear()
         if options.root is None and not run.report.violated:
@@ -167,44 +230,154 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.tell()
     if options.json is not None:
         save_report(options.json, run.report)
+    if options.html is not None:
+        save_page(options.html, run.report)
     if run.report.interrupted:
         return INTERRUPTED
     return VIOLATED if run.report.violated else CLEAN
 
 
+def _check_paths(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Complain now about what could not be written at the end."""
+    if options.root is not None:
+        try:
+            options.root.mkdir(parents=True, exist_ok=True)
+            if any(options.root.iterdir()):
+                parser.error(f"--root {options.root}: not empty")
+        except OSError as error:
+            parser.error(f"--root {options.root}: {error.strerror}")
+    for name in ("json", "html"):
+        path = getattr(options, name)
+        if path is not None and not path.absolute().parent.is_dir():
+            parser.error(f"--{name} {path}: no such directory")
+    for words in options.foreign:
+        if not words or shutil.which(words[0]) is None:
+            parser.error(f"--foreign {shlex.join(words)}: no such command")
+
+
+def _command(options: argparse.Namespace, seed: int, given: dict[str, object]) -> str:
+    """What to type to have the same drawn again."""
+    words = ["python", "-m", "stress", "--seed", str(seed)]
+    words += ["--quick"] if options.quick else []
+    words += ["--soak", f"{options.soak:g}"] if options.soak else []
+    for name, value in given.items():
+        words += [f"--{name}", str(value)] if value else []
+    if options.fault is not None:
+        words += ["--fault", ",".join(options.fault) or "none"]
+    for foreign in options.foreign:
+        words += ["--foreign", shlex.join(foreign)]
+    words += ["--rounds-only"] if options.rounds_only else []
+    words += ["--sabotage", options.sabotage] if options.sabotage else []
+    return shlex.join(words)
+
+
+def _move_to_where_one_may_mount(more: list[str]) -> None:
+    """Go on in name spaces of our own, where a small disk can be mounted without being root.
+
+    Where the system does not allow that, files are limited in size instead.
+    """
+    words = ["unshare", "--user", "--map-root-user", "--mount", "--"]
+    if _MOUNTS in os.environ or shutil.which("unshare") is None:
+        return
+    if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0:
+        command = [sys.executable, *sys.orig_argv[1:], *more]
+        os.execvpe(words[0], [*words, *command], {**os.environ, _MOUNTS: "1"})
+
+
+def _rounds(
+    seed: int,
+    size: Size,
+    faults: list[str],
+    foreign: list[tuple[str, ...]],
+    options: argparse.Namespace,
+) -> Iterator[RoundPlan]:
+    """A plain round, one for each fault, one for all; with --soak so again with other seeds."""
+    sets: list[tuple[str, list[str]]] = [("plain", [])]
+    if not options.quick or len(faults) == 1:
+        sets += [(fault, [fault]) for fault in faults]
+    if len(faults) > 1:
+        sets.append(("all", faults))
+    times = 0
+    while True:
+        for name, chosen in sets:
+            number = f"{name}.{times + 1}" if options.soak else name
+            yield draw_round(seed + times, number, size, faults=chosen, foreign=foreign)
+        times += 1
+        if not options.soak:
+            return
+
+
+def _check_again(parser: argparse.ArgumentParser, console: Console, directory: Path) -> int:
+    """Judge what is in `directory`, be it one round or several."""
+    found = sorted(path.parent.parent for path in directory.rglob("history/round.json"))
+    if not found:
+        parser.error(f"--check {directory}: no round was kept there")
+    violations = 0
+    for path in found:
+        try:
+            verdict = check(path)
+        except (HistoryError, OSError) as error:
+            parser.error(f"--check {path}: {error}")
+        violations += verdict.counts.total()
+        console.print(f"{path}: {verdict.events:,} events, {verdict.counts.total():,} violations")
+        for violation in verdict.violations:
+            console.print(evidence(verdict, violation), markup=False, highlight=False)
+    return VIOLATED if violations else CLEAN
+
+
 class _Run:
     """A run under way, and what it has come to so far."""
 
-    def __init__(self, root: Path, report: RunReport, timeout_s: float) -> None:
-        self.root, self.report = root, report
-        self.progress = Progress(sys.stdout)
+    def __init__(self, root: Path, report: RunReport, progress: Progress, timeout_s: float) -> None:
+        self.root, self.report, self.progress = root, report, progress
         self._timeout_s = timeout_s
 
-    def rounds(self, plans: Sequence[RoundPlan]) -> None:
+    def rounds(self, plans: Iterator[RoundPlan], soak_minutes: float | None) -> None:
         """Run and check each, telling of violations at once; stop after one was interrupted."""
+        until = monotonic() + 60 * (soak_minutes or math.inf)
         for plan in plans:
-            verdict, interrupted = self._round(self.root / plan.name, plan)
+            if soak_minutes and monotonic() >= until:
+                break
             directory = self.root / plan.name
-            report = report_round(directory, plan, verdict, interrupted=interrupted)
+            verdict, conduct = self._round(directory, plan)
+            report = report_round(directory, plan, verdict, conduct)
             self.report.rounds.append(report)
-            found = sum(report.violations.values())
+            self.progress.violations += verdict.counts.total()
             self.progress.milestone(
                 f"{plan.name}: {report.events:,} events, {report.bytes:,} bytes "
                 f"in {report.seconds:.1f} s; {report.snapshots:,} snapshots; "
-                f"checked: {found:,} violation{'s' * (found != 1)}"
+                f"{verdict.counts.total():,} violations"
             )
-            for kind, (first, *_) in report.evidence.items():
-                more = report.violations[kind] - 1
-                self.progress.milestone(f"VIOLATION: {first}")
-                if more:
-                    self.progress.milestone(f"  and {more:,} more of this kind")
-            self.report.interrupted = interrupted
-            if interrupted:
+            self._show(verdict)
+            self.report.interrupted = conduct.interrupted
+            if conduct.interrupted:
                 break
             if report.met == 0 and report.events >= _ENOUGH_TO_MEET:
-                self._fail(f"no two appends of round {plan.name} ever met, so it proves nothing")
-            if plan.fault and not report.capped_writes and not plan.sabotage:
-                self._fail(f"the fault {plan.fault} never struck, so that round proves nothing")
+                self.fail(f"no two appends of round {plan.name} ever met, so it proves nothing")
+            for fault in sorted(plan.faults):
+                if not report.strikes.get(fault):
+                    self.fail(f"in round {plan.name} the fault {fault} never struck")
+            del verdict  # and with it the maps of its files
+            if soak_minutes and not report.violations:
+                shutil.rmtree(directory)
+
+    def _show(self, verdict: Verdict) -> None:
+        for kind, count in verdict.counts.items():
+            first = next(each for each in verdict.violations if each.kind == kind)
+            self.progress.milestone(f"VIOLATION: {evidence(verdict, first)}", "red")
+            if count > 1:
+                self.progress.milestone(f"  and {count - 1:,} more of this kind", "red")
+
+    def show_sabotage(self, name: str) -> None:
+        """Run one broken appender, and tell what the checker makes of it."""
+        for tries in range(_SABOTAGE_TRIES):
+            verdict, conduct, plan = self._sabotaged(name, tries)
+            report = report_round(self.root / plan.name, plan, verdict, conduct)
+            if verdict.counts or conduct.interrupted or tries == _SABOTAGE_TRIES - 1:
+                self.report.rounds.append(report)
+                self.report.interrupted = conduct.interrupted
+                self._show(verdict)
+                return
 
     def sabotages(self) -> None:
         """Prove that each sabotage is caught; a run in which one passes has failed."""
@@ -212,52 +385,62 @@ class _Run:
             caught: list[str] = []
             tries = 0
             while not caught and tries < _SABOTAGE_TRIES:
-                plan = draw_round(
-                    self.report.seed + tries,
-                    writers=_SABOTAGE_WRITERS,
-                    events=_SABOTAGE_EVENTS,
-                    sabotage=name,
-                    small=True,
-                )
-                tries += 1
                 self.progress.status(f"sabotage {name}: {sabotage.what}")
-                verdict, self.report.interrupted = self._round(
-                    self.root / f"{plan.name}-{tries}", plan
-                )
-                if self.report.interrupted:
+                verdict, conduct, _ = self._sabotaged(name, tries)
+                tries += 1
+                if conduct.interrupted:
+                    self.report.interrupted = True
                     return
                 caught = sorted(sabotage.caught_by & set(verdict.counts))
             self.report.sabotages.append(
                 SabotageReport(name=name, what=sabotage.what, tries=tries, caught_by=caught)
             )
-            if caught:
-                self.progress.milestone(f"sabotage {name}: caught: {'; '.join(caught)}")
-            else:
-                self._fail(f"sabotage {name} was not caught in {tries} tries")
+            if not caught:
+                self.fail(f"sabotage {name} was not caught in {tries} tries")
 
-    def _round(self, directory: Path, plan: RoundPlan) -> tuple[Verdict, bool]:
-        interrupted = conduct(directory, plan, self.progress, self._timeout_s)
+    def _sabotaged(self, name: str, tries: int) -> tuple[Verdict, Conduct, RoundPlan]:
+        sabotage = SABOTAGES[name]
+        plan = draw_sabotage(
+            self.report.seed + tries,
+            name,
+            faults=sabotage.faults,
+            lock_timeout_s=sabotage.lock_timeout_s,
+            batch=sabotage.batch,
+        )
+        directory = self.root / f"{plan.name}-{tries + 1}" if tries else self.root / plan.name
+        verdict, conduct = self._round(directory, plan)
+        return verdict, conduct, plan
+
+    def _round(self, directory: Path, plan: RoundPlan) -> tuple[Verdict, Conduct]:
+        self.progress.status(f"{plan.name}: starting its processes")
+        done = conduct(directory, plan, self.progress, self.report.command, self._timeout_s)
         self.progress.status(f"{plan.name}: checking")
-        return check(directory, interrupted=interrupted), interrupted
+        return check(directory, interrupted=done.interrupted), done
 
-    def _fail(self, what: str) -> None:
+    def fail(self, what: str) -> None:
+        """Note where this run proves nothing."""
         self.report.failures.append(what)
-        self.progress.milestone(f"FAILED: {what}")
+        self.progress.milestone(f"FAILED: {what}", "bold red")
 
     def tell(self) -> None:
-        """Print the final table and the verdict."""
-        say = self.progress.milestone
-        say("\n" + table(self.report) + "\n" if self.report.rounds else "")
-        events = sum(round_.events for round_ in self.report.rounds)
-        found = sum(sum(round_.violations.values()) for round_ in self.report.rounds)
-        if self.report.interrupted:
+        """Print the final tables and the verdict."""
+        report, say, show = self.report, self.progress.milestone, self.progress.console.print
+        if report.rounds:
+            say("")
+            for part in tables(report, self.progress.console.width):
+                show(part)
+        if report.sabotages:
+            show(sabotages(report))
+        events, found = report.events, report.found
+        if report.interrupted:
             say(f"Interrupted. By then {events:,} events were checked: {found:,} violations.")
-        elif self.report.violated:
-            say(f"VIOLATED: {found:,} violations in {events:,} events.")
-            for failure in self.report.failures:
-                say(f"VIOLATED: {failure}.")
+        elif report.violated:
+            say(f"VIOLATED: {found:,} violations in {events:,} events.", "bold red")
+            for failure in report.failures:
+                say(f"VIOLATED: {failure}.", "bold red")
         else:
-            say(f"Clean: each of {events:,} events intact and in its place.")
-        if self.report.violated:
+            caught = f", all {len(report.sabotages)} sabotages caught" if report.sabotages else ""
+            say(f"Clean: each of {events:,} events intact and in its place{caught}.", "bold green")
+        if report.violated:
             say(f"The files are in {self.root}")
-        say(f"Repeat with: {self.report.command}")
+        say(f"Repeat with: {report.command}")

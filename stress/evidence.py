@@ -3,7 +3,8 @@
 
 from collections.abc import Iterator
 
-from .checker import OPEN, Attempt, Bytes, Verdict, Violation
+from .checker import Attempt, Verdict, Violation
+from .testimony import OPEN, Bytes
 
 _ROW_BYTES = 16
 _ROWS_AROUND = 2  # before and after the row with the byte in question
@@ -11,28 +12,35 @@ _ROWS_AROUND = 2  # before and after the row with the byte in question
 
 def evidence(verdict: Verdict, violation: Violation) -> str:
     """The smallest evidence for `violation`: a few lines, indented under what is wrong."""
-    lines = [f"{violation.kind}: {violation.what}", f"  in {verdict.log}"]
-    lines += [f"  bytes {begin} to {end}" for begin, end in violation.spans]
+    files = verdict.told.files
+    lines = [f"{violation.kind}: {violation.what}", f"  in round {verdict.told.name}"]
+    lines += [f"  bytes {begin} to {end} of {files[f].path}" for f, begin, end in violation.spans]
     for attempt in violation.attempts:
         lines += _receipts(verdict, attempt)
     if violation.focus is not None:
-        lines.append(f"  around byte {violation.focus}:")
-        lines += hexdump(verdict.data, violation.focus)
+        file, focus = violation.focus
+        lines.append(f"  around byte {focus}:")
+        lines += hexdump(files[file].data, focus)
+    lines.append(f"  repeat with: {verdict.told.command}")
     return "\n".join(lines)
 
 
 def _receipts(verdict: Verdict, attempt: Attempt) -> Iterator[str]:
-    writer, seq = verdict.writers[attempt[0]], attempt[1]
+    writer, seq = verdict.told.writers[attempt[0]], attempt[1]
     line = writer.line(seq)
-    yield f"  append {seq} of {writer.name}, {len(line)} bytes: {_shorten(line)}"
-    if seq >= writer.attempted:
-        yield "    receipts: none, it was not called"
-    elif writer.outcomes[seq] == OPEN:
-        yield f"    receipts: called at {writer.begin_ns[seq]} ns, no outcome"
+    yield f"  event {seq} of {writer.name}, {len(line)} bytes: {_shorten(line)}"
+    if seq >= writer.called:
+        yield "    receipts: none, it was not appended"
+        return
+    call = writer.call_of(seq)
+    events = writer.events_of(call)
+    batch = f", in a batch of {len(events)}, from {events[0]} on" if len(events) > 1 else ""
+    yield f"    receipts: called at {writer.begin_ns[call]} ns{batch}"
+    if writer.outcomes[call] == OPEN:
+        yield "    receipts: no outcome"
     else:
-        error = f", {writer.errors[seq]}" if seq in writer.errors else ""
-        times = f"called at {writer.begin_ns[seq]} ns, returned at {writer.end_ns[seq]} ns"
-        yield f"    receipts: {times}, {writer.outcomes[seq]}{error}"
+        error = f", {writer.errors[call]}" if call in writer.errors else ""
+        yield f"    receipts: returned at {writer.end_ns[call]} ns, {writer.outcomes[call]}{error}"
 
 
 def _shorten(line: bytes) -> str:

@@ -1,46 +1,277 @@
 # SPDX-License-Identifier: MIT
-"""What is done to the writers of a round to make trouble likely.
+"""What is done to the writers of a round from outside, and how often it was.
 
-On a local disk one write(2) of a whole line is never torn apart by another, lock or no lock, so
-that a round without faults says little about the lock. With its writes cut short a writer needs
-several for a line, and nothing but the lock keeps the others out between them.
+A `Fault` is asked now and again whether its time has come. It strikes running processes of the
+round at times and places that the seed has drawn, and undoes before the end what must be undone.
+Two faults are inside the writers: ``short-write`` is in `standins`, ``fork`` in `workers`.
 """
 
+import json
+import math
 import os
-import sys
-import types
-from typing import Any
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from time import monotonic, monotonic_ns
+from typing import ClassVar
 
-SHORT_WRITE = "short-write"
-FAULTS = {SHORT_WRITE: "every write(2) of a writer takes 64 bytes at the most"}
-SHORT_WRITE_BYTES = 64
+from .history import history_path, log_path, moved_path, save_json, volume_path
+from .plan import RoundPlan
+
+KILL, FREEZE, ENOSPC = "kill", "freeze", "enospc"
+SHORT_WRITE, FORK, REPLACE = "short-write", "fork", "replace"
+FAULTS = {
+    KILL: "writers are killed (SIGKILL) in whatever they do, and started again",
+    FREEZE: "whoever holds the lock is stopped (SIGSTOP), with the lock, for up to 0.4 s",
+    ENOSPC: "the disk is full, and a while later has room again",
+    SHORT_WRITE: "every write(2) of a writer takes 64 bytes at the most",
+    FORK: "writers fork amid their appends, and the children append too",
+    REPLACE: "the log is renamed while it is being written, and the next one is begun",
+}
+
+_FOLLOWED_S = 3.0  # a follower stays with a log for 2 s after it noticed
+
+Victims = Callable[[], Mapping[str, int]]
+"""The names and pids of the processes that write with omnelog and have not ended."""
 
 
-class Strikes:
-    """How often a fault made a difference: one that never does proves nothing."""
+def note_death(directory: Path, process: str) -> None:
+    """Record that a process is about to be killed, by us."""
+    with history_path(directory, f"{process}.deaths").open("a") as file:
+        file.write(json.dumps({"killed_ns": monotonic_ns()}) + "\n")
 
-    def __init__(self) -> None:
-        self.capped_writes = 0
+
+class Fault:
+    """One kind of fault, in one round."""
+
+    name: ClassVar[str]
+    every_s: ClassVar[float]
+    """On average, between the end of a strike and the next."""
+
+    def __init__(self, directory: Path, plan: RoundPlan, victims: Victims) -> None:
+        self.directory, self.plan, self.victims = directory, plan, victims
+        self.dice: Random = plan.dice("fault", self.name)
+        self.strikes = 0
+        self._until_s = monotonic() + plan.seconds  # or who is left would be killed for ever
+        self._next_s = monotonic() + self._pause_s()
+
+    def _pause_s(self) -> float:
+        return self.dice.uniform(0.5, 1.5) * self.every_s
+
+    def look(self) -> float:
+        """Strike if it is time; return when to look again, by time.monotonic()."""
+        if monotonic() >= self._until_s:
+            self.undo()
+            return math.inf
+        if monotonic() >= self._next_s:
+            self._next_s = monotonic() + (self.step() or self._pause_s())
+        return self._next_s
+
+    def step(self) -> float:
+        """Strike, or undo it; return after how many seconds to be called again, or 0."""
+        raise NotImplementedError
+
+    def undo(self) -> None:
+        """Undo what is not undone. No exception is raised, and it may be called again."""
 
 
-def cap_writes() -> Strikes:
-    """Make every `os.write` by omnelog in this process a short one from now on."""
-    strikes = Strikes()
-    write = os.write
+class Kill(Fault):
+    """SIGKILL; the crew starts again who died of it."""
 
-    def short_write(fd: int, data: Any) -> int:
-        view = memoryview(data)
-        if len(view) > SHORT_WRITE_BYTES:
-            strikes.capped_writes += 1
-        return write(fd, view[:SHORT_WRITE_BYTES])
+    name, every_s = KILL, 0.06
 
-    stand_in = types.ModuleType("os", "os, but for short writes")
-    stand_in.__dict__.update(vars(os), write=short_write)
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] == "omnelog":
-            for attribute, value in list(vars(module).items()):
-                if value is os:
-                    setattr(module, attribute, stand_in)
-                elif value is write:
-                    setattr(module, attribute, short_write)
-    return strikes
+    def _pause_s(self) -> float:
+        return min(super()._pause_s(), self.plan.seconds / 20)  # some even in a short round
+
+    def step(self) -> float:
+        victims = self.victims()
+        if victims:
+            name = self.dice.choice(sorted(victims))
+            note_death(self.directory, name)
+            os.kill(victims[name], signal.SIGKILL)
+            self.strikes += 1
+        return 0
+
+
+class Freeze(Fault):
+    """SIGSTOP for who is found to hold a lock once it is stopped."""
+
+    name, every_s = FREEZE, 0.15
+    _tries = 50
+
+    def __init__(self, directory: Path, plan: RoundPlan, victims: Victims) -> None:
+        super().__init__(directory, plan, victims)
+        self._frozen = 0
+
+    def step(self) -> float:
+        if self._frozen:
+            self.undo()
+            return 0
+        victims = list(self.victims().values())
+        for _ in range(self._tries if victims else 0):
+            pid = self.dice.choice(victims)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                self._frozen = pid
+                if pid in self._holders():
+                    self.strikes += 1
+                    return self.dice.choice((0.02, 0.1, 0.4))
+                self.undo()
+        return 0.005
+
+    def _holders(self) -> set[int]:
+        """Who holds a flock on one of our logs: in /proc/locks a line of each lock."""
+        inodes = set()
+        for run_id in self.plan.run_ids:
+            with suppress(FileNotFoundError):
+                status = log_path(self.directory, run_id).stat()
+                major, minor = os.major(status.st_dev), os.minor(status.st_dev)
+                inodes.add(f"{major:02x}:{minor:02x}:{status.st_ino}")
+        holders = set()
+        for line in Path("/proc/locks").read_text().splitlines():
+            fields = line.split()
+            if fields[1] == "FLOCK" and fields[5] in inodes:  # who waits has "->" there
+                holders.add(int(fields[4]))
+        return holders
+
+    def undo(self) -> None:
+        if self._frozen:
+            with suppress(ProcessLookupError):
+                os.kill(self._frozen, signal.SIGCONT)
+            self._frozen = 0
+
+
+class Enospc(Fault):
+    """A volume of its own that shrinks to what is in it; else a limit on the size of files."""
+
+    name, every_s = ENOSPC, 0.15
+
+    def __init__(self, directory: Path, plan: RoundPlan, victims: Victims) -> None:
+        super().__init__(directory, plan, victims)
+        self._full = False
+        self._limited: list[int] = []
+
+    def step(self) -> float:
+        if self._full:
+            self.undo()
+            return 0
+        root = volume_path(self.directory)
+        if root.is_mount():
+            usage = os.statvfs(root)
+            used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize
+            self._full = _remount(root, used) == 0  # not if the log has just grown: soon again
+        else:
+            logs = [log_path(self.directory, run_id) for run_id in self.plan.run_ids]
+            size = max((log.stat().st_size for log in logs if log.exists()), default=0)
+            for pid in self.victims().values():
+                _limit(pid, size + self.dice.randrange(2000))
+                self._limited.append(pid)
+            self._full = bool(self._limited)
+        self.strikes += self._full
+        return self.dice.uniform(0.02, 0.15) if self._full else 0.002
+
+    def undo(self) -> None:
+        if self._full and not self._limited:
+            _remount(volume_path(self.directory), _DISK_BYTES)
+        for pid in self._limited:
+            _limit(pid, resource.RLIM_INFINITY)
+        self._full, self._limited = False, []
+
+
+_DISK_BYTES = 1 << 30  # no memory is used until it is written
+
+
+def mount_disk(root: Path) -> bool:
+    """Put a disk of its own under `root`, if the system lets us; return whether it did."""
+    root.mkdir(parents=True, exist_ok=True)
+    words = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "stress", str(root)]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+def unmount_disk(root: Path, keep: Path) -> None:
+    """Take the disk away, having moved what is on it to `keep`, on the same disk as its parent."""
+    subprocess.run(["cp", "-a", "--", str(root), str(keep)], check=True)
+    subprocess.run(["umount", str(root)], check=True)
+    root.rmdir()
+    keep.rename(root)
+
+
+def _remount(root: Path, size: int) -> int:
+    words = ["mount", "-o", f"remount,size={size}", str(root)]
+    return subprocess.run(words, capture_output=True, check=False).returncode
+
+
+def _limit(pid: int, size: int) -> None:
+    """Limit how large a file a process may make; Python ignores SIGXFSZ, so that it is an error."""
+    with suppress(ProcessLookupError, ValueError, PermissionError):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        if hard != resource.RLIM_INFINITY:
+            size = hard if size == resource.RLIM_INFINITY else min(size, hard)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
+class Replace(Fault):
+    """The log is renamed; a writer that notices begins the next, if we do not do it at once."""
+
+    name = REPLACE
+    _absent_s = 0.3
+    _again_s = 0.01  # where the disk is full
+
+    def __init__(self, directory: Path, plan: RoundPlan, victims: Victims) -> None:
+        self._left = list(range(len(plan.run_ids)))
+        self._moves: list[dict[str, int]] = []
+        self._absent: Path | None = None
+        super().__init__(directory, plan, victims)
+
+    def _pause_s(self) -> float:
+        return self.dice.uniform(0.1, 0.3) * self.plan.seconds if self._left else math.inf
+
+    def step(self) -> float:
+        if self._absent:
+            return self._again_s if not self._put_back() else 0
+        run = self._left[-1]
+        log = log_path(self.directory, self.plan.run_ids[run])
+        moved = moved_path(log, 1)
+        begin_ns = monotonic_ns()
+        if self.dice.random() < 0.5:  # at once, so that there is a log at the path at all times
+            new = log.with_name("new")
+            try:
+                new.touch()
+                moved.unlink(missing_ok=True)
+                moved.hardlink_to(log)
+            except OSError:
+                return self._again_s
+            new.rename(log)
+        else:
+            log.rename(moved)
+            self._absent = log
+        self._left.pop()
+        self._moves.append({"run": run, "begin_ns": begin_ns, "end_ns": monotonic_ns()})
+        save_json(history_path(self.directory, "moves.json"), self._moves)
+        self.strikes += 1
+        return self._absent_s if self._absent else 0
+
+    def settled_s(self) -> float:
+        """How many seconds it takes until a follower has gone over to the last log."""
+        last_ns = max((move["end_ns"] for move in self._moves), default=0)
+        return max(0, _FOLLOWED_S - (monotonic_ns() - last_ns) / 1e9)
+
+    def _put_back(self) -> bool:
+        """See that there is a log, or a follower would find nothing; return whether there is."""
+        if self._absent:
+            try:
+                self._absent.touch()
+            except OSError:
+                return False
+            self._absent = None
+        return True
+
+    def undo(self) -> None:
+        self._put_back()
+
+
+OUTSIDE: dict[str, type[Fault]] = {each.name: each for each in (Kill, Freeze, Enospc, Replace)}

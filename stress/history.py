@@ -1,18 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""What a round leaves on disk: its log, and what everybody who took part says they did.
+"""What a round leaves on disk: its logs, and what everybody who took part says they did.
 
 Under the directory of a round, all of it plain JSON lines and sharing no code with omnelog::
 
-    .omne/var/runs/<run_id>/events.jsonl   the log
-    history/round.json                     {"name":…,"seed":…,"run_id":…}
-    history/writer-003.lines               the lines writer 3 means to append, the k-th for seq k
-    history/writer-003.receipts            before every call: {"seq":…,"begin_ns":…}
-                                           and after it: {"seq":…,"called_ns":…,"end_ns":…,
-                                           "outcome":…} and, unless acknowledged, "error"
-    history/reader-001.snapshots           {"begin_ns":…,"end_ns":…,"count":…,"digest":…,
-                                           "marks":[…]} or, instead of the last three, "error"
-    history/exits.json                     {"writer-003":0,…}, the exit codes; null: ended by us
-    history/writer-003.faults              {"capped_writes":…}, how often its fault struck
+    volume/.omne/var/runs/<run_id>/events.jsonl  the log of a run
+                                /events.jsonl.N  logs that were moved away before, N from 1
+                                /events.jsonl.torn  the quarantine
+    history/round.json               {"name":…,"seed":…,"command":…,"faults":[…],"runs":[…],
+                                     "writers":{"3":{"run":0,"process":"process-002",
+                                     "forked":false},…},"bystanders":{"path":"content"}}
+    history/writer-003.lines         the lines writer 3 means to append, the k-th for seq k
+    history/writer-003.receipts      before every call: {"seq":…,"n":…,"begin_ns":…}, the call
+                                     appending the n events from seq on;
+                                     after it: {"seq":…,"called_ns":…,"end_ns":…,"outcome":…}
+                                     and, unless 0 or none, "appended", "waits", "error";
+                                     when a killed one goes on: {"resumed_ns":…}
+    history/reader-000.snapshots     {"run":…,"begin_ns":…,"end_ns":…,"count":…,"digest":…,
+                                     "marks":[…]} or, instead of the last three, "error"
+    history/follower-000.followed    one line at the end, as a snapshot is
+    history/deaths.json              {"process-002":[…],…}: when each was killed, in ns
+    history/moves.json               [{"run":0,"begin_ns":…,"end_ns":…},…]: logs moved away
+    history/exits.json               {"process-002":0,…}, the last exit codes; null: ended by us
+    history/*.strikes                {"capped":…}, how often a fault struck in a process
 
 Times are `time.monotonic_ns`, which is one clock for all processes of a machine. Every receipt is
 one write(2) of its own, so that whoever dies leaves all receipts but perhaps the last.
@@ -41,9 +50,19 @@ class Outcome(StrEnum):
     INDETERMINATE = "indeterminate"
 
 
+def volume_path(directory: Path) -> Path:
+    """The root of the volume that a round writes."""
+    return directory / "volume"
+
+
 def log_path(directory: Path, run_id: str) -> Path:
-    """The log of a round, spelled out here once more, independently of omnelog."""
-    return directory / ".omne" / "var" / "runs" / run_id / "events.jsonl"
+    """The log of a run, spelled out here once more, independently of omnelog."""
+    return volume_path(directory) / ".omne" / "var" / "runs" / run_id / "events.jsonl"
+
+
+def moved_path(log: Path, number: int) -> Path:
+    """Where the `number`-th log of a run was moved to, from 1."""
+    return log.with_name(f"{log.name}.{number}")
 
 
 def history_path(directory: Path, name: str) -> Path:
@@ -52,13 +71,13 @@ def history_path(directory: Path, name: str) -> Path:
 
 
 def writer_name(writer: int) -> str:
-    """How a writer's files and exit code are named."""
+    """How a writer's files are named."""
     return f"writer-{writer:03}"
 
 
-def reader_name(reader: int) -> str:
-    """How a reader's files and exit code are named."""
-    return f"reader-{reader:03}"
+def process_name(process: int) -> str:
+    """How a process that writes, its exit code and its deaths are named."""
+    return f"process-{process:03}"
 
 
 def save_json(path: Path, value: Any) -> None:
@@ -70,20 +89,55 @@ class Receipts:
     """A writer's account of its appends; made by the writer itself."""
 
     def __init__(self, directory: Path, writer: int) -> None:
-        path = history_path(directory, f"{writer_name(writer)}.receipts")
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        """Begin the account, or go on with that of a writer which was killed: see `resume`."""
+        self._path = history_path(directory, f"{writer_name(writer)}.receipts")
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
 
-    def before(self, seq: int) -> None:
-        """Record that the append of `seq` is about to be called."""
-        _write(self._fd, b'{"seq":%d,"begin_ns":%d}\n' % (seq, monotonic_ns()))
+    def resume(self) -> int:
+        """Take the account up where a killed writer left it; return what it would append next."""
+        held = self._path.read_bytes()
+        whole = held.rfind(b"\n") + 1  # death may have cut the last receipt short
+        os.ftruncate(self._fd, whole)
+        next_seq = 0
+        for receipt in map(json.loads, held[:whole].splitlines()):
+            if "n" in receipt:
+                next_seq = receipt["seq"] + receipt["n"]
+        if whole:
+            _write(self._fd, b'{"resumed_ns":%d}\n' % monotonic_ns())
+        return next_seq
+
+    def before(self, seq: int, n: int) -> None:
+        """Record that an append of the `n` events from `seq` on is about to be called."""
+        _write(self._fd, b'{"seq":%d,"n":%d,"begin_ns":%d}\n' % (seq, n, monotonic_ns()))
 
     def after(
-        self, seq: int, called_ns: int, end_ns: int, outcome: Outcome, error: object = None
+        self,
+        seq: int,
+        called_ns: int,
+        end_ns: int,
+        outcome: Outcome,
+        *,
+        appended: int = 0,
+        waits: int = 0,
+        error: object = None,
     ) -> None:
-        """Record what it came to, with the times just before and just after the call."""
-        receipt = {"seq": seq, "called_ns": called_ns, "end_ns": end_ns, "outcome": outcome}
+        """Record what it came to, with the times just before and just after the call.
+
+        `appended`: how many of its events are said to stand although it failed. `waits`: how often
+        the lock was found taken.
+        """
+        receipt: dict[str, Any] = {
+            "seq": seq,
+            "called_ns": called_ns,
+            "end_ns": end_ns,
+            "outcome": outcome,
+        }
+        if appended:
+            receipt["appended"] = appended
+        if waits:
+            receipt["waits"] = waits
         if error is not None:
-            receipt["error"] = repr(error)
+            receipt["error"] = str(error)
         _write(self._fd, json.dumps(receipt, separators=(",", ":")).encode() + b"\n")
 
     def close(self) -> None:
@@ -109,6 +163,12 @@ class RunningDigest:
     def value(self) -> str:
         """The digest of all lines so far."""
         return self._hash.hexdigest()
+
+    def value_with(self, line: bytes) -> str:
+        """What the digest would be with one line more."""
+        more = self._hash.copy()
+        more.update(line)
+        return more.hexdigest()
 
 
 def digest_lines(lines: Iterable[bytes]) -> RunningDigest:

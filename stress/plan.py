@@ -1,203 +1,273 @@
 # SPDX-License-Identifier: MIT
 """Every choice a round makes, drawn from one seed, so that it can be made again.
 
-The same seed gives the same writers, start methods, handles, events and sizes. It does not give
-the same interleaving: that is the machine's part, and the point.
+The same seed gives the same processes, start methods, handles, events, sizes, batches, pauses and
+victims. It does not give the same interleaving: that is the machine's part, and the point.
 """
 
-import json
-import string
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
-from typing import Any, TypeAlias
+from typing import TypeVar
 
-Record: TypeAlias = dict[str, Any]
-"""An event as plain JSON, in wire order, made without omnelog."""
+_T = TypeVar("_T")
 
-RUNNER = 0
-"""The writer that is the parent process: it starts the run and ends it, as a runner would."""
+SHELL = ("the shell loop",)
+"""Instead of the words of a command: the loop around flock(1) in `foreign`."""
 
-PAGE = 4096
-PIPE_BUFFER = 65536
-_LARGEST = 256 * 1024  # characters of one text
-_POOL = 8192  # characters that all texts of a writer are cut out of
-_TYPICAL = 150  # characters: half of the texts are shorter than twice this
-_TAIL = 1.1  # the Pareto exponent: 1 in 38 texts is above 4 KiB, 1 in 800 above 64 KiB
-
-# What a line must escape, what it must not, and what a careless reader takes for a line's end.
-_NASTY = '"\\/\b\f\n\r\t\x00\x01\x1b\x1c\x7f\x85\xa0é߀ऄ\u2028\u2029\ufeff\ufffd😀𝄞{}[]:,'
-_ALPHABET = string.ascii_letters + string.digits + "     " + _NASTY
-_KINDS = ("command", "prompt", "bash", "loop")
-_ERRORS = ("crash", "timeout", "gate_failed", "blocked", "max_iterations_exceeded", "host_missing")
-_METHODS = ("hook", "human_cli", "mcp_tool")
+_LARGEST = 1024 * 1024  # bytes of a line
+_LARGEST_IN_PIECES = 128 * 1024  # where each takes thousands of writes
+_PATIENCE_S = 5.0
+_LITTLE_PATIENCE_S = 0.05
+_RUNS = (1, 1, 3)  # most rounds have one log, for what is contended breaks sooner
+_SHELL_EVERY_S = 0.02  # an append by the shell takes a few processes, some 10 ms
 
 
 class Start(StrEnum):
-    """How a writer's process comes to be."""
+    """How a process comes to be."""
 
-    RUNNER = "runner"  # it is the parent itself
     SPAWN = "spawn"
     FORK = "fork"
+    FORKSERVER = "forkserver"
 
 
 class Handle(StrEnum):
-    """Where a writer has its handle on the log from."""
+    """Where a process has its handle on the log from."""
 
     OWN = "own"  # it opened one itself
-    PASSED = "passed"  # the runner's, opened before: inherited over fork, or pickled to a spawn
+    PASSED = "passed"  # the runner's, opened before: inherited over fork, or pickled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriterPlan:
-    """One writer."""
+    """One writer: a thread, a forked child, a foreign command, or the runner of a run."""
 
     writer: int
-    """From 1; 0 is the runner."""
+    """The runners come first: that of run 0 is writer 0."""
+    events: int
+    batch: int = 1
+    """The most events of one append."""
+    pause_s: float = 0.0
+    """On average, between two appends; 0: flat out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessPlan:
+    """A process, and the writers that share its handle on one run's log."""
+
+    process: int
+    run: int
     start: Start
     handle: Handle
-    events: int
     lock_timeout_s: float
-    """0 for the impatient writer, which tries the lock once an append and is often refused."""
+    durable: bool
+    writers: tuple[WriterPlan, ...]
+    children: tuple[WriterPlan, ...] = ()
+    """Those that it forks amid its appends, each of which goes on with its handle."""
+    foreign: tuple[str, ...] = ()
+    """The command that does the appending, if it is not omnelog."""
+    sabotaged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundPlan:
-    """One log, those who write it, and what is done to them."""
+    """Its logs, those who write and read them, and what is done to them."""
 
     name: str
     seed: int
-    run_id: str
-    writers: tuple[WriterPlan, ...]
-    readers: int
-    fault: str | None
+    run_ids: tuple[str, ...]
+    runners: tuple[WriterPlan, ...]
+    processes: tuple[ProcessPlan, ...]
+    followed: bool
+    """Whether the logs are followed, too."""
+    faults: frozenset[str]
     sabotage: str | None
+    largest: int
+    """Bytes of the longest line."""
+    seconds: float
+    """Over which the unhurried writers and the faults are spread."""
 
     @property
     def events(self) -> int:
-        """How many appends are attempted, the runner's two included."""
-        return sum(writer.events for writer in self.writers)
+        """How many events are to be appended, those of the runners included."""
+        plans = [*self.runners, *(w for p in self.processes for w in (*p.writers, *p.children))]
+        return sum(writer.events for writer in plans)
+
+    def dice(self, *purpose: object) -> Random:
+        """The dice for one purpose of this round."""
+        return Random("/".join(map(str, (self.seed, self.name, *purpose))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How large rounds are."""
+
+    processes: int
+    threads: int
+    """The most of one process."""
+    events: int
+    """Of each writer."""
+    runs: int | None
+    """None: drawn."""
+    seconds: float
 
 
 def draw_round(
     seed: int,
+    name: str,
+    size: Size,
     *,
-    writers: int,
-    events: int,
-    fault: str | None = None,
+    faults: Sequence[str] = (),
     sabotage: str | None = None,
-    small: bool = False,
+    foreign: Sequence[tuple[str, ...]] = (SHELL,),
 ) -> RoundPlan:
-    """Plan a round: a runner, `writers` writers of `events` appends, an impatient one, a reader.
+    """Plan a round of `size`, which has a process for each `foreign` command besides.
 
-    Half the writers are spawned and half forked, half of either with a handle of their own.
-    `small` leaves out the impatient writer and spawning, which takes most of a small round's time.
+    Of the processes a third each is spawned, forked and forked by a server; of eight one each is
+    durable, tries the lock once, or gives up after 50 ms; half of the rest use the runner's handle.
     """
-    name = f"sabotage-{sabotage}" if sabotage and small else fault or "plain"
+    faulty = frozenset(faults)
     dice = Random(f"{seed}/{name}")
-    ways = [(start, handle) for handle in Handle for start in (Start.SPAWN, Start.FORK)]
-    ways = [way for way in ways if not (small and way[0] is Start.SPAWN)]
-    crew = [
-        WriterPlan(writer=n, start=start, handle=handle, events=events, lock_timeout_s=5.0)
-        for n in range(1, writers + 1)
-        for start, handle in [ways[n % len(ways)]]
-    ]
-    if not small:
-        start, own = dice.choice((Start.SPAWN, Start.FORK)), Handle.OWN
-        number = writers + 1
-        crew.append(
-            WriterPlan(writer=number, start=start, handle=own, events=events, lock_timeout_s=0)
-        )
-    runner = WriterPlan(
-        writer=RUNNER, start=Start.RUNNER, handle=Handle.OWN, events=2, lock_timeout_s=5.0
+    runs = size.runs or dice.choice(_RUNS)
+    run_ids = tuple(f"stress-{_draw_ulid(dice)}" for _ in range(runs))
+    runners = tuple(WriterPlan(writer=run, events=2) for run in range(runs))
+    starts, handles = (
+        _shuffled(dice, Start, size.processes),
+        _shuffled(dice, Handle, size.processes),
     )
-    suffix = "".join(dice.choices("0123456789abcdefghjkmnpqrstvwxyz", k=25))
+    odd = dice.sample(range(8), 3)
+    processes: list[ProcessPlan] = []
+    number = runs
+    for process in range(size.processes):
+        durable, once, hasty = (process % 8 == place for place in odd)
+        threads = 1 + process % size.threads
+        writers = []
+        for _ in range(threads):
+            writers.append(_draw_writer(dice, number, size, durable))
+            number += 1
+        forks = dice.randint(1, 3) if "fork" in faulty else 0
+        children = tuple(
+            WriterPlan(writer=number + n, events=max(1, size.events // 20)) for n in range(forks)
+        )
+        number += forks
+        processes.append(
+            ProcessPlan(
+                process=process,
+                run=0 if process < 2 else dice.randrange(runs),
+                start=starts[process],
+                handle=Handle.OWN if durable or once or hasty else handles[process],
+                lock_timeout_s=0 if once else _LITTLE_PATIENCE_S if hasty else _PATIENCE_S,
+                durable=durable,
+                writers=tuple(writers),
+                children=children,
+                sabotaged=sabotage is not None,
+            )
+        )
+    for words in foreign:
+        pause_s = _SHELL_EVERY_S if words == SHELL else size.seconds / size.events
+        events = max(1, min(size.events, round(size.seconds / pause_s)))
+        writer = WriterPlan(writer=number, events=events, pause_s=pause_s)
+        number += 1
+        processes.append(
+            ProcessPlan(
+                process=len(processes),
+                run=dice.randrange(runs),
+                start=Start.FORKSERVER,
+                handle=Handle.OWN,
+                lock_timeout_s=_PATIENCE_S,
+                durable=False,
+                writers=(writer,),
+                foreign=tuple(words),
+            )
+        )
     return RoundPlan(
         name=name,
         seed=seed,
-        run_id=f"stress-0{suffix}",
-        writers=(runner, *crew),
-        readers=1,
-        fault=fault,
+        run_ids=run_ids,
+        runners=runners,
+        processes=tuple(processes),
+        followed=True,
+        faults=faulty,
         sabotage=sabotage,
+        largest=_LARGEST_IN_PIECES if "short-write" in faulty else _LARGEST,
+        seconds=size.seconds,
     )
 
 
-def event_id(writer: int, seq: int) -> str:
-    """The id that tells whose event a line is: a ULID by its form, all of decimal digits."""
-    return f"{writer:06}{seq:020}"
+def draw_sabotage(
+    seed: int,
+    sabotage: str,
+    *,
+    faults: Sequence[str],
+    lock_timeout_s: float,
+    batch: int,
+) -> RoundPlan:
+    """Plan a small round: five forked processes of two threads, two of them healthy, mostly.
 
-
-def canonical_line(record: Record) -> bytes:
-    """The line that must be in the log for `record`, newline included, made by `json` alone."""
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-
-
-def draw_records(plan: RoundPlan, writer: WriterPlan) -> Iterator[Record]:
-    """The events that a writer appends, in order.
-
-    Sizes are heavy-tailed: most lines are of a few hundred bytes. Whoever appends at least two
-    has one beyond 64 KiB and one between 4 and 64 KiB among them.
+    It is over in no time, unless faults need some to strike and to be noticed.
     """
-    if writer.start is Start.RUNNER:
-        head = _head(plan, writer, 0, "pipe.started")
-        yield head | {"pipe": "stress", "inputs": [], "distro_version": "0.1.0"}
-        yield _head(plan, writer, 1, "pipe.completed")
-        return
-    dice = Random(f"{plan.seed}/{plan.name}/{writer.writer}")
-    pool = "".join(dice.choices(_ALPHABET, k=_POOL))
-    sizes = [min(int(_TYPICAL * dice.paretovariate(_TAIL)), _LARGEST) for _ in range(writer.events)]
-    if writer.events > 1:
-        large, middling = dice.sample(range(writer.events), 2)
-        sizes[large] = dice.randrange(PIPE_BUFFER, 2 * PIPE_BUFFER)
-        sizes[middling] = dice.randrange(PAGE, PIPE_BUFFER // 2)
-    for seq, size in enumerate(sizes):
-        yield _draw_record(dice, plan, writer, seq, _draw_text(dice, pool, size))
+    name = f"sabotage-{sabotage}"
+    dice = Random(f"{seed}/{name}")
+    seconds = 2.6 if "replace" in faults else 0.6 if faults else 0.0
+    events = 100 if faults else 40
+    processes = []
+    for process in range(5):
+        sabotaged = process < 3 or "kill" in faults  # what is healthy would mend the harm
+        writers = tuple(
+            WriterPlan(
+                writer=1 + 2 * process + thread,
+                events=events,
+                batch=batch,
+                pause_s=seconds / events if "replace" in faults else 0.0,
+            )
+            for thread in range(2)
+        )
+        processes.append(
+            ProcessPlan(
+                process=process,
+                run=0,
+                start=Start.FORK,
+                handle=Handle.OWN,
+                lock_timeout_s=lock_timeout_s if sabotaged else _PATIENCE_S,
+                durable=False,
+                writers=writers,
+                sabotaged=sabotaged,
+            )
+        )
+    return RoundPlan(
+        name=name,
+        seed=seed,
+        run_ids=(f"stress-{_draw_ulid(dice)}",),
+        runners=(WriterPlan(writer=0, events=2),),
+        processes=tuple(processes),
+        followed=False,
+        faults=frozenset(faults),
+        sabotage=sabotage,
+        largest=4096,
+        seconds=seconds,
+    )
 
 
-def _head(plan: RoundPlan, writer: WriterPlan, seq: int, tag: str) -> Record:
-    return {
-        "type": tag,
-        "id": event_id(writer.writer, seq),
-        "ts": "2025-01-31T23:59:59Z",
-        "run_id": plan.run_id,
-    }
+def _draw_writer(dice: Random, number: int, size: Size, durable: bool) -> WriterPlan:
+    """Every other writer is flat out; the rest, and all that wait for a disk, take their time."""
+    events = max(1, size.events // 10) if durable else size.events
+    hurried = number % 2 == 0 and not durable
+    return WriterPlan(
+        writer=number,
+        events=2 * events if hurried else events,
+        batch=dice.choice((1, 1, 1, 8)),
+        pause_s=0.0 if hurried else dice.uniform(0.5, 1.0) * size.seconds / events,
+    )
 
 
-def _draw_text(dice: Random, pool: str, size: int) -> str:
-    pieces = []
-    while size > 0:
-        begin = dice.randrange(len(pool))
-        pieces.append(pool[begin : begin + size])
-        size -= len(pieces[-1])
-    return "".join(pieces)
+def _draw_ulid(dice: Random) -> str:
+    return "0" + "".join(dice.choices("0123456789abcdefghjkmnpqrstvwxyz", k=25))
 
 
-def _draw_record(dice: Random, plan: RoundPlan, writer: WriterPlan, seq: int, text: str) -> Record:
-    """One event with `text` in it, if its type carries any: where that is much, it does."""
-    size = len(text)
-    node: Record = {"node_id": f"node-{writer.writer}"}
-    bodies: dict[str, Record] = {
-        "pipe.started": {
-            "pipe": "stress",
-            "inputs": [
-                {"key": part, "value": text[len(part) :]} for part in ("", text[: size // 3])
-            ],
-            "distro_version": "0.1.0",
-        },
-        "pipe.aborted": {"reason": text},
-        "node.started": node
-        | {"kind": dice.choice(_KINDS)}
-        | ({"name": text} if size % 3 else {})
-        | ({"model": text[:20]} if size % 2 else {}),
-        "node.failed": node | {"error": {"kind": dice.choice(_ERRORS)}, "message": text},
-        "gate.passed": node | {"gate": text, "method": dice.choice(_METHODS)},
-        "pipe.completed": {},
-        "node.completed": node | {"output_path": f".omne/var/runs/{plan.run_id}/nodes/n.out"},
-        "iteration.started": node
-        | {"iteration": dice.randrange(2**32), "byte_offset": dice.randrange(2**64)},
-    }
-    carriers = ("pipe.aborted", "node.failed", "gate.passed")
-    tag = dice.choice(carriers if size > PAGE else tuple(bodies))
-    return _head(plan, writer, seq, tag) | bodies[tag]
+def _shuffled(dice: Random, kinds: Iterable[_T], count: int) -> list[_T]:
+    """`count` of `kinds`, each as often as any other, in any order."""
+    every = list(kinds)
+    drawn = [every[place % len(every)] for place in range(count)]
+    dice.shuffle(drawn)
+    return drawn

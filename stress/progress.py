@@ -1,70 +1,89 @@
 # SPDX-License-Identifier: MIT
-"""What is going on, for who watches: one line rewritten on a terminal, milestones elsewhere."""
+"""What is going on, for who watches: lines that stay and, on a terminal, one that lives."""
 
-import os
 from pathlib import Path
 from time import monotonic
-from typing import TextIO
 
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from .history import log_path
 from .plan import RoundPlan
 
 _BLOCK = 1024 * 1024
+_REDRAW_S = 0.1
 
 
 class Progress:
-    """Tells `stream`; never a control code or a redrawn line unless that is a terminal."""
+    """Tells `console`; no control code and no redrawn line unless that is a terminal.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._live = stream.isatty()
-        self._width = 0
-        self._quiet = True
+    Nothing runs in the background, since who uses it forks.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.violations = 0
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._drawn = 0.0
         self._plan: RoundPlan | None = None
+        self._writers = 0
         self._begun = 0.0
-        self._offset = self._events = self._quarters = 0
+        self._offsets: dict[tuple[int, int], int] = {}
+        self._events = 0
 
-    def milestone(self, text: str) -> None:
+    def milestone(self, text: str, style: str = "") -> None:
         """Print a line that stays."""
-        self.clear()
-        print(text, file=self._stream, flush=True)
+        self.console.print(Text(text, style), soft_wrap=True, highlight=False)
 
     def status(self, text: str) -> None:
         """Show `text` until the next; on a terminal only."""
-        if self._live:
-            width = os.get_terminal_size(self._stream.fileno()).columns or 80
-            text = text[: width - 1]  # the last column would wrap
-            print(f"\r{text:{self._width}}", end="", file=self._stream, flush=True)
-            self._width = len(text)
+        if self.console.is_terminal:
+            if not self._live.is_started:
+                self._live.start()
+            shown = Text(text, no_wrap=True, overflow="ellipsis")
+            if self.violations:
+                shown.append(f"  {self.violations:,} violations", "bold red")
+            self._live.update(shown, refresh=True)
+            self._drawn = monotonic()
 
     def clear(self) -> None:
         """Take the status away."""
-        if self._width:
-            print(f"\r{'':{self._width}}\r", end="", file=self._stream, flush=True)
-            self._width = 0
+        self._live.stop()
 
     def begin(self, plan: RoundPlan, processes: int) -> None:
         """The gate of a round opens."""
         self._plan, self._begun = plan, monotonic()
-        self._offset = self._events = self._quarters = 0
+        self._writers = sum(len(process.writers) for process in plan.processes)
+        self._offsets, self._events = {}, 0
         if not plan.sabotage:
-            self.milestone(f"{plan.name}: {processes} processes ready, gate open")
+            self.milestone(f"{plan.name}: {processes} processes ready, gate open", "dim")
 
-    def look(self, log: Path) -> None:
-        """Count the events in the log by now, as far as they are new, and tell."""
-        if self._plan is None or (self._plan.sabotage and not self._live):
+    def look(self, directory: Path, strikes: dict[str, int]) -> None:
+        """Count the events in the logs by now, as far as they are new, and tell."""
+        if self._plan is None or not self.console.is_terminal:
             return
-        with log.open("rb") as file:
-            file.seek(self._offset)
-            while block := file.read(_BLOCK):
-                self._offset += len(block)
-                self._events += block.count(b"\n")
-        done, total = self._events, self._plan.events
-        elapsed_s = max(1e-9, monotonic() - self._begun)
-        self.status(
-            f"{self._plan.name}: {done:,} of {total:,} events, "
-            f"{done / elapsed_s:,.0f} events/s, {self._offset / 1e6:,.1f} MB"
-        )
-        quarters = 4 * done // total
-        if quarters > self._quarters and quarters < 4 and not self._live:
-            self.milestone(f"{self._plan.name}: {25 * quarters} % of {total:,} events")
-        self._quarters = max(quarters, self._quarters)
+        for run_id in self._plan.run_ids:
+            for path in log_path(directory, run_id).parent.glob("events.jsonl*"):
+                if path.suffix != ".torn":
+                    self._count(path)
+        rate = self._events / max(1e-9, monotonic() - self._begun)
+        struck = ", ".join(f"{name} {times:,}" for name, times in strikes.items())
+        if monotonic() - self._drawn >= _REDRAW_S:
+            self.status(
+                f"{self._plan.name}: {self._writers} writers, {self._events:,} of "
+                f"{self._plan.events:,} events, {rate:,.0f} events/s"
+                + (f", faults: {struck}" if struck else "")
+            )
+
+    def _count(self, path: Path) -> None:
+        try:
+            with path.open("rb") as file:
+                status = path.stat()
+                key = status.st_dev, status.st_ino
+                file.seek(self._offsets.get(key, 0))
+                while block := file.read(_BLOCK):
+                    self._events += block.count(b"\n")
+                self._offsets[key] = file.tell()
+        except FileNotFoundError:
+            pass  # it is being moved away

@@ -1,17 +1,41 @@
 # SPDX-License-Identifier: MIT
-"""What a run came to, as a table for people and as JSON for machines."""
+"""What a run came to: summed up, as a table for people, as JSON for machines."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
 
 from .checker import Verdict
 from .evidence import evidence
+from .faults import ENOSPC, FORK, FREEZE, KILL, REPLACE, SHORT_WRITE
 from .history import Outcome, history_path
 from .plan import RoundPlan
+from .rounds import Conduct
 
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
+_BUCKETS_PER_OCTAVE = 2
+_NAMES_WIDTH, _CELL_WIDTH = 20, 11  # characters of the table's columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriterReport:
+    """How one writer fared among the others."""
+
+    name: str
+    process: str
+    kind: str
+    """How its process was started, or which foreign command it is."""
+    events: int
+    p50_us: float
+    p99_us: float
+    max_us: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,32 +43,38 @@ class RoundReport:
     """What a round came to."""
 
     name: str
+    seed: int
+    faults: list[str]
+    runs: int
+    processes: int
     writers: int
-    attempted: int
+    appends: int
+    """Calls, of one event or several."""
     events: int
-    """Events in the log."""
+    """Events in the logs."""
     bytes: int
     met: int
     """Appends called before the one above them in the log had returned: contended ones."""
+    lock_waits: int
+    """Appends that found the lock taken."""
     seconds: float
     """From the first call of an append to the return of the last."""
     append_us: dict[str, float]
     """The time an acknowledged append took, by percentile, waiting for the lock included."""
+    latencies: dict[str, int]
+    """How many of these took up to so many µs; each bound is √2 times the one before."""
     outcomes: dict[str, int]
-    timeouts_impatient: int
-    """Those of `outcomes` that hit the writer which tries the lock only once."""
+    strikes: dict[str, int]
+    """How often each fault struck: of short-write, writes cut short; of fork, children."""
+    torn_tails: int
+    """Put into quarantine by the next append."""
     snapshots: int
-    capped_writes: int
+    by_writer: list[WriterReport]
     violations: dict[str, int]
     """How many of each kind."""
     evidence: dict[str, list[str]]
     """The evidence for the first few of each kind."""
     interrupted: bool
-
-    @property
-    def timeouts(self) -> int:
-        """The appends of patient writers that timed out."""
-        return self.outcomes.get(Outcome.TIMED_OUT, 0) - self.timeouts_impatient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +88,17 @@ class SabotageReport:
     """The kinds of violation that give it away; empty if it passed."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenarioReport:
+    """What came of a scenario that measures instead of checking a history."""
+
+    name: str
+    lines: list[str]
+    """What was measured, as people read it."""
+    failures: list[str]
+    """What it should have been."""
+
+
 @dataclass(slots=True, kw_only=True)
 class RunReport:
     """What a whole run came to."""
@@ -65,52 +106,105 @@ class RunReport:
     seed: int
     command: str
     rounds: list[RoundReport] = field(default_factory=list)
+    scenarios: list[ScenarioReport] = field(default_factory=list)
     sabotages: list[SabotageReport] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     """Where the harness itself proved nothing."""
     interrupted: bool = False
 
     @property
+    def events(self) -> int:
+        """How many were found in the logs of all rounds."""
+        return sum(round_.events for round_ in self.rounds)
+
+    @property
+    def found(self) -> int:
+        """How many violations there are."""
+        return sum(sum(round_.violations.values()) for round_ in self.rounds)
+
+    @property
     def violated(self) -> bool:
         """Whether anything is wrong, be it with the log or with the harness."""
-        return bool(self.failures) or any(round_.violations for round_ in self.rounds)
+        return bool(self.failures or self.found or any(s.failures for s in self.scenarios))
 
 
 def report_round(
-    directory: Path, plan: RoundPlan, verdict: Verdict, *, interrupted: bool
+    directory: Path, plan: RoundPlan, verdict: Verdict, conduct: Conduct
 ) -> RoundReport:
     """Sum up a round that was checked."""
-    impatient = {writer.writer for writer in plan.writers if not writer.lock_timeout_s}
+    told = verdict.told
+    kinds = {
+        writer.writer: " ".join(process.foreign) or process.start.value
+        for process in plan.processes
+        for writer in (*process.writers, *process.children)
+    }
     took_ns: list[int] = []
-    timeouts_impatient = 0
+    by_writer = []
     begin_ns, end_ns = [], []
-    for number, writer in verdict.writers.items():
-        if number in impatient:
-            timeouts_impatient = writer.outcomes.count(Outcome.TIMED_OUT)
+    for number, writer in told.writers.items():
+        if number not in kinds:
+            continue  # a runner's two are far before and after the rest
         receipts = zip(writer.begin_ns, writer.end_ns, writer.outcomes, strict=True)
         done = [(begin, end) for begin, end, what in receipts if what == Outcome.ACKNOWLEDGED]
-        took_ns += [end - begin for begin, end in done]
-        if done and number:  # the runner's two are far before and after the rest
+        own_ns = sorted(end - begin for begin, end in done)
+        took_ns += own_ns
+        if done:
             begin_ns.append(done[0][0])
             end_ns.append(done[-1][1])
+        by_writer.append(
+            WriterReport(
+                name=writer.name,
+                process=writer.process,
+                kind="forked child" if writer.forked else kinds[number],
+                events=sum(place >= 0 for place in writer.place),
+                p50_us=percentile(own_ns, 0.5) / 1e3,
+                p99_us=percentile(own_ns, 0.99) / 1e3,
+                max_us=percentile(own_ns, 1.0) / 1e3,
+            )
+        )
     took_ns.sort()
+    strikes = dict(conduct.strikes)
+    if SHORT_WRITE in plan.faults:
+        found = history_path(directory, "").glob("*.strikes")
+        strikes[SHORT_WRITE] = sum(json.loads(path.read_text())["capped"] for path in found)
+    if FORK in plan.faults:
+        strikes[FORK] = sum(writer.forked and writer.born for writer in told.writers.values())
     return RoundReport(
         name=plan.name,
-        writers=len(verdict.writers),
-        attempted=sum(verdict.outcomes.values()),
+        seed=plan.seed,
+        faults=sorted(plan.faults),
+        runs=len(plan.run_ids),
+        processes=len(plan.processes),
+        writers=len(by_writer),
+        appends=sum(verdict.outcomes.values()),
         events=verdict.events,
-        bytes=len(verdict.data),
+        bytes=sum(len(file.data) for file in told.files),
         met=verdict.met,
+        lock_waits=sum(bool(n) for writer in told.writers.values() for n in writer.waits),
         seconds=(max(end_ns) - min(begin_ns)) / 1e9 if begin_ns else 0.0,
         append_us={name: percentile(took_ns, part) / 1e3 for name, part in PERCENTILES.items()},
+        latencies=_histogram(took_ns),
         outcomes=dict(verdict.outcomes),
-        timeouts_impatient=timeouts_impatient,
-        snapshots=verdict.snapshots,
-        capped_writes=_capped_writes(directory),
+        strikes=strikes,
+        torn_tails=verdict.fragments,
+        snapshots=len(told.snapshots),
+        by_writer=by_writer,
         violations={str(kind): count for kind, count in verdict.counts.items()},
         evidence=_evidence(verdict),
-        interrupted=interrupted,
+        interrupted=conduct.interrupted,
     )
+
+
+def _histogram(ordered_ns: Sequence[int]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    bound_us, power = 1.0, 0
+    for took_ns in ordered_ns:
+        while took_ns > 1000 * bound_us:
+            power += 1
+            bound_us = 2 ** (power / _BUCKETS_PER_OCTAVE)
+        key = f"{bound_us:.3g}"
+        counts[key] = counts.get(key, 0) + 1
+    return counts
 
 
 def _evidence(verdict: Verdict) -> dict[str, list[str]]:
@@ -118,11 +212,6 @@ def _evidence(verdict: Verdict) -> dict[str, list[str]]:
     for violation in verdict.violations:
         found.setdefault(str(violation.kind), []).append(evidence(verdict, violation))
     return found
-
-
-def _capped_writes(directory: Path) -> int:
-    found = history_path(directory, "").glob("writer-*.faults")
-    return sum(json.loads(path.read_text())["capped_writes"] for path in found)
 
 
 def percentile(ordered: Sequence[int], part: float) -> int:
@@ -133,58 +222,154 @@ def percentile(ordered: Sequence[int], part: float) -> int:
     return ordered[max(rank, 1) - 1]
 
 
+def as_json(report: RunReport) -> dict[str, Any]:
+    """The whole report, for machines."""
+    verdict = "violated" if report.violated else "clean"
+    return {"verdict": "interrupted" if report.interrupted else verdict, **asdict(report)}
+
+
 def save_report(path: Path, report: RunReport) -> None:
     """Write the whole report as JSON."""
-    verdict = "violated" if report.violated else "clean"
-    whole = {"verdict": "interrupted" if report.interrupted else verdict, **asdict(report)}
-    path.write_text(json.dumps(whole, indent=2) + "\n")
+    path.write_text(json.dumps(as_json(report), indent=2) + "\n")
 
 
-_ROWS: dict[str, Callable[[RoundReport], str]] = {
-    "writers": lambda r: f"{r.writers:,}",
-    "appends called": lambda r: f"{r.attempted:,}",
-    "events in the log": lambda r: f"{r.events:,}",
-    "bytes": lambda r: f"{r.bytes:,}",
-    "contended appends": lambda r: f"{r.met / max(1, r.events):.0%}",
-    "events/s": lambda r: f"{r.events / r.seconds:,.0f}" if r.seconds else "-",
-    "append p50": lambda r: _duration(r.append_us["p50"]),
-    "append p99": lambda r: _duration(r.append_us["p99"]),
-    "append p99.9": lambda r: _duration(r.append_us["p99.9"]),
-    "append max": lambda r: _duration(r.append_us["max"]),
-    "timeouts": lambda r: f"{r.timeouts:,}",
-    "timeouts, of the impatient": lambda r: f"{r.timeouts_impatient:,}",
-    "refused": lambda r: f"{r.outcomes.get(Outcome.REFUSED, 0):,}",
-    "indeterminate": lambda r: f"{r.outcomes.get(Outcome.INDETERMINATE, 0):,}",
-    "writes cut short": lambda r: f"{r.capped_writes:,}",
-    "snapshots read": lambda r: f"{r.snapshots:,}",
-    "violations": lambda r: f"{sum(r.violations.values()):,}",
-}
+def _struck(name: str) -> Callable[[RoundReport], str]:
+    return lambda r: f"{r.strikes[name]:,}" if name in r.strikes else "·"
 
 
-def table(report: RunReport) -> str:
-    """The final table: a column for each round, then the sabotages."""
-    head = ["", *(round_.name for round_ in report.rounds)]
-    rows = [[name, *(cell(round_) for round_ in report.rounds)] for name, cell in _ROWS.items()]
-    lines = _columns([head, *rows]) if report.rounds else []
-    if report.sabotages:
-        caught = sum(bool(sabotage.caught_by) for sabotage in report.sabotages)
-        lines += ["", f"sabotages caught: {caught} of {len(report.sabotages)}"]
-        cells = [[f"  {s.name}", "; ".join(s.caught_by) or "NOT CAUGHT"] for s in report.sabotages]
-        width = max(len(name) for name, _ in cells)
-        lines += [f"{name:{width}}  {by}" for name, by in cells]
-    return "\n".join(lines)
+def _told(outcome: Outcome) -> Callable[[RoundReport], str]:
+    return lambda r: f"{r.outcomes.get(outcome, 0):,}"
 
 
-def _columns(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        cells = [f"{cell:>{width}}" for cell, width in zip(rest, widths[1:], strict=True)]
-        lines.append("   ".join([f"{first:{widths[0]}}", *cells]).rstrip())
-    return [*lines[:1], "-" * (sum(widths) + 3 * (len(widths) - 1)), *lines[1:]]
+def _took(part: str) -> Callable[[RoundReport], str]:
+    return lambda r: duration(r.append_us[part])
 
 
-def _duration(us: float) -> str:
+_SECTIONS: list[dict[str, Callable[[RoundReport], str]]] = [
+    {
+        "writers": lambda r: f"{r.writers:,}",
+        "events": lambda r: f"{r.events:,}",
+        "MB": lambda r: f"{r.bytes / 1e6:,.1f}",
+        "events/s": lambda r: f"{r.events / r.seconds:,.0f}" if r.seconds else "-",
+    },
+    {
+        "append p50": _took("p50"),
+        "p99": _took("p99"),
+        "p99.9": _took("p99.9"),
+        "max": _took("max"),
+        "lock waits": lambda r: f"{r.lock_waits:,}",
+    },
+    {
+        "timeouts": _told(Outcome.TIMED_OUT),
+        "refused": _told(Outcome.REFUSED),
+        "indeterminate": _told(Outcome.INDETERMINATE),
+    },
+    {
+        "kills": _struck(KILL),
+        "holders frozen": _struck(FREEZE),
+        "full disks": _struck(ENOSPC),
+        "short writes": _struck(SHORT_WRITE),
+        "children": _struck(FORK),
+        "logs replaced": _struck(REPLACE),
+    },
+    {
+        "torn tails mended": lambda r: f"{r.torn_tails:,}",
+        "snapshots": lambda r: f"{r.snapshots:,}",
+    },
+]
+
+
+def tables(report: RunReport, width: int) -> Iterator[Table]:
+    """The final table: a column for each kind of round, in pieces that are no wider than `width`.
+
+    Rounds of the same kind are summed up.
+    """
+    rounds = merged(report.rounds)
+    fitting = max(1, (width - _NAMES_WIDTH) // _CELL_WIDTH)
+    for begin in range(0, len(rounds), fitting):
+        yield _table(rounds[begin : begin + fitting])
+
+
+def _table(rounds: Sequence[RoundReport]) -> Table:
+    shown = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
+    shown.add_column("")
+    for round_ in rounds:
+        shown.add_column(round_.name, justify="right", no_wrap=True)
+    for section in _SECTIONS:
+        for name, cell in section.items():
+            cells = [cell(round_) for round_ in rounds]
+            if set(cells) != {"·"}:
+                shown.add_row(name, *cells, end_section=name == list(section)[-1])
+    found = [sum(round_.violations.values()) for round_ in rounds]
+    styled = [Text(f"{n:,}", "bold red" if n else "bold green") for n in found]
+    shown.add_row(Text("violations", "bold"), *styled)
+    return shown
+
+
+def merged(rounds: Sequence[RoundReport]) -> list[RoundReport]:
+    """The rounds of each kind as one, which begins as their names do: up to a dot."""
+    kinds: dict[str, list[RoundReport]] = {}
+    for round_ in rounds:
+        kinds.setdefault(round_.name.partition(".")[0], []).append(round_)
+    return [_sum(name, same) if len(same) > 1 else same[0] for name, same in kinds.items()]
+
+
+def _sum(name: str, rounds: Sequence[RoundReport]) -> RoundReport:
+    latencies = _total(round_.latencies for round_ in rounds)
+    ordered = sorted((float(bound_us), count) for bound_us, count in latencies.items())
+    append_us = {key: _bound(ordered, part) for key, part in PERCENTILES.items()}
+    append_us["max"] = max(round_.append_us["max"] for round_ in rounds)
+    whole = {
+        f.name: sum(getattr(r, f.name) for r in rounds)
+        for f in fields(RoundReport)
+        if f.type in (int, float)
+    }
+    return replace(
+        rounds[-1],
+        **whole
+        | {
+            "name": name,
+            "append_us": append_us,
+            "latencies": latencies,
+            "outcomes": _total(round_.outcomes for round_ in rounds),
+            "strikes": _total(round_.strikes for round_ in rounds),
+            "violations": _total(round_.violations for round_ in rounds),
+        },
+    )
+
+
+def _total(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total)
+
+
+def _bound(ordered: Sequence[tuple[float, int]], part: float) -> float:
+    """The bound of the bucket in which the percentile `part` of a histogram is."""
+    rank, seen = part * sum(count for _, count in ordered), 0
+    for bound_us, count in ordered:
+        seen += count
+        if seen >= rank:
+            return bound_us
+    return 0.0
+
+
+def sabotages(report: RunReport) -> Table:
+    """What became of each sabotage."""
+    shown = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
+    shown.add_column("sabotage", no_wrap=True)
+    shown.add_column("what it does", ratio=3)
+    shown.add_column("caught by", ratio=2)
+    for each in report.sabotages:
+        caught = Text("; ".join(each.caught_by) or "NOT CAUGHT")
+        caught.style = "" if each.caught_by else "bold red"
+        shown.add_row(each.name, Text(each.what), caught)
+    return shown
+
+
+def duration(us: float) -> str:
+    """A time as people say it."""
     if us < 1000:
         return f"{us:.0f} µs"
     return f"{us / 1e3:.1f} ms" if us < 1e6 else f"{us / 1e6:.2f} s"

@@ -1,23 +1,29 @@
 # SPDX-License-Identifier: MIT
 """Appenders that are broken on purpose, each in a way that real ones are broken.
 
-Every run ends by letting each of them loose on a log of its own. The checker must find what it
-broke, and find it in the history: a sabotage that merely crashes does not count as caught. Where
-the harm depends on timing the processor is given away at the worst moment, which the kernel may
-do to anybody at any time.
+Every run ends by letting each of them loose on a log of its own, beside healthy writers. The
+checker must find what it broke, and find it in the history: a sabotage that merely crashes does
+not count as caught. Where the harm depends on timing the processor is given away at the worst
+moment, which the kernel may do to anybody at any time.
 """
 
 import errno
+import fcntl
 import os
+import queue
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from time import sleep
+from typing import IO, ClassVar, Protocol
 
-from omnelog import Event, EventLog, LockTimeout, encode
+from omnelog import Event, EventLog, LockTimeout, LogIOError, encode
 
 from .checker import Kind
+from .faults import KILL, REPLACE
 
 _PIECE_BYTES = 64
+_SLOW_S = 0.0002  # a pause between pieces, for who is to be killed between them
 
 
 class Appender(Protocol):
@@ -26,18 +32,39 @@ class Appender(Protocol):
     def append(self, event: Event, /) -> None:
         """Append `event` as one line."""
 
+    def append_many(self, events: list[Event], /) -> None:
+        """Append `events` as one."""
+
     def close(self) -> None:
         """Finish."""
 
 
 class _Raw:
-    """An appender with a descriptor of its own and no lock."""
+    """An appender with a descriptor of its own; threads take turns by a mutex."""
 
     flags: ClassVar[int] = os.O_APPEND
 
     def __init__(self, log: EventLog) -> None:
-        self._log = log
+        self._log, self._mutex = log, threading.Lock()
         self._fd = os.open(log.path, os.O_RDWR | os.O_CLOEXEC | self.flags)
+
+    def append(self, event: Event) -> None:
+        self.append_many([event])
+
+    def append_many(self, events: list[Event]) -> None:
+        with self._mutex:
+            self.put(b"".join(map(encode, events)))
+
+    def put(self, lines: bytes) -> None:
+        """Write `lines`, wrongly."""
+        raise NotImplementedError
+
+    def in_pieces(self, lines: bytes, pause_s: float = 0.0) -> None:
+        """Write `lines` as a disk may take them that is almost full, or a signal cut them."""
+        for begin in range(0, len(lines), _PIECE_BYTES):
+            os.write(self._fd, lines[begin : begin + _PIECE_BYTES])
+            if not begin or pause_s:
+                sleep(pause_s)
 
     def close(self) -> None:
         os.close(self._fd)
@@ -47,21 +74,62 @@ class _Raw:
 class _NoLock(_Raw):
     """Several writes for a line, as after a short one, without the lock."""
 
-    def append(self, event: Event) -> None:
-        line = encode(event)
-        for begin in range(0, len(line), _PIECE_BYTES):
-            os.write(self._fd, line[begin : begin + _PIECE_BYTES])
-            if not begin:
-                os.sched_yield()
+    def put(self, lines: bytes) -> None:
+        self.in_pieces(lines)
+
+
+class _LockElsewhere(_Raw):
+    """Takes the lock, but on another file: the directory of the run."""
+
+    def __init__(self, log: EventLog) -> None:
+        super().__init__(log)
+        self._other = os.open(log.path.parent, os.O_RDONLY | os.O_CLOEXEC)
+
+    def put(self, lines: bytes) -> None:
+        fcntl.flock(self._other, fcntl.LOCK_EX)
+        self.in_pieces(lines)
+        fcntl.flock(self._other, fcntl.LOCK_UN)
+
+
+class _SharedOverFork(_Raw):
+    """Takes the lock on an open file that its processes inherited, and so share it."""
+
+    def put(self, lines: bytes) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        self.in_pieces(lines)
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
 
 
 class _TwoWrites(_Raw):
     """The line, and then its newline, without the lock."""
 
-    def append(self, event: Event) -> None:
-        os.write(self._fd, encode(event)[:-1])
-        os.sched_yield()
+    def put(self, lines: bytes) -> None:
+        os.write(self._fd, lines[:-1])
+        sleep(0)
         os.write(self._fd, b"\n")
+
+
+class _Buffered(_Raw):
+    """Through a buffer, so that what could not be written is there at the next append."""
+
+    def __init__(self, log: EventLog) -> None:
+        super().__init__(log)
+        self._file: IO[bytes] = open(log.path, "ab", buffering=1 << 21)  # noqa: SIM115
+        self._calls = 0
+
+    def put(self, lines: bytes) -> None:
+        self._calls += 1
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        self._file.write(lines)
+        if self._calls % 10 == 5:  # a full disk would take nothing of it
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+            raise LogIOError(errno.ENOSPC, "no room, nothing was written", self._log.path)
+        self._file.flush()
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 class _SeekThenWrite(_Raw):
@@ -69,10 +137,52 @@ class _SeekThenWrite(_Raw):
 
     flags = 0
 
-    def append(self, event: Event) -> None:
+    def put(self, lines: bytes) -> None:
         end = os.lseek(self._fd, 0, os.SEEK_END)
-        os.sched_yield()
-        os.pwrite(self._fd, encode(event), end)
+        sleep(0)
+        os.pwrite(self._fd, lines, end)
+
+
+class _UnlockBeforeWrite(_Raw):
+    """Lets go of the lock once it has looked at the file, and then writes."""
+
+    def put(self, lines: bytes) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        self.in_pieces(lines)
+
+
+class _NoRollBack(_Raw):
+    """Leaves in the log what the full disk took of a line, and says that nothing was written."""
+
+    _calls = 0
+
+    def put(self, lines: bytes) -> None:
+        self._calls += 1
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        full = self._calls % 10 == 5
+        os.write(self._fd, lines[: len(lines) // 2] if full else lines)
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        if full:
+            raise LogIOError(errno.ENOSPC, "no room, nothing was written", self._log.path)
+
+
+class _NoRepair(_Raw):
+    """Writes on behind the torn tail of one that was killed."""
+
+    def put(self, lines: bytes) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        self.in_pieces(lines, _SLOW_S)
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+
+class _StayBehind(_Raw):
+    """Never looks whether its log is still the one at the path."""
+
+    def put(self, lines: bytes) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        os.write(self._fd, lines)
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
 
 
 class _Wrapped:
@@ -88,6 +198,9 @@ class _Wrapped:
             self.blunder(event)
         else:
             self._log.append(event)
+
+    def append_many(self, events: list[Event]) -> None:
+        self._log.append_many(events)
 
     def blunder(self, event: Event) -> None:
         """Treat one append in ten so."""
@@ -106,16 +219,19 @@ class _AcknowledgeBeforeWrite(_Wrapped):
 
     def append(self, event: Event) -> None:
         self._buffer.append(event)
-        if len(self._buffer) == 7:
+        if len(self._buffer) >= 7:
             self._log.append_many(self._buffer)
             self._buffer.clear()
 
 
-class _Drop(_Wrapped):
-    """Acknowledges what it does not write."""
+class _DropOnTimeout(_Wrapped):
+    """Gives up when the lock is taken, and does not say so."""
 
-    def blunder(self, event: Event) -> None:
-        pass
+    def append(self, event: Event) -> None:
+        try:
+            self._log.append(event)
+        except LockTimeout:
+            pass
 
 
 class _DuplicateOnRetry(_Wrapped):
@@ -142,14 +258,45 @@ class _RefuseButWrite(_Wrapped):
 
 
 class _WrongOrder(_Wrapped):
-    """Lets an event be overtaken by the next of the same writer."""
+    """Hands events to two threads that write them, whichever comes first."""
+
+    def __init__(self, log: EventLog) -> None:
+        super().__init__(log)
+        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._mutex = threading.Lock()
+
+    def append(self, event: Event) -> None:
+        with self._mutex:
+            if not self._threads:
+                self._threads = [threading.Thread(target=self._write) for _ in range(2)]
+                for thread in self._threads:
+                    thread.start()
+        self._queue.put(event)
+
+    def _write(self) -> None:
+        while event := self._queue.get():
+            sleep(0)
+            self._log.append(event)
+
+    def close(self) -> None:
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+        super().close()
+
+
+class _Overtake(_Wrapped):
+    """Lets an event be overtaken by the next of the same process."""
 
     _held: Event | None = None
 
     def append(self, event: Event) -> None:
         super().append(event)
-        if self._calls % 10 == 6 and self._held is not None:
-            self._log.append(self._held)
+        held, self._held = (self._held, None) if self._calls % 10 == 6 else (None, self._held)
+        if held is not None:
+            self._log.append(held)
 
     def blunder(self, event: Event) -> None:
         self._held = event
@@ -160,6 +307,7 @@ class _Respell(_Wrapped):
 
     def blunder(self, event: Event) -> None:
         with open(self._log.path, "ab", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             file.write(encode(event).replace(b'"type":', b'"type": ', 1))
 
 
@@ -169,7 +317,31 @@ class _HalfALine(_Wrapped):
     def blunder(self, event: Event) -> None:
         line = encode(event)
         with open(self._log.path, "ab", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             file.write(line[: len(line) // 2])
+
+
+class _OneByOne(_Wrapped):
+    """Appends a batch event by event, so that others come between."""
+
+    def append(self, event: Event) -> None:
+        self._log.append(event)
+
+    def append_many(self, events: list[Event]) -> None:
+        for event in events:
+            self._log.append(event)
+            sleep(0)
+
+
+class _CutTooMuch(_Wrapped):
+    """Takes back what it wrote, and a line of somebody else."""
+
+    def blunder(self, event: Event) -> None:
+        with open(self._log.path, "r+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            lines = file.read().splitlines(keepends=True)
+            file.truncate(sum(map(len, lines[:-1])))
+        raise LogIOError(errno.ENOSPC, "no room, nothing was written", self._log.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,24 +351,57 @@ class Sabotage:
     what: str
     make: Callable[[EventLog], Appender]
     caught_by: frozenset[Kind]
+    faults: tuple[str, ...] = ()
+    """What has to strike for the harm to be done."""
+    shared: bool = False
+    """Whether its processes inherit one from their parent."""
+    lock_timeout_s: float = 5.0
+    batch: int = 1
 
 
-def _sabotage(make: Callable[[EventLog], Appender], *caught_by: Kind) -> Sabotage:
+def _sabotage(
+    make: Callable[[EventLog], Appender],
+    *caught_by: Kind,
+    faults: tuple[str, ...] = (),
+    shared: bool = False,
+    lock_timeout_s: float = 5.0,
+    batch: int = 1,
+) -> Sabotage:
     what = (make.__doc__ or "").partition("\n")[0]
-    return Sabotage(what=what, make=make, caught_by=frozenset(caught_by))
+    return Sabotage(
+        what=what,
+        make=make,
+        caught_by=frozenset(caught_by),
+        faults=faults,
+        shared=shared,
+        lock_timeout_s=lock_timeout_s,
+        batch=batch,
+    )
 
+
+_MIXED = (Kind.NOT_JSON, Kind.ALTERED, Kind.FOREIGN)  # pieces of several lines on one
 
 SABOTAGES = {
-    "no-lock": _sabotage(_NoLock, Kind.NOT_JSON, Kind.ALTERED, Kind.FOREIGN),
+    "no-lock": _sabotage(_NoLock, *_MIXED),
+    "lock-elsewhere": _sabotage(_LockElsewhere, *_MIXED),
+    "lock-shared-over-fork": _sabotage(_SharedOverFork, *_MIXED, shared=True),
+    "unlock-before-write": _sabotage(_UnlockBeforeWrite, *_MIXED),
     "two-writes": _sabotage(_TwoWrites, Kind.NOT_JSON, Kind.BLANK),
+    "buffered": _sabotage(_Buffered, Kind.REFUSED_BUT_WRITTEN),
     "seek-then-write": _sabotage(_SeekThenWrite, Kind.MISSING, Kind.NOT_JSON),
     "acknowledge-before-write": _sabotage(_AcknowledgeBeforeWrite, Kind.MISSING, Kind.REAL_TIME),
-    "drop": _sabotage(_Drop, Kind.MISSING),
+    "drop-on-timeout": _sabotage(_DropOnTimeout, Kind.MISSING, lock_timeout_s=0),
     "duplicate-on-retry": _sabotage(_DuplicateOnRetry, Kind.DUPLICATE),
     "refuse-but-write": _sabotage(_RefuseButWrite, Kind.REFUSED_BUT_WRITTEN),
-    "wrong-order": _sabotage(_WrongOrder, Kind.REORDERED),
+    "no-roll-back": _sabotage(_NoRollBack, Kind.QUARANTINE, *_MIXED),
+    "cut-too-much": _sabotage(_CutTooMuch, Kind.MISSING),
+    "no-repair": _sabotage(_NoRepair, *_MIXED, faults=(KILL,)),
+    "wrong-order": _sabotage(_WrongOrder, Kind.REORDERED, Kind.REAL_TIME),
+    "overtake": _sabotage(_Overtake, Kind.REORDERED, Kind.REAL_TIME),
+    "one-by-one": _sabotage(_OneByOne, Kind.SPLIT, batch=8),
     "respell": _sabotage(_Respell, Kind.ALTERED),
     "half-a-line": _sabotage(_HalfALine, Kind.QUARANTINE, Kind.NOT_JSON),
+    "stay-behind": _sabotage(_StayBehind, Kind.LEFT_BEHIND, faults=(REPLACE,)),
 }
 
 

@@ -1,22 +1,26 @@
 # SPDX-License-Identifier: MIT
-"""The processes of a round: writers that append and keep receipts, readers that look on.
+"""The processes that write with omnelog: threads, and children forked amid their appends.
 
 Each prepares all it can, says that it is ready, waits at the gate, and starts at the time that it
 is told there, the same for all. SIGTERM makes a process end after what it is doing, with its
-account complete and exit code 0. SIGINT is the parent's business and is blocked in here.
+accounts complete and exit code 0. SIGINT is the parent's business and is blocked in here.
 """
 
+import errno
 import faulthandler
-import json
+import os
 import signal
 import sys
+import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from time import monotonic_ns, sleep
-from typing import Any, get_args
+from random import Random
+from time import monotonic, monotonic_ns, sleep
+from typing import Any, NoReturn, get_args
 
 from omnelog import (
     AppendIndeterminate,
@@ -29,21 +33,25 @@ from omnelog import (
     LogIOError,
     NodeError,
     NodeKind,
-    read_run,
 )
 
-from .faults import SHORT_WRITE, cap_writes
+from .faults import FORK, SHORT_WRITE
 from .history import (
     Outcome,
     Receipts,
-    digest_lines,
     history_path,
-    reader_name,
+    process_name,
     save_json,
+    volume_path,
     writer_name,
 )
-from .plan import Handle, Record, RoundPlan, WriterPlan, canonical_line, draw_records
+from .plan import ProcessPlan, RoundPlan, WriterPlan
+from .records import Record, canonical_line, draw_frame, draw_records
 from .sabotage import Appender, broken
+from .standins import Waits, cap_writes, count_waits
+
+_FULL_S = 0.002  # after a refusal: let not every event be refused while the disk is full
+_OPENING_TRIES = 1000  # of 5 ms, by who starts while the disk is full
 
 _CLASSES = {cls.type: cls for cls in get_args(Event)}
 _MEMBERS: dict[str, Callable[[Any], Any]] = {
@@ -61,22 +69,6 @@ def event_of(record: Record) -> Event:
     return event
 
 
-def record_of(event: Event) -> Record:
-    """The plain JSON of `event`, made without omnelog's codec."""
-    return {"type": event.type, **_members_of(event)}
-
-
-def _members_of(value: Any) -> Record:
-    members = ((field.name, getattr(value, field.name)) for field in fields(value))
-    return {name: _plain(member) for name, member in members if member is not None}
-
-
-def _plain(member: Any) -> Any:
-    if isinstance(member, list):
-        return [_members_of(item) for item in member]
-    return _members_of(member) if isinstance(member, NodeError) else member
-
-
 def _same(value: Any) -> Any:
     return value
 
@@ -88,62 +80,124 @@ class Gate:
     line: "Connection[Any, Any]"
     others: "tuple[Connection[Any, Any], ...]"
     """Ends that a forked process has inherited, and would keep open when the parent is gone."""
+    open_since_ns: int = 0
+    """When it was opened, for who is started again after that."""
 
     def close_others(self) -> None:
         """Let go of what is not ours, so that the parent can hang up on the others."""
         for other in self.others:
             other.close()
 
-    def wait(self) -> None:
-        """Say that this process is ready; return when all are to start.
+    def wait(self) -> int:
+        """Say that this process is ready; return when all are to start, and when that is, in ns.
 
         SystemExit if the parent has given up, or is gone.
         """
+        if self.open_since_ns:
+            return self.open_since_ns
         try:
             self.line.send("ready")
-            start_ns = self.line.recv()
+            start_ns: int = self.line.recv()
         except (EOFError, OSError):
             sys.exit(0)
         sleep(max(0, start_ns - monotonic_ns()) / 1e9)
+        return start_ns
 
     def is_over(self) -> bool:
         """Whether the parent has said so, or is gone."""
         return self.line.poll()
 
 
+def draw_lines(directory: Path, plan: RoundPlan, run: int, writer: WriterPlan) -> list[Record]:
+    """Lay down what a writer means to append, unless that was done; return it."""
+    run_id, number = plan.run_ids[run], writer.writer
+    dice = plan.dice("events", number)
+    if number < len(plan.run_ids):
+        records = list(draw_frame(run_id, number))
+    else:
+        records = list(draw_records(dice, run_id, number, writer.events, plan.largest))
+    path = history_path(directory, f"{writer_name(number)}.lines")
+    if not path.exists():  # who is killed while writing it is not restarted: the gate was shut
+        path.write_bytes(b"".join(map(canonical_line, records)))
+    return records
+
+
+def draw_calls(plan: RoundPlan, writer: WriterPlan, first: int) -> Iterator[tuple[int, int]]:
+    """The appends of a writer from event `first` on: the first event of each, and how many."""
+    dice, seq = plan.dice("calls", writer.writer), 0
+    while seq < writer.events:
+        n = min(dice.randint(1, writer.batch), writer.events - seq)
+        if seq >= first:
+            yield seq, n
+        seq += n
+
+
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """What the writers of one process have in common."""
+
+    directory: Path
+    plan: RoundPlan
+    process: ProcessPlan
+    waits: Waits
+
+    def account(self, writer: WriterPlan) -> "Account":
+        return Account(self.directory, self.plan, self.process.run, writer, self.waits)
+
+
 class Account:
     """A writer at work: it prepares what to append, appends it, and keeps the receipts."""
 
-    def __init__(self, directory: Path, plan: RoundPlan, writer: WriterPlan) -> None:
-        self._events: list[Event] = []
-        self._seq = 0
-        with history_path(directory, f"{writer_name(writer.writer)}.lines").open("wb") as lines:
-            for record in draw_records(plan, writer):
-                lines.write(canonical_line(record))
-                self._events.append(event_of(record))
+    def __init__(
+        self, directory: Path, plan: RoundPlan, run: int, writer: WriterPlan, waits: Waits
+    ) -> None:
+        self._events = [event_of(record) for record in draw_lines(directory, plan, run, writer)]
         self._receipts = Receipts(directory, writer.writer)
+        self._calls = draw_calls(plan, writer, self._receipts.resume())
+        self._pause_s, self._waits = writer.pause_s, waits
+        self._dice = Random(writer.writer)
 
     def append_next(self, log: Appender) -> bool:
-        """Append the next event, if there is one, and return whether there was."""
-        if self._seq == len(self._events):
+        """Append what is next, if there is anything, and return whether there was."""
+        call = next(self._calls, None)
+        if call is None:
             return False
-        seq, event = self._seq, self._events[self._seq]
-        self._seq += 1
-        outcome = Outcome.ACKNOWLEDGED
+        seq, n = call
+        events = self._events[seq : seq + n]
+        outcome, appended = Outcome.ACKNOWLEDGED, 0
         error: Exception | None = None
-        self._receipts.before(seq)
+        self._receipts.before(seq, n)
         called_ns = monotonic_ns()
         try:
-            log.append(event)
+            if n == 1:
+                log.append(events[0])
+            else:
+                log.append_many(events)
         except LockTimeout as caught:
             outcome, error = Outcome.TIMED_OUT, caught
         except AppendIndeterminate as caught:
-            outcome, error = Outcome.INDETERMINATE, caught
+            outcome, error, appended = Outcome.INDETERMINATE, caught, caught.appended
         except LogIOError as caught:
-            outcome, error = Outcome.REFUSED, caught
+            outcome, error, appended = Outcome.REFUSED, caught, caught.appended
         end_ns = monotonic_ns()
-        self._receipts.after(seq, called_ns, end_ns, outcome, error)
+        self._receipts.after(
+            seq,
+            called_ns,
+            end_ns,
+            outcome,
+            appended=appended,
+            waits=self._waits.taken(),
+            error=error,
+        )
+        if outcome is Outcome.REFUSED:
+            sleep(_FULL_S)
         return True
+
+    def work(self, log: Appender, stop: list[int]) -> None:
+        """Append all that is left, unless told to stop."""
+        while not stop and self.append_next(log):
+            if self._pause_s:
+                sleep(self._dice.expovariate(1 / self._pause_s))
 
     def close(self) -> None:
         """The account is complete."""
@@ -151,65 +205,165 @@ class Account:
 
 
 def write(
-    directory: Path, plan: RoundPlan, writer: WriterPlan, passed: EventLog | None, gate: Gate
+    directory: Path,
+    plan: RoundPlan,
+    process: ProcessPlan,
+    passed: Appender | None,
+    gate: Gate,
 ) -> None:
-    """What a writer's process does. `passed`: the runner's handle, for those who use that one."""
+    """What a process does that writes. `passed`: the handle it got from its parent, if it did."""
     gate.close_others()
-    name = writer_name(writer.writer)
-    with _until_terminated(directory, name) as stop:
-        strikes = cap_writes() if plan.fault == SHORT_WRITE else None
-        account = Account(directory, plan, writer)
-        if writer.handle is Handle.PASSED and passed is not None:
-            healthy = passed
-        else:
-            healthy = EventLog.for_run(directory, plan.run_id, lock_timeout=writer.lock_timeout_s)
-        log = broken(plan.sabotage, healthy) if plan.sabotage else healthy
-        with closing(log), closing(account):
-            gate.wait()
-            while not stop and account.append_next(log):
-                pass
+    name = process_name(process.process)
+    warnings.filterwarnings("ignore", "This process.*multi-threaded", DeprecationWarning)  # 3.12+
+    with until_terminated(directory, name) as stop:
+        strikes = cap_writes() if SHORT_WRITE in plan.faults and not process.sabotaged else None
+        here = _Here(directory, plan, process, count_waits())
+        for child in process.children:
+            draw_lines(directory, plan, process.run, child)
+        accounts = [here.account(each) for each in process.writers]
+        log = passed or open_log(directory, plan, process)
+        with closing(log):
+            start_ns = gate.wait()
+            forks = _Forks(here, log, stop)
+            forks.begin(start_ns)
+            _work_together(accounts, log, stop)
+            forks.end(stop)
+        for account in accounts:
+            account.close()
         if strikes:
-            path = history_path(directory, f"{name}.faults")
-            save_json(path, {"capped_writes": strikes.capped_writes})
+            save_json(history_path(directory, f"{name}.strikes"), {"capped": strikes.capped})
 
 
-def read(directory: Path, plan: RoundPlan, reader: int, gate: Gate) -> None:
-    """What a reader's process does: snapshots without a pause, the last one after all is over."""
-    gate.close_others()
-    name = reader_name(reader)
-    path = history_path(directory, f"{name}.snapshots")
-    with _until_terminated(directory, name) as stop, path.open("w") as snapshots:
-        gate.wait()
-        over = False
-        while not over and not stop:
-            over = gate.is_over()  # asked before looking, so that the last look sees everything
-            snapshots.write(json.dumps(_snapshot(directory, plan.run_id)) + "\n")
-            snapshots.flush()
+def open_log(directory: Path, plan: RoundPlan, process: ProcessPlan) -> Appender:
+    """A process's own handle, by the sabotaged appender if that is its lot."""
+    tries = 0
+    while True:
+        try:
+            log = EventLog.for_run(
+                volume_path(directory),
+                plan.run_ids[process.run],
+                lock_timeout=process.lock_timeout_s,
+                durable=process.durable,
+            )
+            return broken(plan.sabotage, log) if plan.sabotage and process.sabotaged else log
+        except LogIOError as error:
+            tries += 1
+            if error.errno != errno.ENOSPC or tries > _OPENING_TRIES:
+                raise
+            sleep(0.005)
 
 
-def _snapshot(directory: Path, run_id: str) -> dict[str, Any]:
-    begin_ns = monotonic_ns()
-    try:
-        events = read_run(directory, run_id)
-    except Exception as error:  # whatever it is, it should not be
-        return {"begin_ns": begin_ns, "end_ns": monotonic_ns(), "error": repr(error)}
-    end_ns = monotonic_ns()
-    digest = digest_lines(canonical_line(record_of(event)) for event in events)
-    return {
-        "begin_ns": begin_ns,
-        "end_ns": end_ns,
-        "count": digest.count,
-        "digest": digest.value(),
-        "marks": digest.marks,
-    }
+def _work_together(accounts: list[Account], log: Appender, stop: list[int]) -> None:
+    """The first writer in this thread, where signals strike, the others in their own."""
+    first, *others = accounts
+    threads = [threading.Thread(target=each.work, args=(log, stop)) for each in others]
+    for thread in threads:
+        thread.start()
+    first.work(log, stop)
+    for thread in threads:
+        thread.join()
+
+
+class _ForkedError(BaseException):
+    """Ends the interrupted append in a child that was forked by a signal handler."""
+
+
+class _Forks:
+    """Forks of this process amid its appends: by a signal that interrupts one, or by a thread.
+
+    A child appends its own events with the handle it inherited, and ends.
+    """
+
+    def __init__(self, here: "_Here", log: Appender, stop: list[int]) -> None:
+        self._here, self._log, self._stop = here, log, stop
+        directory, process = here.directory, here.process
+        begun = (
+            history_path(directory, f"{writer_name(child.writer)}.receipts").exists()
+            for child in process.children
+        )
+        self._left = [c for c, b in zip(process.children, begun, strict=True) if not b]
+        self._pids: list[int] = []
+        self._by_signal = len(process.writers) == 1
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, start_ns: int) -> None:
+        """From now on fork, at times that the seed has drawn."""
+        if FORK not in self._here.plan.faults or not self._left:
+            return
+        plan, process = self._here.plan, self._here.process
+        dice = plan.dice("forks", process.process)
+        spread_s = plan.seconds / 2
+        at_s = [dice.uniform(0, spread_s) for _ in process.children][-len(self._left) :]
+        age_s = (monotonic_ns() - start_ns) / 1e9
+        self._after_s = [max(0.001, at - age_s) for at in sorted(at_s)]
+        if self._by_signal:
+            signal.signal(signal.SIGALRM, self._strike)
+            signal.setitimer(signal.ITIMER_REAL, self._after_s[0], spread_s / 4)
+        else:
+            self._thread = threading.Thread(target=self._fork_from_thread)
+            self._thread.start()
+
+    def _strike(self, *_: object) -> None:
+        if self._left and self._fork():
+            raise _ForkedError  # which the interrupted append has to survive, in the child
+
+    def _fork_from_thread(self) -> None:
+        begun_s = monotonic()
+        for after_s in self._after_s:
+            if self._over.wait(max(0, begun_s + after_s - monotonic())):
+                return  # what is left is forked by `end`
+            if self._fork():
+                os._exit(0)
+
+    def _fork(self) -> bool:
+        """Fork; return whether this is the child, which has done its part."""
+        child = self._left.pop(0)
+        pid = os.fork()
+        if pid:
+            self._pids.append(pid)
+            return False
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._left = []
+            account = self._here.account(child)
+            account.work(self._log, self._stop)
+            account.close()
+        except BaseException as error:
+            _fail(error)
+        return True
+
+    def end(self, stop: list[int]) -> None:
+        """Fork what is left to be forked, and wait for the children; SystemExit if one failed."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        self._over.set()
+        if self._thread:
+            self._thread.join()
+        while self._left and not stop and FORK in self._here.plan.faults:
+            if self._fork():
+                os._exit(0)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in self._pids]
+        if any(codes):
+            sys.exit(f"children exited with {codes}")
+
+
+def _fail(error: BaseException) -> NoReturn:
+    """End a forked child, which must not go on with what its parent was doing."""
+    sys.excepthook(type(error), error, error.__traceback__)
+    sys.stderr.flush()
+    os._exit(1)
 
 
 @contextmanager
-def _until_terminated(directory: Path, name: str) -> Iterator[list[int]]:
+def until_terminated(directory: Path, name: str) -> Iterator[list[int]]:
     """Yield a list that is empty until SIGTERM comes; let SIGUSR1 leave a stack trace."""
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
     with history_path(directory, f"{name}.trace").open("w") as trace:
         faulthandler.register(signal.SIGUSR1, file=trace)
-        yield stop
-        faulthandler.unregister(signal.SIGUSR1)
+        try:
+            yield stop
+        except _ForkedError:
+            os._exit(0)
+        finally:
+            faulthandler.unregister(signal.SIGUSR1)

@@ -10,10 +10,19 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from stress.checker import Kind, Verdict, check
-from stress.history import digest_lines, history_path, log_path, writer_name
-from stress.plan import canonical_line, event_id
+from stress.history import (
+    digest_lines,
+    history_path,
+    log_path,
+    moved_path,
+    process_name,
+    volume_path,
+    writer_name,
+)
+from stress.records import canonical_line, event_id
 
 RUN_ID = "made-up-01kpfntqeej7vhn935kc0tm9vn"
+BYSTANDER = "bystander"
 
 Call: TypeAlias = tuple[int, int | None, str]
 """When an append was called, when it returned, what it said; None: it never returned."""
@@ -32,10 +41,10 @@ def line(writer: int, seq: int, text: str = "a reason") -> bytes:
     )
 
 
-def snapshot(begin_ns: int, end_ns: int, log: bytes) -> dict[str, Any]:
-    """What a reader records that found `log`."""
+def look(begin_ns: int, end_ns: int, log: bytes) -> dict[str, Any]:
+    """What a reader records that found `log`, or a follower that saw it."""
     digest = digest_lines(log.splitlines(keepends=True))
-    times = {"begin_ns": begin_ns, "end_ns": end_ns}
+    times = {"run": 0, "begin_ns": begin_ns, "end_ns": end_ns}
     return times | {"count": digest.count, "digest": digest.value(), "marks": digest.marks}
 
 
@@ -50,13 +59,29 @@ class MadeUp:
         }
     )
     log: bytes = line(1, 0) + line(2, 0) + line(1, 1) + line(2, 1)
+    batches: dict[int, list[int]] = field(default_factory=dict)
+    """How many events each call of a writer is about, unless that is 1."""
+    appended: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Of a writer and one of its calls: how many events are said to stand."""
+    resumed: dict[tuple[int, int], int] = field(default_factory=dict)
+    """After which call of a writer it was started again, and when."""
     meant: dict[int, bytes] = field(default_factory=dict)
-    """What a writer meant to write, unless that is one line a call."""
+    """What a writer meant to write, unless that is what it called for."""
+    forked: set[int] = field(default_factory=set)
+    """The writers that are forked children of their process."""
+    unborn: set[int] = field(default_factory=set)
+    """The writers that never kept an account."""
     snapshots: list[dict[str, Any]] = field(default_factory=list)
+    followed: list[dict[str, Any]] = field(default_factory=list)
+    deaths: dict[int, list[int]] = field(default_factory=dict)
+    """When the process of a writer was killed."""
+    moved: list[tuple[bytes, int, int]] = field(default_factory=list)
+    """Logs that were moved away before: what they hold, and between which times."""
     exits: dict[str, int | None] = field(default_factory=dict)
     """Exit codes other than 0."""
     beside: dict[str, bytes] = field(default_factory=dict)
     """Files beside the log."""
+    bystander: bytes = b"as it was"
 
     def check(self, directory: Path, *, interrupted: bool = False) -> Verdict:
         """Save it in `directory` and have it judged."""
@@ -64,19 +89,46 @@ class MadeUp:
         path = log_path(directory, RUN_ID)
         path.parent.mkdir(parents=True)
         path.write_bytes(self.log)
+        (volume_path(directory) / BYSTANDER).write_bytes(self.bystander)
         for name, content in self.beside.items():
             path.with_name(name).write_bytes(content)
+        for number, (content, _, _) in enumerate(self.moved, 1):
+            moved_path(path, number).write_bytes(content)
+        moves = [{"run": 0, "begin_ns": begin, "end_ns": end} for _, begin, end in self.moved]
+        _save(history_path(directory, "moves.json"), [moves])
         exits: dict[str, int | None] = {}
         for writer, calls in self.calls.items():
             name = writer_name(writer)
-            exits[name] = 0
-            meant = b"".join(line(writer, seq) for seq in range(len(calls)))
+            exits[process_name(writer)] = 0
+            sizes = self.batches.get(writer, [1] * len(calls))
+            meant = b"".join(line(writer, seq) for seq in range(sum(sizes)))
             meant = self.meant.get(writer, meant)
             history_path(directory, f"{name}.lines").write_bytes(meant)
-            _save(history_path(directory, f"{name}.receipts"), _receipts(calls))
+            if writer not in self.unborn:
+                receipts = self._receipts(writer, calls, sizes)
+                _save(history_path(directory, f"{name}.receipts"), receipts)
+            if writer in self.deaths:
+                deaths = [{"killed_ns": at} for at in self.deaths[writer]]
+                _save(history_path(directory, f"{process_name(writer)}.deaths"), deaths)
         _save(history_path(directory, "reader-000.snapshots"), self.snapshots)
+        _save(history_path(directory, "follower-000.followed"), self.followed)
         _save(history_path(directory, "exits.json"), [exits | self.exits])
-        about = {"name": "made-up", "seed": 1, "run_id": RUN_ID}
+        about = {
+            "name": "made-up",
+            "seed": 1,
+            "command": "python -m stress --seed 1",
+            "faults": [],
+            "runs": [RUN_ID],
+            "writers": {
+                writer: {
+                    "run": 0,
+                    "process": process_name(writer),
+                    "forked": writer in self.forked,
+                }
+                for writer in self.calls
+            },
+            "bystanders": {BYSTANDER: "as it was"},
+        }
         _save(history_path(directory, "round.json"), [about])
         return check(directory, interrupted=interrupted)
 
@@ -84,15 +136,20 @@ class MadeUp:
         """How many violations of each kind the checker finds in it."""
         return dict(self.check(directory).counts)
 
-
-def _receipts(calls: list[Call]) -> list[dict[str, Any]]:
-    receipts: list[dict[str, Any]] = []
-    for seq, (begin_ns, end_ns, outcome) in enumerate(calls):
-        receipts.append({"seq": seq, "begin_ns": begin_ns})
-        if end_ns is not None:
-            after = {"seq": seq, "called_ns": begin_ns, "end_ns": end_ns, "outcome": outcome}
-            receipts.append(after)
-    return receipts
+    def _receipts(self, writer: int, calls: list[Call], sizes: list[int]) -> list[dict[str, Any]]:
+        receipts: list[dict[str, Any]] = []
+        seq = 0
+        for call, ((begin_ns, end_ns, outcome), n) in enumerate(zip(calls, sizes, strict=True)):
+            receipts.append({"seq": seq, "n": n, "begin_ns": begin_ns})
+            if end_ns is not None:
+                after = {"seq": seq, "called_ns": begin_ns, "end_ns": end_ns, "outcome": outcome}
+                if (writer, call) in self.appended:
+                    after["appended"] = self.appended[writer, call]
+                receipts.append(after)
+            if (writer, call) in self.resumed:
+                receipts.append({"resumed_ns": self.resumed[writer, call]})
+            seq += n
+        return receipts
 
 
 def _save(path: Path, records: list[Any]) -> None:

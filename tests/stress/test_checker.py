@@ -4,13 +4,15 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stress.checker import HistoryError, Kind, Verdict, check
+from stress.checker import Kind, Verdict, check
 from stress.evidence import evidence, hexdump
+from stress.testimony import HistoryError
 
-from .histories import Call, MadeUp, line, snapshot
+from .histories import Call, MadeUp, line, look
 
 ACKNOWLEDGED, REFUSED, TIMED_OUT = "acknowledged", "refused", "timed out"
 INDETERMINATE = "indeterminate"
@@ -18,13 +20,13 @@ A0, B0, A1, B1 = line(1, 0), line(2, 0), line(1, 1), line(2, 1)
 
 
 def test_sound_history_is_not_accused(tmp_path: Path) -> None:
+    whole = A0 + B0 + A1 + B1
     verdict = MadeUp(
-        snapshots=[snapshot(1, 2, b""), snapshot(26, 29, A0 + B0), snapshot(50, 60, A0 + B0 + A1)]
-    )
-    verdict.snapshots[2] = snapshot(50, 60, A0 + B0 + A1 + B1)
-    found = verdict.check(tmp_path)
-    assert not found.counts
-    assert (found.events, found.snapshots, found.met) == (4, 3, 2)
+        snapshots=[look(1, 2, b""), look(26, 29, A0 + B0), look(50, 60, whole)],
+        followed=[look(1, 60, whole)],
+    ).check(tmp_path)
+    assert not verdict.counts
+    assert (verdict.events, verdict.met) == (4, 2)
 
 
 def test_concurrent_appends_may_stand_in_either_order(tmp_path: Path) -> None:
@@ -47,7 +49,7 @@ def test_duplicate(tmp_path: Path) -> None:
     verdict = MadeUp(log=A0 + B0 + A0 + A1 + B1).check(tmp_path)
     assert verdict.counts == {Kind.DUPLICATE: 1}
     at = len(A0 + B0)
-    assert verdict.violations[0].spans == ((0, len(A0)), (at, at + len(A0)))
+    assert verdict.violations[0].spans == ((0, 0, len(A0)), (0, at, at + len(A0)))
 
 
 @pytest.mark.parametrize("outcome", [REFUSED, TIMED_OUT])
@@ -88,10 +90,18 @@ def test_real_time_order_broken(tmp_path: Path) -> None:
     assert verdict.violations[0].attempts == ((1, 0), (2, 1))
 
 
-def test_no_order_follows_from_an_append_that_was_not_acknowledged(tmp_path: Path) -> None:
+def test_real_time_order_holds_for_what_is_indeterminate(tmp_path: Path) -> None:
+    """Whatever it did to the log, it had done by the time it returned."""
     made = MadeUp(log=B0 + B1 + A0 + A1)
     made.calls[1][0] = (10, 20, INDETERMINATE)
-    assert not made.kinds(tmp_path)
+    assert made.kinds(tmp_path) == {Kind.REAL_TIME: 1}
+
+
+def test_real_time_order_holds_for_who_was_killed(tmp_path: Path) -> None:
+    """The writer of A0 was killed, and started again at 30, before B1 was called."""
+    made = MadeUp(log=B0 + B1 + A0 + A1, deaths={1: [25]}, resumed={(1, 0): 30})
+    made.calls[1][0] = (10, None, "")
+    assert made.kinds(tmp_path) == {Kind.REAL_TIME: 1}
 
 
 @pytest.mark.parametrize("foreign", [b'{"type":"x"}\n', b"[]\n", b"17\n", line(3, 0), line(1, 9)])
@@ -114,13 +124,13 @@ def test_torn_line(tmp_path: Path) -> None:
     verdict = made.check(tmp_path)
     assert verdict.counts == {Kind.NOT_JSON: 1, Kind.MISSING: 2}
     assert verdict.violations[0].attempts == ((1, 0), (2, 0))
-    assert verdict.violations[0].focus == 60
+    assert verdict.violations[0].focus == (0, 60)
 
 
 def test_altered_byte(tmp_path: Path) -> None:
     verdict = MadeUp(log=A0 + B0.replace(b"reason", b"season") + A1 + B1).check(tmp_path)
     assert verdict.counts == {Kind.ALTERED: 1}
-    assert verdict.violations[0].focus == len(A0) + B0.index(b"reason")
+    assert verdict.violations[0].focus == (0, len(A0) + B0.index(b"reason"))
 
 
 def test_altered_spelling_of_the_same_json(tmp_path: Path) -> None:
@@ -135,21 +145,69 @@ def test_unterminated_tail(tmp_path: Path) -> None:
     }
 
 
-def test_tail_of_a_writer_that_was_killed_amid_its_append(tmp_path: Path) -> None:
-    made = MadeUp(log=A0 + B0 + A1 + B1[:30], exits={"writer-002": -9})
+def killed(log: bytes, **others: Any) -> MadeUp:
+    """Writer 2 was killed amid its second append, and not started again."""
+    made = MadeUp(log=log, deaths={2: [40]}, meant={2: B0 + B1}, **others)
     made.calls[2][1] = (35, None, "")
-    assert not made.check(tmp_path, interrupted=True).counts
+    return made
+
+
+def test_event_of_a_killed_writer_may_be_there(tmp_path: Path) -> None:
+    assert not killed(A0 + B0 + A1 + B1).kinds(tmp_path)
+
+
+def test_event_of_a_killed_writer_may_be_absent(tmp_path: Path) -> None:
+    assert not killed(A0 + B0 + A1).kinds(tmp_path)
+
+
+def test_event_of_a_killed_writer_may_not_be_there_twice(tmp_path: Path) -> None:
+    assert killed(A0 + B0 + A1 + B1 + B1).kinds(tmp_path) == {Kind.DUPLICATE: 1}
+
+
+def test_tail_of_a_writer_that_was_killed(tmp_path: Path) -> None:
+    assert not killed(A0 + B0 + A1 + B1[:30]).kinds(tmp_path)
 
 
 def test_tail_that_is_not_of_the_writer_that_was_killed(tmp_path: Path) -> None:
-    made = MadeUp(log=A0 + B0 + A1 + b"garbage", exits={"writer-002": -9})
-    made.calls[2][1] = (35, None, "")
-    assert made.check(tmp_path, interrupted=True).counts == {Kind.UNTERMINATED: 1}
+    assert killed(A0 + B0 + A1 + b"garbage").kinds(tmp_path) == {Kind.UNTERMINATED: 1}
 
 
-def test_quarantine(tmp_path: Path) -> None:
-    made = MadeUp(beside={"events.jsonl.torn": A0[:9] + b"\n"})
+def test_fragment_of_a_writer_that_was_killed(tmp_path: Path) -> None:
+    made = killed(A0 + B0 + A1, beside={"events.jsonl.torn": B1[:70] + b"\n"})
+    verdict = made.check(tmp_path)
+    assert not verdict.counts
+    assert verdict.fragments == 1
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        A0[:9] + b"x\n",
+        B1[:70] + A1[:20] + b"\n",
+        b"\n",
+        B0[:60] + b"\n",  # by that writer, but not what it was writing when it was killed
+        B1[:70] + b"\n" + B1[:70] + b"\n",  # two fragments, but one death
+    ],
+)
+def test_fragment_that_no_killed_writer_left(tmp_path: Path, torn: bytes) -> None:
+    made = killed(A0 + B0 + A1, beside={"events.jsonl.torn": torn})
     assert made.kinds(tmp_path) == {Kind.QUARANTINE: 1}
+
+
+def test_fragment_when_nobody_was_killed(tmp_path: Path) -> None:
+    found = MadeUp(beside={"events.jsonl.torn": A0[:9] + b"\n"}).kinds(tmp_path)
+    assert found == {Kind.QUARANTINE: 2}  # nobody's, and one too many
+
+
+def test_death_that_nobody_caused(tmp_path: Path) -> None:
+    made = MadeUp(log=A0 + B0 + A1)
+    made.calls[2][1] = (35, None, "")
+    assert made.kinds(tmp_path) == {Kind.DEATH: 1}
+
+
+def test_writer_that_was_resumed_more_often_than_killed(tmp_path: Path) -> None:
+    made = MadeUp(deaths={1: [21]}, resumed={(1, 0): 25, (1, 1): 50})
+    assert made.kinds(tmp_path) == {Kind.DEATH: 1}
 
 
 def test_litter(tmp_path: Path) -> None:
@@ -178,30 +236,197 @@ def test_event_that_was_never_appended(tmp_path: Path) -> None:
     assert verdict.counts == {Kind.REFUSED_BUT_WRITTEN: 1}
 
 
-def test_exit_in_the_middle_of_an_append(tmp_path: Path) -> None:
-    made = MadeUp()
-    made.calls[2][1] = (35, None, "")
+def test_forked_child_may_be_unborn_if_its_parent_was_killed(tmp_path: Path) -> None:
+    made = MadeUp(log=A0 + A1, forked={2}, unborn={2}, meant={2: B0}, deaths={2: [12]})
+    assert not made.kinds(tmp_path)
+
+
+def test_forked_child_is_born_if_its_parent_lives(tmp_path: Path) -> None:
+    made = MadeUp(log=A0 + A1, forked={2}, unborn={2}, meant={2: B0})
     assert made.kinds(tmp_path) == {Kind.UNFINISHED: 1}
 
 
+def test_changed_bystander(tmp_path: Path) -> None:
+    assert MadeUp(bystander=b"as it is").kinds(tmp_path) == {Kind.BYSTANDER: 1}
+
+
+# ---- batches ----
+
+A2 = line(1, 2)
+
+
+def batch(log: bytes, outcome: str = ACKNOWLEDGED, appended: int = 0) -> MadeUp:
+    """Writer 1 appends three events at once, beside two of writer 2."""
+    calls: dict[int, list[Call]] = {
+        1: [(10, 40, outcome)],
+        2: [(15, 25, ACKNOWLEDGED), (35, 45, ACKNOWLEDGED)],
+    }
+    return MadeUp(calls, log, {1: [3]}, {(1, 0): appended} if appended else {})
+
+
+@pytest.mark.parametrize("log", [A0 + A1 + A2 + B0 + B1, B0 + A0 + A1 + A2 + B1])
+def test_batch_in_one_piece(tmp_path: Path, log: bytes) -> None:
+    assert not batch(log).kinds(tmp_path)
+
+
+@pytest.mark.parametrize("log", [A0 + B0 + A1 + A2 + B1, A0 + A1 + B0 + B1 + A2])
+def test_batch_that_is_torn_apart(tmp_path: Path, log: bytes) -> None:
+    assert batch(log).kinds(tmp_path) == {Kind.SPLIT: 1}
+
+
+def test_batch_in_another_order(tmp_path: Path) -> None:
+    found = batch(A1 + A0 + A2 + B0 + B1).kinds(tmp_path)
+    assert found == {Kind.SPLIT: 1, Kind.REORDERED: 1}
+
+
+def test_batch_without_its_middle(tmp_path: Path) -> None:
+    found = batch(A0 + A2 + B0 + B1).kinds(tmp_path)
+    assert found == {Kind.SPLIT: 1, Kind.MISSING: 1}
+
+
+@pytest.mark.parametrize("outcome", [REFUSED, INDETERMINATE])
+def test_batch_of_which_the_first_stand(tmp_path: Path, outcome: str) -> None:
+    assert not batch(A0 + A1 + B0 + B1, outcome, appended=2).kinds(tmp_path)
+
+
+@pytest.mark.parametrize("outcome", [REFUSED, INDETERMINATE])
+def test_batch_of_which_fewer_stand_than_was_said(tmp_path: Path, outcome: str) -> None:
+    assert batch(A0 + B0 + B1, outcome, appended=2).kinds(tmp_path) == {Kind.MISCOUNTED: 1}
+
+
+def test_batch_of_which_more_stand_than_was_said(tmp_path: Path) -> None:
+    made = batch(A0 + A1 + B0 + B1, REFUSED, appended=1)
+    assert made.kinds(tmp_path) == {Kind.MISCOUNTED: 1}
+
+
+def test_batch_of_which_the_last_stand(tmp_path: Path) -> None:
+    assert batch(A1 + A2 + B0 + B1, INDETERMINATE).kinds(tmp_path) == {Kind.SPLIT: 1}
+
+
+# ---- logs that were replaced ----
+
+S = 1_000_000_000  # ns
+
+
+def replaced(first: bytes, second: bytes, **others: Any) -> MadeUp:
+    """The log `first` was moved away between 50 and 60 ns, and `second` begun."""
+    return MadeUp(log=second, moved=[(first, 50, 60)], **others)
+
+
+def test_union_of_the_logs_counts(tmp_path: Path) -> None:
+    verdict = replaced(A0 + B0, A1 + B1).check(tmp_path)
+    assert not verdict.counts
+    assert verdict.events == 4
+
+
+def test_no_order_holds_between_the_logs(tmp_path: Path) -> None:
+    made = replaced(B0 + B1, A0 + A1)
+    assert not made.kinds(tmp_path)
+
+
+def test_writer_that_goes_back_to_the_old_log(tmp_path: Path) -> None:
+    assert replaced(B0 + A1, A0 + B1).kinds(tmp_path) == {Kind.REORDERED: 1}
+
+
+def test_event_in_both_logs(tmp_path: Path) -> None:
+    verdict = replaced(A0 + B0, A1 + B0 + B1).check(tmp_path)
+    assert verdict.counts == {Kind.DUPLICATE: 1}
+    assert [span[0] for span in verdict.violations[0].spans] == [0, 1]
+
+
+@pytest.mark.parametrize(("begin_ns", "found"), [(S, {}), (2 * S, {Kind.LEFT_BEHIND: 1})])
+def test_event_in_a_log_that_has_left(
+    tmp_path: Path, begin_ns: int, found: dict[Kind, int]
+) -> None:
+    made = replaced(A0 + B0 + B1, A1)
+    made.calls[2][1] = (begin_ns, begin_ns + 5, ACKNOWLEDGED)
+    assert made.kinds(tmp_path) == found
+
+
+def test_snapshot_of_either_log(tmp_path: Path) -> None:
+    made = replaced(
+        A0 + B0, A1 + B1, snapshots=[look(46, 55, A0 + B0), look(55, 70, A1 + B1), look(70, 80, A1)]
+    )
+    made.snapshots[2] = look(70, 80, A1 + B1)
+    assert not made.kinds(tmp_path)
+
+
+def test_snapshot_of_a_log_that_has_left(tmp_path: Path) -> None:
+    made = replaced(A0 + B0, A1 + B1, snapshots=[look(61, 70, A0 + B0)])
+    assert made.kinds(tmp_path) == {Kind.SNAPSHOT_STALE: 1}
+
+
+def test_follower_goes_on_with_the_next_log(tmp_path: Path) -> None:
+    made = replaced(A0 + B0, A1 + B1, followed=[look(1, 90, A0 + B0 + A1 + B1)])
+    assert not made.kinds(tmp_path)
+
+
+def test_follower_that_stays_with_the_old_log(tmp_path: Path) -> None:
+    made = replaced(A0 + B0, A1 + B1, followed=[look(1, 90, A0 + B0)])
+    assert made.kinds(tmp_path) == {Kind.FOLLOWER_DIFFERS: 1}
+
+
+def absent(begin_ns: int) -> dict[str, Any]:
+    about = {"error": "LogIOError: no such file", "reason": "absent"}
+    return {"run": 0, "begin_ns": begin_ns, "end_ns": begin_ns + 5, **about}
+
+
+@pytest.mark.parametrize(("begin_ns", "found"), [(55, {}), (3 * S, {Kind.SNAPSHOT_RAISED: 1})])
+def test_snapshot_without_a_log(tmp_path: Path, begin_ns: int, found: dict[Kind, int]) -> None:
+    made = replaced(A0 + B0, A1 + B1, snapshots=[absent(begin_ns)])
+    assert made.kinds(tmp_path) == found
+
+
+def test_snapshot_without_a_log_that_was_never_moved(tmp_path: Path) -> None:
+    assert MadeUp(snapshots=[absent(55)]).kinds(tmp_path) == {Kind.SNAPSHOT_RAISED: 1}
+
+
+# ---- readers ----
+
+
+@pytest.mark.parametrize("seen", [A0 + B0 + A1, A0 + B0 + A1 + B1 + B1, A0 + A1 + B0 + B1, b""])
+def test_follower_that_saw_something_else(tmp_path: Path, seen: bytes) -> None:
+    made = MadeUp(followed=[look(1, 90, seen)])
+    assert made.kinds(tmp_path) == {Kind.FOLLOWER_DIFFERS: 1}
+
+
+def test_follower_that_raised(tmp_path: Path) -> None:
+    told = look(1, 90, A0) | {"error": "LogIOError('no')", "reason": None}
+    assert MadeUp(followed=[told]).kinds(tmp_path) == {Kind.FOLLOWER_RAISED: 1}
+
+
+@pytest.mark.parametrize(("end_ns", "found"), [(41, {}), (39, {Kind.SNAPSHOT_RAISED: 1})])
+def test_torn_tail_only_after_a_death(tmp_path: Path, end_ns: int, found: dict[Kind, int]) -> None:
+    torn = {"run": 0, "begin_ns": 1, "end_ns": end_ns, "error": "TornTailError", "reason": "torn"}
+    assert killed(A0 + B0 + A1, snapshots=[torn]).kinds(tmp_path) == found
+
+
+def test_snapshot_with_a_tail_that_lacks_its_newline(tmp_path: Path) -> None:
+    """Whoever wrote it was killed, and nobody has appended since."""
+    made = killed(A0 + B0 + A1 + B1[:-1], snapshots=[look(41, 60, A0 + B0 + A1 + B1)])
+    assert not made.kinds(tmp_path)
+
+
 def test_snapshot_that_raised(tmp_path: Path) -> None:
-    made = MadeUp(snapshots=[{"begin_ns": 1, "end_ns": 2, "error": "DeserializeError('no')"}])
+    made = MadeUp(
+        snapshots=[{"run": 0, "begin_ns": 1, "end_ns": 2, "error": "DeserializeError('no')"}]
+    )
     assert made.kinds(tmp_path) == {Kind.SNAPSHOT_RAISED: 1}
 
 
 def test_snapshot_of_other_lines(tmp_path: Path) -> None:
-    made = MadeUp(snapshots=[snapshot(26, 29, B0 + A0)])
+    made = MadeUp(snapshots=[look(26, 29, B0 + A0)])
     assert made.kinds(tmp_path) == {Kind.SNAPSHOT_NO_PREFIX: 1}
 
 
 def test_snapshot_longer_than_the_final_log(tmp_path: Path) -> None:
-    made = MadeUp(snapshots=[snapshot(50, 60, A0 + B0 + A1 + B1 + A0)])
+    made = MadeUp(snapshots=[look(50, 60, A0 + B0 + A1 + B1 + A0)])
     assert made.kinds(tmp_path) == {Kind.SNAPSHOT_NO_PREFIX: 1}
 
 
 def test_snapshot_without_what_was_acknowledged_before(tmp_path: Path) -> None:
     """B0 had returned at 25, when the snapshot began at 26."""
-    made = MadeUp(snapshots=[snapshot(24, 60, A0), snapshot(26, 60, A0)])
+    made = MadeUp(snapshots=[look(24, 60, A0), look(26, 60, A0)])
     verdict = made.check(tmp_path)
     assert verdict.counts == {Kind.SNAPSHOT_STALE: 1}
     assert verdict.violations[0].attempts == ((2, 0),)
@@ -209,7 +434,7 @@ def test_snapshot_without_what_was_acknowledged_before(tmp_path: Path) -> None:
 
 def test_snapshot_with_what_was_not_yet_appended(tmp_path: Path) -> None:
     """A1 was called at 30, when the snapshot had ended at 29."""
-    made = MadeUp(snapshots=[snapshot(1, 31, A0 + B0 + A1), snapshot(1, 29, A0 + B0 + A1)])
+    made = MadeUp(snapshots=[look(1, 31, A0 + B0 + A1), look(1, 29, A0 + B0 + A1)])
     verdict = made.check(tmp_path)
     assert verdict.counts == {Kind.SNAPSHOT_EARLY: 1}
     assert verdict.violations[0].attempts == ((1, 1),)
@@ -221,7 +446,7 @@ def test_file_that_grows_while_it_is_judged(
     """Nobody should be writing any more: so the size is asked for after all lines were read."""
 
     def grow(verdict: Verdict, *_: object) -> None:
-        with verdict.log.open("ab") as file:
+        with verdict.told.files[0].path.open("ab") as file:
             file.write(b"x")
 
     monkeypatch.setattr("stress.checker._check_freshness", grow)
@@ -233,7 +458,7 @@ def test_difference_of_a_snapshot_is_narrowed_down(tmp_path: Path) -> None:
     calls: list[Call] = [(2 * seq, 2 * seq + 1, ACKNOWLEDGED) for seq in range(600)]
     seen = [*lines[:300], line(1, 300, "changed since"), *lines[301:]]
     verdict = MadeUp(
-        calls={1: calls}, log=b"".join(lines), snapshots=[snapshot(0, 5000, b"".join(seen))]
+        calls={1: calls}, log=b"".join(lines), snapshots=[look(0, 5000, b"".join(seen))]
     ).check(tmp_path)
     assert verdict.counts == {Kind.SNAPSHOT_NO_PREFIX: 1}
     assert "lines 257 to 512" in verdict.violations[0].what
@@ -248,8 +473,8 @@ def test_few_of_a_kind_are_kept_and_all_are_counted(tmp_path: Path) -> None:
 
 def test_history_that_is_none(tmp_path: Path) -> None:
     MadeUp().check(tmp_path)
-    (tmp_path / "history" / "writer-001.receipts").write_text('{"seq":1,"begin_ns":5}\n')
-    with pytest.raises(HistoryError, match="append 1 follows -1"):
+    (tmp_path / "history" / "writer-001.receipts").write_text('{"seq":1,"n":1,"begin_ns":5}\n')
+    with pytest.raises(HistoryError, match="append of 1 follows that of -1"):
         check(tmp_path)
 
 
@@ -257,8 +482,9 @@ def test_evidence_shows_events_receipts_and_bytes(tmp_path: Path) -> None:
     verdict = MadeUp(log=A0[:60] + B0 + A1 + B1).check(tmp_path)
     text = evidence(verdict, verdict.violations[0])
     assert f"bytes 0 to {60 + len(B0)}" in text
-    assert "append 0 of writer-001" in text
-    assert "called at 15 ns, returned at 25 ns, acknowledged" in text
+    assert "event 0 of writer-001" in text
+    assert "called at 15 ns\n    receipts: returned at 25 ns, acknowledged" in text
+    assert "repeat with: python -m stress --seed 1" in text
     [row] = [row for row in text.splitlines() if row.startswith("  > ")]
     assert row.startswith("  > 00000030  ")  # byte 60 is in the row of 0x30
     assert '{"' in row.rpartition("|")[0]  # where B0 begins

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .histories import Call, MadeUp, line, snapshot
+from .histories import Call, MadeUp, line, look
 
 OUTCOMES = ["acknowledged", "acknowledged", "indeterminate", "refused", "timed out"]
 
@@ -33,7 +33,7 @@ def sound_histories(draw: st.DrawFn) -> MadeUp:
             elif looking[1] is None:
                 looking = looking[0], log
             else:
-                snapshots.append(snapshot(looking[0], now, looking[1]))
+                snapshots.append(look(looking[0], now, looking[1]))
                 looking = None
         elif phase[step] == 0:
             calls[step].append((now, None, ""))
@@ -47,8 +47,8 @@ def sound_histories(draw: st.DrawFn) -> MadeUp:
         else:
             calls[step][-1] = (calls[step][-1][0], now, outcome[step])
             phase[step] = 0
-    exits: dict[str, int | None] = {f"writer-{writer:03}": -9 for writer in calls if phase[writer]}
-    return MadeUp(calls=calls, log=log, snapshots=snapshots, exits=exits)
+    deaths = {writer: [now + 1] for writer in calls if phase[writer]}
+    return MadeUp(calls=calls, log=log, snapshots=snapshots, deaths=deaths)
 
 
 @given(sound_histories())
@@ -67,7 +67,7 @@ def test_slightest_damage_is_always_found(made: MadeUp, data: st.DataObject) -> 
     length = data.draw(st.integers(0, 1), "bytes taken out")
     damaged = made.log[:at] + byte + made.log[at + length :]
     with TemporaryDirectory() as directory:
-        found = MadeUp(made.calls, damaged, exits=made.exits).check(
+        found = MadeUp(made.calls, damaged, deaths=made.deaths).check(
             Path(directory), interrupted=True
         )
         assert bool(found.counts) == (damaged != made.log)

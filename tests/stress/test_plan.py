@@ -2,54 +2,115 @@
 """That a seed repeats a round, and that a round is what it is said to be."""
 
 from collections import Counter
-from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import pytest
 
 from omnelog import encode
-from stress.plan import Handle, RoundPlan, Start, canonical_line, draw_records, draw_round
-from stress.workers import event_of, record_of
+from stress.plan import SHELL, Handle, RoundPlan, Size, Start, draw_round
+from stress.readers import record_of
+from stress.records import canonical_line
+from stress.workers import draw_calls, draw_lines, event_of
 
-PLAN = draw_round(7, writers=8, events=60)
+SIZE = Size(processes=24, threads=3, events=60, runs=2, seconds=1)
+PLAN = draw_round(7, "plain", SIZE)
+OURS = [process for process in PLAN.processes if not process.foreign]
 
 
-def _lines(plan: RoundPlan, writer: int) -> list[bytes]:
-    return [canonical_line(record) for record in draw_records(plan, plan.writers[writer])]
+def _lines(tmp_path: Path, plan: RoundPlan) -> dict[int, list[bytes]]:
+    """What the writers of the first processes mean to write, by their numbers."""
+    (tmp_path / "history").mkdir(parents=True)
+    return {
+        writer.writer: list(map(canonical_line, draw_lines(tmp_path, plan, process.run, writer)))
+        for process in plan.processes[:3]
+        for writer in process.writers
+    }
 
 
-def test_same_seed_draws_the_same() -> None:
-    again = draw_round(7, writers=8, events=60)
+def test_same_seed_draws_the_same(tmp_path: Path) -> None:
+    again = draw_round(7, "plain", SIZE)
     assert again == PLAN
-    assert _lines(again, 3) == _lines(PLAN, 3)
+    assert _lines(tmp_path / "again", again) == _lines(tmp_path / "once", PLAN)
 
 
-def test_other_seed_draws_other_events() -> None:
-    assert _lines(replace(PLAN, seed=8), 3) != _lines(PLAN, 3)
+@pytest.mark.parametrize(("seed", "name"), [(8, "plain"), (7, "other")])
+def test_other_seed_or_round_draws_other_events(tmp_path: Path, seed: int, name: str) -> None:
+    other = _lines(tmp_path / "other", draw_round(seed, name, SIZE))
+    once = _lines(tmp_path / "once", PLAN)
+    assert not set(chain(*other.values())) & set(chain(*once.values()))
 
 
-def test_writers_draw_different_events() -> None:
-    assert not set(_lines(PLAN, 1)) & set(_lines(PLAN, 2))
+def test_writers_draw_different_events(tmp_path: Path) -> None:
+    every = list(chain(*_lines(tmp_path, PLAN).values()))
+    assert len(set(every)) == len(every)
 
 
-def test_half_are_spawned_and_half_forked_with_both_kinds_of_handle() -> None:
-    patient = [writer for writer in PLAN.writers[1:] if writer.lock_timeout_s]
-    ways = Counter((writer.start, writer.handle) for writer in patient)
-    assert ways == {(s, h): 2 for s in (Start.SPAWN, Start.FORK) for h in Handle}
+def test_writers_are_numbered_without_gaps() -> None:
+    plans = [*PLAN.runners, *(w for p in PLAN.processes for w in (*p.writers, *p.children))]
+    assert [plan.writer for plan in plans] == list(range(len(plans)))
 
 
-def test_every_writer_has_lines_beyond_a_page_and_beyond_64_kib() -> None:
-    for writer in range(1, len(PLAN.writers)):
-        sizes = sorted(map(len, _lines(PLAN, writer)))
-        assert sizes[-1] > 65536
-        assert any(4096 < size < 65536 for size in sizes)
+def test_a_third_each_is_spawned_forked_and_forked_by_a_server() -> None:
+    assert Counter(process.start for process in OURS) == dict.fromkeys(Start, 8)
+
+
+def test_some_are_durable_some_impatient_and_half_of_the_rest_use_a_passed_handle() -> None:
+    assert Counter(process.durable for process in OURS)[True] == 3
+    assert Counter(process.lock_timeout_s for process in OURS) == {5: 18, 0: 3, 0.05: 3}
+    usual = [each for each in OURS if each.lock_timeout_s == 5 and not each.durable]
+    assert {each.handle for each in usual} == set(Handle)
+
+
+def test_processes_have_one_to_so_many_threads() -> None:
+    assert Counter(len(process.writers) for process in OURS) == {1: 8, 2: 8, 3: 8}
+
+
+def test_half_of_the_writers_are_flat_out() -> None:
+    pauses = [w.pause_s for p in OURS if not p.durable for w in p.writers]
+    assert 0.4 < sum(not pause for pause in pauses) / len(pauses) < 0.6
+
+
+def test_the_shell_and_each_command_have_a_process() -> None:
+    plan = draw_round(7, "plain", SIZE, foreign=[SHELL, ("perl", "x.pl")])
+    assert [p.foreign for p in plan.processes if p.foreign] == [SHELL, ("perl", "x.pl")]
+
+
+def test_only_the_fault_fork_has_children() -> None:
+    assert not any(process.children for process in PLAN.processes)
+    forking = draw_round(7, "fork", SIZE, faults=["fork"])
+    assert all(process.children for process in forking.processes if not process.foreign)
+
+
+def test_every_writer_has_short_lines_and_lines_of_up_to_1_mib(tmp_path: Path) -> None:
+    for lines in _lines(tmp_path, PLAN).values():
+        sizes = sorted(map(len, lines))
+        assert sizes[0] < 200
         assert sizes[len(sizes) // 2] < 1024
+        assert any(4096 < size < 65536 for size in sizes)
+        assert 256 * 1024 < sizes[-1] <= 1024 * 1024
 
 
-def test_expected_lines_are_what_the_encoder_writes() -> None:
+def test_calls_cover_all_events_and_go_on_where_they_stopped() -> None:
+    writers = [w for p in PLAN.processes for w in p.writers]
+    assert {writer.batch for writer in writers} == {1, 8}
+    for writer in writers:
+        calls = list(draw_calls(PLAN, writer, 0))
+        covered = [seq for first, n in calls for seq in range(first, first + n)]
+        assert covered == list(range(writer.events))
+        middle = len(calls) // 2
+        assert list(draw_calls(PLAN, writer, calls[middle][0])) == calls[middle:]
+
+
+def test_expected_lines_are_what_the_encoder_writes(tmp_path: Path) -> None:
     """Two opinions, formed independently, about all types of events."""
+    (tmp_path / "history").mkdir()
     types = set()
-    for writer in PLAN.writers:
-        for record in draw_records(PLAN, writer):
-            event = event_of(record)
-            assert encode(event) == canonical_line(record)
-            assert record_of(event) == record
-            types.add(event.type)
+    for process in PLAN.processes[:3]:
+        for writer in process.writers:
+            for record in draw_lines(tmp_path, PLAN, process.run, writer):
+                event = event_of(record)
+                assert encode(event) == canonical_line(record)
+                assert record_of(event) == record
+                types.add(event.type)
     assert len(types) == 8

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""The processes of a round: started behind a gate, watched, started again, ended.
+
+The parent stays single-threaded, since it forks, and signals no process that it did not start.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkContext, ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
+from time import monotonic, monotonic_ns
+from typing import Any
+
+from .plan import Start
+from .workers import Gate
+
+_GATE_NS = 50_000_000  # from opening the gate to the start: time for all to be told
+_TRACE_S = 0.5  # for a stuck process to say where it is stuck
+
+_CONTEXTS: dict[Start, ForkContext | ForkServerContext | SpawnContext] = {
+    Start.FORK: ForkContext(),
+    Start.FORKSERVER: ForkServerContext(),
+    Start.SPAWN: SpawnContext(),
+}
+_CONTEXTS[Start.FORKSERVER].set_forkserver_preload(["stress.workers", "stress.foreign"])
+
+
+class HangError(Exception):
+    """The watchdog's time was up."""
+
+
+@dataclass(slots=True)
+class _Member:
+    """One process, the parent's end of the line to it, and how to start it again."""
+
+    process: BaseProcess
+    line: "Connection[Any, Any]"
+    start: Start
+    target: Callable[..., None]
+    args: tuple[Any, ...]
+
+
+class Crew:
+    """The processes of a round, by their names."""
+
+    def __init__(self, deadline: float) -> None:
+        """Raise HangError where waiting goes on after `deadline`, a time.monotonic()."""
+        self._deadline = deadline
+        self._members: dict[str, _Member] = {}
+        self._lines: list[Connection[Any, Any]] = []
+        """All of them: also to those who died, whose children may live."""
+        self._start_ns = 0
+        self._asked: set[str] = set()
+        """Who was asked to end while running."""
+        self.hung: set[str] = set()
+        """Who did not, and was ended."""
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def start(self, name: str, start: Start, target: Callable[..., None], *args: Any) -> None:
+        """Start a process that runs ``target(*args, gate)``, SIGINT blocked from its very begin."""
+        context = _CONTEXTS[start]
+        ours, theirs = context.Pipe()
+        others = (*self._lines, ours) if start is Start.FORK else ()
+        gate = Gate(theirs, others, self._start_ns)
+        process = context.Process(target=target, args=(*args, gate), name=name, daemon=True)
+        with _sigint_blocked():
+            process.start()
+            self._members[name] = _Member(process, ours, start, target, args)
+            self._lines.append(ours)
+        theirs.close()
+
+    def restart(self, name: str) -> None:
+        """Start a process anew that has died; with no interpreter of its own, for that is slow."""
+        member = self._members[name]
+        start = Start.FORKSERVER if member.start is Start.SPAWN else member.start
+        self.start(name, start, member.target, *member.args)
+
+    def open_gate(self) -> None:
+        """Once all are ready, tell all when to start; whoever dies before is not waited for."""
+        for member in self._members.values():
+            while not member.line.poll(0) and member.process.exitcode is None:
+                self._wait([member.line, member.process.sentinel])
+            with suppress(EOFError, OSError):
+                member.line.recv()
+        self._start_ns = monotonic_ns() + _GATE_NS
+        self.tell("", self._start_ns)
+
+    def tell(self, kind: str, message: object) -> None:
+        """Send a message to those whose names begin with `kind`."""
+        for name, member in self._members.items():
+            if name.startswith(kind):
+                with suppress(OSError):
+                    member.line.send(message)
+
+    def running(self, kind: str) -> dict[str, BaseProcess]:
+        """Those whose names begin with `kind` and who have not ended."""
+        return {
+            name: member.process
+            for name, member in self._members.items()
+            if name.startswith(kind) and member.process.exitcode is None
+        }
+
+    def killed(self) -> list[str]:
+        """Who died of SIGKILL, and was not started again."""
+        codes = {name: member.process.exitcode for name, member in self._members.items()}
+        return [name for name, code in codes.items() if code == -signal.SIGKILL]
+
+    def watch(self, kind: str, timeout_s: float) -> None:
+        """Wait until one of those whose names begin with `kind` has ended, or for `timeout_s`."""
+        self._wait([process.sentinel for process in self.running(kind).values()], timeout_s)
+
+    def join(self, kind: str) -> None:
+        """Wait until all those have ended, and all that they forked."""
+        while self.running(kind):
+            self.watch(kind, 1)
+        for name, member in self._members.items():
+            if name.startswith(kind):
+                self._hear_out(member.line)
+
+    def join_orphans(self) -> None:
+        """Wait for those whose parents died."""
+        current = {id(member.line) for member in self._members.values()}
+        for line in self._lines:
+            if id(line) not in current:
+                self._hear_out(line)
+
+    def _hear_out(self, line: "Connection[Any, Any]") -> None:
+        """Until nobody has the other end any more."""
+        while not line.closed:
+            if line.poll(0):
+                try:
+                    line.recv()
+                except (EOFError, OSError):
+                    return
+            else:
+                self._wait([line])
+
+    def _wait(self, things: list[Any], timeout_s: float = 1.0) -> None:
+        if monotonic() >= self._deadline:
+            raise HangError
+        wait(things, timeout_s)
+
+    def stop(self, grace_s: float) -> None:
+        """Ask all to end, and end those that do not within `grace_s`."""
+        self.close_lines()  # which lets those go who wait at the gate
+        for name, process in self.running("").items():
+            process.terminate()
+            self._asked.add(name)
+        deadline = monotonic() + grace_s
+        while (left := self.running("")) and monotonic() < deadline:
+            wait([p.sentinel for p in left.values()], deadline - monotonic())
+        self.kill()
+
+    def kill(self) -> None:
+        """End what has not ended, having asked it where it is stuck."""
+        stuck = self.running("")
+        for process in stuck.values():
+            if process.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGUSR1)
+        if stuck:
+            wait([p.sentinel for p in stuck.values()], _TRACE_S)
+        for name, process in stuck.items():
+            process.kill()
+            process.join()
+            self.hung.add(name)
+
+    def close_lines(self) -> None:
+        """Hang up."""
+        for line in self._lines:
+            line.close()
+
+    def exits(self) -> dict[str, int | None]:
+        """The exit codes; None for those that were ended by us."""
+        codes = {name: member.process.exitcode for name, member in self._members.items()}
+        for name in self._asked:
+            if (codes[name] or 0) < 0:
+                codes[name] = None
+        return codes | dict.fromkeys(self.hung)
+
+
+@contextmanager
+def _sigint_blocked() -> Iterator[None]:
+    """Keep Ctrl-C from the processes started meanwhile, and from us until they are noted."""
+    resource_tracker.ensure_running()  # which, when it has to, unblocks SIGINT as it starts
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

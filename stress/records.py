@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""The events that writers append, as plain JSON drawn from the seed; no omnelog code.
+
+Their sizes are heavy-tailed, their texts full of what careless code trips over.
+"""
+
+import json
+import string
+from collections.abc import Iterator
+from random import Random
+from typing import Any, TypeAlias
+
+Record: TypeAlias = dict[str, Any]
+"""An event as plain JSON, in wire order."""
+
+PAGE = 4096
+PIPE_BUFFER = 65536
+_POOL = 8192  # characters that all texts of a writer are cut out of
+_TYPICAL = 100  # characters: half of the texts are shorter than twice this
+_TAIL = 1.1  # the Pareto exponent: 1 in 60 texts is above 4 KiB, 1 in 1,250 above 64 KiB
+
+# What a line must escape, what it must not, and what a careless reader takes for a line's end.
+_NASTY = '"\\/\b\f\n\r\t\x00\x01\x1b\x1c\x7f\x85\xa0é߀ऄ\u2028\u2029\ufeff\ufffd😀𝄞{}[]:,'
+_ALPHABET = string.ascii_letters + string.digits + "     " + _NASTY
+_KINDS = ("command", "prompt", "bash", "loop")
+_ERRORS = ("crash", "timeout", "gate_failed", "blocked", "max_iterations_exceeded", "host_missing")
+_METHODS = ("hook", "human_cli", "mcp_tool")
+
+
+def event_id(writer: int, seq: int) -> str:
+    """The id that tells whose event a line is: a ULID by its form, all of decimal digits."""
+    return f"{writer:06}{seq:020}"
+
+
+def canonical_line(record: Record) -> bytes:
+    """The line that must be in the log for `record`, newline included, made by `json` alone."""
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def draw_records(
+    dice: Random, run_id: str, writer: int, events: int, largest: int
+) -> Iterator[Record]:
+    """The events that a writer appends, in order; most lines are of a few hundred bytes.
+
+    `largest`: bytes that a line has at the most. Whoever appends at least three has one between 4
+    and 64 KiB among them and, where `largest` allows, one beyond 64 KiB and one almost as large.
+    """
+    pool = "".join(dice.choices(_ALPHABET, k=_POOL))
+    most = largest * 6 // 10  # characters, of 1.56 bytes on average
+    sizes = [min(int(_TYPICAL * dice.paretovariate(_TAIL)), most) for _ in range(events)]
+    if events >= 3:
+        middling, large, huge = dice.sample(range(events), 3)
+        sizes[middling] = min(dice.randrange(PAGE, PIPE_BUFFER // 2), most)
+        sizes[large] = min(PIPE_BUFFER, most)
+        sizes[huge] = dice.randrange(most // 2, most)
+    for seq, size in enumerate(sizes):
+        yield _draw_record(dice, head(run_id, writer, seq), _draw_text(dice, pool, size))
+
+
+def draw_frame(run_id: str, writer: int) -> Iterator[Record]:
+    """What a runner appends: that the run starts and, when all is over, that it is complete."""
+    started = {"pipe": "stress", "inputs": [], "distro_version": "0.1.0"}
+    yield {"type": "pipe.started", **head(run_id, writer, 0), **started}
+    yield {"type": "pipe.completed", **head(run_id, writer, 1)}
+
+
+def head(run_id: str, writer: int, seq: int) -> Record:
+    """The members that every event has, but for its type."""
+    return {"id": event_id(writer, seq), "ts": "2025-01-31T23:59:59Z", "run_id": run_id}
+
+
+def _draw_text(dice: Random, pool: str, size: int) -> str:
+    pieces = []
+    while size > 0:
+        begin = dice.randrange(len(pool))
+        pieces.append(pool[begin : begin + size])
+        size -= len(pieces[-1])
+    return "".join(pieces)
+
+
+def _draw_record(dice: Random, head: Record, text: str) -> Record:
+    """One event with `text` in it, if its type carries any: where that is much, it does."""
+    size = len(text)
+    node: Record = {"node_id": f"node-{dice.randrange(100)}"}
+    bodies: dict[str, Record] = {
+        "pipe.started": {
+            "pipe": "stress",
+            "inputs": [
+                {"key": part, "value": text[len(part) :]} for part in ("", text[: size // 3])
+            ],
+            "distro_version": "0.1.0",
+        },
+        "pipe.aborted": {"reason": text},
+        "node.started": node
+        | {"kind": dice.choice(_KINDS)}
+        | ({"name": text} if size % 3 else {})
+        | ({"model": text[:20]} if size % 2 else {}),
+        "node.failed": node | {"error": {"kind": dice.choice(_ERRORS)}, "message": text},
+        "gate.passed": node | {"gate": text, "method": dice.choice(_METHODS)},
+        "pipe.completed": {},
+        "node.completed": node | {"output_path": f".omne/var/runs/{head['run_id']}/nodes/n.out"},
+        "iteration.started": node
+        | {"iteration": dice.randrange(2**32), "byte_offset": dice.randrange(2**64)},
+    }
+    carriers = ("pipe.aborted", "node.failed", "gate.passed")
+    tag = dice.choice(carriers if size > PAGE else tuple(bodies))
+    return {"type": tag, **head, **bodies[tag]}
