@@ -115,6 +115,9 @@ class _Talk:
         if reproach:
             sys.exit(f"{self._name}: the command {reproach}")
 
+    def greet(self) -> None:
+        """See that it is what it should be."""
+
     def append(self, seq: int, n: int) -> tuple[Outcome, int, str | None]:
         """Append; return the outcome, how many events stand, and what was said. EOFError: died."""
         raise NotImplementedError
@@ -124,6 +127,12 @@ class _Talk:
         self._kill_at = math.inf
         if code := self.end():
             sys.exit(f"{self._name}: the command exited with {code}")
+
+    def close(self) -> None:
+        """Kill the command if it still runs: its driver ends before its time."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.end()
 
     def end(self) -> int:
         """Hang up and wait for the command to end; return its exit code."""
@@ -136,8 +145,8 @@ class _Talk:
         try:
             return self.process.wait(_SILENCE_S)
         except subprocess.TimeoutExpired:
-            self._kill("did not end")
-            raise
+            os.killpg(self.process.pid, signal.SIGKILL)
+            return self.process.wait()
         finally:
             self.process.stdout.close()
 
@@ -176,7 +185,8 @@ class _Adapter(_Talk):
     def __init__(
         self, directory: Path, plan: RoundPlan, process: ProcessPlan, kill_after_s: float
     ) -> None:
-        super().__init__(list(process.foreign), directory, process_name(process.process), math.inf)
+        name = process_name(process.process)
+        super().__init__(list(process.foreign), directory, name, kill_after_s)
         path = history_path(directory, f"{writer_name(process.writers[0].writer)}.lines")
         self._lines = path.read_bytes().split(b"\n")[:-1]
         about = {
@@ -186,13 +196,16 @@ class _Adapter(_Talk):
             "lock_timeout": process.lock_timeout_s,
         }
         self._request = json.dumps(about)[:-1].encode() + b', "events": ['
+
+    def greet(self) -> None:
+        kill_at, self._kill_at = self._kill_at, math.inf
         try:
             said = self._ask_json(b'{"op": "hello", "protocol": 1}\n')
         except EOFError:
-            sys.exit(f"{process.foreign[0]} ended with {self.end()} before it said hello")
-        self._kill_at = monotonic() + kill_after_s
+            sys.exit(f"the command ended with {self.end()} before it said hello")
+        self._kill_at = kill_at
         if said.get("ok") is not True or said.get("protocol") != 1:
-            sys.exit(f"{process.foreign[0]}: does not speak version 1 of the protocol: {said}")
+            sys.exit(f"the command does not speak version 1 of the protocol: {said}")
 
     def _ask_json(self, line: bytes) -> dict[str, Any]:
         answer = self.ask(line)
@@ -236,22 +249,27 @@ def drive(directory: Path, plan: RoundPlan, process: ProcessPlan, gate: Gate) ->
             return kind(directory, plan, process, after_s)
 
         command = start()
-        gate.wait()
-        calls = draw_calls(plan, writer, 0)
-        while not stop and (call := next(calls, None)):
-            receipts.before(*call)
-            called_ns = monotonic_ns()
-            try:
-                outcome, appended, error = command.append(*call)
-            except EOFError:
-                code = command.end()
-                if code != -signal.SIGKILL or KILL not in plan.faults:
-                    sys.exit(f"the command ended in mid-append, with exit code {code}")
-                receipts.resume()
-                command = start()
-                continue
-            end_ns = monotonic_ns()
-            receipts.after(call[0], called_ns, end_ns, outcome, appended=appended, error=error)
-            sleep(dice.expovariate(1 / writer.pause_s))
-        command.quit()
+        try:
+            command.greet()
+            gate.wait()
+            calls = draw_calls(plan, writer, 0)
+            while not stop and (call := next(calls, None)):
+                receipts.before(*call)
+                called_ns = monotonic_ns()
+                try:
+                    outcome, appended, error = command.append(*call)
+                except EOFError:
+                    code = command.end()
+                    if code != -signal.SIGKILL or KILL not in plan.faults:
+                        sys.exit(f"the command ended in mid-append, with exit code {code}")
+                    receipts.resume()
+                    command = start()
+                    command.greet()
+                    continue
+                end_ns = monotonic_ns()
+                receipts.after(call[0], called_ns, end_ns, outcome, appended=appended, error=error)
+                sleep(dice.expovariate(1 / writer.pause_s))
+            command.quit()
+        finally:
+            command.close()
         receipts.close()

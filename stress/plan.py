@@ -21,6 +21,7 @@ _LARGEST_IN_PIECES = 128 * 1024  # where each takes thousands of writes
 _PATIENCE_S = 5.0
 _LITTLE_PATIENCE_S = 0.05
 _RUNS = (1, 1, 3)  # most rounds have one log, for what is contended breaks sooner
+_SABOTAGE_PAUSE_S = 0.0005  # so that nobody is done before the others have begun
 _SHELL_EVERY_S = 0.02  # an append by the shell takes a few processes, some 10 ms
 
 
@@ -219,7 +220,7 @@ def draw_sabotage(
                 writer=1 + 2 * process + thread,
                 events=events,
                 batch=batch,
-                pause_s=seconds / events if "replace" in faults else 0.0,
+                pause_s=seconds / events if "replace" in faults else _SABOTAGE_PAUSE_S,
             )
             for thread in range(2)
         )
