@@ -79,6 +79,7 @@ class _Talk:
         )
         self._directory, self._name, self._rest = directory, name, b""
         self._kill_at = monotonic() + kill_after_s
+        self._killed = False
 
     def ask(self, line: bytes) -> bytes:
         """Send a line and return the answer. EOFError when the command has died."""
@@ -110,6 +111,7 @@ class _Talk:
         """Kill the command and all that it started."""
         self._kill_at = math.inf
         if not reproach:
+            self._killed = True
             note_death(self._directory, self._name)
         os.killpg(self.process.pid, signal.SIGKILL)
         if reproach:
@@ -123,9 +125,10 @@ class _Talk:
         raise NotImplementedError
 
     def quit(self) -> None:
-        """End it in good order."""
+        """End it in good order, unless it has just been killed."""
         self._kill_at = math.inf
-        if code := self.end():
+        code = self.end()
+        if code and not self._killed:
             sys.exit(f"{self._name}: the command exited with {code}")
 
     def close(self) -> None:
@@ -229,7 +232,8 @@ class _Adapter(_Talk):
 
     def quit(self) -> None:
         self._kill_at = math.inf
-        self._ask_json(b'{"op": "quit"}\n')
+        if not self._killed:
+            self._ask_json(b'{"op": "quit"}\n')
         super().quit()
 
 
