@@ -51,8 +51,6 @@ examples:
 With --json the events are printed as canonical lines, in the order of the log.
 """
 
-_STEPS = 10  # iterations and gates shown of one node, the last ones
-
 
 def declare(verbs: Verbs) -> None:
     """Say what `show` takes."""
@@ -120,9 +118,9 @@ def _rows(root: Path, run_id: str, run: Summary, node: Node) -> Iterator[list[Sp
         took = "running"
     what = work(node.start) if node.start else "never started"
     yield [(glyph, style), (plain(node.id, 80), "bold"), (after, "dim"), (took, ""), (what, "")]
-    if len(node.steps) > _STEPS:
-        yield _below(f"{len(node.steps) - _STEPS} earlier iterations and gates", "dim")
-    for step in node.steps[-_STEPS:]:
+    if earlier := node.step_count - len(node.steps):
+        yield _below(f"{counted(earlier, 'earlier step')}", "dim")
+    for step in node.steps:
         after = spell_ms(between_ms(node.start, step))
         yield _below(f"+{after}  {detail(step)}", "dim")
     if isinstance(node.end, NodeFailed):

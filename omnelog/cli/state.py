@@ -21,6 +21,8 @@ from .. import (
     PipeStarted,
 )
 
+_STEPS = 10
+
 
 class RunState(StrEnum):
     """How far a run has come, or that its log cannot say."""
@@ -46,12 +48,16 @@ class NodeState(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class Node:
-    """What the events of one node say: its last start, the end after that, and what is between."""
+    """What the events of one node say: its last start, the end after that, and what is between.
+
+    Of its `step_count` iterations and gates, `steps` are the last ten: a loop may have millions.
+    """
 
     id: str
     start: NodeStarted | None = None
     end: NodeCompleted | NodeFailed | None = None
     steps: list[GatePassed | IterationStarted] = field(default_factory=list)
+    step_count: int = 0
 
     @property
     def state(self) -> NodeState:
@@ -110,7 +116,9 @@ def summarize(events: Iterable[Event]) -> Summary:
             case NodeCompleted(node_id=id) | NodeFailed(node_id=id):
                 found.nodes.setdefault(id, Node(id=id)).end = event
             case GatePassed(node_id=id) | IterationStarted(node_id=id):
-                found.nodes.setdefault(id, Node(id=id)).steps.append(event)
+                node = found.nodes.setdefault(id, Node(id=id))
+                node.step_count += 1
+                node.steps = [*node.steps[1 - _STEPS :], event]
     return found
 
 

@@ -84,7 +84,7 @@ def test_of_many_iterations_the_last_ones_are_shown(volume: Volume) -> None:
         history.iterate("n", number)
     volume.write(*history.events)
     out = volume.call("show", RUN).out.decode()
-    assert "27 earlier iterations" in out
+    assert "27 earlier steps" in out
     assert "iteration 27 " not in out
     assert all(f"iteration {number} " in out for number in range(28, 38))
 
