@@ -214,7 +214,7 @@ def _evidence(verdict: Verdict) -> dict[str, list[str]]:
     return found
 
 
-def percentile(ordered: Sequence[int], part: float) -> int:
+def percentile(ordered: Sequence[float], part: float) -> float:
     """The least of `ordered` that at least `part` of them do not exceed; 0 if there are none."""
     if not ordered:
         return 0

@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: MIT
+"""Who waits for the lock, how long, and what the waiting costs: ``python -m stress.fairness``.
+
+Three scenarios, each with limits that a worse way of waiting breaks. Where a limit is relative, the
+other side is an appender that polls every 25 ms, measured in the same run in turns with ours. Noise
+only ever makes waiting worse, so each scenario has three attempts; and where other programs took
+much of the machine, a limit of time or CPU that was missed is reported as inconclusive.
+"""
+
+import argparse
+import os
+import random
+import resource
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from statistics import median
+from time import monotonic, sleep
+from typing import TypeAlias
+from unittest.mock import patch
+
+from omnelog import EventLog, LockTimeout, PipeAborted
+from omnelog.lock import try_lock
+
+from .gang import Gate, together
+from .report import percentile
+
+RUN_ID = "fairness-01kpfntqeej7vhn935kc0tm9vn"
+EVENT = PipeAborted(
+    id="01kpfntqeej7vhn935kc0tm9vn", ts="2026-01-31T23:59:59Z", run_id=RUN_ID, reason="x" * 100
+)
+_ATTEMPTS = 3
+_DISTURBED_CORES = 0.25  # others that take more than this make a missed limit inconclusive
+POLL_S = 0.025
+
+Append: TypeAlias = Callable[[], object]
+"""Appends one event."""
+Opener: TypeAlias = Callable[[Path], AbstractContextManager[Append]]
+"""Opens a log under the given directory, in the process that appends, and closes it."""
+
+
+class PollingLog(EventLog):
+    """The control: it polls every 25 ms, as the original does, and is never polite."""
+
+    def _wait(self, started: float) -> None:
+        self._polite = False
+        while not try_lock(self._fd):
+            waited_s = monotonic() - started
+            if waited_s >= self.lock_timeout:
+                raise LockTimeout(self.path, waited_s, None)
+            sleep(min(POLL_S, self.lock_timeout - waited_s))
+
+
+def opener(log_class: type[EventLog]) -> Opener:
+    """What appends `EVENT` to a log of `log_class`."""
+
+    @contextmanager
+    def open_log(root: Path) -> Iterator[Append]:
+        with log_class.for_run(root, RUN_ID) as log:
+            yield partial(log.append, EVENT)
+
+    return open_log
+
+
+# The workloads, which other programs and other locks can be given to as well.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flat:
+    """What writers did that appended as fast as they could."""
+
+    per_s: float
+    longest_s: float
+    cpu_s: float
+
+
+def flat_out(open_log: Opener, writers: int, duration_s: float) -> Flat:
+    """Let `writers` append as fast as they can, all started at one gate."""
+
+    def task(root: Path, gate: Gate) -> tuple[int, float, float, float]:
+        with open_log(root) as append:
+            append()
+            start = before = gate()
+            cpu_s, end, count, longest = _cpu_s(), start + duration_s, 0, 0.0
+            while before < end:
+                append()
+                after = monotonic()
+                if after - before > longest:  # noqa: PLR1730 - quicker than max()
+                    longest = after - before
+                before, count = after, count + 1
+            return count, longest, _cpu_s() - cpu_s, before - start
+
+    with new_root() as root:
+        done = together([partial(task, root)] * writers)
+    return Flat(
+        per_s=sum(count for count, *_ in done) / max(took for *_, took in done),
+        longest_s=max(longest for _, longest, *_ in done),
+        cpu_s=sum(cpu_s for _, _, cpu_s, _ in done),
+    )
+
+
+def bursts(open_log: Opener, writers: int, duration_s: float) -> list[float]:
+    """Let `writers` append once a millisecond each; return how long each append took, sorted."""
+
+    def task(root: Path, gate: Gate) -> list[float]:
+        took = []
+        with open_log(root) as append:
+            append()
+            start = gate()
+            due = start + random.random() * 0.001
+            while due < start + duration_s:
+                sleep(max(0, due - monotonic()))
+                before = monotonic()
+                append()
+                after = monotonic()
+                took.append(after - before)
+                due = max(due + 0.001, after)  # who is late does not catch up
+        return took
+
+    with new_root() as root:
+        return sorted(chain.from_iterable(together([partial(task, root)] * writers)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turns:
+    """What writers did that each held the lock for long."""
+
+    timeouts: int
+    longest_s: float
+    took_s: float
+    cpu_s: float
+    """Spent waiting: beyond what the same appends take where nobody waits."""
+
+
+def turns(log_class: type[EventLog], writers: int, appends: int, hold_s: float) -> Turns:
+    """Let `writers` make `appends` each, every one holding the lock for `hold_s`."""
+    write = os.write
+
+    def slow_write(fd: int, data: bytes) -> int:
+        sleep(hold_s)
+        return write(fd, data)
+
+    def work(log: EventLog) -> tuple[list[float], int]:
+        took, timeouts = [], 0
+        for _ in range(appends):
+            before = monotonic()
+            try:
+                log.append(EVENT)
+            except LockTimeout:
+                timeouts += 1
+            took.append(monotonic() - before)
+        return took, timeouts
+
+    def task(root: Path, gate: Gate) -> tuple[list[float], int, float, float]:
+        with (
+            patch.object(os, "write", slow_write),
+            log_class.for_run(root / str(os.getpid()), RUN_ID) as alone,
+            log_class.for_run(root, RUN_ID) as log,
+        ):
+            rehearsal_s = -_cpu_s()
+            work(alone)
+            rehearsal_s += _cpu_s()
+            start = gate()
+            cpu_s = -_cpu_s()
+            took, timeouts = work(log)
+            return took, timeouts, cpu_s + _cpu_s() - rehearsal_s, monotonic() - start
+
+    with new_root() as root:
+        done = together([partial(task, root)] * writers)
+    return Turns(
+        timeouts=sum(timeouts for _, timeouts, *_ in done),
+        longest_s=max(max(took) for took, *_ in done),
+        took_s=max(took_s for *_, took_s in done),
+        cpu_s=sum(cpu_s for _, _, cpu_s, _ in done),
+    )
+
+
+@contextmanager
+def new_root() -> Iterator[Path]:
+    """A volume for one measurement, below `$TMPDIR`."""
+    with tempfile.TemporaryDirectory(prefix="omnelog-bench-") as name:
+        yield Path(name)
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+# The scenarios, and what is expected of them.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What came of a scenario."""
+
+    scenario: str
+    figures: str
+    missed: tuple[str, ...] = ()
+    """The limits that were missed, each with the figure."""
+    firm: bool = False
+    """Whether one of them has nothing to do with how busy the machine is."""
+    others_cores: float = 0.0
+    """How many cores other programs kept busy meanwhile."""
+
+    @property
+    def inconclusive(self) -> bool:
+        """Whether what was missed may be due to other programs."""
+        return bool(self.missed) and not self.firm and self.others_cores > _DISTURBED_CORES
+
+    @property
+    def failed(self) -> bool:
+        """Whether something was missed for which nothing else is to blame."""
+        return bool(self.missed) and not self.inconclusive
+
+    @property
+    def line(self) -> str:
+        """All of it, for people."""
+        told = f"{self.scenario}: {self.figures}"
+        if self.inconclusive:
+            busy = f"other programs kept {self.others_cores:.1f} cores busy"
+            return f"{told}: INCONCLUSIVE, for {busy}: {'; '.join(self.missed)}"
+        return f"{told}: {'MISSED: ' + '; '.join(self.missed) if self.failed else 'ok'}"
+
+
+class Limits:
+    """Collects what is missed."""
+
+    def __init__(self) -> None:
+        self.missed: list[str] = []
+        self.firm = False
+
+    def expect(self, holds: bool, otherwise: str, *, firm: bool = False) -> None:
+        """Note what is missed unless it `holds`; `firm`: no other program can be to blame."""
+        if not holds:
+            self.missed.append(otherwise)
+            self.firm |= firm
+
+
+def fair(
+    log_class: type[EventLog] = EventLog,
+    *,
+    writers: int = 64,
+    appends: int = 20,
+    hold_s: float = 0.005,
+) -> Finding:
+    """Everybody holds the lock for 5 ms and everybody gets it, in something like their turn."""
+    queue_s = writers * hold_s  # what the last in a perfect queue waits
+    total_s = queue_s * appends
+    done = turns(log_class, writers, appends, hold_s)
+    cores = done.cpu_s / done.took_s
+    limits = Limits()
+    limits.expect(done.took_s >= total_s, "the lock was not held as long as planned", firm=True)
+    limits.expect(not done.timeouts, "an append timed out", firm=True)
+    limits.expect(
+        done.longest_s <= 3 * queue_s, f"the longest wait is beyond {3 * queue_s * 1e3:.0f} ms"
+    )
+    limits.expect(cores <= 0.3, "waiting burns more than 0.3 of a core")
+    return Finding(
+        scenario=f"{writers} writers x {appends} appends x {hold_s * 1e3:.0f} ms",
+        figures=f"{done.timeouts} timeouts, longest wait {done.longest_s * 1e3:.0f} ms "
+        f"({done.longest_s / queue_s:.1f} x a perfect queue), CPU spent waiting "
+        f"{done.cpu_s:.2f} s ({cores:.2f} of a core)",
+        missed=tuple(limits.missed),
+        firm=limits.firm,
+    )
+
+
+def bursty(
+    log_class: type[EventLog] = EventLog, *, writers: int = 8, duration_s: float = 4.0
+) -> Finding:
+    """Appends that seldom meet wait, when they do, for a fraction of what polling makes them."""
+    ours: list[float] = []
+    polled: list[float] = []
+    for _ in range(4):
+        polled += bursts(opener(PollingLog), writers, duration_s / 8)
+        ours += bursts(opener(log_class), writers, duration_s / 8)
+    parts = (0.5, 0.99, 0.999, 1.0)
+    ours_s = [percentile(sorted(ours), part) for part in parts]
+    polled_s = [percentile(sorted(polled), part) for part in parts]
+    limits = Limits()
+    limits.expect(polled_s[2] > POLL_S / 2, "appends did not meet often enough to tell")
+    limits.expect(ours_s[2] <= polled_s[2] / 20, "p99.9 is beyond a twentieth of the control's")
+    return Finding(
+        scenario=f"{writers} bursty writers",
+        figures=f"p50 {ours_s[0] * 1e6:.0f} µs, p99 {ours_s[1] * 1e6:.0f} µs, p99.9 "
+        f"{ours_s[2] * 1e3:.2f} ms, max {ours_s[3] * 1e3:.1f} ms; p99.9 is "
+        f"{ours_s[2] / polled_s[2]:.3f} of that of 25 ms polls",
+        missed=tuple(limits.missed),
+    )
+
+
+def flat(
+    log_class: type[EventLog] = EventLog,
+    *,
+    writers: int = 8,
+    duration_s: float = 0.5,
+    rounds: int = 5,
+) -> Finding:
+    """Writers as fast as they can: all get on, and nobody is fast by keeping others out."""
+    ratios, longest_s, polled_longest_s = [], 0.0, 0.0
+    for _ in range(rounds):
+        before = flat_out(opener(PollingLog), writers, duration_s / 2)
+        ours = flat_out(opener(log_class), writers, duration_s)
+        after = flat_out(opener(PollingLog), writers, duration_s / 2)
+        ratios.append(2 * ours.per_s / (before.per_s + after.per_s))
+        longest_s = max(longest_s, ours.longest_s)
+        polled_longest_s = max(polled_longest_s, before.longest_s, after.longest_s)
+    limits = Limits()
+    limits.expect(median(ratios) >= 0.95, "throughput is below 0.95 of the control's")
+    limits.expect(longest_s <= 0.1, "an append waited for longer than 100 ms")
+    return Finding(
+        scenario=f"{writers} writers flat out",
+        figures=f"{median(ratios):.2f} x the throughput of 25 ms polls "
+        f"({min(ratios):.2f} to {max(ratios):.2f}), longest wait {longest_s * 1e3:.0f} ms "
+        f"(theirs {polled_longest_s * 1e3:.0f} ms)",
+        missed=tuple(limits.missed),
+    )
+
+
+SCENARIOS: dict[str, Callable[[], Finding]] = {
+    "fair": fair,
+    "bursty": bursty,
+    "flat-4": partial(flat, writers=4),
+    "flat-8": partial(flat, writers=8),
+}
+
+
+def judged(scenario: Callable[[], Finding]) -> Finding:
+    """Run a scenario until nothing is missed, three times at most; return the last finding."""
+    for _ in range(_ATTEMPTS):
+        busy_s, started = _busy_s(), monotonic()
+        cpu_s = _children_s()
+        finding = scenario()
+        took_s = monotonic() - started
+        others_s = _busy_s() - busy_s - (_children_s() - cpu_s)
+        finding = replace(finding, others_cores=max(0.0, others_s / took_s))
+        if not finding.missed or finding.firm:
+            break
+    return finding
+
+
+def _busy_s() -> float:
+    """For how long the cores of this machine have been busy, altogether."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().split()[1:9]
+    )
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _children_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime + _cpu_s()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the scenarios; 0 if nothing failed, else 1. SystemExit after a usage error or --help."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stress.fairness",
+        description="Who waits for the lock, how long, and what the waiting costs.",
+        epilog="exit codes: 0 nothing failed (an INCONCLUSIVE line says that the machine was too "
+        "busy to tell); 1 a limit was missed; 2 usage; 130 interrupted",
+    )
+    parser.add_argument(
+        "scenario",
+        nargs="*",
+        help=f"which to run, of {', '.join(SCENARIOS)} (all)",
+    )
+    names = parser.parse_args(arguments).scenario
+    for name in names:
+        if name not in SCENARIOS:
+            parser.error(f"no scenario {name!r}; there is {', '.join(SCENARIOS)}")
+    failed = False
+    for name in names or SCENARIOS:
+        finding = judged(SCENARIOS[name])
+        print(finding.line, flush=True)
+        failed |= finding.failed
+    return int(failed)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""Processes that start at one gate and bring back what they measured.
+
+They are forked, so that a task may be any closure, and each does a bounded amount of work. Whatever
+ends the caller, Ctrl-C included, none of them outlives the call.
+"""
+
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.context import ForkContext, ForkProcess
+from time import monotonic
+from typing import Any, TypeAlias, TypeVar
+
+Gate: TypeAlias = Callable[[], float]
+"""Says that a task is ready; returns when all are, at the time.monotonic() told to all of them."""
+
+_T = TypeVar("_T")
+_GATE_S = 0.02  # from opening the gate to the start: time for all to be told
+
+
+class TaskFailed(Exception):
+    """A process of the gang failed, was killed, or was not done in time; says how."""
+
+
+def together(tasks: Sequence[Callable[[Gate], _T]], timeout_s: float = 120) -> list[_T]:
+    """Run each of `tasks` in a process of its own; return what they return, in order.
+
+    A task prepares, calls its gate once, works, and returns what can be pickled. TaskFailed if one
+    raises, or if not all are done after `timeout_s` seconds.
+    """
+    deadline = monotonic() + timeout_s
+    lines: list[Connection[Any, Any]] = []
+    processes: list[ForkProcess] = []
+    try:
+        for task in tasks:
+            ours, theirs = Pipe()
+            process = ForkContext().Process(target=_run, args=(task, theirs), daemon=True)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the parent's business
+            try:
+                process.start()
+                processes.append(process)
+                lines.append(ours)
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            theirs.close()
+        for line in lines:
+            _receive(line, deadline)
+        start = monotonic() + _GATE_S
+        for line in lines:
+            line.send(start)
+        return [_receive(line, deadline) for line in lines]
+    finally:
+        for line in lines:
+            line.close()
+        for process in processes:
+            process.join(0 if monotonic() >= deadline else 0.1)
+            process.kill()  # harmless to one that has ended
+            process.join()
+
+
+def _receive(line: "Connection[Any, Any]", deadline: float) -> Any:
+    if not wait([line], max(0, deadline - monotonic())):
+        raise TaskFailed("not done in time")
+    try:
+        done, value = line.recv()
+    except (EOFError, OSError) as error:
+        raise TaskFailed("a process died") from error
+    if not done:
+        raise TaskFailed(value)
+    return value
+
+
+def _run(task: Callable[[Gate], _T], line: "Connection[Any, Any]") -> None:
+    def gate() -> float:
+        line.send((True, None))
+        start: float = line.recv()
+        time.sleep(max(0, start - monotonic()))
+        return start
+
+    with suppress(EOFError, OSError):  # the parent has given up, or is gone
+        try:
+            answer = True, task(gate)
+        except EOFError:
+            raise
+        except BaseException:
+            line.send((False, traceback.format_exc()))
+        else:
+            line.send(answer)
+    os._exit(0)  # without the clean-up of what belongs to the parent

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""The scenarios of waiting: that they measure what they say, and that each limit can be missed."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from time import sleep
+
+import pytest
+
+from omnelog import LockTimeout
+from stress import fairness
+from stress.fairness import Append, Finding, Flat, PollingLog, Turns
+
+ROOT = Path(__file__).parents[2]
+GOOD_TURNS = Turns(timeouts=0, longest_s=0.9, took_s=6.4, cpu_s=1.9)
+
+
+@pytest.mark.parametrize(
+    ("change", "missed", "firm"),
+    [
+        ({}, "", False),
+        ({"timeouts": 1}, "timed out", True),
+        ({"took_s": 6.3}, "not held as long as planned", True),
+        ({"longest_s": 0.97}, "beyond 960 ms", False),
+        ({"cpu_s": 2.0}, "more than 0.3 of a core", False),
+    ],
+)
+def test_each_limit_of_taking_turns_can_be_missed(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, float], missed: str, firm: bool
+) -> None:
+    figures = {name: getattr(GOOD_TURNS, name) for name in Turns.__slots__} | change
+    monkeypatch.setattr(fairness, "turns", lambda *_: Turns(**figures))
+    finding = fairness.fair()
+    assert (bool(finding.missed), finding.firm, finding.failed) == (
+        bool(missed),
+        firm,
+        bool(missed),
+    )
+    assert missed in finding.line
+
+
+@pytest.mark.parametrize(
+    ("ours_s", "polled_s", "missed"),
+    [(0.001, 0.025, ""), (0.002, 0.025, "a twentieth"), (0.0001, 0.01, "often enough")],
+)
+def test_each_limit_of_bursts_can_be_missed(
+    monkeypatch: pytest.MonkeyPatch, ours_s: float, polled_s: float, missed: str
+) -> None:
+    took = iter([[polled_s] * 1000, [ours_s] * 1000] * 4)
+    monkeypatch.setattr(fairness, "bursts", lambda *_: next(took))
+    finding = fairness.bursty()
+    assert finding.failed == bool(missed)
+    assert missed in finding.line
+
+
+@pytest.mark.parametrize(
+    ("per_s", "longest_s", "missed"),
+    [(95.0, 0.1, ""), (94.0, 0.1, "throughput"), (95.0, 0.11, "longer than 100 ms")],
+)
+def test_each_limit_of_writers_flat_out_can_be_missed(
+    monkeypatch: pytest.MonkeyPatch, per_s: float, longest_s: float, missed: str
+) -> None:
+    control = Flat(per_s=100.0, longest_s=0.2, cpu_s=1.0)
+    ours = Flat(per_s=per_s, longest_s=longest_s, cpu_s=1.0)
+    done = iter([control, ours, control] * 5)
+    monkeypatch.setattr(fairness, "flat_out", lambda *_: next(done))
+    finding = fairness.flat()
+    assert finding.failed == bool(missed)
+    assert missed in finding.line
+
+
+def test_what_is_missed_on_a_busy_machine_is_inconclusive_unless_it_is_firm() -> None:
+    soft = Finding(scenario="s", figures="f", missed=("slow",), others_cores=1.5)
+    firm = Finding(scenario="s", figures="f", missed=("wrong",), others_cores=1.5, firm=True)
+    assert (soft.inconclusive, soft.failed) == (True, False)
+    assert soft.line == "s: f: INCONCLUSIVE, for other programs kept 1.5 cores busy: slow"
+    assert (firm.inconclusive, firm.failed) == (False, True)
+    assert firm.line == "s: f: MISSED: wrong"
+    assert Finding(scenario="s", figures="f", others_cores=1.5).line == "s: f: ok"
+
+
+def test_a_scenario_is_run_again_only_while_something_soft_is_missed() -> None:
+    findings = [
+        Finding(scenario="1", figures="", missed=("slow",)),
+        Finding(scenario="2", figures=""),
+        Finding(scenario="3", figures="", missed=("wrong",), firm=True),
+        Finding(scenario="4", figures="", missed=("slow",)),
+        Finding(scenario="5", figures="", missed=("slow",)),
+        Finding(scenario="6", figures="", missed=("slow",)),
+    ]
+    coming = iter(findings)
+    run = partial(next, coming)
+    assert [fairness.judged(run).scenario for _ in range(3)] == ["2", "3", "6"]
+
+
+def test_turns_are_taken_behind_a_lock_that_is_held_as_long_as_said() -> None:
+    done = fairness.turns(PollingLog, 2, 3, 0.002)
+    assert done.took_s >= 2 * 3 * 0.002
+    assert done.longest_s >= 0.002
+
+
+def test_an_append_that_times_out_is_counted() -> None:
+    class Impatient(PollingLog):
+        def _wait(self, started: float) -> None:
+            raise LockTimeout(self.path, 0, None)
+
+    # Each of two holds the lock for most of the time, so the other comes upon it being held.
+    assert fairness.turns(Impatient, 2, 10, 0.005).timeouts > 0
+
+
+def test_the_time_of_each_append_is_measured() -> None:
+    @contextmanager
+    def slow(root: Path) -> Iterator[Append]:
+        yield partial(sleep, 0.002)
+
+    assert min(fairness.bursts(slow, 2, 0.02)) >= 0.002
+    done = fairness.flat_out(slow, 2, 0.02)
+    assert done.longest_s >= 0.002
+    assert 0 < done.per_s <= 2 / 0.002
+
+
+def test_usage_names_the_scenarios() -> None:
+    command = [sys.executable, "-W", "error", "-m", "stress.fairness", "unfair"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "no scenario 'unfair'; there is fair, bursty, flat-4, flat-8" in done.stderr
+
+
+def test_ctrl_c_ends_it_and_all_its_processes() -> None:
+    """Both pipes end with the last process that holds them: none is left behind."""
+    code = """
+import sys
+from stress import fairness
+def bursty():
+    print("ready", flush=True)
+    return fairness.bursty(writers=2, duration_s=600)
+fairness.SCENARIOS["bursty"] = bursty
+sys.argv[1:] = ["bursty"]
+try:
+    fairness.main()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+        assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 130
