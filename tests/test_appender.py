@@ -106,6 +106,7 @@ class TestOpening:
             EventLog.for_run(tmp_path, RUN)
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.spec("APP-4")
     def test_a_relative_root_is_the_one_of_the_moment(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -127,6 +128,7 @@ class TestOpening:
 
 
 class TestAppendMany:
+    @pytest.mark.spec("APP-23")
     def test_all_lines_are_written_by_one_call(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -183,6 +185,7 @@ class TestAppendMany:
 
 
 class TestShortWrites:
+    @pytest.mark.spec("APP-24")
     @given(st.lists(st.integers(1, 50), min_size=1))
     @example([1])
     def test_a_line_written_in_pieces_is_whole(self, pieces: list[int]) -> None:
@@ -196,6 +199,7 @@ class TestShortWrites:
                 log.append_many([node(2), node(3, 30)])
             assert log.path.read_bytes() == lines(node(1), node(2), node(3, 30))
 
+    @pytest.mark.spec("APP-26")
     def test_a_write_that_gets_nowhere_is_an_error_not_a_loop(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -207,6 +211,7 @@ class TestShortWrites:
 
 
 class TestWhatCannotBeTakenBack:
+    @pytest.mark.spec("APP-28", "APP-30")
     def test_foreign_bytes_after_a_partial_line_stay(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -224,6 +229,7 @@ class TestWhatCannotBeTakenBack:
                     log.append(node(1))
             assert log.path.read_bytes() == lines(node(1))[:10] + b"foreign"
 
+    @pytest.mark.spec("APP-28", "ERR-6")
     def test_a_foreign_line_after_a_partial_one_does_not_count_as_ours(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -240,6 +246,7 @@ class TestWhatCannotBeTakenBack:
                 log.append_many([node(1), node(2), node(3)])
         assert caught.value.appended == 1
 
+    @pytest.mark.spec("APP-30")
     def test_a_partial_line_that_cannot_be_cut_is_indeterminate(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -261,6 +268,7 @@ class TestWhatCannotBeTakenBack:
             log.append(node(3))
         assert omnelog.read_run(tmp_path, RUN) == [node(1), node(3)]
 
+    @pytest.mark.spec("APP-31", "ERR-8")
     def test_a_line_that_is_whole_although_the_write_failed_is_indeterminate(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -330,6 +338,7 @@ class TestRepair:
                 log.append(node(2))
         assert log.path.read_bytes() == lines(node(1))
 
+    @pytest.mark.spec("APP-54")
     def test_repair_does_what_an_append_does_first_and_appends_nothing(
         self, tmp_path: Path
     ) -> None:
@@ -378,6 +387,7 @@ class TestRepair:
         assert quarantine_path(tmp_path).read_bytes() == expected
         assert log.path.read_bytes() == lines(node(1))
 
+    @pytest.mark.spec("APP-18")
     def test_the_copy_is_synced_before_the_log_is_cut(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -460,6 +470,7 @@ class TestOneHandleInManyThreads:
             mine = [node(thread * 1000 + number, number) for number in range(each)]
             assert [event for event in events if event in mine] == mine
 
+    @pytest.mark.spec("APP-6")
     def test_one_deadline_covers_the_wait_for_another_thread(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -485,6 +496,7 @@ class TestOneHandleInManyThreads:
 
 
 class TestClosing:
+    @pytest.mark.spec("APP-44", "APP-45")
     def test_a_closed_handle_appends_no_more_and_may_be_closed_again(self, tmp_path: Path) -> None:
         log = EventLog.for_run(tmp_path, RUN)
         log.close()
@@ -507,6 +519,7 @@ class TestDurable:
         monkeypatch.setattr(os, "fdatasync", record)
         return synced
 
+    @pytest.mark.spec("DUR-3", "DUR-7")
     def test_each_append_syncs_the_log_and_opening_the_way_to_it(
         self, tmp_path: Path, synced: list[str]
     ) -> None:
@@ -518,11 +531,13 @@ class TestDurable:
             log.append_many([node(2), node(3)])
         assert synced == [*chain, str(log.path), str(log.path)]
 
+    @pytest.mark.spec("DUR-1")
     def test_the_default_syncs_nothing(self, tmp_path: Path, synced: list[str]) -> None:
         with EventLog.for_run(tmp_path, RUN) as log:
             log.append(node(1))
         assert synced == []
 
+    @pytest.mark.spec("DUR-5")
     def test_the_lock_is_free_while_it_syncs(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -537,6 +552,7 @@ class TestDurable:
             log.append(node(1))
         assert omnelog.read_run(tmp_path, RUN) == [node(1), node(2)]
 
+    @pytest.mark.spec("DUR-10")
     def test_the_whole_lines_of_a_batch_that_failed_are_synced_before_they_are_told_of(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synced: list[str]
     ) -> None:
@@ -556,6 +572,7 @@ class TestDurable:
         assert synced == [str(log.path)]
         assert log.path.read_bytes() == lines(node(1))
 
+    @pytest.mark.spec("DUR-8", "DUR-9")
     def test_after_a_failed_sync_the_handle_promises_nothing_more(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -576,6 +593,7 @@ class TestDurable:
 
 
 class TestWhatASignalHandlerRaises:
+    @pytest.mark.spec("APP-40")
     @pytest.mark.parametrize("call", ["lseek", "write", "pread", "ftruncate", "fsync", "open"])
     def test_comes_out_as_it_is_and_leaves_no_lock(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str

@@ -186,6 +186,7 @@ def check_any(line: bytes) -> None:
 # ---- the line ----
 
 
+@pytest.mark.spec("LINE-12")
 @pytest.mark.parametrize("name", EVENTS)
 @given(st.data())
 def test_decode_gives_back_what_encode_was_given(name: str, data: st.DataObject) -> None:
@@ -195,6 +196,7 @@ def test_decode_gives_back_what_encode_was_given(name: str, data: st.DataObject)
     assert decode(encode(event).removesuffix(b"\n")) == event
 
 
+@pytest.mark.spec("LINE-2")
 @given(events())
 def test_a_line_holds_no_newline_but_the_one_that_ends_it(event: omnelog.Event) -> None:
     line = encode(event)
@@ -203,6 +205,7 @@ def test_a_line_holds_no_newline_but_the_one_that_ends_it(event: omnelog.Event) 
     assert not re.search(rb"[\x00-\x09\x0b-\x1f]", line), "controls are escaped"
 
 
+@pytest.mark.spec("LINE-1", "LINE-2")
 @pytest.mark.parametrize(("event", "line"), LINES.values(), ids=LINES)
 def test_the_line_of_each_type_byte_for_byte(event: omnelog.Event, line: str) -> None:
     assert encode(event) == line.encode() + b"\n"
@@ -406,6 +409,7 @@ ANY_BYTES = {
 }
 
 
+@pytest.mark.spec("ACC-20")
 @pytest.mark.parametrize("lines", ANY_BYTES.values(), ids=ANY_BYTES)
 def test_any_bytes_are_refused_or_are_an_event_that_can_be_written(
     lines: SearchStrategy[bytes],
@@ -759,6 +763,7 @@ def test_brackets_side_by_side_or_in_strings_do_not_nest() -> None:
     assert decode(line_with("[" * 1000, '"' + "{" * 1000 + '"')) == decode(canonical(BASE))
 
 
+@pytest.mark.spec("SEC-6")
 @pytest.mark.parametrize(
     "piece", ['\\"', '"', "\\", '\\\\"', '"\\', '[\\"', '"[', '["', '"",', "\\u", "a[", "]["]
 )
@@ -895,6 +900,7 @@ def test_a_refusal_says_where_in_the_event_it_is() -> None:
     assert refusal(line).reason.startswith("node.failed.error.kind")
 
 
+@pytest.mark.spec("LINE-13")
 def test_a_line_of_ten_megabytes_is_decoded_or_refused_like_any_other() -> None:
     text = '\\"[\u2028\n' * 1_000_000
     event = aborted(text)

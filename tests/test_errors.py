@@ -133,6 +133,7 @@ def test_every_public_error_is_provoked_here() -> None:
     assert errors == {*ERRORS, omnelog.OmnelogError}
 
 
+@pytest.mark.spec("ERR-1")
 @every_error
 def test_an_error_is_an_omnelog_error_and_the_builtin_a_caller_expects(
     cls: type[omnelog.OmnelogError], provoked: Provoked
@@ -143,6 +144,7 @@ def test_an_error_is_an_omnelog_error_and_the_builtin_a_caller_expects(
     assert isinstance(error, ERRORS[cls][0])
 
 
+@pytest.mark.spec("ERR-1", "ERR-2")
 def test_kinds_of_errors_that_a_caller_tells_apart_do_not_catch_one_another() -> None:
     for cls in ERRORS:
         caught_by = {other for other in ERRORS if issubclass(cls, other)}
@@ -168,6 +170,7 @@ def test_an_error_survives_pickle_and_copy_with_all_it_carries(
     assert {name: getattr(again, name) for name in carried} == carried
 
 
+@pytest.mark.spec("SEC-8")
 @every_error
 def test_an_error_reads_as_one_plain_line(
     cls: type[omnelog.OmnelogError], provoked: Provoked
@@ -177,6 +180,7 @@ def test_an_error_reads_as_one_plain_line(
     assert not text.startswith(("(", "[Errno"))
 
 
+@pytest.mark.spec("ERR-5")
 @pytest.mark.parametrize("cls", [omnelog.LogIOError, omnelog.AppendIndeterminate])
 def test_an_error_of_the_system_names_errno_file_and_cause(
     cls: type[omnelog.OmnelogError], provoked: Provoked, tmp_path: Path
@@ -235,6 +239,7 @@ def test_a_bare_line_has_a_reason_and_no_place() -> None:
     assert (caught.value.path, caught.value.line, caught.value.offset) == (None, None, None)
 
 
+@pytest.mark.spec("ERR-4")
 @pytest.mark.parametrize(
     "cls", [omnelog.LogBusy, omnelog.LogClosed, omnelog.UlidError], ids=lambda cls: cls.__name__
 )

@@ -31,6 +31,7 @@ def path(tmp_path: Path) -> Path:
 class TestAgainstAnIndependentProgram:
     """util-linux flock(1), which shares no code with us, locks the very same file."""
 
+    @pytest.mark.spec("LOCK-1")
     def test_an_append_waits_until_flock_lets_go(self, tmp_path: Path) -> None:
         with (
             omnelog.EventLog.for_run(tmp_path, RUN, lock_timeout=0) as log,
@@ -50,6 +51,7 @@ class TestAgainstAnIndependentProgram:
             log.append(node(2))
         assert omnelog.read_run(tmp_path, RUN) == [node(2)]
 
+    @pytest.mark.spec("LOCK-1")
     def test_flock_waits_until_an_append_is_done(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -102,6 +104,7 @@ class TestWaiting:
             assert not omnelog.lock.try_lock(theirs.fileno())
             free.join()
 
+    @pytest.mark.spec("LOCK-18", "ERR-7")
     def test_past_the_deadline_it_names_the_path_the_wait_and_the_holder(self, path: Path) -> None:
         with LockableFile(path, os.O_RDWR) as ours, LockableFile(path, os.O_RDWR) as theirs:
             theirs.lock(0, 0)
@@ -123,6 +126,7 @@ class TestWaiting:
                 ours.lock(0, 0)
         assert caught.value.holder_pid is None
 
+    @pytest.mark.spec("LOCK-11", "LOCK-12")
     @given(st.integers(0, 100), st.integers(2, 100), st.floats(0, 1e6), st.floats(0, 1e6))
     def test_it_is_keener_with_age(self, few: int, more: int, age_s: float, later_s: float) -> None:
         """But for the tries at once, who has waited longer never sleeps longer, nor for long."""
@@ -131,6 +135,7 @@ class TestWaiting:
         assert pause_s(more, age_s + later_s) <= pause_s(more, age_s)
         assert pause_s(0, age_s) <= pause_s(more, age_s)
 
+    @pytest.mark.spec("LOCK-10")
     @given(st.floats(0, 3))
     @example(0.0)
     @example(5.0)
@@ -198,6 +203,7 @@ class TestLockableFile:
         assert isinstance(caught.value.__cause__, OSError)
         assert open_descriptors() == before
 
+    @pytest.mark.spec("APP-46")
     def test_it_closes_itself_in_a_forked_child_and_frees_no_lock(self, path: Path) -> None:
         with LockableFile(path, os.O_RDWR) as file, LockableFile(path, os.O_RDWR) as other:
             file.lock(0, 0)

@@ -52,6 +52,7 @@ class TestASnapshot:
         log_path(tmp_path).write_bytes(lines(node(1), node(2)).replace(b"\n", b"\r\n"))
         assert omnelog.read_run(tmp_path, RUN) == [node(1), node(2)]
 
+    @pytest.mark.spec("READ-19")
     def test_is_taken_at_the_first_next(self, tmp_path: Path) -> None:
         with omnelog.EventLog.for_run(tmp_path, RUN) as log:
             log.append(node(1))
@@ -61,6 +62,7 @@ class TestASnapshot:
             log.append(node(3))
             assert list(reading) == [node(2)]
 
+    @pytest.mark.spec("READ-18")
     def test_takes_constant_memory(self, tmp_path: Path) -> None:
         """Eight times as long a log takes no more than half as much again."""
 
@@ -103,11 +105,13 @@ class TestASnapshot:
             omnelog.read_run(root, RUN)
         assert caught.value.errno == errno.EINVAL
 
+    @pytest.mark.spec("READ-19")
     def test_a_bad_run_id_is_refused_at_the_call(self, tmp_path: Path) -> None:
         for read in (omnelog.read_run, omnelog.iter_run, omnelog.scan_run, omnelog.follow_run):
             with pytest.raises(omnelog.InvalidRunId):
                 read(tmp_path, "../x")
 
+    @pytest.mark.spec("READ-14")
     def test_of_a_file_that_shrinks_meanwhile_is_an_io_error(self, tmp_path: Path) -> None:
         log_path(tmp_path).write_bytes(lines(*map(node, range(5000))))
         reading = omnelog.iter_run(tmp_path, RUN)
@@ -144,6 +148,7 @@ class TestABadLine:
             assert scan.events == before + after
             assert [problem.line for problem in scan.problems] == [len(before) + 1]
 
+    @pytest.mark.spec("READ-17")
     def test_comes_after_the_good_ones_before_it(self, tmp_path: Path) -> None:
         log_path(tmp_path).write_bytes(lines(node(1)) + b"{\n" + lines(node(2)))
         reading = omnelog.iter_run(tmp_path, RUN)
@@ -192,6 +197,7 @@ class TestAnUnterminatedTail:
             assert omnelog.scan_run(tmp_path, RUN).tail_in_flight
         assert not omnelog.scan_run(tmp_path, RUN).tail_in_flight
 
+    @pytest.mark.spec("READ-3", "READ-5")
     def test_is_read_afresh_under_the_lock(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -210,6 +216,7 @@ class TestAnUnterminatedTail:
         monkeypatch.setattr(omnelog.lock.LockableFile, "lock", lock_after_a_repair)
         assert omnelog.read_run(tmp_path, RUN) == [node(1), node(2)]
 
+    @pytest.mark.spec("LOCK-16")
     def test_leaves_the_lock_free_while_the_caller_works(self, tmp_path: Path) -> None:
         log_path(tmp_path).write_bytes(lines(node(1), node(2))[:-1])
         with omnelog.EventLog.for_run(tmp_path, RUN, lock_timeout=0) as log:
@@ -238,6 +245,7 @@ class TestAnUnterminatedTail:
 
 
 class TestAFollower:
+    @pytest.mark.spec("READ-26")
     def test_yields_what_is_there_and_ends_when_stopped(self, tmp_path: Path) -> None:
         log_path(tmp_path).write_bytes(lines(node(1), node(2)))
         stop = threading.Event()

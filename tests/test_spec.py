@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""SPEC.md says what the code does, as far as a table, an example or a number can say it."""
+"""SPEC.md says what the code does, and every clause of it is checked by a vector or a test."""
 
+import ast
 import inspect
+import json
 import re
 import typing
 from collections.abc import Iterator
@@ -15,7 +17,8 @@ import pytest
 
 from . import omnelog
 
-SPEC = (Path(__file__).parents[1] / "SPEC.md").read_text(encoding="utf-8")
+PROJECT = Path(__file__).parents[1]
+SPEC = (PROJECT / "SPEC.md").read_text(encoding="utf-8")
 KEYWORD = re.compile(r"\b(MUST|SHOULD|MAY)\b")
 SENTENCE_END = re.compile(r"(?<=[.:]) +(?=[A-Z])")
 
@@ -27,25 +30,111 @@ class Clause(NamedTuple):
     prefix: str
     number: int
     text: str
+    untested: str | None  # why, of the clause or of its chapter
+
+    @property
+    def id(self) -> str:
+        return f"{self.prefix}-{self.number}"
 
 
-def chapters() -> dict[str, str]:
+def chapters(spec: str = SPEC) -> dict[str, str]:
     """The text of each chapter that has clauses, by prefix."""
-    parts = re.split(r"^## \d+\. .*?(?: \(([A-Z]+)\))?$", SPEC, flags=re.MULTILINE)
+    parts = re.split(r"^## \d+\. .*?(?: \(([A-Z]+)\))?$", spec, flags=re.MULTILINE)
     return {prefix: text for prefix, text in zip(parts[1::2], parts[2::2], strict=True) if prefix}
 
 
 CHAPTERS = chapters()
 
 
-def clauses() -> Iterator[Clause]:
+def clauses(spec: str = SPEC) -> Iterator[Clause]:
     item = re.compile(r"^- \*\*([A-Z]+)-([1-9]\d*)\*\* (.*(?:\n  \S.*)*)", re.MULTILINE)
-    for chapter, content in CHAPTERS.items():
+    for chapter, content in chapters(spec).items():
+        of_chapter = re.match(r"\n+UNTESTED:(.*)$", content, re.MULTILINE)
         for prefix, number, text in item.findall(content):
-            yield Clause(chapter, prefix, int(number), " ".join(text.split()))
+            demand, mark, why = " ".join(text.split()).partition(" UNTESTED:")
+            untested = why.strip() if mark else of_chapter[1].strip() if of_chapter else None
+            yield Clause(chapter, prefix, int(number), demand, untested)
 
 
 CLAUSES = list(clauses())
+
+
+def marks_of_tests() -> dict[str, list[str]]:
+    """The clauses that each test says it checks, in ``@pytest.mark.spec``, by file and name."""
+    found = {}
+    for path in sorted((PROJECT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                for mark in node.decorator_list:
+                    if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.spec":
+                        name = f"{path.relative_to(PROJECT)}::{node.name}"
+                        assert node.name.startswith(("test_", "Test")), f"{name} is no test"
+                        found[name] = [ast.literal_eval(argument) for argument in mark.args]
+    return found
+
+
+def clauses_of_vectors() -> dict[str, list[str]]:
+    """The clauses that each conformance vector says it checks, by id."""
+    vectors = (PROJECT / "conformance" / "vectors" / "v1").glob("*/*.json")
+    found = [json.loads(path.read_bytes()) for path in sorted(vectors)]
+    return {vector["id"]: vector["clauses"] for vector in found}
+
+
+def untraced(spec: str, checks: dict[str, list[str]]) -> list[str]:
+    """What is wrong between the clauses of `spec` and what checks them."""
+    ids = [clause.id for clause in clauses(spec)]
+    checked = {clause for named in checks.values() for clause in named}
+    wrong = [f"{id_} is there twice" for id_ in sorted({i for i in ids if ids.count(i) > 1})]
+    for name, named in checks.items():
+        wrong += [f"{name} names {clause}, which is no clause" for clause in {*named} - {*ids}]
+        wrong += [f"{name} names no clause"] if not named else []
+    for clause in clauses(spec):
+        if clause.untested is None and clause.id not in checked:
+            wrong.append(f"{clause.id} is checked by no vector and no test")
+        if clause.untested is not None and clause.id in checked:
+            wrong.append(f"{clause.id} says UNTESTED, but is checked")
+        if clause.untested == "":
+            wrong.append(f"{clause.id} does not say why it is UNTESTED")
+    return wrong
+
+
+class TestTracing:
+    CHECKS = marks_of_tests() | clauses_of_vectors()
+
+    def test_every_clause_is_checked_and_every_check_names_a_clause(self) -> None:
+        assert untraced(SPEC, self.CHECKS) == []
+
+    def test_tests_and_vectors_both_take_part(self) -> None:
+        assert len(marks_of_tests()) > 50
+        assert len(clauses_of_vectors()) > 250
+
+    def test_few_clauses_are_untested(self) -> None:
+        """Apart from the chapter about what is not promised."""
+        untested = [c.id for c in CLAUSES if c.untested and c.chapter != "NOT"]
+        assert len(untested) <= 15, untested
+
+    @pytest.mark.parametrize(
+        ("change", "told"),
+        [
+            (("- **LOCK-10** ", "- **LOCK-9** "), "LOCK-9 is there twice"),
+            (("- **LOCK-10** ", "- **LOCK-99** "), "LOCK-99 is checked by no vector and no test"),
+            ((" UNTESTED: no system that", " No system that"), "APP-25 is checked by no vector"),
+            (("UNTESTED: that something", "It is so that something"), "NOT-1 is checked by no"),
+            (("be given its newline.", "be given. UNTESTED: x."), "APP-11 says UNTESTED, but is"),
+            (("UNTESTED: no system that", "UNTESTED:\n- that"), "APP-25 does not say why"),
+        ],
+    )
+    def test_a_clause_that_is_not_traced_is_found(self, change: tuple[str, str], told: str) -> None:
+        changed = SPEC.replace(*change)
+        assert changed != SPEC
+        assert [wrong for wrong in untraced(changed, self.CHECKS) if wrong.startswith(told)]
+
+    @pytest.mark.parametrize(
+        ("named", "told"),
+        [(["LOCK-99"], "x names LOCK-99, which is no clause"), ([], "x names no clause")],
+    )
+    def test_a_check_that_names_no_clause_is_found(self, named: list[str], told: str) -> None:
+        assert untraced(SPEC, {**self.CHECKS, "x": named}) == [told]
 
 
 def rows(chapter: str, *heads: str) -> list[list[str]]:
@@ -68,8 +157,10 @@ class TestClauses:
     def test_each_stands_in_its_chapter(self) -> None:
         assert [clause for clause in CLAUSES if clause.prefix != clause.chapter] == []
 
+    @pytest.mark.spec("VER-7")
     @pytest.mark.parametrize("prefix", CHAPTERS)
     def test_they_are_numbered_without_gaps(self, prefix: str) -> None:
+        """VER-7: a new clause has the next number of its chapter."""
         numbers = sorted(clause.number for clause in CLAUSES if clause.prefix == prefix)
         assert numbers == list(range(1, len(numbers) + 1))
 
@@ -88,7 +179,7 @@ class TestClauses:
         ] == []
 
     def test_every_id_that_is_mentioned_is_a_clause(self) -> None:
-        known = {f"{clause.prefix}-{clause.number}" for clause in CLAUSES}
+        known = {clause.id for clause in CLAUSES}
         mentioned = set(re.findall(rf"\b(?:{'|'.join(CHAPTERS)})-\w+", SPEC))
         assert mentioned == known
 

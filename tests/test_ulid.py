@@ -82,6 +82,7 @@ def test_a_ulid_begins_with_the_milliseconds_of_the_clock(
     assert milliseconds(omnelog.allocate_ulid(tmp_path)) == 2**48 - 1
 
 
+@pytest.mark.spec("ULID-12")
 def test_the_rest_of_a_ulid_is_random(tmp_path: Path, set_clock: SetClock) -> None:
     set_clock(NOW)
     rest = {number(omnelog.allocate_ulid(tmp_path / str(i))) % 2**80 for i in range(20)}
@@ -157,6 +158,7 @@ print(*found)
 """
 
 
+@pytest.mark.spec("ULID-2")
 def test_ulids_rise_across_processes(tmp_path: Path) -> None:
     """Eight processes, which a gate lets go at once, allocate 200 each."""
     arguments = [sys.executable, "-c", _ALLOCATE, omnelog.__name__, str(tmp_path), "200"]

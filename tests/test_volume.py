@@ -51,6 +51,7 @@ def test_each_path_is_where_every_implementation_looks(
     assert isinstance(path_of("/v"), Path)
 
 
+@pytest.mark.spec("VOL-2")
 @by_path
 def test_the_root_is_taken_as_given(path_of: Callable[[Any], Path], expected: str) -> None:
     below = expected.removeprefix("/v/")
@@ -152,6 +153,7 @@ def test_a_plain_component_is_accepted_however_odd(run_id: str, tmp_path: Path) 
     assert omnelog.run_exists(tmp_path, run_id)
 
 
+@pytest.mark.spec("VOL-6")
 @pytest.mark.parametrize("run_id", ["C:", "C:x", "c:..", "C:events.jsonl"])
 def test_a_drive_is_refused_for_the_volume_may_move_to_where_it_is_one(run_id: str) -> None:
     assert PureWindowsPath("runs", run_id).parent != PureWindowsPath("runs")

@@ -59,7 +59,9 @@ def vectors() -> Iterator[Made]:
     """All vectors of this kind."""
     for name, line in LINES.items():
         event = EVENTS[name]
-        yield _written(f"EVT-1.{name}", f"a whole {name}", event, line, "LINE-1", "LINE-4")
+        yield _written(
+            f"EVT-1.{name}", f"a whole {name}", event, line, "LINE-1", "LINE-2", "LINE-4"
+        )
         backwards = {key: _backwards(event[key]) for key in reversed(event)}
         yield _written(
             f"LINE-4.{name}-given-backwards", "the order is the table's", backwards, line, "LINE-3"

@@ -20,6 +20,7 @@ def only(volume: Volume, run_id: str, cls: type) -> "omnelog.Event":
 
 
 class TestANewRun:
+    @pytest.mark.spec("EVT-5")
     def test_of_a_command_that_succeeds_is_four_events(self, volume: Volume) -> None:
         said = volume.call("record", "--pipe", "ci", "lint", "--", "echo", "a b")
         run_id = said.run_id
@@ -35,6 +36,7 @@ class TestANewRun:
         assert (volume.root / done.output_path).read_bytes() == b"a b\n"
         assert isinstance(end, omnelog.PipeCompleted)
 
+    @pytest.mark.spec("EVT-2", "EVT-4", "VOL-9")
     def test_has_an_id_made_of_the_pipe_and_a_rising_ulid(self, volume: Volume) -> None:
         first, second = (
             volume.call("record", "--pipe", "ci", "n", "--", "true").run_id for _ in "ab"
@@ -47,6 +49,7 @@ class TestANewRun:
             assert {event.run_id for event in events} == {run_id}
         assert first < second
 
+    @pytest.mark.spec("EVT-3")
     def test_has_times_in_whole_seconds_of_utc(
         self, volume: Volume, monkeypatch: pytest.MonkeyPatch
     ) -> None:

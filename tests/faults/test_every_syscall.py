@@ -162,6 +162,7 @@ def _examine_all(wrecks: dict[Case, Wreck], root: Path) -> dict[Case, list[str]]
     return {case: examine(case, wrecks[case], root) for case in distinct.values()}
 
 
+@pytest.mark.spec("LOCK-17", "APP-39", "LOCK-15")
 @pytest.mark.parametrize("workload", WORKLOADS, ids=str)
 def test_no_failing_call_breaks_a_promise(workload: Workload, root: Path, count: Count) -> None:
     violations = {case: carry_out(case, root) for case in _cases(workload, root)}
@@ -169,6 +170,7 @@ def test_no_failing_call_breaks_a_promise(workload: Workload, root: Path, count:
     _assert_none(violations)
 
 
+@pytest.mark.spec("APP-37")
 @pytest.mark.parametrize("workload", WORKLOADS, ids=str)
 def test_no_death_of_a_process_breaks_a_promise(
     workload: Workload, root: Path, count: Count
@@ -215,6 +217,7 @@ def test_a_printed_case_can_be_replayed(root: Path) -> None:
     assert carry_out(case, root) == []
 
 
+@pytest.mark.spec("APP-23")
 @pytest.mark.parametrize("operation", ["append", "many"])
 def test_an_append_is_one_write_of_all_its_lines(operation: str, root: Path) -> None:
     calls = record(Workload("sound", durable=True, operations=(operation,)), root)
@@ -229,6 +232,7 @@ def test_a_tail_is_read_afresh_under_the_lock(operation: str, root: Path) -> Non
     assert names[names.index("try_lock") + 1 : names.index("unlock")].count("pread") == 2
 
 
+@pytest.mark.spec("READ-4")
 @pytest.mark.parametrize("operation", ["read", "scan"])
 def test_a_reader_waits_for_the_lock_for_a_tenth_of_a_second(operation: str, root: Path) -> None:
     workload = Workload("torn", durable=False, operations=(operation,))
@@ -239,6 +243,7 @@ def test_a_reader_waits_for_the_lock_for_a_tenth_of_a_second(operation: str, roo
     assert 0.09 < system.now - started <= 0.1001, "the last sleep is of a microsecond at least"
 
 
+@pytest.mark.spec("APP-21")
 def test_bytes_that_come_after_a_torn_tail_while_it_is_copied_are_never_cut(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def in_order(data: bytes, who: str) -> list[int]:
     return [number for writer, number in names(data) if writer == who]
 
 
+@pytest.mark.spec("APP-47")
 def test_a_log_opened_before_the_fork_serves_parent_and_children_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +88,7 @@ def test_a_log_opened_before_the_fork_serves_parent_and_children_at_once(
     assert quarantine(log.path) == []
 
 
+@pytest.mark.spec("APP-46")
 def test_a_child_holds_none_of_its_parents_files(tmp_path: Path) -> None:
     """Neither a handle's nor a reader's: an idle one would keep a dead parent's lock."""
     log = open_log(tmp_path)
@@ -194,6 +196,7 @@ def test_a_fork_while_another_thread_writes_leaves_the_lock_to_the_parent(
     assert names(log.path.read_bytes()) == [("thread", 0), ("child", 2)]
 
 
+@pytest.mark.spec("APP-48")
 def test_a_fork_while_another_thread_has_only_the_mutex_does_not_make_the_child_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,6 +414,7 @@ def append_and_fork(root: Path, name: str, arm: Arm) -> bool:
 FORKED_WAYS = [name for name in WAYS if "batch" not in name and "thread" not in name]
 
 
+@pytest.mark.spec("APP-49")
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("name", FORKED_WAYS)
 def test_an_append_that_forks_in_any_system_call_is_the_parents_alone(

@@ -144,6 +144,7 @@ class Bench:
         return whole
 
 
+@pytest.mark.spec("APP-38", "LOCK-15")
 @pytest.mark.parametrize("name", WAYS)
 def test_an_interrupt_between_any_two_bytecodes_leaks_no_lock_and_no_half_line(
     tmp_path: Path, other_thread: ThreadPoolExecutor, name: str, count: Count
@@ -169,6 +170,7 @@ def test_an_interrupt_between_any_two_bytecodes_leaks_no_lock_and_no_half_line(
     count(INTERRUPTED, at - 1)
 
 
+@pytest.mark.spec("APP-42")
 @pytest.mark.parametrize("name", WAYS)
 def test_an_append_from_a_handler_at_any_bytecode_is_whole_or_refused_at_once(
     tmp_path: Path, other_thread: ThreadPoolExecutor, name: str

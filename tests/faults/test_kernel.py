@@ -261,6 +261,7 @@ def test_who_waits_for_a_stopped_writer_is_told_its_pid_and_goes_on_after_it(
     assert names(log.path.read_bytes()) == [("stopped", 0), ("w", 1)]
 
 
+@pytest.mark.spec("READ-10", "READ-6")
 def test_half_a_line_of_a_stopped_writer_is_no_damage_to_a_reader(tmp_path: Path) -> None:
     open_log(tmp_path).append(event(1))
     with forked(stopped_mid_line(tmp_path)) as child:

@@ -212,6 +212,7 @@ class Scene:
             assert not fragment.endswith(b"}")
 
 
+@pytest.mark.spec("DUR-2", "APP-37")
 @pytest.mark.parametrize("case", range(-(-KILLS // KILLS_PER_LOG)))
 def test_what_a_killed_writer_said_was_appended_is_there_once_and_in_order(
     tmp_path: Path, case: int, count: Count

@@ -158,6 +158,7 @@ REFUSED: dict[Callable[[Path], None], int] = {
 """After these there is no log at the path, and none can be made."""
 
 
+@pytest.mark.spec("APP-51")
 @pytest.mark.parametrize("fault", FOLLOWED)
 def test_a_writer_follows_the_path_within_a_second(
     tmp_path: Path, clock: Clock, fault: Callable[[Path], None]
@@ -194,6 +195,7 @@ def test_what_is_acknowledged_within_that_second_is_in_the_file_that_was_moved_a
         os.close(old)
 
 
+@pytest.mark.spec("APP-53")
 @pytest.mark.parametrize("fault", REFUSED)
 def test_a_writer_without_a_log_to_follow_fails_and_names_the_path(
     tmp_path: Path, clock: Clock, fault: Callable[[Path], None]
@@ -472,6 +474,7 @@ def test_a_follower_reads_the_replaced_log_to_its_end_and_goes_on_with_the_new_o
     assert len(open_descriptors(tmp_path)) == 1, "more than the writer's"
 
 
+@pytest.mark.spec("READ-29")
 def test_a_follower_reads_what_is_appended_to_the_old_log_a_second_after_it_was_replaced(
     tmp_path: Path, clock: Clock
 ) -> None:

@@ -249,6 +249,7 @@ def _violations(stage: Stage, journal: Sequence[Step]) -> Iterator[list[str]]:
         yield [f"state {number}, {files!s:.400}: {what}" for what in found]
 
 
+@pytest.mark.spec("DUR-3", "DUR-4", "DUR-7")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_what_is_durable_survives_and_the_log_recovers(
     scenario: str, root: Path, count: Count

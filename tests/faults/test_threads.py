@@ -86,6 +86,7 @@ def standing_still(
         end()
 
 
+@pytest.mark.spec("APP-41")
 def test_32_threads_on_one_handle_append_whole_lines_each_in_its_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +142,7 @@ def test_threads_exclude_each_other(
     assert names(log.path.read_bytes()) == [("slow", 0), ("w", 2)]
 
 
+@pytest.mark.spec("APP-6")
 def test_one_deadline_covers_the_wait_for_threads_and_for_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +183,7 @@ def test_one_deadline_covers_the_wait_for_threads_and_for_processes(
 # Closing.
 
 
+@pytest.mark.spec("APP-43")
 def test_closing_waits_for_the_append_that_another_thread_is_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,6 +204,7 @@ def test_closing_waits_for_the_append_that_another_thread_is_in(
         log.append(event(1))
 
 
+@pytest.mark.spec("DUR-6")
 def test_closing_waits_for_a_sync_that_another_thread_is_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +289,7 @@ def test_a_thread_that_ends_leaves_its_handle_usable(tmp_path: Path) -> None:
 # Pickle.
 
 
+@pytest.mark.spec("APP-50")
 def test_a_pickled_handle_opens_the_same_log_with_the_same_settings(tmp_path: Path) -> None:
     log = open_log(tmp_path, lock_timeout=1.5, durable=True)
     log.append(event(1))
@@ -310,6 +315,7 @@ def test_a_handle_is_pickled_while_another_thread_is_in_it(
     assert names(log.path.read_bytes()) == [("slow", 0), ("w", 2)]
 
 
+@pytest.mark.spec("APP-50")
 def test_a_pickled_handle_finds_its_log_from_any_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,10 +42,10 @@ sub checked_timeout {
 # Append events with one write under one lock.
 sub append {
     my ($self, @events) = @_;
-    OmneLog::Error->throw('LogClosed', "$self->{path}: this handle is closed") if $self->{closed};
     my $started = OmneLog::File::now();
     my @lines   = map { OmneLog::Event::encode($_) } @events;
-    return unless @lines;
+    return unless @lines;    # APP-34
+    OmneLog::Error->throw('LogClosed', "$self->{path}: this handle is closed") if $self->{closed};
     my $done = eval {
         $self->_take_lock($started);
         my $taken = OmneLog::File::now();

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""What SPEC.md asks of single system calls and of defaults, where only a look at them can tell."""
+
+import errno
+import inspect
+import os
+from pathlib import Path
+
+import pytest
+
+from . import omnelog
+from .samples import RUN, node
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Name and flags of each file that is opened, but for directories."""
+    calls: list[tuple[str, int]] = []
+    real = os.open
+
+    def record(path: str | Path, flags: int, mode: int = 0o777) -> int:
+        if not flags & os.O_DIRECTORY:
+            calls.append((os.path.basename(path), flags))
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", record)
+    return calls
+
+
+@pytest.mark.spec("LOCK-4", "LOCK-5", "APP-1", "APP-19", "READ-1")
+def test_every_file_is_opened_for_itself_and_never_inherited_nor_waited_for(
+    tmp_path: Path, opened: list[tuple[str, int]]
+) -> None:
+    with omnelog.EventLog.for_run(tmp_path, RUN) as log:
+        log.path.write_bytes(b"torn")
+        log.append(node(1))
+        assert list(omnelog.read_run(tmp_path, RUN)) == [node(1)]
+    carefully = os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    appending = os.O_RDWR | os.O_APPEND | os.O_CREAT
+    assert [(name, flags & ~os.O_LARGEFILE) for name, flags in opened] == [
+        ("events.jsonl", appending | carefully),
+        ("events.jsonl.torn", appending | carefully),
+        ("events.jsonl", os.O_RDONLY | carefully),
+    ]
+
+
+@pytest.mark.spec("LOCK-14")
+def test_the_lock_is_freed_although_somebody_has_a_copy_of_the_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a program has that was spawned amid the append: closing alone would free nothing."""
+    copies: list[int] = []
+
+    def spawn_and_fail(fd: int, data: bytes) -> int:
+        copies.append(os.dup(fd))
+        raise OSError(errno.EIO, "broken")
+
+    try:
+        with omnelog.EventLog.for_run(tmp_path, RUN) as log:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "write", spawn_and_fail)
+                with pytest.raises(omnelog.LogIOError):
+                    log.append(node(1))
+            with omnelog.EventLog.for_run(tmp_path, RUN, lock_timeout=0) as other:
+                other.append(node(2))
+        assert len(copies) == 1
+    finally:
+        for fd in copies:
+            os.close(fd)
+
+
+@pytest.mark.spec("LOCK-13")
+def test_who_held_the_lock_for_long_pauses_before_taking_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    held_s = [0.0]
+    pauses: list[float] = []
+    write = os.write
+
+    def slowly(fd: int, data: bytes) -> int:
+        clock[0] += held_s[0]
+        return write(fd, data)
+
+    with omnelog.EventLog.for_run(tmp_path, RUN) as log:
+        monkeypatch.setattr(omnelog.appender, "monotonic", lambda: clock[0])
+        monkeypatch.setattr(omnelog.appender, "sleep", pauses.append)
+        monkeypatch.setattr(os, "write", slowly)
+        log._looked = clock[0]  # that the path is looked at takes no part in this
+        for held_s[0] in (0.0005, 0.0005, 0.0015, 0.0005, 0.0005):
+            log.append(node(1))
+    assert pauses == [0.002]
+
+
+@pytest.mark.spec("LOCK-11")
+def test_no_two_waiters_march_in_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind the same lock, each of them sleeps for other times."""
+    clock = [100.0]
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock[0] += seconds
+
+    monkeypatch.setattr(omnelog.lock, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(omnelog.lock, "sleep", sleep)
+    with omnelog.EventLog.for_run(tmp_path, RUN) as log:
+        holder = omnelog.lock.LockableFile(log.path, os.O_RDWR)
+        assert omnelog.lock.try_lock(holder.fileno())
+        series = []
+        for _ in range(2):
+            slept.clear()
+            with omnelog.lock.LockableFile(log.path, os.O_RDWR) as waiter:
+                with pytest.raises(omnelog.LockTimeout):
+                    waiter.lock(clock[0], 0.5)
+            series.append(slept[:-1])  # the last one ends at the deadline
+        holder.close()
+    assert 0 < max(map(max, series)) <= 0.010
+    assert len({*series[0], *series[1]}) == len(series[0]) + len(series[1])
+
+
+@pytest.mark.spec("APP-20")
+def test_a_long_tail_is_copied_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    write = os.write
+
+    def record(fd: int, data: bytes) -> int:
+        sizes.append(len(data))
+        return write(fd, data)
+
+    tail = bytes(3_000_000)
+    with omnelog.EventLog.for_run(tmp_path, RUN) as log:
+        log.path.write_bytes(tail)
+        monkeypatch.setattr(os, "write", record)
+        log.append(node(1))
+    assert log.path.with_name("events.jsonl.torn").read_bytes() == tail + b"\n"
+    assert sum(sizes) > len(tail)
+    assert max(sizes) <= 1 << 20
+
+
+@pytest.mark.spec("APP-3", "READ-25", "ULID-2")
+def test_defaults_are_what_the_specification_says() -> None:
+    def default(function: object, name: str) -> object:
+        assert callable(function)
+        return inspect.signature(function).parameters[name].default
+
+    assert default(omnelog.EventLog.for_run, "lock_timeout") == 5.0
+    assert default(omnelog.allocate_ulid, "lock_timeout") == 5.0
+    assert default(omnelog.follow_run, "poll_interval") == 0.05
