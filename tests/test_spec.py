@@ -191,6 +191,13 @@ class TestClauses:
         assert {prefix for names in named for prefix in names.split(", ")} <= set(CHAPTERS)
 
 
+@pytest.mark.spec("VER-1")
+def test_the_readme_says_which_version_is_followed() -> None:
+    [version] = re.findall(r"^Specification, version (\d+\.\d+)\.$", SPEC, re.MULTILINE)
+    readme = " ".join((PROJECT / "README.md").read_text(encoding="utf-8").split())
+    assert f"[SPEC.md](SPEC.md), which omnelog follows in version {version}," in readme
+
+
 class TestVolume:
     def test_the_paths_are_what_the_helpers_return(self) -> None:
         table = dict(rows("VOL", "Name", "Path"))
