@@ -68,7 +68,7 @@ def logs(roots: Sequence[str]) -> list[tuple[str, str]]:
 
 def with_dask(roots: Sequence[str]) -> list[Row]:
     """Scan each log in some worker, and add the rows up where they come to be."""
-    with LocalCluster(dashboard_address=None) as cluster, Client(cluster):
+    with LocalCluster(dashboard_address=":0") as cluster, Client(cluster):
         rows = dask.bag.from_sequence(logs(roots), partition_size=100).starmap(scan)
         return sorted(row for _, row in rows.foldby(attrgetter("pipe"), add, combine=add).compute())
 

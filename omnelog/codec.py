@@ -185,8 +185,9 @@ def _check(where: str, kind: Any, value: Any) -> None:
             _check(f"{where}[{i}]", get_args(kind)[0], item)
     elif isinstance(kind, EnumType):
         if value.__class__ is not kind:
+            names = " ".join(map(str, kind))
             raise ValueError(
-                f"{where}: expected a {kind.__name__}, one of {' '.join(kind)}, got {_spell(value)}"
+                f"{where}: expected a {kind.__name__}, one of {names}, got {_spell(value)}"
             )
     elif kind is str:
         try:
@@ -208,7 +209,7 @@ def _spell(value: Any) -> str:
     """`value` as a message shows it: itself where that is short and harmless, else its kind."""
     if value is None or value.__class__ in (bool, float, str):
         return json.dumps(value)[:60]
-    kind = value.__class__
+    kind: type = value.__class__
     return "nothing" if value is _MISSING else _NAMES.get(kind, kind.__name__)
 
 

@@ -45,9 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             try:
                 root = volume_root(given.root) if given.volume else Path()
                 status: int = given.carry_out(root, given)
+                return status
             except Misused as error:
                 given.misused(str(error))
-            return status
         finally:
             streams.flush()
     except SystemExit as stop:  # argparse has said why

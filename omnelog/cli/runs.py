@@ -117,7 +117,9 @@ def _first_ms(run: Glance) -> int:
 
 
 def _print(runs: list[tuple[str, Glance]]) -> None:
-    rows = [dict(zip(_HEADS, _row(run_id, run), strict=True)) for run_id, run in runs]
+    rows: list[dict[str, Span]] = [
+        dict(zip(_HEADS, _row(run_id, run), strict=True)) for run_id, run in runs
+    ]
     heads: dict[str, Span] = {head: (head, "bold") for head in _HEADS}
     room = width()
     for expendable in _EXPENDABLE:

@@ -64,7 +64,8 @@ def _of(kind: Any) -> dict[str, Any]:
     if get_origin(kind) is list:
         return {"type": "array", "items": _of(get_args(kind)[0])}
     if isinstance(kind, type) and is_dataclass(kind):
-        members = {"type": {"const": kind.type}} if hasattr(kind, "type") else {}
+        name = getattr(kind, "type", None)
+        members: dict[str, Any] = {"type": {"const": name}} if name else {}
         members |= {field.name: _of(field.type) for field in fields(kind)}
         optional = {field.name for field in fields(kind) if isinstance(field.type, UnionType)}
         return {
