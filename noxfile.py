@@ -62,9 +62,10 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session
 def tools(session: nox.Session) -> None:
-    """Try README's recipes on the real jq, DuckDB, Dask and jsonschema; none may be missing."""
+    """Try what others use, on the real jq, DuckDB, Dask, pyright, pip; none may be missing."""
     install(session, "tests", "tools")
     session.run("pytest", "-n", "auto", "tests/tools", *session.posargs, env={"OMNELOG_TOOLS": "1"})
+    session.run("python", "-m", "tests.tools.sizes")
 
 
 @nox.session

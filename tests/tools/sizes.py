@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""`python -m tests.tools.sizes`: what omnelog costs to download and to import."""
+
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+PROJECT = Path(__file__).parents[2]
+ROUNDS = 9
+
+
+def main() -> None:
+    """Print the sizes, and the CPU time of the import beside that of filelock alone."""
+    with TemporaryDirectory(prefix="omnelog-sizes-") as directory:
+        pip = [sys.executable, "-m", "pip", "-q", "--no-input"]
+        subprocess.run([*pip, "wheel", "-w", directory, PROJECT], check=True)
+        for wheel in sorted(Path(directory).iterdir()):
+            print(f"download: {wheel.stat().st_size / 1000:6.1f} kB  {wheel.name}")
+    for module in ("filelock", "omnelog"):
+        times = sorted(import_ms(module) for _ in range(ROUNDS))
+        median = statistics.median(times)
+        print(f"import: {times[0]:6.1f} {median:6.1f} {times[-1]:6.1f} ms of CPU  {module}")
+
+
+def import_ms(module: str) -> float:
+    """What importing a module takes in an interpreter of its own, least of all started cold."""
+    program = f"import time; start = time.process_time(); import {module}"
+    command = [sys.executable, "-c", f"{program}; print(time.process_time() - start)"]
+    return 1000 * float(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""What is shipped: the same bytes from every build, nothing but the package, and it works.
+
+And the same with types: an installed omnelog tells mypy and pyright all they need.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from email import message_from_bytes
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+CONSUMER = Path(__file__).with_name("consumer.py")
+KEPT = [
+    *("omnelog", "tests", "stress", "conformance", "examples"),
+    "*.md",
+    "*.toml",
+    "*.py",
+    "*.ini",
+]
+
+
+def run(*command: str | Path, cwd: Path | None = None, **variables: str) -> str:
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=cwd,
+        env=os.environ | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two directories with an sdist and a wheel, of two checkouts that differ as checkouts do."""
+    found = []
+    for number, umask in enumerate([0o022, 0o077]):
+        checkout = tmp_path_factory.mktemp("checkout") / "omnelog"
+        caches = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "*.egg-info")
+        before = os.umask(umask)
+        try:
+            shutil.copytree(PROJECT, checkout, ignore=caches, copy_function=shutil.copyfile)
+        finally:
+            os.umask(before)
+        for path in checkout.rglob("*"):
+            os.utime(path, (1e9 + number, 1e9 + number))
+        command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", "built"]
+        run(*command, cwd=checkout, SOURCE_DATE_EPOCH="1767225600")
+        found.append(checkout / "built")
+    return found
+
+
+@pytest.fixture
+def built(module: Callable[[str], ModuleType], request: pytest.FixtureRequest) -> list[Path]:
+    module("build")
+    module("flit_core")
+    builds: list[Path] = request.getfixturevalue("builds")
+    return builds
+
+
+def wheel_of(build: Path) -> Path:
+    [wheel] = build.glob("*.whl")
+    return wheel
+
+
+def sdist_of(build: Path) -> Path:
+    [sdist] = build.glob("*.tar.gz")
+    return sdist
+
+
+def test_two_builds_give_the_same_bytes(built: list[Path]) -> None:
+    one, other = built
+    assert wheel_of(one).read_bytes() == wheel_of(other).read_bytes()
+    assert sdist_of(one).read_bytes() == sdist_of(other).read_bytes()
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(built: list[Path]) -> None:
+    names = zipfile.ZipFile(wheel_of(built[0])).namelist()
+    package = {name for name in names if not re.match(r"omnelog-[0-9.]+\.dist-info/", name)}
+    modules = {str(path.relative_to(PROJECT)) for path in (PROJECT / "omnelog").rglob("*.py")}
+    assert package == modules | {"omnelog/py.typed"}
+
+
+def test_the_sdist_holds_what_its_own_tests_need(built: list[Path]) -> None:
+    with tarfile.open(sdist_of(built[0])) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = run("git", "ls-files", "-z", cwd=PROJECT).split("\0")
+    expected = {name for name in tracked if name and not name.startswith(".")}
+    assert names - {"PKG-INFO"} == expected
+
+
+def test_the_metadata_says_what_it_is(built: list[Path]) -> None:
+    wheel = zipfile.ZipFile(wheel_of(built[0]))
+    [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    metadata = message_from_bytes(wheel.read(name))
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["Requires-Python"] == ">=3.11"
+    required = [line for line in metadata.get_all("Requires-Dist", []) if "extra" not in line]
+    assert required == ["filelock>=3.30"]
+    assert "testing" in metadata.get_all("Provides-Extra", [])
+    classifiers = metadata.get_all("Classifier", [])
+    assert "Typing :: Typed" in classifiers
+    assert "Operating System :: POSIX :: Linux" in classifiers
+    assert metadata.get_payload().startswith("# omnelog\n")  # type: ignore[union-attr]
+
+
+def new_environment(directory: Path, *packages: str | Path) -> Path:
+    """An environment that has just these packages; its python."""
+    run(sys.executable, "-m", "venv", "--without-pip", directory)
+    python = directory / "bin" / "python"
+    run(sys.executable, "-m", "pip", "--python", python, "install", "-q", *packages)
+    return python
+
+
+@pytest.mark.parametrize("archive", [wheel_of, sdist_of])
+def test_what_is_installed_from_it_works(
+    archive: Callable[[Path], Path], built: list[Path], tmp_path: Path
+) -> None:
+    python = new_environment(tmp_path / "environment", archive(built[0]))
+    readme = (PROJECT / "README.md").read_text()
+    [snippet, *_] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert run(python, "-I", "-c", snippet, cwd=tmp_path).startswith("pipe.completed ")
+    runs = run(python.with_name("omnelog"), "runs", cwd=tmp_path)
+    assert re.search("^ci-.* completed ", runs, re.MULTILINE)
+    installed = run(python, "-I", "-c", "import omnelog; print(omnelog.__file__)", cwd=tmp_path)
+    assert Path(installed.strip()).is_relative_to(tmp_path)
+
+
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_a_consumer_has_types(
+    checker: str, built: list[Path], module: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    module(checker)
+    python = new_environment(tmp_path / "environment", wheel_of(built[0]))
+    shutil.copy(CONSUMER, tmp_path)
+    if checker == "mypy":
+        options = ["--strict", "--python-executable", str(python)]
+    else:
+        (tmp_path / "pyrightconfig.json").write_text(
+            '{"typeCheckingMode": "strict", "reportUnnecessaryTypeIgnoreComment": "error"}'
+        )
+        options = ["--pythonpath", str(python)]
+    command = [sys.executable, "-m", checker, *options, CONSUMER.name]
+    run(*command, cwd=tmp_path)
+
+
+def test_pyright_finds_nothing_in_the_package(module: Callable[[str], ModuleType]) -> None:
+    module("pyright")
+    for name in ("duckdb", "distributed"):
+        module(name)
+    command = [sys.executable, "-m", "pyright", "--pythonpath", sys.executable]
+    run(*command, "omnelog", "examples", cwd=PROJECT)
