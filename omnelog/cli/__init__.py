@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import OmnelogError
-from . import append, record, repair, runs, schema, show, streams, tail, verify
+from . import append, export, record, repair, runs, schema, show, streams, tail, timeline, verify
 from .arguments import Verbs
 from .exits import FINDINGS, INTERRUPTED, PIPE_CLOSED, Misused, Refused
 from .root import volume_root
 
-_VERBS = (record, runs, show, tail, verify, repair, append, schema)
+_VERBS = (record, runs, show, tail, timeline, verify, repair, append, export, schema)
 
 _REMEDIES = {
     errno.ENOSPC: "make room, then try again",

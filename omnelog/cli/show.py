@@ -88,16 +88,8 @@ def show(root: Path, run_id: str, *, as_json: bool) -> int:
 
 def _print(root: Path, run_id: str, run: Summary) -> None:
     screen = Screen()
-    took = spell_ms(between_ms(run.first, run.last if run.ended is None else run.ended))
     screen.line((f"run {plain(run_id)}", "bold"))
-    words = {
-        RunState.EMPTY: "no events yet",
-        RunState.RUNNING: f"running, last heard of after {took}",
-        RunState.COMPLETED: f"completed in {took}",
-        RunState.ABORTED: f"aborted after {took}",
-    }
-    reason = f": {plain(run.ended.reason)}" if isinstance(run.ended, PipeAborted) else ""
-    screen.line((words[run.state] + reason, ""))
+    screen.line((outcome(run), ""))
     if run.begun:
         screen.line((f"{plain(run.begun.ts, 20)}  {detail(run.begun)}", ""))
     if not run.nodes:
@@ -133,14 +125,31 @@ def _below(text: str, style: str) -> list[Span]:
     return [("", ""), ("", ""), ("", ""), ("", ""), (text, style)]
 
 
-def glyph_of(node: Node) -> Span:
-    """The sign of how far a node has come, with its style."""
+def outcome(run: Summary) -> str:
+    """How a run went, in words."""
+    took = spell_ms(between_ms(run.first, run.last if run.ended is None else run.ended))
+    words = {
+        RunState.EMPTY: "no events yet",
+        RunState.RUNNING: f"running, last heard of after {took}",
+        RunState.COMPLETED: f"completed in {took}",
+        RunState.ABORTED: f"aborted after {took}",
+    }
+    reason = f": {plain(run.ended.reason)}" if isinstance(run.ended, PipeAborted) else ""
+    return words[run.state] + reason
+
+
+def sign_of(node: Node) -> str:
+    """The sign of how far a node has come: ✓ done, ✗ failed, ⏸ not ended, or blocked."""
     if node.state is NodeState.COMPLETED:
-        return sign("✓"), "green"
+        return "✓"
     blocked = isinstance(node.end, NodeFailed) and node.end.error.kind is ErrorKind.BLOCKED
-    if node.state is NodeState.RUNNING or blocked:
-        return sign("⏸"), "yellow"
-    return sign("✗"), "red"
+    return "⏸" if node.state is NodeState.RUNNING or blocked else "✗"
+
+
+def glyph_of(node: Node) -> Span:
+    """That sign for standard output, with its style."""
+    wanted = sign_of(node)
+    return sign(wanted), {"✓": "green", "⏸": "yellow", "✗": "red"}[wanted]
 
 
 def _capture(root: Path, run_id: str, node_id: str) -> str | None:

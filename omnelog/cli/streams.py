@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO
 
 from .exits import Refused
@@ -51,6 +52,15 @@ def output() -> BinaryIO:
     if sys.stdout is None:  # so it is then, whatever typeshed says
         raise Refused("standard output is closed")
     return sys.stdout.buffer
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file, in place of one that is there. Raises OSError, which names it."""
+    try:
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def input_lines() -> Iterator[bytes]:

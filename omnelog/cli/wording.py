@@ -25,6 +25,12 @@ def plain(text: str, longest: int = _LONGEST) -> str:
     return cut if len(text) <= longest else f"{cut}... ({len(text)} characters)"
 
 
+def short(text: str, longest: int) -> str:
+    """`text` harmless as in `plain`, cut to `longest` characters."""
+    whole = plain(text[: longest + 1])
+    return whole if len(whole) <= longest else f"{whole[: longest - 3]}..."
+
+
 def counted(number: int, noun: str) -> str:
     """So many of a thing, in English."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

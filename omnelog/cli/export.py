@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""`export`: a run in the format of another tool."""
+
+import json
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+from .. import events_log_path
+from .arguments import Verbs
+from .exits import FINDINGS, OK
+from .findings import Findings
+from .lines import Lines
+from .lookup import find_run
+from .streams import complain, emit, flush
+from .trace import trace_events
+
+_HELP = """\
+Write a run in the format of another tool to standard output.
+
+chrome-trace is the Trace Event Format, as JSON. Open it at https://ui.perfetto.dev
+(nothing is uploaded) or in chrome://tracing.
+"""
+
+_HELP_END = """\
+examples:
+  omnelog export latest --to chrome-trace > run.json
+"""
+
+
+def declare(verbs: Verbs) -> None:
+    """Say what `export` takes."""
+    verb = verbs.add("export", _carry_out, "write a run for another tool", _HELP, _HELP_END)
+    verb.parser.add_argument("--to", required=True, choices=["chrome-trace"], help="the format")
+    verb.run_argument()
+
+
+def _carry_out(root: Path, given: Namespace) -> int:
+    run_id = find_run(root, given.run)
+    return export(events_log_path(root, run_id), run_id)
+
+
+def export(path: Path, run_id: str) -> int:
+    """Print the run whose log is at `path` in the Trace Event Format.
+
+    Returns 0, or 1 if the log holds anything that is no event. Raises LogIOError, OSError, Refused.
+    """
+    findings = Findings(str(path))
+    with Lines(path) as lines:
+        for text in _document(run_id, trace_events(run_id, lines.sound(findings))):
+            emit(text)
+    flush()
+    for finding in findings:
+        complain(finding)
+    return FINDINGS if findings.count else OK
+
+
+def _document(run_id: str, events: Iterator[dict[str, object]]) -> Iterator[str]:
+    """An event a line; ASCII, so that no encoding of standard output can change what it says."""
+    head = json.dumps({"displayTimeUnit": "ms", "otherData": {"run_id": run_id}})
+    yield f'{head[:-1]}, "traceEvents": ['
+    waiting = json.dumps(next(events))  # there is one at least
+    for event in events:
+        yield f"{waiting},"
+        waiting = json.dumps(event)
+    yield f"{waiting}]}}"

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""A run as a drawing: SVG, alone or in a page of HTML that needs nothing else, not even scripts.
+
+Whatever the log says goes through ElementTree, which escapes it, and through `plain`, which leaves
+no character that XML forbids.
+"""
+
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from .. import NodeFailed
+from .chart import Bar, Chart, chart_of, ticks_ms
+from .moments import spell_ms
+from .show import outcome, sign_of
+from .state import Summary
+from .terminal import cells
+from .wording import failure, plain, short, work
+
+_ROW, _TOP, _PLOT, _RIGHT = 24, 64, 800, 90  # pixels
+_LABEL, _CHARACTER = 36, 7.3  # characters of a node's name at most, and how wide one is
+_COLOURS = {"✓": "#2e7d32", "✗": "#c62828", "⏸": "#f9a825"}
+_STROKES = {
+    "✓": "m0 5 4 4 6-9",
+    "✗": "m1 1 8 8m0-8-8 8",
+    "⏸": "m2 0v10m5-10v10",
+}  # fonts lack some
+_FONT = "font-family:ui-monospace,Menlo,Consolas,monospace;font-size:12px"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def svg(run_id: str, run: Summary) -> str:
+    """The drawing as a file of its own."""
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + _text(_drawing(run_id, run)) + "\n"
+
+
+def html(run_id: str, run: Summary) -> str:
+    """The drawing in a page."""
+    page = Element("html", lang="en")
+    head = SubElement(page, "head")
+    SubElement(head, "meta", charset="utf-8")
+    SubElement(head, "meta", {"http-equiv": "Content-Security-Policy", "content": _POLICY})
+    SubElement(head, "title").text = plain(run_id)
+    SubElement(head, "style").text = "body{margin:16px;background:#fff}svg{max-width:100%}"
+    SubElement(page, "body").append(_drawing(run_id, run))
+    return "<!DOCTYPE html>\n" + tostring(page, encoding="unicode", method="html") + "\n"
+
+
+def _text(element: Element) -> str:
+    return tostring(element, encoding="unicode")
+
+
+def _drawing(run_id: str, run: Summary) -> Element:
+    chart = chart_of(run)
+    names = [short(bar.node.id, _LABEL) for bar in chart.bars]
+    left = 40 + _CHARACTER * max(map(cells, names), default=0)
+    width, height = left + _PLOT + _RIGHT, _TOP + _ROW * len(names) + 16
+    drawing = Element(
+        "svg",
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {width:.0f} {height}",
+        width=f"{width:.0f}",
+        height=f"{height}",
+        style=_FONT,
+    )
+    SubElement(drawing, "rect", width="100%", height="100%", fill="#fff")
+    _label(drawing, 12, 24, plain(run_id), weight="bold")
+    _label(drawing, 12, 42, outcome(run), fill="#555")
+    _axis(drawing, chart, left, height)
+    for row, (bar, name) in enumerate(zip(chart.bars, names, strict=True)):
+        y = _TOP + _ROW * row
+        _sign(drawing, sign_of(bar.node), y + 6)
+        _label(drawing, 32, y + 15, name)
+        _bar(drawing, bar, left + _x(chart, bar.start_ms), left + _x(chart, bar.end_ms), y)
+    return drawing
+
+
+def _axis(drawing: Element, chart: Chart, left: float, height: int) -> None:
+    for tick in ticks_ms(chart.length_ms, 9):
+        x = left + _x(chart, tick)
+        SubElement(
+            drawing,
+            "line",
+            {"x1": f"{x:.1f}", "x2": f"{x:.1f}", "y1": f"{_TOP - 4}", "y2": f"{height - 12}"},
+            stroke="#ddd",
+        )
+        _label(drawing, x + 2, _TOP - 6, spell_ms(tick), fill="#777")
+
+
+def _bar(drawing: Element, bar: Bar, x: float, end: float, y: int) -> None:
+    node = bar.node
+    group = SubElement(drawing, "g")
+    took = spell_ms(bar.end_ms - bar.start_ms) if node.end else "no end"
+    words = [plain(node.id), work(node.start) if node.start else "never started", took]
+    if isinstance(node.end, NodeFailed):
+        words.append(failure(node.end))
+    SubElement(group, "title").text = "\n".join(words)
+    SubElement(
+        group,
+        "rect",
+        {"x": f"{x:.1f}", "y": f"{y + 3}", "rx": "2", "height": f"{_ROW - 8}"},
+        width=f"{max(3.0, end - x):.1f}",
+        fill=_COLOURS[sign_of(node)],
+        opacity="1" if node.end else "0.5",
+    )
+    _label(group, max(x + 3, end) + 5, y + 15, took, fill="#555")
+
+
+def _sign(drawing: Element, sign: str, y: int) -> None:
+    style = {"stroke": _COLOURS[sign], "stroke-width": "2.5", "fill": "none"}
+    SubElement(drawing, "path", style, d=_STROKES[sign], transform=f"translate(14 {y})")
+
+
+def _x(chart: Chart, at_ms: int) -> float:
+    return _PLOT * at_ms / max(1, chart.length_ms)
+
+
+def _label(
+    parent: Element, x: float, y: float, text: str, *, fill: str = "#111", weight: str = "normal"
+) -> None:
+    attributes = {"x": f"{x:.1f}", "y": f"{y:.1f}", "fill": fill, "font-weight": weight}
+    SubElement(parent, "text", attributes).text = text

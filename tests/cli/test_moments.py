@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""When things happened and how long they took."""
+
+from importlib import import_module
+
+import pytest
+from hypothesis import given
+
+from .. import omnelog
+from ..strategies import CROCKFORD, events
+
+moments = import_module(f"{omnelog.__name__}.cli.moments")
+
+SECOND_MS = 1_769_903_999_000  # 2026-01-31T23:59:59Z
+
+
+def ulid(ms: int) -> str:
+    """A ULID of that time."""
+    return "".join(CROCKFORD[ms << 80 >> shift & 31] for shift in range(125, -1, -5))
+
+
+def at(ulid: str, ts: str = "2026-01-31T23:59:59Z") -> int | None:
+    """The moment of an event that has these."""
+    found: int | None = moments.moment_ms(omnelog.PipeCompleted(id=ulid, ts=ts, run_id="r"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("ms", "moment"),
+    [
+        (SECOND_MS, SECOND_MS),
+        (SECOND_MS + 123, SECOND_MS + 123),
+        (SECOND_MS - 1500, SECOND_MS - 1500),
+        (SECOND_MS + 5000, SECOND_MS),
+        (0, SECOND_MS),
+    ],
+)
+def test_the_milliseconds_of_the_id_count_where_they_agree_with_ts(ms: int, moment: int) -> None:
+    assert at(ulid(ms)) == moment
+
+
+@pytest.mark.parametrize("name", ["", "x", "8" * 26, "i" * 26, "Z" * 26])
+def test_an_id_that_is_no_ulid_says_no_time(name: str) -> None:
+    assert moments.ulid_ms(name) is None
+    assert at(name) == SECOND_MS
+
+
+@pytest.mark.parametrize("ts", ["", "yesterday", "2026-13-01T00:00:00Z", "2026-01-31 23:59:59"])
+def test_without_a_time_there_is_no_moment(ts: str) -> None:
+    assert at(ulid(SECOND_MS), ts) is None
+
+
+def test_a_run_id_says_the_time_in_its_ulid() -> None:
+    assert moments.ulid_ms("ci-" + ulid(SECOND_MS)) == SECOND_MS
+
+
+@given(events(), events())
+def test_of_any_two_events_the_time_between_is_known_and_not_negative_or_unknown(
+    one: "omnelog.Event", two: "omnelog.Event"
+) -> None:
+    between = moments.between_ms(one, two)
+    assert between is None or between >= 0
+    assert moments.spell_ms(between)
+
+
+@pytest.mark.parametrize(
+    ("ms", "spelt"),
+    [(None, "?"), (0, "0.0s"), (49, "0.0s"), (9_949, "9.9s"), (9_950, "10s"), (59_400, "59s"),
+     (59_600, "1m00s"), (3_599_000, "59m59s"), (3_600_000, "1h00m"), (90_061_000, "25h01m")],
+)  # fmt: skip
+def test_a_duration_is_short(ms: int | None, spelt: str) -> None:
+    assert moments.spell_ms(ms) == spelt
