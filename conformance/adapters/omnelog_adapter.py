@@ -8,12 +8,11 @@ import json
 import os
 import sys
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields, is_dataclass
 from enum import EnumType
 from itertools import islice
 from pathlib import Path
-from threading import Event as Flag
 from time import monotonic
 from types import UnionType
 from typing import Any, BinaryIO, get_args, get_origin
@@ -40,6 +39,7 @@ class Adapter:
 
     def __init__(self) -> None:
         self._logs: dict[str, omnelog.EventLog] = {}
+        self._followed: dict[tuple[str, str], Iterator[omnelog.Event]] = {}
         self._held: Any = None
 
     def serve(self, requests: BinaryIO, responses: BinaryIO) -> None:
@@ -131,10 +131,15 @@ class Adapter:
         }
 
     def follow(self, request: Json) -> Json:
-        following = omnelog.follow_run(
-            request["root"], request["run_id"], stop=Flag(), poll_interval=0.01
-        )
-        return {"events": [plain(event) for event in islice(following, request["events"])]}
+        root, run_id = request["root"], request["run_id"]
+        if (root, run_id) not in self._followed:
+            self._followed[root, run_id] = omnelog.follow_run(root, run_id)
+        try:
+            events = islice(self._followed[root, run_id], request["events"])
+            return {"events": [plain(event) for event in events]}
+        except omnelog.OmnelogError:
+            del self._followed[root, run_id]
+            raise
 
     def enumerate(self, request: Json) -> Json:
         return {"runs": omnelog.enumerate_runs(request["root"])}

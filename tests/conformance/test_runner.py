@@ -3,7 +3,9 @@
 
 import json
 import os
+import pty
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -230,3 +232,34 @@ def test_omnelog_passes_all_that_is_made_from_the_clauses() -> None:
     vectors: list[Vector] = [vector for vector in load() if vector.kind != "behaviour"]
     results = conduct(vectors, {"A": OMNELOG}, 30.0, set(), began=lambda _: None)
     assert [(r.vector.id, r.message) for r in results if r.verdict != "passed"] == []
+
+
+def test_progress_is_for_terminals_alone(adapter: Callable[[str], list[str]]) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "conformance", "--only", ONE, "--", *adapter(REJECTS)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert f"1/1 {ONE}" in shown
+    assert shown.endswith("\r\x1b[K")  # and nothing of it stays
+    assert b"\x1b" not in done.stdout
+
+
+def test_the_directory_works_on_its_own(
+    adapter: Callable[[str], list[str]], tmp_path: Path
+) -> None:
+    shutil.copytree(ROOT / "conformance", tmp_path / "conformance", ignore=_all_but_one)
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "conformance", "--", *adapter(REJECTS)],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1] == "1 vectors: 1 passed", done.stderr
+
+
+def _all_but_one(directory: str, names: list[str]) -> list[str]:
+    """Of the vectors, for copying them takes time."""
+    return [n for n in names if "vectors/v1/" in directory and not n.startswith(f"{ONE}.")]

@@ -19,7 +19,7 @@ use OmneLog::Reader;
 use OmneLog::Ulid;
 use OmneLog::Volume;
 
-my (%logs, $held);
+my (%logs, %followed, $held);
 my %OPS = (
     hello     => \&hello,
     encode    => sub { (line => encode_base64(OmneLog::Event::encode(asked('event')), '')) },
@@ -28,7 +28,7 @@ my %OPS = (
     close     => sub { kept()->close; delete $logs{identity()}; () },
     read      => sub { (events => [a => [OmneLog::Reader::read_run(log_path())]]) },
     scan      => \&scan,
-    follow    => sub { (events => [a => [OmneLog::Reader::follow_run(log_path(), asked('events')->[1])]]) },
+    follow    => \&follow,
     enumerate => sub { (runs => [a => [map { characters($_) } OmneLog::Volume::enumerate_runs(bytes('root'))]]) },
     exists    => sub { (exists => truth(OmneLog::Volume::run_exists(bytes('root'), asked('run_id')))) },
     hold_lock => \&hold_lock,
@@ -76,6 +76,15 @@ sub scan {
         blank_lines    => [n => $scan->{blank_lines}],
         tail_in_flight => truth($scan->{tail_in_flight}),
     );
+}
+
+sub follow {
+    my $path = log_path();
+    my $follower = $followed{$path} //= OmneLog::Reader->follower($path);
+    my @events = eval { $follower->next_events(asked('events')->[1]) };
+    return (events => [a => \@events]) if @events;
+    delete $followed{$path};
+    die $@;
 }
 
 sub hold_lock {

@@ -30,30 +30,34 @@ sub scan_run {
     return {events => \@events, problems => \@problems, blank_lines => $blank, tail_in_flight => $in_flight};
 }
 
-# The first so many events, waiting for them to be terminated (READ-21 to READ-30).
-sub follow_run {
-    my ($path, $wanted) = @_;
-    my @events;
-    while (1) {
-        my $reader = _new($path);
-        my $leave;
-        while (1) {
-            my $now  = OmneLog::File::now();
-            my $last = defined $leave && $now >= $leave;
-            $leave //= $now + LINGER if $reader->{file}->replaced;
-            $reader->_advance(
-                ($reader->{file}->extent)[0],
-                sub {
-                    die $_[0] if ref $_[0] ne 'ARRAY' && @events < $wanted;
-                    push @events, $_[0];
-                }
-            );
-            return @events[0 .. $wanted - 1] if @events >= $wanted;
-            last if $last;
-            sleep LOOK_EVERY;
-        }
-        $reader->{file}->close;
+# A follower of a log; next_events waits for events (READ-21 to READ-30).
+sub follower {
+    my ($class, $path) = @_;
+    return bless {path => $path, found => []}, "${class}::Follower";
+}
+
+sub OmneLog::Reader::Follower::next_events {
+    my ($self, $wanted) = @_;
+    my $found = $self->{found};
+    while (@$found < $wanted && !(@$found && ref $found->[-1] ne 'ARRAY')) {
+        $self->_look;
+        sleep LOOK_EVERY if @$found < $wanted;
     }
+    my @events = splice @$found, 0, $wanted;
+    ref $_ eq 'ARRAY' or die $_ for @events;    # a fault, after the events before it
+    return @events;
+}
+
+sub OmneLog::Reader::Follower::_look {
+    my ($self) = @_;
+    my $now    = OmneLog::File::now();
+    my $reader = $self->{reader} //= _new($self->{path});
+    my $leave  = defined $self->{leave} && $now >= $self->{leave};
+    $self->{leave} //= $now + LINGER if $reader->{file}->replaced;
+    $reader->_advance(($reader->{file}->extent)[0], sub { push @{$self->{found}}, $_[0] });
+    return unless $leave;
+    $reader->{file}->close;
+    delete @$self{qw(reader leave)};
 }
 
 sub _new {
