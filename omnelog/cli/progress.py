@@ -8,7 +8,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
-from .streams import STDERR
+from .streams import STDERR, heeds_codes
 
 _AFTER_S, _EVERY_S = 0.5, 0.1  # quick work shows nothing; what is shown can be read
 _CLEAR = "\r\x1b[K"
@@ -61,7 +61,7 @@ class Progress:
 
 
 def _is_terminal() -> bool:
-    return os.environ.get("TERM", "dumb") != "dumb" and bool(sys.stderr and sys.stderr.isatty())
+    return heeds_codes() and sys.stderr is not None and sys.stderr.isatty()
 
 
 def _columns() -> int:

@@ -18,6 +18,11 @@ from .wording import plain
 STDOUT, STDERR = 1, 2
 
 
+def heeds_codes() -> bool:
+    """Whether the terminal, if there is one, heeds escape sequences."""
+    return os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+
+
 def occupy_closed() -> None:
     """Open the null device for each closed standard stream, so that no log becomes one of them.
 

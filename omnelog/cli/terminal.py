@@ -5,14 +5,13 @@ Colour is rich's work, if that is installed and standard output is a terminal th
 text is the same without.
 """
 
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 from unicodedata import combining, east_asian_width
 
-from .streams import emit
+from .streams import emit, heeds_codes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,12 +97,12 @@ class Screen:
             styled.append(piece.encode(encoding, "backslashreplace").decode(encoding), style)
         styled.rstrip()
         with self._console.capture() as captured:
-            self._console.print(styled, soft_wrap=True)
+            self._console.print(styled, soft_wrap=True, end="")
         emit(captured.get())
 
 
 def _console() -> "Console | None":
-    if os.environ.get("TERM", "dumb") == "dumb":
+    if not heeds_codes():
         return None
     try:
         from rich.console import Console  # noqa: PLC0415 - an extra; 60 ms, for terminals alone

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""On a terminal: colour where it is wanted and rich is installed, and the same text without."""
+
+import os
+import pty
+import re
+import subprocess
+from importlib import import_module
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from .. import omnelog
+from .histories import History
+from .volume import RUN, Process, Volume
+
+terminal = import_module(f"{omnelog.__name__}.cli.terminal")
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+VERBS = [["runs"], ["show", RUN], ["tail", RUN], ["timeline", RUN]]
+
+
+@pytest.fixture
+def run(volume: Volume) -> Volume:
+    """A volume with a run that has something of everything."""
+    history = History().begin().start("ok").done("ok").start("bad").fail("bad", message="[red]x")
+    volume.write(*history.start("ask").iterate("ask", 1).events)
+    return volume
+
+
+def on_terminal(
+    volume: Volume, *words: str, columns: int = 200, environment: dict[str, str] | None = None
+) -> str:
+    """What a verb writes to a terminal, which its standard error is as well."""
+    ours, theirs = pty.openpty()
+    told = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "50"} | (environment or {})
+    kept = {k: v for k, v in volume.environment().items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+    with Process(
+        [str(volume.command), *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=kept | told,
+        cwd=volume.root,
+    ) as process:
+        os.close(theirs)
+        said = b""
+        try:
+            while data := os.read(ours, 65536):
+                said += data
+        except OSError:  # how Linux says that the other end is closed
+            pass
+        os.close(ours)
+    assert process.returncode == 0
+    return said.decode().replace("\r\n", "\n")
+
+
+def without_rich(volume: Volume) -> dict[str, str]:
+    """An environment in which rich cannot be imported."""
+    blocked = volume.root / "blocked"
+    blocked.mkdir()
+    (blocked / "rich.py").write_text("raise ImportError('blocked')\n")
+    return {"PYTHONPATH": f"{blocked}:{volume.environment()['PYTHONPATH']}"}
+
+
+@pytest.mark.parametrize("words", VERBS, ids=lambda words: words[0])
+class TestOnATerminal:
+    def test_there_is_colour_and_the_text_is_that_of_a_pipe(
+        self, run: Volume, words: list[str]
+    ) -> None:
+        said = on_terminal(run, *words, columns=80 if words[0] == "timeline" else 200)
+        assert COLOUR.search(said)
+        assert COLOUR.sub("", said) == run.call(*words).out.decode()
+
+    def test_without_rich_there_is_none(self, run: Volume, words: list[str]) -> None:
+        columns = 80 if words[0] == "timeline" else 200
+        said = on_terminal(run, *words, columns=columns, environment=without_rich(run))
+        assert said == run.call(*words).out.decode()
+
+    @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TERM": ""}])
+    def test_where_none_is_wanted_there_is_none(
+        self, run: Volume, words: list[str], environment: dict[str, str]
+    ) -> None:
+        said = on_terminal(run, *words, environment=environment)
+        assert not re.search(r"\x1b\[[0-9;]*(3|4|9)[0-7]", said)
+
+    @pytest.mark.parametrize("columns", [1, 20, 60])
+    def test_a_narrow_one_loses_no_words(self, run: Volume, words: list[str], columns: int) -> None:
+        said = COLOUR.sub("", on_terminal(run, *words, columns=columns))
+        assert RUN in said.replace("\n", "") or words[0] == "tail"
+        assert "red]x" in said.replace("\n", "") or words[0] in ("runs", "timeline")
+
+
+def test_a_narrow_table_leaves_out_what_matters_least(run: Volume) -> None:
+    heads = COLOUR.sub("", on_terminal(run, "runs", columns=90)).splitlines()[0].split()
+    assert heads == ["RUN", "STATE", "DONE", "FAILED", "NODES", "STARTED"]
+
+
+def test_in_a_pipe_there_is_no_colour_whatever_the_terminal(run: Volume) -> None:
+    said = run.shell(f"TERM=xterm-256color omnelog show {RUN} | cat")
+    assert b"\x1b" not in said.out
+
+
+def test_long_work_shows_how_far_it_is_and_leaves_no_trace(volume: Volume) -> None:
+    """Twenty logs have a tail, and a lock that we hold: each takes a tenth of a second."""
+    for number in range(20):
+        volume.write(*History().begin().events, b'{"torn', run_id=f"r{number:02}")
+    locks = [
+        subprocess.Popen(
+            ["flock", str(volume.log(f"r{number:02}")), "sh", "-c", "echo; read x"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for number in range(20)
+    ]
+    for lock in locks:
+        assert lock.stdout
+        lock.stdout.readline()
+    said = on_terminal(volume, "runs", columns=200)
+    for lock in locks:
+        lock.communicate(b"\n")
+    assert "reading logs [" in said
+    *_, bar, table = said.split("\r\x1b[K")
+    assert "%" in bar
+    assert "%" not in table
+
+
+@given(st.lists(st.lists(st.tuples(st.text(), st.just("")), max_size=4), max_size=5))
+def test_columns_lose_no_cell(rows: list[list[tuple[str, str]]]) -> None:
+    lines = list(terminal.columns(rows))
+    assert len(lines) == len(rows)
+    for row, line in zip(rows, lines, strict=True):
+        text = "".join(text for text, _ in line)
+        at = 0
+        for cell, _ in row:
+            at = text.index(cell, at) + len(cell)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"), [("", 0), ("abc", 3), ("é", 1), ("e\u0301", 1), ("テスト", 6), ("✓", 1)]
+)
+def test_the_columns_that_a_text_takes_are_counted(text: str, columns: int) -> None:
+    assert terminal.cells(text) == columns
