@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--timeout",
         metavar="S",
-        type=float,
+        type=_seconds,
         default=10.0,
         help="seconds for a response, above what it may wait for a lock (10)",
     )
@@ -85,6 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     globs = options.only or ["*"]
     vectors = [v for v in vectors if any(fnmatch.fnmatchcase(v.id, glob) for glob in globs)]
+    if options.against is not None:
+        vectors = [vector for vector in vectors if len(vector.roles) > 1]
     if not vectors:
         parser.error("there is no such vector")
     if options.list:
@@ -95,7 +97,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.against is not None:
         one, other = options.command, options.against
         casts = [{"A": one, "B": other, "C": one}, {"A": other, "B": one, "C": other}]
-        vectors = [vector for vector in vectors if len(vector.roles) > 1]
     results: list[Result] = []
     code = CONFORMS
     progress = _Progress(len(vectors) * len(casts))
@@ -126,6 +127,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"interrupted after {len(results)} vectors", file=sys.stderr)
     ran = [result for result in results if result.verdict != "not run"]
     return code or (DEVIATES if not ran or any(r.verdict in BAD for r in results) else CONFORMS)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError("must be above 0")
+    return seconds
 
 
 def _introduce(command: Sequence[str], timeout_s: float) -> None:

@@ -121,7 +121,9 @@ class Play:
 
     def do_start(self, step: Json) -> None:
         """Start the adapter anew, with limits."""
-        limits = {name: step[name] for name in ("file_size_limit", "umask") if name in step}
+        limits: Json = {"umask": int(step.get("umask", "0022"), 8)}
+        if "file_size_limit" in step:
+            limits["file_size_limit"] = step["file_size_limit"]
         self._adapter(step["of"], **limits)
 
     def do_kill(self, step: Json) -> None:

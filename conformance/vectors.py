@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 DIRECTORY = Path(__file__).parent / "vectors" / "v1"
+RAW = ("line", "log", "before", "after", "quarantine_before", "quarantine_after")
 KINDS = ("encode", "decode", "read", "append", "enumerate", "run_id", "behaviour")
 
 
@@ -41,12 +42,22 @@ def load(directory: Path = DIRECTORY) -> Iterator[Vector]:
     """All vectors, by kind and name. Raises ValueError for one that cannot be used."""
     for kind in KINDS:
         for path in sorted((directory / kind).glob("*.json")):
-            data = json.loads(path.read_bytes())
-            clauses = data["clauses"]
-            if data["kind"] != kind or path.name != f"{data['id']}.json":
-                raise ValueError(f"{path}: its id or its kind is not where it is")
-            if not clauses or data["id"].split(".")[0] != clauses[0]:
-                raise ValueError(f"{path}: is not named after its first clause")
-            yield Vector(
-                id=data["id"], kind=kind, clauses=clauses, data=data, directory=path.parent
-            )
+            try:
+                yield _vector(path, kind)
+            except (ValueError, KeyError) as error:
+                raise ValueError(f"{path}: no vector: {error!r}") from error
+
+
+def _vector(path: Path, kind: str) -> Vector:
+    data = json.loads(path.read_bytes())
+    vector = Vector(
+        id=data["id"], kind=kind, clauses=data["clauses"], data=data, directory=path.parent
+    )
+    if data["kind"] != kind or path.name != f"{vector.id}.json":
+        raise ValueError("its id or its kind is not where it is")
+    if vector.id.split(".")[0] not in vector.clauses[:1]:
+        raise ValueError("it is not named after its first clause")
+    for member in RAW:
+        if member in data and not (path.parent / data[member]).is_file():
+            raise ValueError(f"there is no file {data[member]}")
+    return vector

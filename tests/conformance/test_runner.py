@@ -98,6 +98,34 @@ def test_what_is_no_adapter_is_told_at_once(command: list[str], told: str) -> No
     assert done.returncode == 1
 
 
+def test_an_adapter_that_takes_no_request_is_a_failure(adapter: Callable[[str], list[str]]) -> None:
+    """A long line fills the pipe; then only the time limit ends the wait."""
+    done = run("--timeout", "3", "--only", "LINE-13.long-line", "--", *adapter("time.sleep(60)"))
+    assert "takes no request within its time limit" in done.stdout
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "JSONDecodeError"),
+        ("{}", "KeyError('id')"),
+        ('{"id": "ACC-1.x", "kind": "encode", "clauses": ["ACC-1"]}', "not where it is"),
+        ('{"id": "ACC-1.x", "kind": "decode", "clauses": ["ACC-2"]}', "not named after"),
+        ('{"id": "ACC-1.x", "kind": "decode", "clauses": []}', "not named after"),
+        ('{"id": "ACC-1.x", "kind": "decode", "clauses": ["ACC-1"], "line": "x"}', "no file x"),
+    ],
+)
+def test_a_vector_that_cannot_be_used_is_told(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "decode").mkdir()
+    path = tmp_path / "decode" / "ACC-1.x.json"
+    path.write_text(text)
+    done = run("--vectors", str(tmp_path), "--list")
+    assert f"{path}: no vector: " in done.stderr
+    assert told in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 def test_an_adapter_that_answers_right_passes(adapter: Callable[[str], list[str]]) -> None:
     done = run("--only", ONE, "--", *adapter(REJECTS))
     assert done.stdout.splitlines()[-1] == "1 vectors: 1 passed"
@@ -181,7 +209,17 @@ def test_help_and_list_need_no_adapter() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--only", "X-1.*", "--", "false"], ["--vectors", "/nowhere", "--", "false"]]
+    "arguments",
+    [
+        [],
+        ["--only", "X-1.*", "--", "false"],
+        ["--only", ONE, "--against", "true", "--", "false"],
+        ["--vectors", "/nowhere", "--", "false"],
+        ["--timeout", "0", "--", "false"],
+        ["--timeout", "nan", "--", "false"],
+        ["--timeout", "soon", "--", "false"],
+        ["--expected-failures", "/no/such/file", "--", "false"],
+    ],
 )
 def test_bad_usage_is_told(arguments: list[str]) -> None:
     done = run(*arguments)
