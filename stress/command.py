@@ -25,6 +25,7 @@ from .progress import Progress
 from .report import (
     RunReport,
     SabotageReport,
+    merged,
     report_round,
     sabotages,
     save_report,
@@ -352,14 +353,20 @@ class _Run:
             self.report.interrupted = conduct.interrupted
             if conduct.interrupted:
                 break
-            if report.met == 0 and report.events >= _ENOUGH_TO_MEET:
-                self.fail(f"no two appends of round {plan.name} ever met, so it proves nothing")
-            for fault in sorted(plan.faults):
-                if not report.strikes.get(fault):
-                    self.fail(f"in round {plan.name} the fault {fault} never struck")
             del verdict  # and with it the maps of its files
             if soak_minutes and not report.violations:
                 shutil.rmtree(directory)
+        if not self.report.interrupted:
+            self._doubt()
+
+    def _doubt(self) -> None:
+        """Say where rounds were too tame to prove anything."""
+        for report in merged(self.report.rounds):
+            if report.met == 0 and report.events >= _ENOUGH_TO_MEET:
+                self.fail(f"no two appends of round {report.name} ever met, so it proves nothing")
+            for fault in report.faults:
+                if not report.strikes.get(fault):
+                    self.fail(f"in round {report.name} the fault {fault} never struck")
 
     def _show(self, verdict: Verdict) -> None:
         for kind, count in verdict.counts.items():

@@ -121,7 +121,7 @@ class Freeze(Fault):
                     self.strikes += 1
                     return self.dice.choice((0.02, 0.1, 0.4))
                 self.undo()
-        return 0.005
+        return 0.001
 
     def _holders(self) -> set[int]:
         """Who holds a flock on one of our logs: in /proc/locks a line of each lock."""
