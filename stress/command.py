@@ -7,10 +7,12 @@ import os
 import secrets
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -18,6 +20,7 @@ from rich.console import Console
 
 from .checker import Verdict, check
 from .evidence import evidence
+from .fairness import SCENARIOS, judged
 from .faults import ENOSPC, FAULTS
 from .page import save_page
 from .plan import SHELL, RoundPlan, Size, draw_round, draw_sabotage
@@ -25,6 +28,7 @@ from .progress import Progress
 from .report import (
     RunReport,
     SabotageReport,
+    ScenarioReport,
     merged,
     report_round,
     sabotages,
@@ -38,6 +42,7 @@ from .testimony import HistoryError
 CLEAN, VIOLATED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _USUAL = Size(processes=8, threads=3, events=800, runs=None, seconds=3.0)
 _QUICK = Size(processes=5, threads=2, events=250, runs=None, seconds=1.5)
+_SCENARIOS = ("fair", "bursty")  # in which nothing breaks, but some may wait for too long
 _ENOUGH_TO_MEET = 2000  # events; of fewer each writer may have had a turn of its own
 _FILE_WIDTH = 110  # characters, where there is no terminal to say
 _SABOTAGE_TRIES = 3  # one is all but certain; another where the machine was too busy to collide
@@ -53,9 +58,11 @@ loop around flock(1) appends to the same logs. All keep receipts of what they we
 process takes snapshots all the while, another follows each log. Then a checker that shares no
 code with omnelog compares the logs with what everybody says.
 
-There is a plain round, one for each fault, and one in which all faults strike at once. At last
-every sabotage, an appender broken on purpose, gets a small round of its own, and one that is not
-caught fails the whole run.
+There is a plain round, one for each fault, and one in which all faults strike at once. Then it
+is measured who waits for the lock, and how long: 64 writers that each hold it for 5 ms, and 8
+that append once a millisecond, beside appenders that poll every 25 ms. At last every sabotage, an
+appender broken on purpose, gets a small round of its own, and one that is not caught fails the
+whole run.
 """
 _EXITS = """\
 exit codes: 0 clean; 1 a violation, or a check that proved nothing; 2 usage; 130 interrupted,
@@ -150,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
         "exits with 1",
     )
     doubt.add_argument(
-        "--rounds-only", action="store_true", help="leave the sabotages out, which proves less"
+        "--rounds-only", action="store_true", help="leave out what is measured, and the sabotages"
     )
     doubt.add_argument(
         "--check",
@@ -209,6 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = {name: getattr(options, name) for name in Size.__slots__}
     size = Size(**{name: value or getattr(usual, name) for name, value in given.items()})
     command = _command(options, seed, given)
+    signal.signal(signal.SIGTERM, partial(_terminate, os.getpid()))
     root = options.root or Path(tempfile.mkdtemp(prefix="omnelog-stress-"))
     run = _Run(root, RunReport(seed=seed, command=command), Progress(console), options.timeout)
     foreign = [SHELL, *map(tuple, options.foreign)]
@@ -218,6 +226,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             run.show_sabotage(options.sabotage)
         else:
             run.rounds(_rounds(seed, size, faults, foreign, options), options.soak)
+            if options.fault is None and not (options.quick or options.rounds_only):
+                run.scenarios(_SCENARIOS)
             if not (options.rounds_only or run.report.interrupted or run.report.violated):
                 run.sabotages()  # which is to show that a clean verdict means something
     except KeyboardInterrupt:
@@ -236,6 +246,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if run.report.interrupted:
         return INTERRUPTED
     return VIOLATED if run.report.violated else CLEAN
+
+
+def _terminate(main_pid: int, number: int, _: object) -> None:
+    """End as after Ctrl-C; in a process that was just forked, as if nobody had asked for more."""
+    if os.getpid() == main_pid:
+        raise KeyboardInterrupt
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def _check_paths(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -359,6 +377,16 @@ class _Run:
         if not self.report.interrupted:
             self._doubt()
 
+    def scenarios(self, names: Sequence[str]) -> None:
+        """Measure who waits for the lock, and how long."""
+        for name in names if not self.report.interrupted else ():
+            self.progress.status(f"scenario {name}: measuring who waits, and how long")
+            finding = judged(SCENARIOS[name])
+            self.progress.milestone(f"{name}: {finding.line}", "red" if finding.failed else "")
+            failures = [*finding.missed] if finding.failed else []
+            report = ScenarioReport(name=name, told=finding.line, failures=failures)
+            self.report.scenarios.append(report)
+
     def _doubt(self) -> None:
         """Say where rounds were too tame to prove anything."""
         for report in merged(self.report.rounds):
@@ -436,6 +464,8 @@ class _Run:
             say("")
             for part in tables(report, self.progress.console.width):
                 show(part)
+        for scenario in report.scenarios:
+            say(f" {scenario.name}: {scenario.told}")
         if report.sabotages:
             show(sabotages(report))
         events, found = report.events, report.found
@@ -443,7 +473,7 @@ class _Run:
             say(f"Interrupted. By then {events:,} events were checked: {found:,} violations.")
         elif report.violated:
             say(f"VIOLATED: {found:,} violations in {events:,} events.", "bold red")
-            for failure in report.failures:
+            for failure in report.complaints:
                 say(f"VIOLATED: {failure}.", "bold red")
         else:
             caught = f", all {len(report.sabotages)} sabotages caught" if report.sabotages else ""

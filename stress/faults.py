@@ -25,7 +25,7 @@ from .plan import RoundPlan
 KILL, FREEZE, ENOSPC = "kill", "freeze", "enospc"
 SHORT_WRITE, FORK, REPLACE = "short-write", "fork", "replace"
 FAULTS = {
-    KILL: "writers are killed (SIGKILL) in whatever they do, and started again",
+    KILL: "writers are killed (SIGKILL), half of them with the lock, and started again",
     FREEZE: "whoever holds the lock is stopped (SIGSTOP), with the lock, for up to 0.4 s",
     ENOSPC: "the disk is full, and a while later has room again",
     SHORT_WRITE: "every write(2) of a writer takes 64 bytes at the most",
@@ -79,49 +79,22 @@ class Fault:
         """Undo what is not undone. No exception is raised, and it may be called again."""
 
 
-class Kill(Fault):
-    """SIGKILL; the crew starts again who died of it."""
+class _Aimed(Fault):
+    """A fault that finds out who holds a lock: it stops one writer after the other, and looks."""
 
-    name, every_s = KILL, 0.06
-
-    def _pause_s(self) -> float:
-        return min(super()._pause_s(), self.plan.seconds / 20)  # some even in a short round
-
-    def step(self) -> float:
-        victims = self.victims()
-        if victims:
-            name = self.dice.choice(sorted(victims))
-            note_death(self.directory, name)
-            os.kill(victims[name], signal.SIGKILL)
-            self.strikes += 1
-        return 0
-
-
-class Freeze(Fault):
-    """SIGSTOP for who is found to hold a lock once it is stopped."""
-
-    name, every_s = FREEZE, 0.15
     _tries = 50
 
-    def __init__(self, directory: Path, plan: RoundPlan, victims: Victims) -> None:
-        super().__init__(directory, plan, victims)
-        self._frozen = 0
-
-    def step(self) -> float:
-        if self._frozen:
-            self.undo()
-            return 0
-        victims = list(self.victims().values())
+    def stop_holder(self) -> tuple[str, int] | None:
+        """Stop a process that holds a lock, and return its name and pid; None if none was found."""
+        victims = list(self.victims().items())
         for _ in range(self._tries if victims else 0):
-            pid = self.dice.choice(victims)
+            name, pid = self.dice.choice(victims)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
-                self._frozen = pid
                 if pid in self._holders():
-                    self.strikes += 1
-                    return self.dice.choice((0.02, 0.1, 0.4))
-                self.undo()
-        return 0.001
+                    return name, pid
+                os.kill(pid, signal.SIGCONT)
+        return None
 
     def _holders(self) -> set[int]:
         """Who holds a flock on one of our logs: in /proc/locks a line of each lock."""
@@ -137,6 +110,46 @@ class Freeze(Fault):
             if fields[1] == "FLOCK" and fields[5] in inodes:  # who waits has "->" there
                 holders.add(int(fields[4]))
         return holders
+
+
+class Kill(_Aimed):
+    """SIGKILL for anybody or for who holds the lock; the crew starts again who died of it."""
+
+    name, every_s = KILL, 0.06
+
+    def _pause_s(self) -> float:
+        return min(super()._pause_s(), self.plan.seconds / 20)  # some even in a short round
+
+    def step(self) -> float:
+        victims = self.victims()
+        holder = self.stop_holder() if self.dice.random() < 0.5 else None
+        if victims:
+            name, pid = holder or self.dice.choice(sorted(victims.items()))
+            note_death(self.directory, name)
+            os.kill(pid, signal.SIGKILL)
+            self.strikes += 1
+        return 0
+
+
+class Freeze(_Aimed):
+    """SIGSTOP for who holds the lock, and SIGCONT a while later."""
+
+    name, every_s = FREEZE, 0.15
+
+    def __init__(self, directory: Path, plan: RoundPlan, victims: Victims) -> None:
+        super().__init__(directory, plan, victims)
+        self._frozen = 0
+
+    def step(self) -> float:
+        if self._frozen:
+            self.undo()
+            return 0
+        holder = self.stop_holder()
+        if holder is None:
+            return 0.001
+        self._frozen = holder[1]
+        self.strikes += 1
+        return self.dice.choice((0.02, 0.1, 0.4))
 
     def undo(self) -> None:
         if self._frozen:

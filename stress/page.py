@@ -41,7 +41,7 @@ def _page(report: RunReport) -> Iterator[str]:
     yield f"<h1>omnelog stress: <span class={verdict}>{said}</span></h1>"
     yield f"<p>{report.events:,} events in {len(report.rounds):,} rounds, "
     yield f"{report.found:,} violations. Repeat with <code>{escape(report.command)}</code></p>"
-    for failure in report.failures:
+    for failure in report.complaints:
         yield f"<p class=violated>{escape(failure)}</p>"
     for round_ in report.rounds:
         for found in round_.evidence.values():
@@ -49,8 +49,7 @@ def _page(report: RunReport) -> Iterator[str]:
     for part in tables(report, 110):
         yield _as_text(part)
     for scenario in report.scenarios:
-        yield f"<h2>{escape(scenario.name)}</h2>"
-        yield f"<pre>{escape(chr(10).join([*scenario.lines, *scenario.failures]))}</pre>"
+        yield f"<p><b>{escape(scenario.name)}</b>: {escape(scenario.told)}</p>"
     for round_ in merged(report.rounds):
         yield f"<h2>{escape(round_.name)}</h2>"
         yield "<p class=note>How long acknowledged appends took, waiting included.</p>"

@@ -93,10 +93,10 @@ class ScenarioReport:
     """What came of a scenario that measures instead of checking a history."""
 
     name: str
-    lines: list[str]
+    told: str
     """What was measured, as people read it."""
     failures: list[str]
-    """What it should have been."""
+    """Which limits were missed, for which nothing else is to blame."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -125,7 +125,13 @@ class RunReport:
     @property
     def violated(self) -> bool:
         """Whether anything is wrong, be it with the log or with the harness."""
-        return bool(self.failures or self.found or any(s.failures for s in self.scenarios))
+        return bool(self.complaints or self.found)
+
+    @property
+    def complaints(self) -> list[str]:
+        """What is wrong besides violations."""
+        missed = [f"{each.name}: {what}" for each in self.scenarios for what in each.failures]
+        return self.failures + missed
 
 
 def report_round(
@@ -359,12 +365,11 @@ def sabotages(report: RunReport) -> Table:
     """What became of each sabotage."""
     shown = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
     shown.add_column("sabotage", no_wrap=True)
-    shown.add_column("what it does", ratio=3)
-    shown.add_column("caught by", ratio=2)
+    shown.add_column("caught by")
     for each in report.sabotages:
         caught = Text("; ".join(each.caught_by) or "NOT CAUGHT")
         caught.style = "" if each.caught_by else "bold red"
-        shown.add_row(each.name, Text(each.what), caught)
+        shown.add_row(each.name, caught)
     return shown
 
 
