@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""CONTRIBUTING.md: its verbs are nox's, and a ninth event type takes as few lines as it says."""
+
+import ast
+import difflib
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from conformance.generate.samples import LINES
+
+from . import omnelog
+from .samples import of_every_type
+from .strategies import EVENTS
+from .test_codec import SCHEMA
+
+PROJECT = Path(__file__).parents[1]
+CONTRIBUTING = (PROJECT / "CONTRIBUTING.md").read_text()
+PACKAGE = Path(omnelog.__file__).parent
+
+NINTH = """
+import json
+from hypothesis import given, settings
+from omnelog import NodeSkipped, decode, encode, testing
+from omnelog.cli.schema import line_schema
+
+@settings(max_examples=20, deadline=None, database=None)
+@given(testing.EVENTS["node.skipped"])
+def goes_round(event):
+    assert type(event) is NodeSkipped
+    assert decode(encode(event)) == event
+    found = json.loads(encode(event))
+    assert list(found) == ["type", "id", "ts", "run_id", "node_id", "reason"]
+    assert list(found) == line_schema()["$defs"]["node.skipped"]["required"]
+
+goes_round()
+"""
+
+
+def test_the_verbs_are_those_of_nox() -> None:
+    tree = ast.parse((PROJECT / "noxfile.py").read_text())
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    verbs = {node.name for node in functions if "nox.session" in map(name_of, node.decorator_list)}
+    table = [line for line in CONTRIBUTING.splitlines() if line.startswith("| `")]
+    named = set(re.findall(r"(?<!nox -s )`([a-z]+)`", "\n".join(table)))
+    assert named == verbs
+
+
+def name_of(decorator: ast.expr) -> str:
+    return ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator)
+
+
+def test_a_ninth_event_type_takes_fewer_than_ten_lines(tmp_path: Path) -> None:
+    copy = tmp_path / "omnelog"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    [declaration] = re.findall(r"```python\n(.*?)```", CONTRIBUTING, re.DOTALL)
+    last = "    byte_offset: U64  # P\n"
+    edit(copy / "events.py", last, f"{last}\n\n{declaration}")
+    edit(copy / "events.py", "| NodeCompleted", "| NodeSkipped | NodeCompleted")
+    edit(copy / "__init__.py", "NodeStarted,", "NodeSkipped, NodeStarted,")
+    edit(copy / "__init__.py", '"NodeStarted",', '"NodeSkipped", "NodeStarted",')
+    changed = [
+        line
+        for name in ("events.py", "__init__.py")
+        for line in difflib.ndiff(
+            (PACKAGE / name).read_text().splitlines(), (copy / name).read_text().splitlines()
+        )
+        if line.startswith("+ ") and line != "+ "
+    ]
+    assert 5 < len(changed) < 10, changed
+    done = subprocess.run([sys.executable, "-c", NINTH], cwd=tmp_path, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_is_written_twice_has_every_type() -> None:
+    assert set(SCHEMA) == set(EVENTS)
+    assert {event.type for event in of_every_type()} == set(EVENTS)
+    assert set(LINES) == set(EVENTS)
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1, f"{old!r} is not once in {path}"
+    path.write_text(text.replace(old, new))
+
+
+def test_a_commit_is_checked_by_the_ruff_that_lint_has() -> None:
+    groups = tomllib.loads((PROJECT / "pyproject.toml").read_text())["dependency-groups"]
+    hooks = (PROJECT / ".pre-commit-config.yaml").read_text()
+    assert re.findall(r'additional_dependencies: \["(.*)"\]', hooks) == groups["lint"] * 2
