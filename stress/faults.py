@@ -126,8 +126,9 @@ class Kill(_Aimed):
         if victims:
             name, pid = holder or self.dice.choice(sorted(victims.items()))
             note_death(self.directory, name)
-            os.kill(pid, signal.SIGKILL)
-            self.strikes += 1
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(pid, signal.SIGKILL)
+                self.strikes += 1
         return 0
 
 
