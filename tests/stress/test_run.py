@@ -112,7 +112,9 @@ def test_sabotage_is_shown_with_evidence_and_how_to_repeat_it(tmp_path: Path) ->
     command = "--seed 1 --sabotage duplicate-on-retry"
     done = _stress(*command.split(), "--root", str(tmp_path))
     assert (done.returncode, done.stderr) == (1, "")
-    found = re.search(r"^VIOLATION: (an event twice: event \d+ of writer-\d+) ", done.stdout, re.M)
+    found = re.search(
+        r"^VIOLATION: (an event twice: event \d+ of writer-\d+) ", done.stdout, re.MULTILINE
+    )
     assert found, done.stdout
     assert f"Repeat with: python -m stress {command}\n" in done.stdout
     again = _stress("--check", str(tmp_path))
