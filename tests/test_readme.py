@@ -12,6 +12,27 @@ PROJECT = Path(__file__).parents[1]
 README = (PROJECT / "README.md").read_text()
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
+RUN_BY = {
+    "python": "tests/test_readme.py",
+    "make": "tests/cli/test_session.py",
+    "console": "tests/cli/test_session.py",
+    "sql": "tests/tools/test_queries.py",
+    "sh": "tests/tools/test_queries.py and tests/vendoring.py",
+    "toml": "tests/vendoring.py",
+    "text": "tests/vendoring.py",
+}
+"""What runs the blocks of each language."""
+
+
+def test_every_block_is_run_by_something() -> None:
+    fences = re.findall(r"^```(.*)$", README, re.MULTILINE)
+    assert set(fences[::2]) == set(RUN_BY)
+    assert set(fences[1::2]) == {""}
+    for language, paths in RUN_BY.items():
+        for path in paths.split(" and "):
+            source = (PROJECT / path).read_text()
+            assert f"```{language}\\n" in source or f'"{language}"' in source, language
+
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_a_snippet_runs_as_it_stands(snippet: str, tmp_path: Path) -> None:
