@@ -33,15 +33,16 @@ from .. import (
     events_log_path,
     node_capture_wire_path,
     run_dir,
-    scan_run,
 )
 from .. import __version__ as version
 from .arguments import Verbs, seconds
 from .environment import NODE_VARIABLE, ROOT_VARIABLE, RUN_VARIABLE
 from .exits import OK, RECORDER, Misused, Refused
+from .findings import Findings
+from .lines import Lines
 from .process import Outcome, run
 from .signals import Signals
-from .state import RunState, derive_state
+from .state import summarize
 from .streams import complain
 
 _HELP = """\
@@ -226,11 +227,12 @@ def _join(root: Path, run_id: str, node_id: str) -> _Log:
             f"no run {run_id!r} in {root} to add a node to; `omnelog runs` lists those there are, "
             "and --pipe NAME starts one"
         )
-    events = scan_run(root, run_id).events
-    state = derive_state(events)
-    if state in (RunState.COMPLETED, RunState.ABORTED):
-        raise Refused(f"run {run_id} has ended ({state}), no node can be added to it")
-    if any(getattr(event, "node_id", None) == node_id for event in events):
+    path = events_log_path(root, run_id)
+    with Lines(path) as lines:
+        run = summarize(lines.sound(Findings(str(path))))
+    if run.ended:
+        raise Refused(f"run {run_id} has ended ({run.state}), no node can be added to it")
+    if node_id in run.nodes:
         raise Refused(_taken(run_id, node_id))
     return _Log(root, run_id)
 
