@@ -9,6 +9,7 @@ for the bytes without which no line can be one. What only every line can tell is
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from .. import DeserializeError, Event, PipeAborted, PipeCompleted, PipeStarted, decode
@@ -70,9 +71,9 @@ def _ends(lines: Lines, end: int) -> Summary | None:
         last = decode(latest[-1])
     except DeserializeError:
         return None  # a blank line or a bad one, whose number only counting tells
-    state = derive_state((first, *_pipe_ends(latest)))
-    if state is RunState.RUNNING:
-        state = derive_state((first, *_pipe_ends(lines.advance(end))))
+    state = derive_state(_pipe_ends(latest))
+    if state is RunState.EMPTY:  # no end in sight; the first event may be one
+        state = derive_state(chain((first,), _pipe_ends(lines.advance(end))))
     return Summary(state=state, first=first, last=last)
 
 

@@ -6,7 +6,18 @@ import pytest
 from .. import omnelog
 from .volume import RUN, Volume, started
 
-VERBS = ["record", "runs", "show", "tail", "verify", "repair", "append", "schema"]
+VERBS = [
+    "record",
+    "runs",
+    "show",
+    "tail",
+    "timeline",
+    "verify",
+    "repair",
+    "append",
+    "export",
+    "schema",
+]
 
 
 @pytest.mark.parametrize("words", [[], *([verb] for verb in VERBS)])

@@ -67,6 +67,14 @@ def test_an_end_far_from_the_end_of_the_log_is_found(tmp_path: Path, end: str) -
     assert found.nodes is None
 
 
+def test_the_last_end_counts_though_the_first_event_is_one(tmp_path: Path) -> None:
+    history = History().complete().abort()
+    for number in range(200):
+        history.iterate("n", number)
+    log_path(tmp_path).write_bytes(b"".join(map(omnelog.encode, history.events)))
+    assert glance(log_path(tmp_path), window=1000).state == "aborted"
+
+
 def test_a_message_that_quotes_an_end_is_none(tmp_path: Path) -> None:
     history = History().begin().start("n")
     history.fail("n", message='{"type":"pipe.completed"} \\u0070ipe.aborted \x1b')
