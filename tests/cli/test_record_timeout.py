@@ -113,8 +113,10 @@ class TestWhatTakesTooLong:
         assert (said.status, said.out) == (124, b"1\n2\ncleaned\n")
         assert ends(volume, said)[0].error.kind == "timeout"
 
-    def test_is_ended_though_it_is_stopped(self, volume: Volume) -> None:
-        assert record(volume, LONG, "sh", "-c", "touch up; echo; kill -STOP $$").status == 124
+    def test_is_woken_to_be_ended_if_it_is_stopped(self, volume: Volume) -> None:
+        script = "trap 'echo woke; exit' TERM; touch up; echo; kill -STOP $$"
+        said = record(volume, LONG, "sh", "-c", script)
+        assert (said.status, said.out) == (124, b"\nwoke\n")
 
     def test_is_ended_and_a_recorder_within_logs_its_end(self, volume: Volume) -> None:
         inner = f"omnelog record inner -- sh -c 'touch up; echo up; exec sleep {LONG}'"
