@@ -63,13 +63,13 @@ class Play:
         return [self._events[e] if isinstance(e, str) else e for e in events]
 
     def _content(self, step: Json) -> bytes:
-        """Events as lines, as the vector spells them, then text or raw bytes."""
+        """Events as lines, as the vector spells them, then text, which may be repeated."""
         lines = "".join(
             json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n"
             for event in self._named(step.get("events", []))
         )
-        tail: str = step.get("text", "")
-        return (lines + tail).encode() + b64decode(step.get("base64", ""))
+        tail: str = step.get("text", "") * step.get("times", 1) + step.get("end", "")
+        return (lines + tail).encode()
 
     # What adapters do.
 
