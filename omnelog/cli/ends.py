@@ -45,7 +45,7 @@ def glance(path: Path, *, full: bool) -> Glance:
         if not full and size > _WHOLE and end == size and (found := _ends(lines, end)):
             run, nodes = found, None
         else:
-            run = summarize(lines.sound(findings))
+            run = summarize(lines.sound(findings), steps=0)
             done, failed = map(run.count, (NodeState.COMPLETED, NodeState.FAILED))
             nodes = (done, failed, len(run.nodes))
     return Glance(

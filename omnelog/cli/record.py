@@ -229,7 +229,7 @@ def _join(root: Path, run_id: str, node_id: str) -> _Log:
         )
     path = events_log_path(root, run_id)
     with Lines(path) as lines:
-        run = summarize(lines.sound(Findings(str(path))))
+        run = summarize(lines.sound(Findings(str(path))), steps=0)
     if run.ended:
         raise Refused(f"run {run_id} has ended ({run.state}), no node can be added to it")
     if node_id in run.nodes:

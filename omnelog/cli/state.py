@@ -21,8 +21,6 @@ from .. import (
     PipeStarted,
 )
 
-_STEPS = 10
-
 
 class RunState(StrEnum):
     """How far a run has come, or that its log cannot say."""
@@ -50,7 +48,7 @@ class NodeState(StrEnum):
 class Node:
     """What the events of one node say: its last start, the end after that, and what is between.
 
-    Of its `step_count` iterations and gates, `steps` are the last ten: a loop may have millions.
+    Of its `step_count` iterations and gates, `steps` are the last ones.
     """
 
     id: str
@@ -95,8 +93,10 @@ def derive_state(events: Iterable[Event]) -> RunState:
     return state
 
 
-def summarize(events: Iterable[Event]) -> Summary:
+def summarize(events: Iterable[Event], *, steps: int = 10) -> Summary:
     """What `events`, in the order of the log, say together, in memory that grows with its nodes.
+
+    Of each node the last `steps` iterations and gates are kept: a loop may have millions.
 
     The first start of a pipe counts and the last end. A node that is started again begins anew.
     """
@@ -118,7 +118,7 @@ def summarize(events: Iterable[Event]) -> Summary:
             case GatePassed(node_id=id) | IterationStarted(node_id=id):
                 node = found.nodes.setdefault(id, Node(id=id))
                 node.step_count += 1
-                node.steps = [*node.steps[1 - _STEPS :], event]
+                node.steps = [*node.steps, event][-steps:] if steps else []
     return found
 
 

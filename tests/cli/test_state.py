@@ -75,3 +75,11 @@ def test_a_node_that_is_started_again_begins_anew() -> None:
 def test_a_node_may_be_known_by_its_end_alone() -> None:
     node = state.summarize(History().done("n").events).nodes["n"]
     assert (node.start, node.state) == (None, "completed")
+
+
+@given(sane_runs(), st.integers(0, 3))
+def test_of_a_nodes_steps_the_last_ones_are_kept(run: list["omnelog.Event"], kept: int) -> None:
+    for node in state.summarize(run, steps=kept).nodes.values():
+        kinds = omnelog.GatePassed | omnelog.IterationStarted
+        steps = [e for e in run if isinstance(e, kinds) and e.node_id == node.id]
+        assert (node.steps, node.step_count) == (steps[max(0, len(steps) - kept) :], len(steps))

@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import import_module
@@ -262,17 +263,27 @@ def workers_of(process: Process) -> list[int]:
     return [os.pidfd_open(int(child)) for child in children]
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_signal_ends_all_of_its_processes(volume: Volume, signum: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("signum", "send"),
+    [
+        (signal.SIGINT, os.killpg),  # as the terminal does
+        (signal.SIGINT, os.kill),
+        (signal.SIGTERM, os.kill),
+        (signal.SIGKILL, os.kill),
+    ],
+)
+def test_a_signal_ends_all_of_its_processes(
+    volume: Volume, signum: signal.Signals, send: Callable[[int, int], None]
+) -> None:
     """They have much to wait for: each log has a tail, and a lock that we hold."""
     with ExitStack() as held:
         for number in range(200):
             path = volume.write(b'{"torn', run_id=f"r{number:03}")
             log = held.enter_context(path.open("rb"))
             fcntl.flock(log, fcntl.LOCK_EX)
-        with volume.start("verify", "--all", "-j", "2") as process:
+        with volume.start("verify", "--all", "-j", "2", prefix=("setsid",)) as process:
             workers = workers_of(process)
-            process.send_signal(signum)
+            send(process.pid, signum)
             said = finish(process)
     assert said.status == (130 if signum == signal.SIGINT else -signum)
     assert said.err == ""
