@@ -53,9 +53,10 @@ def test_a_command_that_is_quick_enough_is_left_alone(volume: Volume) -> None:
 
 @pytest.fixture
 def clock(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that leaps an hour once the command has made the file `up`, and then says anything.
+    """A clock that leaps an hour once the command has made the file `up`.
 
-    So what takes too long has always come so far as it should, however slow the machine.
+    What it prints next makes the recorder look, if that does not look by itself just then. So what
+    takes too long has always come so far as it should, however slow the machine.
     """
     up = volume.root / "up"
     monkeypatch.setattr(f"{PROCESS}.monotonic", lambda: monotonic() + 3600 * up.exists())
@@ -74,10 +75,10 @@ class TestWhatTakesTooLong:
         assert end.reason == f"node n: timed out after {LONG} s"
 
     def test_is_ended_with_all_of_its_process_group(self, volume: Volume) -> None:
-        script = f"sleep {LONG} & echo $!; (sleep {LONG} & echo $!); touch up; echo 0; wait"
+        script = f"sleep {LONG} & echo $!; (sleep {LONG} & echo $!); touch up; echo; wait"
         said = record(volume, LONG, "sh", "-c", script)
         assert said.status == 124
-        *children, _ = pids(volume, said)
+        children = pids(volume, said)
         assert len(children) == 2
         for pid in children:
             assert_gone(pid)
@@ -86,7 +87,7 @@ class TestWhatTakesTooLong:
         self, volume: Volume, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(f"{PROCESS}._GRACE_S", 0.1)
-        script = f"trap '' TERM; (sleep {LONG} & echo $!); touch up; echo $$; sleep {LONG}; wait"
+        script = f"trap '' TERM; echo $$; (sleep {LONG} & echo $!); touch up; echo; sleep {LONG}"
         said = record(volume, LONG, "sh", "-c", script)
         assert said.status == 124
         assert len(pids(volume, said)) == 2
@@ -99,7 +100,7 @@ class TestWhatTakesTooLong:
         """The command heeds SIGTERM; what it started does not, and holds its output open."""
         monkeypatch.setattr(f"{PROCESS}._LINGER_S", 0.1)
         deaf = "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-        deaf += 'open("up", "w"); print(os.getpid(), flush=True); '
+        deaf += 'print(os.getpid(), flush=True); open("up", "w"); print(flush=True); '
         deaf += "[signal.pause() for _ in iter(int, 1)]"
         said = record(volume, LONG, "sh", "-c", f"{sys.executable} -c '{deaf}' & wait")
         assert said.status == 124
@@ -110,13 +111,13 @@ class TestWhatTakesTooLong:
         os.mkfifo("fifo")
         script = "trap 'echo cleaned; exit 0' TERM; echo 1; touch up; echo 2; read x < fifo"
         said = record(volume, LONG, "sh", "-c", script)
-        assert (said.status, said.out) == (124, b"1\n2\ncleaned\n")
+        assert (said.status, said.out.endswith(b"cleaned\n")) == (124, True)
         assert ends(volume, said)[0].error.kind == "timeout"
 
     def test_is_woken_to_be_ended_if_it_is_stopped(self, volume: Volume) -> None:
         script = "trap 'echo woke; exit' TERM; touch up; echo; kill -STOP $$"
         said = record(volume, LONG, "sh", "-c", script)
-        assert (said.status, said.out) == (124, b"\nwoke\n")
+        assert (said.status, said.out.endswith(b"woke\n")) == (124, True)
 
     def test_is_ended_and_a_recorder_within_logs_its_end(self, volume: Volume) -> None:
         inner = f"omnelog record inner -- sh -c 'touch up; echo up; exec sleep {LONG}'"
