@@ -15,6 +15,7 @@ from io import FileIO
 from pathlib import Path
 from threading import RLock
 from time import monotonic, sleep
+from typing import Any  # typeshed does not know all of RLock
 from weakref import WeakSet
 
 from filelock import lock_descriptor, unlock_descriptor
@@ -135,14 +136,17 @@ class LockableFile(FileIO):
 
 
 _FILES: WeakSet[LockableFile] = WeakSet()
-_opening = RLock()  # no thread forks while another has a file open that is not yet in _FILES
+_opening: Any = RLock()  # no thread forks while another has a file open that is not yet in _FILES
 _forks = 0  # between the first process and this one
 
 
 def _close_inherited() -> None:
     global _forks  # noqa: PLW0603 - written here alone, by a hook that takes no arguments
     _forks += 1
-    _opening.release()
+    if _opening._is_owned():
+        _opening.release()
+    else:  # an interrupt has kept the fork from waiting for another thread's opening
+        _opening._at_fork_reinit()
     for file in list(_FILES):
         file.close()
 

@@ -530,6 +530,57 @@ def test_a_fork_while_another_thread_opens_a_log_leaves_the_file_to_the_parent(
     assert len(opened) == 1, "the parent did not open it"
 
 
+def test_a_fork_that_is_interrupted_while_it_waits_for_an_opening_leaves_a_child_that_can_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python drops what a handler raises in a fork's hooks, and forks: now, amid the opening."""
+    log, is_in, go = open_log(tmp_path), threading.Event(), threading.Event()
+    dropped: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: dropped.append(what.exc_type))
+
+    def stand_still_after(*args: Any) -> int:
+        descriptor = os.open(*args)
+        is_in.set()
+        assert go.wait(WATCHDOG_S)
+        return descriptor
+
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        while frame and not dropped:
+            if frame.f_code is fork.__code__:
+                raise KeyboardInterrupt
+            frame = frame.f_back
+
+    def keep_interrupting() -> None:
+        while not go.wait(PATIENCE_S):
+            signal.pthread_kill(here, signal.SIGUSR1)
+
+    def body(_: Channel) -> None:
+        assert len(open_descriptors(tmp_path)) <= 1, "more than what was being opened"
+        between(monkeypatch)
+        log.append(event(1, "child"))
+
+    here = threading.get_ident()
+    between(monkeypatch, open=stand_still_after)
+    opener = threading.Thread(target=open_log, args=(tmp_path,))
+    interrupter = threading.Thread(target=keep_interrupting)
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        opener.start()
+        assert is_in.wait(WATCHDOG_S)
+        interrupter.start()
+        while not go.is_set():
+            with suppress(KeyboardInterrupt), forked(body) as child:  # it may come too early
+                go.set()
+                child.hear()
+    finally:
+        go.set()
+        opener.join()
+        interrupter.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert dropped[:1] == [KeyboardInterrupt], "the fork did not wait"
+    assert names(log.path.read_bytes()) == [("child", 1)]
+
+
 # multiprocessing.
 
 
