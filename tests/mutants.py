@@ -202,8 +202,8 @@ MUTANTS = [
     Mutant(
         name="growing backoff",
         module="lock",
-        before="max(0.0005, 0.005 / (1 + 10 * age_s))",
-        after="min(0.005, 0.0005 * (1 + 10 * age_s))",
+        before="return 0.010 if age_s < 0.5 else 0.0005",
+        after="return 0.0005 if age_s < 0.5 else 0.010",
     ),
     Mutant(
         name="descriptors stay open in a forked child",
