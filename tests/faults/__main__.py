@@ -48,7 +48,8 @@ def main(arguments: list[str]) -> int:
     """Run it all; 0 if nothing went wrong."""
     sums = Sums()
     folder = str(Path(__file__).parent)
-    code = int(pytest.main(["-n", "auto", folder, *arguments], [sums]))
+    imported = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis, by us: it asserts nothing
+    code = int(pytest.main(["-n", "auto", "-W", imported, folder, *arguments], [sums]))
     killed = "mutants not tried"
     if not code and not arguments:
         dead, tried = mutants.run(mutants.MUTANTS)
