@@ -26,7 +26,7 @@ def _heeded_signals() -> Iterator[None]:
     """Processes started here heed these signals, even if we run below nohup(1) or in background."""
     ignored = [
         signum
-        for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+        for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
         if signal.getsignal(signum) == signal.SIG_IGN
     ]
     for signum in ignored:
