@@ -10,7 +10,6 @@ import os
 import random
 import stat
 from collections.abc import Iterator
-from functools import partial
 from io import FileIO
 from pathlib import Path
 from threading import RLock
@@ -22,9 +21,13 @@ from filelock import lock_descriptor, unlock_descriptor
 
 from .errors import LockTimeout, refusals
 
-try_lock = partial(lock_descriptor, blocking=False)  # whether it was free; OSError as flock(2)
 unlock = unlock_descriptor
 _BLOCK = 256 * 1024
+
+
+def try_lock(fd: int) -> bool:
+    """Take the lock if it is free; whether it was. Raises OSError as flock(2) does."""
+    return lock_descriptor(fd, blocking=False)
 
 
 def checked_timeout(seconds: float) -> float:

@@ -68,8 +68,8 @@ MUTANTS = [
     Mutant(
         name="no lock",
         module="lock",
-        before="try_lock = partial(lock_descriptor, blocking=False)",
-        after="try_lock = lambda fd: True",
+        before="    return lock_descriptor(fd, blocking=False)",
+        after="    return True",
     ),
     Mutant(
         name="unlock before the write",
