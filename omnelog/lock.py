@@ -61,17 +61,20 @@ class LockableFile(FileIO):
 
         Raises LogIOError if the system refuses or it is not a regular file.
         """
-        self.path, forks = path, _forks
+        self.path, forks, nested = path, _forks, _opening._is_owned()
         flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-        with refusals("cannot open", path), _opening:
+        with refusals("cannot open", path):
             try:
-                super().__init__(path, "rb", opener=lambda name, _: os.open(name, flags, mode))
-                if not stat.S_ISREG(os.fstat(self.fileno()).st_mode):
-                    raise OSError(errno.EINVAL, "not a regular file")
-                if forks != _forks:
-                    raise OSError(errno.ECHILD, "forked while it was opened")
-                _FILES.add(self)
+                with _opening:
+                    super().__init__(path, "rb", opener=lambda name, _: os.open(name, flags, mode))
+                    if not stat.S_ISREG(os.fstat(self.fileno()).st_mode):
+                        raise OSError(errno.EINVAL, "not a regular file")
+                    if forks != _forks:
+                        raise OSError(errno.ECHILD, "forked while it was opened")
+                    _FILES.add(self)
             except BaseException as error:
+                if _opening._is_owned() and not nested:  # interrupted as soon as it was taken
+                    _opening.release()
                 self.close()  # harmless when nothing was opened
                 if type(error) not in (ValueError, UnicodeEncodeError):
                     raise
