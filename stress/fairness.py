@@ -47,13 +47,14 @@ Opener: TypeAlias = Callable[[Path], AbstractContextManager[Append]]
 class PollingLog(EventLog):
     """The control: it polls every 25 ms, as the original does, and is never polite."""
 
-    def _wait(self, started: float) -> None:
+    def _wait(self, started: float) -> float:
         self._polite = False
         while not try_lock(self._fd):
             waited_s = monotonic() - started
             if waited_s >= self.lock_timeout:
                 raise LockTimeout(self.path, waited_s, None)
             sleep(min(POLL_S, self.lock_timeout - waited_s))
+        return monotonic()
 
 
 def opener(log_class: type[EventLog]) -> Opener:

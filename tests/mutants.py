@@ -472,16 +472,8 @@ MUTANTS = [
     Mutant(
         name="the time is not asked for after the wait for the lock",
         module="appender",
-        before=(
-            "                if self._polite or not try_lock(self._fd):\n"
-            "                    self._wait(started)\n"
-            "                now = monotonic()\n"
-        ),
-        after=(
-            "                now = monotonic()\n"
-            "                if self._polite or not try_lock(self._fd):\n"
-            "                    self._wait(started)\n"
-        ),
+        before="                    now = self._wait(started)\n",
+        after="                    self._wait(started)\n",
         tests="faults/test_paths.py",
     ),
     Mutant(
@@ -810,7 +802,7 @@ MUTANTS = [
     Mutant(
         name="a line need not be canonical to be taken unchecked",
         module="codec",
-        before='if (code.write if "\\\\" in text else code.write_plain)(event) == text + "\\n":',
+        before='if code.write_plain(event) == text or code.write(event) == text + "\\n":',
         after="if True:",
     ),
     Mutant(
@@ -822,8 +814,8 @@ MUTANTS = [
     Mutant(
         name="a fork does not wait for a file that is being opened",
         module="lock",
-        before='with refusals("cannot open", path), _opening:',
-        after='with refusals("cannot open", path):',
+        before="                with _opening:\n",
+        after="                if True:\n",
         tests="faults/test_fork.py",
     ),
 ]

@@ -8,7 +8,7 @@ from .volume import Volume
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 [MAKEFILE] = re.findall(r"```make\n(.*?)```", README, re.DOTALL)
-[SESSION] = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+SESSION, _OWN_CHECKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
 STEPS = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", SESSION, re.MULTILINE)
 
 
