@@ -4,9 +4,13 @@
 
 With ``repeatable`` it tries the same every time, lest a mutant that one run kills survive the next.
 No deadline and no complaint about slow data: a loaded machine is not a bug.
+
+A shell starts ``command &`` with SIGINT and SIGQUIT ignored, and ignored they stay over every exec.
+So that the programs under test end as they do elsewhere, both are set to what they mean.
 """
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -23,3 +27,8 @@ settings.register_profile("thorough", settings.get_profile("usual"), max_example
 settings.register_profile("brief", settings.get_profile("usual"), max_examples=20)
 settings.register_profile("repeatable", settings.get_profile("usual"), derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
