@@ -97,6 +97,13 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure how fast it is, beside what else one could use (-- --quick, --only, --json)."""
+    install(session, "bench")
+    session.run("python", "-m", "stress.bench", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format with ruff."""
     install(session, "lint")

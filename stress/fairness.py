@@ -94,7 +94,7 @@ def flat_out(open_log: Opener, writers: int, duration_s: float) -> Flat:
                 if after - before > longest:  # noqa: PLR1730 - quicker than max()
                     longest = after - before
                 before, count = after, count + 1
-            return count, longest, _cpu_s() - cpu_s, before - start
+        return count, longest, _cpu_s() - cpu_s, monotonic() - start  # all that closing took, too
 
     with new_root() as root:
         done = together([partial(task, root)] * writers)
@@ -335,18 +335,17 @@ SCENARIOS: dict[str, Callable[[], Finding]] = {
 def judged(scenario: Callable[[], Finding]) -> Finding:
     """Run a scenario until nothing is missed, three times at most; return the last finding."""
     for _ in range(_ATTEMPTS):
-        busy_s, started = _busy_s(), monotonic()
-        cpu_s = _children_s()
+        busy, own, started = busy_s(), own_cpu_s(), monotonic()
         finding = scenario()
         took_s = monotonic() - started
-        others_s = _busy_s() - busy_s - (_children_s() - cpu_s)
+        others_s = busy_s() - busy - (own_cpu_s() - own)
         finding = replace(finding, others_cores=max(0.0, others_s / took_s))
         if not finding.missed or finding.firm:
             break
     return finding
 
 
-def _busy_s() -> float:
+def busy_s() -> float:
     """For how long the cores of this machine have been busy, altogether."""
     user, nice, system, _idle, _iowait, irq, softirq, steal = map(
         int, Path("/proc/stat").read_text().split()[1:9]
@@ -354,7 +353,8 @@ def _busy_s() -> float:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-def _children_s() -> float:
+def own_cpu_s() -> float:
+    """The CPU time of this process and of those that it waited for."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime + _cpu_s()
 

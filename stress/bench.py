@@ -1,0 +1,653 @@
+# SPDX-License-Identifier: MIT
+"""How fast omnelog is, beside what else one could use: ``python -m stress.bench``.
+
+Everything is measured in the same run, in turns, round after round, and compared within a round, so
+that a noisy machine does not decide: what is told is the median of the rounds' ratios, and their
+quartiles. One writer, encoding, reading and importing are measured in CPU time, since nobody waits
+for anything there; what several writers do, or a disk, by the clock.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from statistics import median, quantiles
+from time import monotonic, process_time
+from typing import Any, TypeAlias
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from omnelog import encode, enumerate_runs, events_log_path, iter_run, read_run, runs_dir
+
+from . import peers
+from .fairness import Opener, bursts, busy_s, flat_out, new_root, own_cpu_s
+from .peers import BATCH, EVENTS, LINES, RUN_ID, Loop, Peer
+from .progress import Progress
+from .report import percentile
+
+ROUNDS, QUICK_ROUNDS = 9, 3
+INTERRUPTED = 130
+
+Figures: TypeAlias = Mapping[str, float]
+Measure: TypeAlias = Callable[[], Figures]
+
+_APPEND_PEERS = [
+    peers.FILE_HANDLER,
+    peers.CONCURRENT,
+    peers.LOGURU,
+    peers.SQLITE_OFF,
+    peers.SQLITE_FULL,
+    peers.FIRST_THOUGHT,
+]
+_SLOW = 8  # times fewer appends for whoever takes that much longer
+_UNITS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0, "MB": 1e6, "": 1.0}
+_READ_LOG = """
+import sys
+from collections import deque
+from pathlib import Path
+from omnelog import iter_run
+def peak():
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+start = peak()
+deque(iter_run(*sys.argv[1:]), maxlen=0)
+print(peak() - start)
+"""
+_TIME_IMPORT = """
+import time
+start = time.process_time()
+import {}
+print(time.process_time() - start)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A figure of ours, a comparison of it, and what is expected."""
+
+    workload: str
+    what: str
+    figure: str
+    unit: str
+    ours: str = peers.OMNELOG.name
+    theirs: str | None = None
+    """Whom it is compared with; None: the figure itself is judged, at its worst in any round."""
+    must: float | None = None
+    aim: float | None = None
+    speed: bool = False
+    """Whether the ratio is how much faster ours is, where more is better, not the time it takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """Who does it, each in turn, and what is made of the figures."""
+
+    subjects: Mapping[str, Measure]
+    rows: Sequence[Row]
+    rounds: int = sys.maxsize
+    """At most so many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a row came to."""
+
+    row: Row
+    ours: float
+    """The median."""
+    values: list[float]
+    """The ratio of each round, or the figure where there is nothing to compare it with."""
+
+    @property
+    def value(self) -> float:
+        """What is judged."""
+        return median(self.values) if self.row.theirs else max(self.values)
+
+    @property
+    def quartiles(self) -> tuple[float, float]:
+        """The spread."""
+        if len(self.values) == 1:
+            return self.values[0], self.values[0]
+        first, _, third = quantiles(self.values, method="inclusive")
+        return first, third
+
+    @property
+    def verdict(self) -> str:
+        """Whether the target is met, and even what was aimed for; "" if there is none."""
+        if self.row.must is None:
+            return ""
+        if not self._reaches(self.row.must):
+            return "MISSED"
+        return "met, aim too" if self.row.aim is None or self._reaches(self.row.aim) else "met"
+
+    def _reaches(self, target: float) -> bool:
+        return self.value >= target if self.row.speed else self.value <= target
+
+
+# The workloads.
+
+
+def _per_item(loop: Callable[[Path], AbstractContextManager[Loop]], count: int) -> Figures:
+    """The CPU time of one of `count`; what closing takes is part of it."""
+    with new_root() as root:
+        with loop(root) as run:
+            run(BATCH * len(LINES))
+            start = process_time()
+            run(count)
+        return {"time": (process_time() - start) / count}
+
+
+def _append(scale: int) -> Iterator[Workload]:
+    """One writer: an event a call, a hundred a call, and encoding alone."""
+    name, count = "1 writer", 80 * scale
+    slow = {peers.CONCURRENT, peers.LOGURU, peers.SQLITE_FULL, peers.FIRST_THOUGHT}
+
+    def encode_all() -> Figures:
+        start = process_time()
+        for _ in range(count // len(EVENTS)):
+            for event in EVENTS:
+                encode(event)
+        return {"time": (process_time() - start) / count}
+
+    def subjects(everybody: Sequence[Peer]) -> dict[str, Measure]:
+        return {
+            peer.name: partial(
+                _per_item, peer.loop, max(count // (_SLOW if peer in slow else 1), 800)
+            )
+            for peer in everybody
+        }
+
+    others = [peer for peer in _APPEND_PEERS if peer.installed]
+    time = partial(Row, workload=name, figure="time", unit="µs")
+    yield Workload(
+        subjects=subjects([peers.OMNELOG, peers.FLOOR, *others]) | {"encode": encode_all},
+        rows=[
+            time(what="append", theirs=peers.FLOOR.name, must=1.6, aim=1.3),
+            time(what="encode", ours="encode", theirs=peers.FLOOR.name, must=0.25),
+            *(time(what="append", theirs=peer.name, must=1.0) for peer in others),
+        ],
+    )
+    batching = [peer for peer in others if peer.batch]
+    batches = {
+        peer.name: partial(_per_item, peer.batch, 10 * count)
+        for peer in [peers.OMNELOG, *batching]
+        if peer.batch
+    }
+    what = f"append_many by {BATCH}"
+    yield Workload(
+        subjects=batches | {peers.FLOOR.name: partial(_per_item, peers.FLOOR.loop, count)},
+        rows=[
+            time(what=what, theirs=peers.FLOOR.name, must=0.3, aim=0.25),
+            *(time(what=what, theirs=peer.name, must=1.0) for peer in batching),
+        ],
+    )
+
+
+def _flat(scale: int) -> Iterator[Workload]:
+    """Several writers as fast as they can."""
+
+    def measure(open_log: Opener, writers: int) -> Figures:
+        done = flat_out(open_log, writers, scale / 3000)
+        return {"time": 1 / done.per_s, "longest": done.longest_s}
+
+    others = [peer for peer in _APPEND_PEERS if peer.installed]
+    for writers in (2, 4, 8, 16):
+        everybody = [peers.OMNELOG, peers.POLLING, peers.FLOOR, *others]
+        row = partial(Row, workload=f"{writers} writers")
+        must, aim, limit = (0.95, 1.0, 0.1) if writers in (4, 8) else (None, None, None)
+        faster = partial(row, what="throughput", figure="time", unit="µs", speed=True)
+        yield Workload(
+            subjects={peer.name: partial(measure, peer.one, writers) for peer in everybody},
+            rows=[
+                faster(theirs=peers.POLLING.name, must=must, aim=aim),
+                row(what="longest append", figure="longest", unit="ms", must=limit),
+                row(what="longest append", figure="longest", unit="ms", theirs=peers.POLLING.name),
+                faster(theirs=peers.FLOOR.name),
+                *(faster(theirs=peer.name, must=1.0) for peer in others),
+            ],
+        )
+
+
+def _bursty(scale: int) -> Iterator[Workload]:
+    """Eight writers, an append a millisecond each."""
+    parts = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
+
+    def measure(open_log: Opener) -> Figures:
+        took = bursts(open_log, 8, scale / 1500)
+        return {name: percentile(took, part) for name, part in parts.items()}
+
+    # Not loguru: what its call returns from is putting the line into a queue.
+    others = [peer for peer in _APPEND_PEERS if peer.installed and peer is not peers.LOGURU]
+    everybody = [peers.OMNELOG, peers.POLLING, *others]
+    row = partial(Row, workload="8 bursty writers", unit="µs")
+    yield Workload(
+        subjects={peer.name: partial(measure, peer.one) for peer in everybody},
+        rows=[
+            row(what="p99.9", figure="p99.9", theirs=peers.POLLING.name, must=0.04, aim=0.02),
+            *(row(what=name, figure=name, theirs=peers.POLLING.name) for name in ("p50", "p99")),
+            row(what="max", figure="max", theirs=peers.POLLING.name),
+            *(row(what="p50", figure="p50", theirs=peer.name, must=1.0) for peer in others),
+        ],
+    )
+
+
+def _durable(scale: int) -> Iterator[Workload]:
+    """Appends that return when the disk has them."""
+
+    def measure(open_log: Opener, writers: int) -> Figures:
+        return {"time": 1 / flat_out(open_log, writers, scale / 3000).per_s}
+
+    others = [peer for peer in [peers.FIRST_THOUGHT_DURABLE] if peer.installed]
+    for writers, must, aim in ((1, 0.9, None), (4, 1.6, 2.0)):
+        everybody = [peers.DURABLE, peers.SQLITE_FULL, *others]
+        row = partial(
+            Row,
+            workload=f"durable, {writers} writer{'s' * (writers > 1)}",
+            what="throughput",
+            figure="time",
+            unit="µs",
+            ours=peers.DURABLE.name,
+            speed=True,
+        )
+        yield Workload(
+            subjects={peer.name: partial(measure, peer.one, writers) for peer in everybody},
+            rows=[
+                row(theirs=peers.SQLITE_FULL.name, must=must, aim=aim),
+                *(row(theirs=peer.name, must=1.0) for peer in others),
+            ],
+        )
+
+
+def _read(scale: int, root: Path) -> Iterator[Workload]:
+    """Reading canonical lines of all eight kinds, the garbage collector on."""
+    sizes = [1000 * 10**power for power in range(4 if scale >= 100 else 2)]
+
+    def log(events: int, name: str = "read") -> Path:
+        volume = root / f"{name}-{events}"
+        path = events_log_path(volume, RUN_ID)
+        if not path.exists():
+            path.parent.mkdir(parents=True)
+            _write_log(path, events)
+        return volume
+
+    def whole(events: int) -> Figures:
+        volume = log(events)
+        start = process_time()
+        read_run(volume, RUN_ID)
+        return {"time": (process_time() - start) / events}
+
+    def lazily(events: int, least: int) -> Figures:
+        volume, times = log(events), -(-least // events)
+        start = process_time()
+        for _ in range(times):
+            deque(iter_run(volume, RUN_ID), maxlen=0)
+        return {"time": (process_time() - start) / events / times}
+
+    def parse_only(events: int) -> Figures:
+        path = events_log_path(log(events), RUN_ID)
+        start = process_time()
+        with path.open("rb") as lines:
+            for line in lines:
+                json.loads(line)
+        return {"time": (process_time() - start) / events}
+
+    def memory(events: int) -> Figures:
+        volume = log(events, "memory")
+        command = [sys.executable, "-c", _READ_LOG, str(volume), RUN_ID]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        events_log_path(volume, RUN_ID).unlink()  # it is large
+        return {"memory": float(done.stdout)}
+
+    row = partial(Row, workload="read", figure="time", unit="µs")
+    yield Workload(
+        subjects={
+            "read_run": partial(whole, 10_000),
+            "json.loads of each line": partial(parse_only, 10_000),
+            peers.FLOOR.name: partial(_per_item, peers.FLOOR.loop, 10_000),
+        },
+        rows=[
+            row(what="event", ours="read_run", theirs=peers.FLOOR.name, must=1.4, aim=1.0),
+            row(what="event", ours="read_run", theirs="json.loads of each line"),
+        ],
+    )
+    yield Workload(
+        subjects={f"{size:,} events": partial(lazily, size, 10_000) for size in sizes},
+        rows=[
+            row(what=f"event of {size:,}", ours=f"{size:,} events", theirs=f"{sizes[0]:,} events")
+            for size in sizes[1:]
+        ],
+    )
+    gib = 2**30 // len(b"".join(LINES)) * len(LINES)
+    for title, events in (("1 GiB", gib),) if scale >= 100 else (("1.5 MB", sizes[-1]),):
+        yield Workload(
+            subjects={"iter_run": partial(memory, events)},
+            rows=[
+                row(
+                    what=f"memory for {title}",
+                    figure="memory",
+                    unit="MB",
+                    ours="iter_run",
+                    must=20e6,
+                )
+            ],
+            rounds=1,
+        )
+
+
+def _write_log(path: Path, events: int) -> None:
+    times, rest = divmod(events, len(LINES))
+    block = b"".join(LINES) * 1000
+    with path.open("wb") as log:
+        for _ in range(times // 1000):
+            log.write(block)
+        log.write(b"".join(LINES) * (times % 1000) + b"".join(LINES[:rest]))
+
+
+def _enumerate(scale: int, root: Path) -> Iterator[Workload]:
+    """Which runs there are."""
+    sizes = [10, 1000, 100_000] if scale >= 100 else [10, 1000]
+
+    def volume(runs: int) -> Path:
+        made = root / f"runs-{runs}"
+        if not made.exists():
+            runs_dir(made).mkdir(parents=True)
+            for number in range(runs):
+                (runs_dir(made) / f"run-{number:06}").mkdir()
+        return made
+
+    def ours(runs: int) -> Figures:
+        made, times = volume(runs), -(-1000 // runs)
+        start = process_time()
+        for _ in range(times):
+            enumerate_runs(made)
+        return {"time": (process_time() - start) / runs / times}
+
+    def theirs(runs: int) -> Figures:
+        made, times = runs_dir(volume(runs)), -(-1000 // runs)
+        start = process_time()
+        for _ in range(times):
+            with os.scandir(made) as entries:
+                sorted(entry.name for entry in entries if entry.is_dir())
+        return {"time": (process_time() - start) / runs / times}
+
+    for size in sizes:
+        yield Workload(
+            subjects={"enumerate_runs": partial(ours, size), "os.scandir": partial(theirs, size)},
+            rows=[
+                Row(
+                    workload="enumerate_runs",
+                    what=f"run of {size:,}",
+                    figure="time",
+                    unit="µs",
+                    ours="enumerate_runs",
+                    theirs="os.scandir",
+                )
+            ],
+        )
+
+
+def _import(_scale: int) -> Iterator[Workload]:
+    """What a program pays that imports omnelog."""
+
+    def measure(modules: str) -> Figures:
+        command = [sys.executable, "-c", _TIME_IMPORT.format(modules)]
+        times = [
+            float(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(3)
+        ]
+        return {"time": min(times)}
+
+    needed = "filelock, json, dataclasses"
+    yield Workload(
+        subjects={"omnelog": partial(measure, "omnelog"), needed: partial(measure, needed)},
+        rows=[
+            Row(
+                workload="import",
+                what="omnelog",
+                figure="time",
+                unit="ms",
+                theirs=needed,
+                must=1.25,
+            )
+        ],
+    )
+
+
+WORKLOADS = {
+    "append": "one writer: append, append_many, encode",
+    "flat": "2, 4, 8, 16 writers as fast as they can",
+    "bursty": "8 writers, an append a millisecond each",
+    "durable": "1 and 4 writers that wait for the disk",
+    "read": "read_run, iter_run, and the memory that it takes",
+    "enumerate": "enumerate_runs",
+    "import": "import omnelog",
+}
+
+
+def workloads(names: Sequence[str], scale: int, root: Path) -> list[Workload]:
+    """The workloads of `names`, as large as `scale` says: 100 is in full."""
+    makers: dict[str, Callable[[], Iterator[Workload]]] = {
+        "append": partial(_append, scale),
+        "flat": partial(_flat, 10 * scale),
+        "bursty": partial(_bursty, 10 * scale),
+        "durable": partial(_durable, 10 * scale),
+        "read": partial(_read, scale, root),
+        "enumerate": partial(_enumerate, scale, root),
+        "import": partial(_import, scale),
+    }
+    return [workload for name in names for workload in makers[name]()]
+
+
+# Measuring and telling.
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What was measured, on what."""
+
+    machine: str
+    rounds: int
+    results: list[Result] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """Peers that are not installed."""
+    others_cores: float = 0.0
+    """How many cores other programs kept busy meanwhile."""
+    interrupted: bool = False
+
+    def json(self) -> dict[str, Any]:
+        """All of it, plain."""
+        rows = []
+        for result in self.results:
+            first, third = result.quartiles
+            judged = {"value": result.value, "q1": first, "q3": third, "verdict": result.verdict}
+            rows.append(
+                asdict(result.row) | judged | {"ours_is": result.ours, "values": result.values}
+            )
+        return {
+            "machine": self.machine,
+            "rounds": self.rounds,
+            "others_cores": self.others_cores,
+            "not_installed": self.missing,
+            "interrupted": self.interrupted,
+            "rows": rows,
+        }
+
+
+def measure(chosen: Sequence[Workload], report: Report, progress: Progress) -> None:
+    """Measure all in turns, round after round; Ctrl-C ends it with what was measured by then."""
+    samples: list[dict[str, list[Figures]]] = [defaultdict(list) for _ in chosen]
+    started, busy, own = monotonic(), busy_s(), own_cpu_s()
+    total = sum(len(workload.subjects) * min(report.rounds, workload.rounds) for workload in chosen)
+    done = 0
+    try:
+        for number in range(report.rounds):
+            for workload, sampled in zip(chosen, samples, strict=True):
+                if number >= workload.rounds:
+                    continue
+                subjects = list(workload.subjects.items())
+                random.shuffle(subjects)
+                taken = {}
+                for name, subject in subjects:
+                    about = f"{workload.rows[0].workload}, {name}"
+                    progress.status(
+                        f"bench: round {number + 1} of {report.rounds}, {done / total:.0%}: {about}"
+                    )
+                    taken[name] = subject()
+                    done += 1
+                for name, figures in taken.items():  # a round is whole or does not count
+                    sampled[name].append(figures)
+    except KeyboardInterrupt:
+        report.interrupted = True
+    finally:
+        progress.clear()
+    took_s = monotonic() - started
+    report.others_cores = max(0.0, busy_s() - busy - (own_cpu_s() - own)) / took_s
+    for workload, sampled in zip(chosen, samples, strict=True):
+        report.results += [_result(row, sampled) for row in workload.rows if sampled]
+
+
+def _result(row: Row, sampled: Mapping[str, Sequence[Figures]]) -> Result:
+    ours = [figures[row.figure] for figures in sampled[row.ours]]
+    values = ours
+    if row.theirs:
+        theirs = [figures[row.figure] for figures in sampled[row.theirs]]
+        pairs = zip(ours, theirs, strict=True)
+        values = [b / a if row.speed else a / b for a, b in pairs]
+    return Result(row=row, ours=median(ours), values=values)
+
+
+def table(report: Report) -> Table:
+    """One row each: our figure, whom it is compared with, the ratio, the target, the verdict."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("workload", "", "ours", "against", "ratio", "quartiles", "target", ""):
+        shown.add_column(title, justify="left" if title in ("workload", "", "against") else "right")
+    before = ""
+    for result in report.results:
+        row = result.row
+        scale = _UNITS[row.unit] if row.theirs is None else 1.0
+        unit = f" {row.unit}" if row.theirs is None else ""
+        ratio, spread = f"{result.value / scale:.3g}{unit}", ""
+        if row.theirs:
+            ratio = _ratio(result.value)
+        if len(result.values) > 1:
+            spread = "–".join(_ratio(value / scale) for value in result.quartiles)
+        target = ""
+        if row.must is not None:
+            target = f"{'≥' if row.speed else '≤'} {row.must / scale:g}"
+            target += "" if row.aim is None else f" ({row.aim / scale:g})"
+        if before and before != row.workload:
+            shown.add_row()
+        style = {"MISSED": "bold red", "": ""}.get(result.verdict, "green")
+        shown.add_row(
+            row.workload if before != row.workload else "",
+            row.what,
+            f"{result.ours / _UNITS[row.unit]:.3g} {row.unit}",
+            row.theirs or "",
+            ratio + " x" * bool(row.theirs),
+            spread,
+            target,
+            Text(result.verdict, style),
+        )
+        before = row.workload
+    return shown
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+
+
+def tell(report: Report, console: Console) -> None:
+    """Print the table and what it is about."""
+    console.print(table(report))
+    judged = [result for result in report.results if result.verdict]
+    missed = [result for result in judged if result.verdict == "MISSED"]
+    rounds = f"{report.rounds} rounds" + ", interrupted" * report.interrupted
+    say = partial(console.print, soft_wrap=True, highlight=False)
+    say(f"\n{len(judged) - len(missed)} of {len(judged)} targets met; {rounds}")
+    say("ratio: of times, less is better; of throughputs (≥), more; the median of the rounds")
+    for name in report.missing:
+        say(f"not installed, so not compared with: {name}")
+    say(report.machine)
+    say(f"other programs kept {report.others_cores:.1f} cores busy meanwhile")
+
+
+def machine() -> str:
+    """What this runs on."""
+    with suppress(OSError, IndexError):
+        info = Path("/proc/cpuinfo").read_text()
+        model = info.partition("model name")[2].splitlines()[0].strip("\t: ")
+        mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+        here = Path(tempfile.gettempdir()).resolve()
+        above = [m for m in mounts if here.is_relative_to(m[1])]
+        filesystem = max(above, key=lambda mount: len(mount[1]))[2]
+        python = f"{platform.python_implementation()} {platform.python_version()}"
+        cores = len(os.sched_getaffinity(0))
+        return f"{model}, {cores} cores; Linux {platform.release()}, {filesystem}; {python}"
+    return platform.platform()
+
+
+def _parser() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:10} {about}" for name, about in WORKLOADS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m stress.bench",
+        description="How fast omnelog is, beside what else one could use, measured in turns.",
+        epilog=f"workloads:\n{listed}\n\nFiles go below $TMPDIR, 1.2 GB at the most; take a real "
+        "disk for `durable`.\n\nexit codes: 0 measured, whatever came of it; 2 usage; "
+        "130 interrupted, after telling what was measured by then",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="small workloads, 3 rounds")
+    parser.add_argument("--rounds", type=int, metavar="N", help=f"how many ({ROUNDS})")
+    parser.add_argument(
+        "--only", metavar="LIST", help="these workloads alone, comma-separated (all)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write all figures to FILE (-: to stdout)")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it and return the exit code. SystemExit after a usage error or --help."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    names = list(WORKLOADS) if options.only is None else options.only.split(",")
+    for name in names:
+        if name not in WORKLOADS:
+            parser.error(f"--only: no workload {name!r}; there is {', '.join(WORKLOADS)}")
+    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    if rounds < 1:
+        parser.error("--rounds: must be 1 or more")
+    if options.json not in (None, "-") and not Path(options.json).absolute().parent.is_dir():
+        parser.error(f"--json {options.json}: no such directory")
+    missing = [peer.name for peer in _APPEND_PEERS if not peer.installed]
+    report = Report(machine=machine(), rounds=rounds, missing=missing)
+    with new_root() as root:
+        chosen = workloads(names, 10 if options.quick else 100, root)
+        measure(chosen, report, Progress(Console(stderr=True)))
+    if options.json == "-":
+        print(json.dumps(report.json(), indent=1))
+    else:
+        tell(report, Console(width=None if sys.stdout.isatty() else 130))
+        if options.json:
+            Path(options.json).write_text(json.dumps(report.json(), indent=1) + "\n")
+    return INTERRUPTED if report.interrupted else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # nobody wants to read on: neither does Python's last flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:  # once more, while it was ending
+        sys.exit(INTERRUPTED)

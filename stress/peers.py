@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: MIT
+"""What the bench compares omnelog with, each used as its users would use it.
+
+Libraries for logging and SQLite are handed the finished line, so that their side does less than
+ours, which encodes an event. What one would write at first, `filelock.FileLock` on a side file
+around ``open("a")``, encodes with dataclasses-json. The floor makes the four system calls of an
+append and nothing else.
+"""
+
+import fcntl
+import importlib
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, make_dataclass
+from functools import cache, partial
+from importlib.util import find_spec
+from itertools import cycle
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from filelock import FileLock
+
+from omnelog import (
+    ErrorKind,
+    Event,
+    EventLog,
+    GateMethod,
+    GatePassed,
+    Input,
+    IterationStarted,
+    NodeCompleted,
+    NodeError,
+    NodeFailed,
+    NodeKind,
+    NodeStarted,
+    PipeAborted,
+    PipeCompleted,
+    PipeStarted,
+    encode,
+)
+
+from .fairness import Append, Opener, PollingLog
+
+RUN_ID = "bench-01kpfntqeej7vhn935kc0tm9vn"
+BATCH = 100
+
+_COMMON = {"id": "01kpfntqeej7vhn935kc0tm9vn", "ts": "2026-01-31T23:59:59Z", "run_id": RUN_ID}
+_AT_NODE = {**_COMMON, "node_id": "unit-tests"}
+_OUTPUT = f".omne/var/runs/{RUN_ID}/nodes/unit-tests.out"
+EVENTS: list[Event] = [
+    PipeStarted(
+        **_COMMON,
+        pipe="feature",
+        inputs=[Input(key="branch", value="main"), Input(key="issue", value="1234")],
+        distro_version="0.2.0",
+    ),
+    NodeStarted(**_AT_NODE, kind=NodeKind.BASH, name="unit tests", model=None),
+    IterationStarted(**_AT_NODE, iteration=3, byte_offset=123_456),
+    GatePassed(**_AT_NODE, gate="review", method=GateMethod.HUMAN_CLI),
+    NodeCompleted(**_AT_NODE, output_path=_OUTPUT),
+    NodeFailed(**_AT_NODE, error=NodeError(kind=ErrorKind.TIMEOUT), message="no answer in 30 s"),
+    PipeAborted(**_COMMON, reason="interrupted by the user"),
+    PipeCompleted(**_COMMON),
+]
+"""One of each of the eight types: what every workload appends and reads in turn."""
+LINES = [encode(event) for event in EVENTS]
+
+Loop: TypeAlias = Callable[[int], object]
+"""Appends so many events, in as tight a loop as can be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A way of appending: `module` is what it needs installed, beside the standard library."""
+
+    name: str
+    one: Opener
+    """Appends an event per call."""
+    loop: Callable[[Path], AbstractContextManager[Loop]]
+    """Appends many, one by one."""
+    batch: Callable[[Path], AbstractContextManager[Loop]] | None = None
+    """Appends many, a hundred at once."""
+    module: str | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether it can be measured."""
+        return self.module is None or find_spec(self.module) is not None
+
+
+_Opening: TypeAlias = Callable[[Path], AbstractContextManager[Callable[[Any], object]]]
+
+
+def _peer(
+    name: str,
+    opening: _Opening,
+    items: Callable[[], Sequence[Any]],
+    *,
+    batch: _Opening | None = None,
+    module: str | None = None,
+) -> Peer:
+    """A peer that appends one of `items` at a time, and all of them with one call of `batch`."""
+
+    @contextmanager
+    def one(root: Path) -> Iterator[Append]:
+        with opening(root) as append:
+            yield partial(_call, append, cycle(items()))
+
+    @contextmanager
+    def loop(root: Path) -> Iterator[Loop]:
+        with opening(root) as append:
+            yield partial(_each, append, items())
+
+    @contextmanager
+    def batches(root: Path) -> Iterator[Loop]:
+        assert batch is not None
+        hundred = (list(items()) * BATCH)[:BATCH]
+        with batch(root) as append:
+            yield lambda count: [append(hundred) for _ in range(count // BATCH)]
+
+    return Peer(
+        name=name, one=one, loop=loop, batch=None if batch is None else batches, module=module
+    )
+
+
+def _call(append: Callable[[Any], object], items: Iterator[Any]) -> None:
+    append(next(items))
+
+
+def _each(append: Callable[[Any], object], items: Sequence[Any], count: int) -> None:
+    for _ in range(count // len(items)):
+        for item in items:
+            append(item)
+
+
+def _log_path(root: Path) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    return root / "log"
+
+
+# omnelog, and the control that polls.
+
+
+@contextmanager
+def _omnelog(root: Path, *, log_class: type[EventLog] = EventLog, **how: Any) -> Iterator[Any]:
+    with log_class.for_run(root, RUN_ID, **how) as log:
+        yield log.append
+
+
+@contextmanager
+def _omnelog_batch(root: Path) -> Iterator[Any]:
+    with EventLog.for_run(root, RUN_ID) as log:
+        yield log.append_many
+
+
+# The floor.
+
+
+@contextmanager
+def _floor(root: Path) -> Iterator[Callable[[bytes], None]]:
+    fd = os.open(_log_path(root), os.O_RDWR | os.O_CREAT | os.O_APPEND)
+
+    def append(line: bytes) -> None:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        os.lseek(fd, 0, os.SEEK_END)
+        os.write(fd, line)
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+    try:
+        yield append
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _floor_loop(root: Path) -> Iterator[Loop]:
+    flock, lseek, write = fcntl.flock, os.lseek, os.write
+    lock, unlock, end = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN, os.SEEK_END
+    fd = os.open(_log_path(root), os.O_RDWR | os.O_CREAT | os.O_APPEND)
+
+    def loop(count: int) -> None:
+        for _ in range(count // len(LINES)):
+            for line in LINES:
+                flock(fd, lock)
+                lseek(fd, 0, end)
+                write(fd, line)
+                flock(fd, unlock)
+
+    try:
+        yield loop
+    finally:
+        os.close(fd)
+
+
+# What one would write at first.
+
+
+@cache
+def _records() -> list[Any]:
+    """Events as dataclasses-json has them: flat, all strings, the type a field like any other."""
+    mixin = importlib.import_module("dataclasses_json").DataClassJsonMixin
+    names = ["type", "id", "ts", "run_id", "node_id", "output_path"]
+    record = make_dataclass("Record", [(name, str) for name in names], bases=(mixin,))
+    return [record("node.completed", *_AT_NODE.values(), _OUTPUT)] * len(EVENTS)
+
+
+@contextmanager
+def _first_thought(root: Path, *, durable: bool = False) -> Iterator[Callable[[Any], None]]:
+    path = _log_path(root)
+    lock = FileLock(f"{path}.lock", timeout=60)
+
+    def append(record: Any) -> None:
+        with lock, path.open("a") as file:
+            file.write(record.to_json() + "\n")
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+
+    yield append
+
+
+@contextmanager
+def _first_thought_batch(root: Path) -> Iterator[Callable[[Any], None]]:
+    path = _log_path(root)
+    lock = FileLock(f"{path}.lock", timeout=60)
+
+    def append(records: Any) -> None:
+        with lock, path.open("a") as file:
+            file.writelines(record.to_json() + "\n" for record in records)
+
+    yield append
+
+
+# Libraries.
+
+
+def _texts() -> list[str]:
+    return [line.decode().rstrip("\n") for line in LINES]
+
+
+@contextmanager
+def _handler(make: Callable[[Path], logging.Handler], root: Path) -> Iterator[Any]:
+    logger = logging.getLogger("stress.peers")
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    with closing(make(_log_path(root))) as handler:
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+        try:
+            yield logger.info
+        finally:
+            logger.removeHandler(handler)
+
+
+def _file_handler(path: Path) -> logging.Handler:
+    return logging.FileHandler(path)
+
+
+def _concurrent_handler(path: Path) -> logging.Handler:
+    module = importlib.import_module("concurrent_log_handler")
+    handler: logging.Handler = module.ConcurrentRotatingFileHandler(path)
+    return handler
+
+
+@contextmanager
+def _loguru(root: Path) -> Iterator[Any]:
+    logger = importlib.import_module("loguru").logger
+    logger.remove()
+    logger.add(_log_path(root), format="{message}", enqueue=True)
+    try:
+        yield logger.info
+    finally:
+        logger.complete()  # what was queued is part of the work
+        logger.remove()
+
+
+@contextmanager
+def _database(root: Path, synchronous: str) -> Iterator[sqlite3.Connection]:
+    path = _log_path(root)
+    with FileLock(f"{path}.setup"):  # not everybody at once may switch it to WAL
+        database = sqlite3.connect(path, timeout=60, isolation_level=None)
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute(f"PRAGMA synchronous={synchronous}")
+        database.execute("CREATE TABLE IF NOT EXISTS log (line TEXT)")
+    with closing(database):
+        yield database
+
+
+@contextmanager
+def _sqlite(root: Path, *, synchronous: str) -> Iterator[Callable[[str], None]]:
+    with _database(root, synchronous) as database:
+
+        def append(text: str) -> None:
+            database.execute("INSERT INTO log VALUES (?)", (text,))
+
+        yield append
+
+
+@contextmanager
+def _sqlite_batch(root: Path, *, synchronous: str) -> Iterator[Callable[[list[str]], None]]:
+    with _database(root, synchronous) as database:
+
+        def append(texts: list[str]) -> None:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany("INSERT INTO log VALUES (?)", [(text,) for text in texts])
+            database.execute("COMMIT")
+
+        yield append
+
+
+def _sqlite_peer(synchronous: str) -> Peer:
+    return _peer(
+        f"SQLite WAL {synchronous}",
+        partial(_sqlite, synchronous=synchronous),
+        _texts,
+        batch=partial(_sqlite_batch, synchronous=synchronous),
+    )
+
+
+OMNELOG = _peer("omnelog", _omnelog, lambda: EVENTS, batch=_omnelog_batch)
+DURABLE = _peer("omnelog, durable", partial(_omnelog, durable=True), lambda: EVENTS)
+POLLING = _peer("25 ms polls", partial(_omnelog, log_class=PollingLog), lambda: EVENTS)
+FLOOR = Peer(
+    name="floor", one=_peer("floor", _floor, lambda: LINES).one, loop=_floor_loop, batch=_floor_loop
+)
+FILE_HANDLER = _peer("logging.FileHandler", partial(_handler, _file_handler), _texts)
+CONCURRENT = _peer(
+    "concurrent-log-handler",
+    partial(_handler, _concurrent_handler),
+    _texts,
+    module="concurrent_log_handler",
+)
+LOGURU = _peer("loguru, enqueue", _loguru, _texts, module="loguru")
+SQLITE_OFF, SQLITE_FULL = _sqlite_peer("OFF"), _sqlite_peer("FULL")
+FIRST_THOUGHT = _peer(
+    "FileLock + dataclasses-json",
+    _first_thought,
+    _records,
+    batch=_first_thought_batch,
+    module="dataclasses_json",
+)
+FIRST_THOUGHT_DURABLE = _peer(
+    "FileLock + dataclasses-json, fsync",
+    partial(_first_thought, durable=True),
+    _records,
+    module="dataclasses_json",
+)

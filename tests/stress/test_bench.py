@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""The bench: that each verdict can go either way, and that it runs as a program."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stress.bench import Result, Row
+
+ROOT = Path(__file__).parents[2]
+BENCH = [sys.executable, "-W", "error", "-m", "stress.bench"]
+
+
+@pytest.mark.parametrize(
+    ("speed", "values", "verdict"),
+    [
+        (False, [9.0, 1.6, 0.1], "met"),
+        (False, [9.0, 1.7, 0.1], "MISSED"),
+        (False, [9.0, 1.3, 0.1], "met, aim too"),
+        (True, [9.0, 1.5, 0.1], "MISSED"),
+        (True, [9.0, 1.6, 0.1], "met, aim too"),
+    ],
+)
+def test_the_median_of_the_ratios_is_judged(speed: bool, values: list[float], verdict: str) -> None:
+    row = Row(
+        workload="w", what="", figure="f", unit="s", theirs="t", must=1.6, aim=1.3, speed=speed
+    )
+    assert Result(row=row, ours=1.0, values=values).verdict == verdict
+
+
+def test_what_is_compared_with_nothing_is_judged_at_its_worst() -> None:
+    row = Row(workload="w", what="", figure="f", unit="s", must=0.1)
+    assert Result(row=row, ours=0.05, values=[0.05, 0.1]).verdict == "met, aim too"
+    assert Result(row=row, ours=0.05, values=[0.05, 0.11]).verdict == "MISSED"
+
+
+def test_it_runs_as_a_program_and_tells_all_figures() -> None:
+    options = ["--quick", "--rounds", "1", "--only", "enumerate", "--json", "-"]
+    done = subprocess.run([*BENCH, *options], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert report["rounds"] == 1
+    assert all(len(row["values"]) == 1 and row["value"] > 0 for row in report["rows"])
+
+
+def test_usage_names_the_workloads() -> None:
+    done = subprocess.run([*BENCH, "--only", "speed"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "no workload 'speed'; there is append, flat, bursty" in done.stderr
