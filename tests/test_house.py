@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from . import omnelog
+from .mutants import MUTANTS, Mutant
 
 PACKAGE = Path(omnelog.__file__).parent
 CORE = ["errors", "events", "codec", "volume", "lock", "appender", "reader"]
@@ -113,3 +114,8 @@ def test_what_is_public_in_a_module_is_public_in_the_package() -> None:
             if isinstance(statement, ast.ClassDef | ast.FunctionDef):
                 name = statement.name
                 assert name.startswith("_") or name in {*shared, *omnelog.__all__}, name
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_what_a_mutant_breaks_stands_in_the_core(mutant: Mutant) -> None:
+    assert (PACKAGE / f"{mutant.module}.py").read_text().count(mutant.before) == 1
