@@ -158,7 +158,8 @@ class EventLog:
             raise errors.LogClosed(f"{self.path}: this handle is closed; open another")
         if self._sync_failed:
             raise OSError(errno.EIO, "an earlier sync failed, so nothing can be promised any more")
-        self._file, self._looked = LockableFile(self.path, _FLAGS), monotonic()
+        self._looked = monotonic()  # before, here and below: a process may be stopped in between
+        self._file = LockableFile(self.path, _FLAGS)
         try:
             for directory in self.path.parents[: 5 if self.durable else 0]:
                 _sync_directory(directory)  # whoever made an entry may not have synced it
@@ -178,11 +179,11 @@ class EventLog:
             self._file.close()
 
     def _stay_with_the_path(self, started: float, mutex: object) -> None:
+        self._looked = monotonic()
         while self._file.replaced():
             self._drop()
             self._open(mutex)
             self._wait(started)
-        self._looked = monotonic()
 
     def _wait(self, started: float) -> float:
         """Take a lock that is not free, or that is somebody else's turn to take; return when."""

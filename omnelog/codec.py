@@ -37,7 +37,8 @@ def encode(event: Event) -> bytes:
     lone surrogates in strings, no bool or out-of-range integer, no plain string for an enum.
     """
     try:
-        return _CODES[event.__class__].write(event).encode()
+        write, _, _ = _CODES[event.__class__]
+        return write(event).encode()
     except _MISFITS as error:
         try:
             if event.__class__ not in _CODES:
@@ -52,9 +53,10 @@ def encode_all(events: Iterable[Event]) -> bytes:
     """Return the canonical lines of `events`; raises as `encode` does."""
     events = [*events]
     try:
-        return "".join([_CODES[event.__class__].write(event) for event in events]).encode()
+        return "".join([_CODES[event.__class__][0](event) for event in events]).encode()
     except _MISFITS:
-        return b"".join(map(encode, events))  # which says what is wrong
+        b"".join(map(encode, events))  # which says what is wrong
+        raise
 
 
 def decode(line: bytes) -> Event:
@@ -68,9 +70,9 @@ def decode(line: bytes) -> Event:
         text = line.removesuffix(b"\n").decode()
         try:  # a line that is what encoding says is right in every respect, and most are: 3 µs
             value = _scan(text, 0)[0]
-            code = _CODES[value["type"]]
-            event: Event = code.build(value)
-            if code.write_plain(event) == text or code.write(event) == text + "\n":
+            write, write_plain, build = _CODES[_CLASSES[value["type"]]]
+            event: Event = build(value)
+            if write_plain(event) == text or write(event) == text + "\n":
                 return event
         except (*_MISFITS, RecursionError, StopIteration):
             pass
@@ -98,10 +100,10 @@ def _accept(text: str) -> Event:
     if "\\ud" in text or "\\uD" in text:  # only an escape can smuggle in a lone surrogate
         json.dumps(value, ensure_ascii=False).encode()
     kind = _exactly("the line", _Object, value)["type"]
-    if kind.__class__ is not str or kind not in _CODES:
-        types = " ".join(key for key in _CODES if isinstance(key, str))
-        raise ValueError(f"type: expected one of {types}, got {_spell(kind)}")
-    event: Event = _CODES[kind].build(value)
+    if kind.__class__ is not str or kind not in _CLASSES:
+        raise ValueError(f"type: expected one of {' '.join(_CLASSES)}, got {_spell(kind)}")
+    _, _, build = _CODES[_CLASSES[kind]]
+    event: Event = build(value)
     _check(kind, event.__class__, event)
     return event
 
@@ -169,6 +171,16 @@ def _generate(cls: Any) -> _Code:
         scope,
     )
     return _Code(scope["write"], scope["write_plain"], scope["build"])
+
+
+class _Codes(dict[Any, _Code]):
+    """The code of each class of event, made when it is first asked for: all take 5 ms of import."""
+
+    def __missing__(self, cls: Any) -> _Code:
+        if cls not in _CLASSES.values():
+            raise LookupError
+        self[cls] = code = _generate(cls)
+        return code
 
 
 def _misfit() -> NoReturn:
@@ -250,5 +262,5 @@ _JSON = json.JSONDecoder(
     object_pairs_hook=_Object, parse_float=_finite, parse_int=_integer, parse_constant=_refuse
 )
 _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined] # typeshed has it not
-_CODES: dict[Any, _Code] = {cls: _generate(cls) for cls in get_args(Event)}
-_CODES |= {cls.type: code for cls, code in _CODES.items()}  # by name, too, as a line has it
+_CLASSES: dict[str, Any] = {cls.type: cls for cls in get_args(Event)}
+_CODES = _Codes()

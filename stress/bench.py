@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from omnelog import encode, enumerate_runs, events_log_path, iter_run, read_run, runs_dir
+from omnelog import decode, encode, enumerate_runs, events_log_path, iter_run, read_run, runs_dir
 
 from . import peers
 from .fairness import Opener, bursts, busy_s, flat_out, new_root, own_cpu_s
@@ -172,10 +172,15 @@ def _append(scale: int) -> Iterator[Workload]:
     others = [peer for peer in _APPEND_PEERS if peer.installed]
     time = partial(Row, workload=name, figure="time", unit="µs")
     yield Workload(
-        subjects=subjects([peers.OMNELOG, peers.FLOOR, *others]) | {"encode": encode_all},
+        subjects=subjects([peers.OMNELOG, peers.FLOOR, *peers.FLOOR_AND, *others])
+        | {"encode": encode_all},
         rows=[
             time(what="append", theirs=peers.FLOOR.name, must=1.6, aim=1.3),
             time(what="encode", ours="encode", theirs=peers.FLOOR.name, must=0.25),
+            *(
+                time(what=peer.name, ours=peer.name, theirs=peers.FLOOR.name)
+                for peer in peers.FLOOR_AND
+            ),
             *(time(what="append", theirs=peer.name, must=1.0) for peer in others),
         ],
     )
@@ -295,6 +300,13 @@ def _read(scale: int, root: Path) -> Iterator[Workload]:
             deque(iter_run(volume, RUN_ID), maxlen=0)
         return {"time": (process_time() - start) / events / times}
 
+    def decode_only(events: int) -> Figures:
+        start = process_time()
+        for _ in range(events // len(LINES)):
+            for line in LINES:
+                decode(line)
+        return {"time": (process_time() - start) / events}
+
     def parse_only(events: int) -> Figures:
         path = events_log_path(log(events), RUN_ID)
         start = process_time()
@@ -314,11 +326,13 @@ def _read(scale: int, root: Path) -> Iterator[Workload]:
     yield Workload(
         subjects={
             "read_run": partial(whole, 10_000),
+            "decode": partial(decode_only, 10_000),
             "json.loads of each line": partial(parse_only, 10_000),
             peers.FLOOR.name: partial(_per_item, peers.FLOOR.loop, 10_000),
         },
         rows=[
             row(what="event", ours="read_run", theirs=peers.FLOOR.name, must=1.4, aim=1.0),
+            row(what="decode alone", ours="decode", theirs=peers.FLOOR.name),
             row(what="event", ours="read_run", theirs="json.loads of each line"),
         ],
     )
@@ -398,15 +412,15 @@ def _enumerate(scale: int, root: Path) -> Iterator[Workload]:
         )
 
 
-def _import(_scale: int) -> Iterator[Workload]:
-    """What a program pays that imports omnelog."""
+def _import(root: Path) -> Iterator[Workload]:
+    """What a program pays that imports omnelog, compiled before, as installed packages are."""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(root / "compiled")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def measure(modules: str) -> Figures:
         command = [sys.executable, "-c", _TIME_IMPORT.format(modules)]
-        times = [
-            float(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(3)
-        ]
-        return {"time": min(times)}
+        run = partial(subprocess.run, check=True, capture_output=True, env=environment)
+        return {"time": min(float(run(command).stdout) for _ in range(3))}
 
     needed = "filelock, json, dataclasses"
     yield Workload(
@@ -444,7 +458,7 @@ def workloads(names: Sequence[str], scale: int, root: Path) -> list[Workload]:
         "durable": partial(_durable, 10 * scale),
         "read": partial(_read, scale, root),
         "enumerate": partial(_enumerate, scale, root),
-        "import": partial(_import, scale),
+        "import": partial(_import, root),
     }
     return [workload for name in names for workload in makers[name]()]
 

@@ -242,6 +242,11 @@ class Limits:
             self.missed.append(otherwise)
             self.firm |= firm
 
+    def finding(self, scenario: str, figures: str) -> Finding:
+        """What was found, with all that is missed."""
+        missed = tuple(self.missed)
+        return Finding(scenario=scenario, figures=figures, missed=missed, firm=self.firm)
+
 
 def fair(
     log_class: type[EventLog] = EventLog,
@@ -262,13 +267,11 @@ def fair(
         done.longest_s <= 3 * queue_s, f"the longest wait is beyond {3 * queue_s * 1e3:.0f} ms"
     )
     limits.expect(cores <= 0.3, "waiting burns more than 0.3 of a core")
-    return Finding(
-        scenario=f"{writers} writers x {appends} appends x {hold_s * 1e3:.0f} ms",
-        figures=f"{done.timeouts} timeouts, longest wait {done.longest_s * 1e3:.0f} ms "
+    return limits.finding(
+        f"{writers} writers x {appends} appends x {hold_s * 1e3:.0f} ms",
+        f"{done.timeouts} timeouts, longest wait {done.longest_s * 1e3:.0f} ms "
         f"({done.longest_s / queue_s:.1f} x a perfect queue), CPU spent waiting "
         f"{done.cpu_s:.2f} s ({cores:.2f} of a core)",
-        missed=tuple(limits.missed),
-        firm=limits.firm,
     )
 
 
@@ -287,12 +290,11 @@ def bursty(
     limits = Limits()
     limits.expect(polled_s[2] > POLL_S / 2, "appends did not meet often enough to tell")
     limits.expect(ours_s[2] <= polled_s[2] / 20, "p99.9 is beyond a twentieth of the control's")
-    return Finding(
-        scenario=f"{writers} bursty writers",
-        figures=f"p50 {ours_s[0] * 1e6:.0f} µs, p99 {ours_s[1] * 1e6:.0f} µs, p99.9 "
+    return limits.finding(
+        f"{writers} bursty writers",
+        f"p50 {ours_s[0] * 1e6:.0f} µs, p99 {ours_s[1] * 1e6:.0f} µs, p99.9 "
         f"{ours_s[2] * 1e3:.2f} ms, max {ours_s[3] * 1e3:.1f} ms; p99.9 is "
         f"{ours_s[2] / polled_s[2]:.3f} of that of 25 ms polls",
-        missed=tuple(limits.missed),
     )
 
 
@@ -315,12 +317,11 @@ def flat(
     limits = Limits()
     limits.expect(median(ratios) >= 0.95, "throughput is below 0.95 of the control's")
     limits.expect(longest_s <= 0.1, "an append waited for longer than 100 ms")
-    return Finding(
-        scenario=f"{writers} writers flat out",
-        figures=f"{median(ratios):.2f} x the throughput of 25 ms polls "
+    return limits.finding(
+        f"{writers} writers flat out",
+        f"{median(ratios):.2f} x the throughput of 25 ms polls "
         f"({min(ratios):.2f} to {max(ratios):.2f}), longest wait {longest_s * 1e3:.0f} ms "
         f"(theirs {polled_longest_s * 1e3:.0f} ms)",
-        missed=tuple(limits.missed),
     )
 
 

@@ -14,14 +14,16 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass, make_dataclass, replace
 from functools import cache, partial
 from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
+from threading import RLock
+from time import monotonic
 from typing import Any, TypeAlias
 
-from filelock import FileLock
+from filelock import FileLock, lock_descriptor, unlock_descriptor
 
 from omnelog import (
     ErrorKind,
@@ -176,12 +178,14 @@ def _floor(root: Path) -> Iterator[Callable[[bytes], None]]:
 
 
 @contextmanager
-def _floor_loop(root: Path) -> Iterator[Loop]:
+def _floor_loop(root: Path, steps: int = 0) -> Iterator[Loop]:
+    """The system calls of an append, and so many `steps` of what it cannot do without."""
     flock, lseek, write = fcntl.flock, os.lseek, os.write
     lock, unlock, end = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN, os.SEEK_END
+    mutex: Any = RLock()  # typeshed does not know its _is_owned
     fd = os.open(_log_path(root), os.O_RDWR | os.O_CREAT | os.O_APPEND)
 
-    def loop(count: int) -> None:
+    def floor(count: int) -> None:
         for _ in range(count // len(LINES)):
             for line in LINES:
                 flock(fd, lock)
@@ -189,8 +193,40 @@ def _floor_loop(root: Path) -> Iterator[Loop]:
                 write(fd, line)
                 flock(fd, unlock)
 
+    def encoding(count: int) -> None:
+        for _ in range(count // len(EVENTS)):
+            for event in EVENTS:
+                line = encode(event)
+                flock(fd, lock)
+                lseek(fd, 0, end)
+                write(fd, line)
+                flock(fd, unlock)
+
+    def through_filelock(count: int) -> None:
+        for _ in range(count // len(EVENTS)):
+            for event in EVENTS:
+                line = encode(event)
+                lock_descriptor(fd, blocking=False)
+                lseek(fd, 0, end)
+                write(fd, line)
+                unlock_descriptor(fd)
+
+    def guarded(count: int) -> None:
+        for _ in range(count // len(EVENTS)):
+            for event in EVENTS:
+                line = encode(event)
+                mutex._is_owned()
+                monotonic()
+                mutex.acquire(False)
+                lock_descriptor(fd, blocking=False)
+                lseek(fd, 0, end)
+                write(fd, line)
+                unlock_descriptor(fd)
+                monotonic()
+                mutex.release()
+
     try:
-        yield loop
+        yield {0: floor, 1: encoding, 2: through_filelock, 3: guarded}[steps]
     finally:
         os.close(fd)
 
@@ -326,6 +362,11 @@ POLLING = _peer("25 ms polls", partial(_omnelog, log_class=PollingLog), lambda: 
 FLOOR = Peer(
     name="floor", one=_peer("floor", _floor, lambda: LINES).one, loop=_floor_loop, batch=_floor_loop
 )
+FLOOR_AND = [
+    replace(FLOOR, name=f"floor, {more}", loop=partial(_floor_loop, steps=steps))
+    for steps, more in enumerate(["encode", "encode, filelock", "encode, filelock, mutex"], 1)
+]
+"""What bounds an append: the floor and, step by step, what comes on top of it in any case."""
 FILE_HANDLER = _peer("logging.FileHandler", partial(_handler, _file_handler), _texts)
 CONCURRENT = _peer(
     "concurrent-log-handler",

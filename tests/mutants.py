@@ -444,8 +444,34 @@ MUTANTS = [
     Mutant(
         name="a look at the path is forgotten",
         module="appender",
-        before=("            self._wait(started)\n        self._looked = monotonic()\n"),
-        after="            self._wait(started)\n",
+        before="        self._looked = monotonic()\n        while ",
+        after="        while ",
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="the time of a look at the path is taken after it",
+        module="appender",
+        before=(
+            "        self._looked = monotonic()\n        while self._file.replaced():\n"
+            "            self._drop()\n            self._open(mutex)\n"
+            "            self._wait(started)\n"
+        ),
+        after=(
+            "        while self._file.replaced():\n"
+            "            self._drop()\n            self._open(mutex)\n"
+            "            self._wait(started)\n"
+            "        self._looked = monotonic()\n"
+        ),
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="the time of an opening is taken after it",
+        module="appender",
+        before="        self._file = LockableFile(self.path, _FLAGS)\n",
+        after=(
+            "        self._file = LockableFile(self.path, _FLAGS)\n"
+            "        self._looked = monotonic()\n"
+        ),
         tests="faults/test_paths.py",
     ),
     Mutant(
@@ -486,10 +512,10 @@ MUTANTS = [
     Mutant(
         name="directories that were removed are made again",
         module="appender",
-        before="        self._file, self._looked = ",
+        before="        self._file = LockableFile(self.path, _FLAGS)\n",
         after=(
             "        self.path.parent.mkdir(parents=True, exist_ok=True)\n"
-            "        self._file, self._looked = "
+            "        self._file = LockableFile(self.path, _FLAGS)\n"
         ),
         tests="faults/test_paths.py",
     ),
@@ -800,9 +826,16 @@ MUTANTS = [
         after='fits = f"isinstance({value}, int) and',
     ),
     Mutant(
+        name="what a signal handler raises while a batch is encoded is swallowed",
+        module="codec",
+        before="which says what is wrong\n        raise\n",
+        after="\n        return b''.join(map(encode, events))\n",
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
         name="a line need not be canonical to be taken unchecked",
         module="codec",
-        before='if code.write_plain(event) == text or code.write(event) == text + "\\n":',
+        before='if write_plain(event) == text or write(event) == text + "\\n":',
         after="if True:",
     ),
     Mutant(

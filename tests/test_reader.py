@@ -2,11 +2,12 @@
 """Reading: what a snapshot holds, what is told of damage, and what a follower yields and when."""
 
 import errno
+import gc
 import itertools
 import os
 import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,38 @@ class TestASnapshot:
         assert isinstance(reading, Iterator)
         reading.close()  # type: ignore[attr-defined]
         assert open_descriptors() == before
+
+    @pytest.mark.parametrize("read", [omnelog.iter_run, omnelog.follow_run])
+    def test_that_is_left_to_the_garbage_collector_leaves_no_descriptor(
+        self, tmp_path: Path, read: Callable[[Path, str], Iterator["omnelog.Event"]]
+    ) -> None:
+        log_path(tmp_path).write_bytes(lines(node(1), node(2)))
+        before = open_descriptors()
+        circle: list[object] = [read(tmp_path, RUN)]
+        circle.append(circle)  # which nothing but the collector undoes
+        assert next(circle[0]) == node(1)  # type: ignore[call-overload]
+        assert open_descriptors() != before
+        del circle
+        gc.collect()
+        assert open_descriptors() == before
+
+    def test_lets_out_what_a_signal_handler_raises_in_it(self, tmp_path: Path) -> None:
+        log_path(tmp_path).write_bytes(lines(node(1), node(2)))
+        reading = omnelog.iter_run(tmp_path, RUN)
+        next(reading)
+        interruption = ValueError("a handler's own")
+        with pytest.raises(ValueError, match="a handler's own") as caught:
+            reading.throw(interruption)  # type: ignore[attr-defined]
+        assert caught.value is interruption
+
+    def test_that_was_scanned_is_an_immutable_value_made_by_keyword(self, tmp_path: Path) -> None:
+        log_path(tmp_path).write_bytes(lines(node(1)))
+        scan = omnelog.scan_run(tmp_path, RUN)
+        with pytest.raises(AttributeError):
+            scan.blank_lines = 1  # type: ignore[misc]
+        with pytest.raises(TypeError):
+            omnelog.Scan([], [], 0, False)  # type: ignore[call-arg]
+        assert not hasattr(scan, "__dict__")
 
 
 class TestABadLine:
@@ -252,6 +285,17 @@ class TestAFollower:
         stop.set()
         assert list(omnelog.follow_run(tmp_path, RUN, stop=stop)) == [node(1), node(2)]
 
+    def test_looks_every_50_ms_unless_told_otherwise(self, tmp_path: Path) -> None:
+        log_path(tmp_path).write_bytes(b"")
+        for told, expected in (({}, 0.05), ({"poll_interval": 7.0}, 7.0)):
+            steps = Steps(iter([lambda: None]))
+            assert list(omnelog.follow_run(tmp_path, RUN, stop=steps, **told)) == []
+            assert steps.waited == [expected] * 2
+
+    def test_takes_its_options_by_name_alone(self, tmp_path: Path) -> None:
+        with pytest.raises(TypeError):
+            omnelog.follow_run(tmp_path, RUN, threading.Event())  # type: ignore[call-arg]
+
     def test_yields_events_as_they_come(self, tmp_path: Path) -> None:
         stop = threading.Event()
         with omnelog.EventLog.for_run(tmp_path, RUN) as log:
@@ -324,8 +368,10 @@ class Steps(threading.Event):
     def __init__(self, steps: Iterator[object]) -> None:
         super().__init__()
         self.steps = steps
+        self.waited: list[float | None] = []
 
     def wait(self, timeout: float | None = None) -> bool:
+        self.waited.append(timeout)
         step = next(self.steps, None)
         if step is None:
             self.set()

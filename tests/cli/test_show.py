@@ -2,14 +2,13 @@
 """`show`: how a run went, node by node, and whatever else a log may hold."""
 
 import os
-import subprocess
 
 import pytest
 
 from .. import omnelog
 from ..samples import of_every_type
 from .histories import History
-from .volume import RUN, Volume, completed, started
+from .volume import RUN, Volume, completed, locked, started
 
 
 def failed(message: str | None, kind: str = "crash") -> "omnelog.NodeFailed":
@@ -209,15 +208,8 @@ def test_a_torn_tail_is_told(volume: Volume, verb: str) -> None:
 
 def test_a_line_being_written_is_told_and_no_damage(volume: Volume) -> None:
     path = volume.write(started(), b'{"type":"pipe.co')
-    with subprocess.Popen(
-        ["flock", str(path), "sh", "-c", "echo locked; read go"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as holder:
-        assert holder.stdout
-        assert holder.stdout.readline() == b"locked\n"
+    with locked(path):
         said = volume.call("show", RUN)
-        holder.communicate(b"\n")
     assert (said.status, b"feature" in said.out) == (0, True)
     assert "being written" in said.err
 

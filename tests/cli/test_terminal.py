@@ -4,7 +4,7 @@
 import os
 import pty
 import re
-import subprocess
+from contextlib import ExitStack
 from importlib import import_module
 
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from .. import omnelog
 from .histories import History
-from .volume import RUN, Process, Volume
+from .volume import RUN, Process, Volume, locked
 
 terminal = import_module(f"{omnelog.__name__}.cli.terminal")
 
@@ -104,20 +104,10 @@ def test_long_work_shows_how_far_it_is_and_leaves_no_trace(volume: Volume) -> No
     """Twenty logs have a tail, and a lock that we hold: each takes a tenth of a second."""
     for number in range(20):
         volume.write(*History().begin().events, b'{"torn', run_id=f"r{number:02}")
-    locks = [
-        subprocess.Popen(
-            ["flock", str(volume.log(f"r{number:02}")), "sh", "-c", "echo; read x"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        for number in range(20)
-    ]
-    for lock in locks:
-        assert lock.stdout
-        lock.stdout.readline()
-    said = on_terminal(volume, "runs", columns=200)
-    for lock in locks:
-        lock.communicate(b"\n")
+    with ExitStack() as locks:
+        for number in range(20):
+            locks.enter_context(locked(volume.log(f"r{number:02}")))
+        said = on_terminal(volume, "runs", columns=200)
     assert "reading logs [" in said
     *_, bar, table = said.split("\r\x1b[K")
     assert "%" in bar

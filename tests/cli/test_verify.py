@@ -5,7 +5,6 @@ import fcntl
 import os
 import select
 import signal
-import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,7 +18,7 @@ from hypothesis import strategies as st
 from .. import omnelog
 from ..samples import new_volume
 from .histories import History, sane_runs
-from .volume import RUN, WATCHDOG_S, Process, Volume, finish
+from .volume import RUN, WATCHDOG_S, Process, Volume, finish, locked
 
 audit = import_module(f"{omnelog.__name__}.cli.audit")
 
@@ -159,15 +158,8 @@ def test_a_whole_event_that_lacks_its_newline_is_a_finding(volume: Volume) -> No
 
 def test_a_tail_that_is_being_written_is_none_but_is_told(volume: Volume) -> None:
     path = volume.write(*History().begin().events, b'{"torn')
-    with subprocess.Popen(
-        ["flock", str(path), "sh", "-c", "echo locked; read go"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as holder:
-        assert holder.stdout
-        assert holder.stdout.readline() == b"locked\n"
+    with locked(path):
         said = volume.call("verify", RUN)
-        holder.communicate(b"\n")
     assert (said.status, said.out) == (0, b"")
     assert "1 last line left out that somebody is writing" in said.err
 

@@ -6,6 +6,8 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -38,6 +40,20 @@ class Said:
         found = re.search(r"^run_id=(\S+)$", self.err, re.MULTILINE)
         assert found, self.err
         return found[1]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Meanwhile flock(1) holds the lock of the log at `path`."""
+    with Process(
+        ["flock", str(path), "sh", "-c", "echo locked; read go"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as flock:
+        assert flock.stdout
+        assert flock.stdout.readline() == b"locked\n"
+        yield
+        flock.communicate(b"go\n")
 
 
 class Process(subprocess.Popen[bytes]):

@@ -288,7 +288,7 @@ def test_an_append_that_fails_in_a_handler_leaves_the_interrupted_one_its_locks(
         assert bench.look() == 1
 
 
-@pytest.mark.parametrize("name", ["uncontended", "torn tail", "short write", "durable"])
+@pytest.mark.parametrize("name", ["uncontended", "batch", "torn tail", "short write", "durable"])
 def test_what_a_handler_raises_comes_out_and_frees_the_lock_whatever_its_class(
     tmp_path: Path, other_thread: ThreadPoolExecutor, name: str
 ) -> None:

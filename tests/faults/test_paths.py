@@ -195,6 +195,32 @@ def test_what_is_acknowledged_within_that_second_is_in_the_file_that_was_moved_a
         os.close(old)
 
 
+@pytest.mark.parametrize("step", ["__init__", "replaced"])
+def test_a_process_stopped_as_it_opens_or_looks_sees_at_its_next_append_what_was_replaced_meanwhile(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    real, stops = getattr(LOCK.LockableFile, step), [replace]
+
+    def stopped_after(file: Any, *args: Any) -> Any:
+        result = real(file, *args)
+        if stops:
+            clock.advance(1.0)
+            stops.pop()(file.path)
+        return result
+
+    if step == "__init__":
+        monkeypatch.setattr(LOCK.LockableFile, step, stopped_after)
+        log = open_log(tmp_path)
+    else:
+        log = open_log(tmp_path)
+        monkeypatch.setattr(LOCK.LockableFile, step, stopped_after)
+        clock.advance(1.0)
+        log.append(event(1))  # looked, was stopped, and went on into the old file
+    assert not stops
+    log.append(event(2))
+    assert names(log.path.read_bytes()) == [("new", 0), ("w", 2)]
+
+
 @pytest.mark.spec("APP-53")
 @pytest.mark.parametrize("fault", REFUSED)
 def test_a_writer_without_a_log_to_follow_fails_and_names_the_path(
