@@ -14,7 +14,7 @@ from hypothesis import Phase, find, given, settings
 from . import omnelog, testing
 
 FIRST_FOUND = settings(phases=[Phase.generate], max_examples=10_000, database=None)
-"""`find` goes on until it has found one, be it as rare as one in fifteen, which 100 may not have."""
+"""`find` goes on until it has found one, be it one in fifteen, which 100 may not hold."""
 
 
 @given(testing.run_ids())
