@@ -41,12 +41,14 @@ def _pause_s(tries: int, age_s: float) -> float:
     """How long to sleep, at most, after `tries` rounds of trying in `age_s` seconds.
 
     An append holds the lock for 5 µs, so the next rounds come soon. Who holds it for milliseconds
-    is waited for at leisure, for each poll costs 25 µs of somebody's core, and after half a second
-    keenly: with pauses that grow, as backoff has it, newcomers win.
+    is waited for at leisure, for each poll costs 25 µs of somebody's core, and the longer the
+    more so, but after 0.6 s keenly: with pauses that only grow, as backoff has it, newcomers win.
     """
     if tries < 2:
         return 0.0002
-    return 0.010 if age_s < 0.5 else 0.0005
+    if age_s < 0.6:
+        return 0.010 if age_s < 0.05 else 0.025
+    return 0.001
 
 
 class LockableFile(FileIO):

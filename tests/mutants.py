@@ -202,8 +202,8 @@ MUTANTS = [
     Mutant(
         name="growing backoff",
         module="lock",
-        before="return 0.010 if age_s < 0.5 else 0.0005",
-        after="return 0.0005 if age_s < 0.5 else 0.010",
+        before="    if age_s < 0.6:",
+        after="    if age_s > 0.6:",
     ),
     Mutant(
         name="descriptors stay open in a forked child",

@@ -129,10 +129,11 @@ class TestWaiting:
     @pytest.mark.spec("LOCK-11", "LOCK-12")
     @given(st.integers(0, 100), st.integers(2, 100), st.floats(0, 1e6), st.floats(0, 1e6))
     def test_it_is_keener_with_age(self, few: int, more: int, age_s: float, later_s: float) -> None:
-        """But for the tries at once, who has waited longer never sleeps longer, nor for long."""
+        """But for the tries at once, who has waited long never sleeps longer, nor for long."""
         pause_s = omnelog.lock._pause_s
-        assert 0.0001 <= pause_s(few, age_s) <= 0.010
-        assert pause_s(more, age_s + later_s) <= pause_s(more, age_s)
+        assert 0.0001 <= pause_s(few, age_s) <= 0.025
+        assert pause_s(more, 0.6 + later_s) <= pause_s(more, age_s)
+        assert pause_s(more, 0.05 + age_s + later_s) <= pause_s(more, 0.05 + age_s)
         assert pause_s(0, age_s) <= pause_s(more, age_s)
 
     @pytest.mark.spec("LOCK-10")
@@ -146,7 +147,7 @@ class TestWaiting:
 
         def sleep(seconds: float) -> None:
             nonlocal now
-            assert 0 < seconds <= 0.010
+            assert 0 < seconds <= 0.025
             now += max(seconds, 1e-9)  # as clocks do
 
         def try_lock(_: int) -> bool:
@@ -163,7 +164,7 @@ class TestWaiting:
                     file.lock(100.0, timeout_s)
         assert math.isclose(now, 100.0 + timeout_s)
         assert math.isclose(caught.value.waited_s, timeout_s, abs_tol=1e-6)
-        assert tries > 100 * timeout_s
+        assert tries >= 2 + 50 * timeout_s
 
 
 @contextmanager
