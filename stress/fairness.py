@@ -106,21 +106,24 @@ def flat_out(open_log: Opener, writers: int, duration_s: float) -> Flat:
 
 
 def bursts(open_log: Opener, writers: int, duration_s: float) -> list[float]:
-    """Let `writers` append once a millisecond each; return how long each append took, sorted."""
+    """Let `writers` append about once a millisecond each; return how long each took, sorted.
+
+    At random, since with a fixed beat it is the luck of the first that decides who ever meets whom.
+    """
 
     def task(root: Path, gate: Gate) -> list[float]:
         took = []
         with open_log(root) as append:
             append()
             start = gate()
-            due = start + random.random() * 0.001
+            due = start + random.expovariate(1000)
             while due < start + duration_s:
                 sleep(max(0, due - monotonic()))
                 before = monotonic()
                 append()
                 after = monotonic()
                 took.append(after - before)
-                due = max(due + 0.001, after)  # who is late does not catch up
+                due = max(due + random.expovariate(1000), after)  # who is late does not catch up
         return took
 
     with new_root() as root:
