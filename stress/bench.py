@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,9 +32,12 @@ from rich.text import Text
 from omnelog import decode, encode, enumerate_runs, events_log_path, iter_run, read_run, runs_dir
 
 from . import peers
+from .checker import check
 from .fairness import Opener, bursts, busy_s, flat_out, new_root, own_cpu_s
+from .history import RunningDigest, history_path, log_path, process_name, save_json, writer_name
 from .peers import BATCH, EVENTS, LINES, RUN_ID, Loop, Peer
 from .progress import Progress
+from .records import canonical_line, draw_records
 from .report import percentile
 
 ROUNDS, QUICK_ROUNDS = 9, 3
@@ -438,6 +441,85 @@ def _import(root: Path) -> Iterator[Workload]:
     )
 
 
+def _check(scale: int, root: Path) -> Iterator[Workload]:
+    """Judging the history of a stress round: as much time for each event, however many."""
+    sizes = [50_000, 1_000_000] if scale >= 100 else [1000, 20_000]
+
+    def measure(events: int) -> Figures:
+        directory = root / f"round-{events}"
+        if not directory.exists():
+            _write_round(directory, events)
+        start = process_time()
+        verdict = check(directory)
+        took_s = process_time() - start
+        if verdict.counts or verdict.events != events:
+            raise AssertionError(f"not sound, as it was made: {verdict.counts}")
+        return {"time": took_s / events}
+
+    yield Workload(
+        subjects={f"{size:,} events": partial(measure, size) for size in sizes},
+        rounds=3,
+        rows=[
+            Row(
+                workload="stress checker",
+                what=f"event of {sizes[1]:,}",
+                figure="time",
+                unit="µs",
+                ours=f"{sizes[1]:,} events",
+                theirs=f"{sizes[0]:,} events",
+                must=1.5,
+            )
+        ],
+    )
+
+
+def _write_round(directory: Path, events: int, writers: int = 8) -> None:
+    """The sound history of a round in which `writers` appended in turn, and one followed."""
+    about: dict[str, Any] = {"name": "bench", "command": "", "faults": [], "bystanders": {}}
+    names = [process_name(writer) for writer in range(writers)]
+    plans = {
+        str(writer): {"run": 0, "process": name, "forked": False}
+        for writer, name in enumerate(names)
+    }
+    history_path(directory, "").mkdir(parents=True)
+    save_json(history_path(directory, "round.json"), about | {"runs": [RUN_ID], "writers": plans})
+    save_json(history_path(directory, "exits.json"), dict.fromkeys(names, 0))
+    path = log_path(directory, RUN_ID)
+    path.parent.mkdir(parents=True)
+    digest = RunningDigest()
+    each = events // writers
+    with ExitStack() as stack:
+        log = stack.enter_context(path.open("wb"))
+        files = [
+            [
+                stack.enter_context(history_path(directory, writer_name(writer) + end).open("wb"))
+                for end in (".lines", ".receipts")
+            ]
+            for writer in range(writers)
+        ]
+        drawn = [
+            draw_records(random.Random(writer), RUN_ID, writer, each, 65536)
+            for writer in range(writers)
+        ]
+        for seq, records in enumerate(zip(*drawn, strict=True)):
+            for writer, (lines, receipts) in enumerate(files):
+                line = canonical_line(records[writer])
+                begin_ns = 1 + 2 * digest.count
+                receipts.write(b'{"seq":%d,"n":1,"begin_ns":%d}\n' % (seq, begin_ns))
+                lines.write(line)
+                log.write(line)
+                digest.add(line)
+                receipts.write(
+                    b'{"seq":%d,"called_ns":%d,"end_ns":%d,"outcome":"acknowledged"}\n'
+                    % (seq, begin_ns, begin_ns + 1)
+                )
+    seen = {"run": 0, "begin_ns": 0, "end_ns": 2 * events + 1, "count": digest.count}
+    save_json(
+        history_path(directory, "follower-000.followed"),
+        seen | {"digest": digest.value(), "marks": digest.marks},
+    )
+
+
 WORKLOADS = {
     "append": "one writer: append, append_many, encode",
     "flat": "2, 4, 8, 16 writers as fast as they can",
@@ -446,6 +528,7 @@ WORKLOADS = {
     "read": "read_run, iter_run, and the memory that it takes",
     "enumerate": "enumerate_runs",
     "import": "import omnelog",
+    "check": "the checker of the stress rounds",
 }
 
 
@@ -459,6 +542,7 @@ def workloads(names: Sequence[str], scale: int, root: Path) -> list[Workload]:
         "read": partial(_read, scale, root),
         "enumerate": partial(_enumerate, scale, root),
         "import": partial(_import, root),
+        "check": partial(_check, scale, root),
     }
     return [workload for name in names for workload in makers[name]()]
 
@@ -616,7 +700,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m stress.bench",
         description="How fast omnelog is, beside what else one could use, measured in turns.",
-        epilog=f"workloads:\n{listed}\n\nFiles go below $TMPDIR, 1.2 GB at the most; take a real "
+        epilog=f"workloads:\n{listed}\n\nFiles go below $TMPDIR, 2 GB at the most; take a real "
         "disk for `durable`.\n\nexit codes: 0 measured, whatever came of it; 2 usage; "
         "130 interrupted, after telling what was measured by then",
         formatter_class=argparse.RawDescriptionHelpFormatter,
