@@ -11,7 +11,7 @@ import json
 import pickle
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import dataclasses_json
 import pytest
@@ -325,6 +325,19 @@ def canonical(wire: dict[str, Any]) -> bytes:
 @given(wire_objects())
 def test_a_canonical_line_decodes_and_encodes_to_itself(wire: dict[str, Any]) -> None:
     assert encode(decode(canonical(wire))) == canonical(wire)
+
+
+@given(wire_objects())
+@example({**BASE, "message": '"\\\n\x1b'})
+def test_a_canonical_line_is_not_taken_the_long_way(wire: dict[str, Any]) -> None:
+    """Which would say the same, four times as slowly."""
+
+    def accept(text: str) -> NoReturn:
+        raise AssertionError(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(omnelog.codec, "_accept", accept)
+        decode(canonical(wire))
 
 
 @given(wire_objects())
@@ -1039,7 +1052,8 @@ def test_what_is_no_integer_cannot_be_written_for_one(field: str, value: object)
     ("field", "bound"), [("iteration", 4_294_967_296), ("byte_offset", 18_446_744_073_709_551_616)]
 )
 def test_an_integer_out_of_range_cannot_be_written(field: str, bound: int) -> None:
-    refused(with_value("iteration.started", field, bound), f"iteration.started.{field}")
+    where = f"iteration.started.{field}: expected an integer from 0 to {bound - 1}"
+    refused(with_value("iteration.started", field, bound), where)
     assert encode(with_value("iteration.started", field, bound - 1))
 
 
