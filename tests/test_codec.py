@@ -546,6 +546,7 @@ UNKNOWN = {
     "escaped-nul": r'"\u0000"',
     "the-name-of-a-nested-member": '{"key":1,"kind":2,"type":3}',
     "the-same-key-in-two-objects": '[{"a":1},{"a":1},{"a":{"a":1}}]',
+    "an-object-of-300-members": json.dumps(dict.fromkeys(map(str, range(300)))),
 }
 
 
