@@ -222,7 +222,7 @@ def _exactly(where: str, kind: Any, value: Any) -> Any:
 
 def _spell(value: Any) -> str:
     """`value` as a message shows it: itself where that is short and harmless, else its kind."""
-    if value is None or value.__class__ in (bool, float, str):
+    if value is None or isinstance(value, bool | float | str):
         return json.dumps(value)[:60]
     kind: type = value.__class__
     return "nothing" if value is _MISSING else _NAMES.get(kind, kind.__name__)

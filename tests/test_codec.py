@@ -1089,6 +1089,42 @@ def test_what_does_not_fit_its_field_cannot_be_written(
     refused(with_value(name, field, value), f"{name}.{field}")
 
 
+class _EqualsAll(type):
+    def __eq__(cls, _: object) -> bool:
+        return True
+
+    def __ne__(cls, _: object) -> bool:
+        return False
+
+    __hash__ = type.__hash__
+
+
+class _Liar(metaclass=_EqualsAll):
+    """Says that it, and its class, equals whatever it is compared with."""
+
+    __slots__ = ()
+
+    def __eq__(self, _: object) -> bool:
+        return True
+
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("iteration.started", "iteration"),
+        ("node.started", "kind"),
+        ("node.started", "node_id"),
+        ("node.failed", "error"),
+        ("pipe.started", "inputs"),
+        ("pipe.started", "inputs[0]"),
+    ],
+)
+def test_what_claims_to_equal_all_cannot_be_written(name: str, field: str) -> None:
+    refused(with_value(name, field, _Liar()), "got _Liar")
+
+
 def test_a_list_changed_after_the_event_was_made_is_checked_as_it_is_now() -> None:
     inputs = [omnelog.Input(key="a", value="b")]
     event = omnelog.PipeStarted(**_every, pipe="p", inputs=inputs, distro_version="1")
