@@ -1089,6 +1089,21 @@ def test_what_does_not_fit_its_field_cannot_be_written(
     refused(with_value(name, field, value), f"{name}.{field}")
 
 
+@pytest.mark.parametrize(
+    ("value", "spelt"),
+    [(None, "null"), (True, "true"), (1.5, "1.5"), ("é", '"\\u00e9"'), (b"", "bytes")],
+)
+def test_what_does_not_fit_is_spelt_as_in_json_or_by_its_kind(value: object, spelt: str) -> None:
+    refused(with_value("iteration.started", "iteration", value), f"an integer, got {spelt}")
+
+
+def test_what_does_not_fit_in_a_batch_is_told_as_if_it_were_alone() -> None:
+    sound = omnelog.PipeCompleted(**_every)
+    bad = with_value("iteration.started", "iteration", -1)
+    with pytest.raises(omnelog.SerializeError, match="iteration: expected an integer from 0"):
+        omnelog.codec.encode_all([sound, bad])
+
+
 class _EqualsAll(type):
     def __eq__(cls, _: object) -> bool:
         return True
