@@ -871,10 +871,11 @@ def run_tests(
             (copy / "omnelog" / f"{module}.py").write_text(text)
         options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"]
         command = [sys.executable, "-m", "pytest", *options, f"--basetemp={copy / 'tmp'}"]
+        brief = {name: of for name, of in os.environ.items() if not name.startswith("OMNELOG_")}
         process = subprocess.Popen(
             command + [f"tests/{test}" for test in shlex.split(tests)],
             cwd=copy,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "repeatable"},
+            env={**brief, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "repeatable"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
