@@ -647,6 +647,7 @@ _NOT_JSON = {
     "beyond-a-double": line_with("x", "1e999"),
     "beyond-a-double-negative": line_with("x", "-1e999"),
     "beyond-a-double-just-so": line_with("x", "1.7976931348623159e308"),
+    "beyond-a-double-as-an-integer": line_with("x", "2" + "0" * 308),
     "beyond-a-double-nested": line_with("x", '[{"a":1e999}]'),
     "integer-of-310-digits": line_with("x", "1" + "0" * 309),
     "integer-of-400-digits": line_with("x", "9" * 400),
@@ -1091,10 +1092,19 @@ def test_what_does_not_fit_its_field_cannot_be_written(
 
 @pytest.mark.parametrize(
     ("value", "spelt"),
-    [(None, "null"), (True, "true"), (1.5, "1.5"), ("é", '"\\u00e9"'), (b"", "bytes")],
+    [
+        (None, "null"),
+        (True, "true"),
+        (1.5, "1.5"),
+        ("é", '"\\u00e9"'),
+        ("x" * 99, '"' + "x" * 59),
+        (b"", "bytes"),
+    ],
 )
 def test_what_does_not_fit_is_spelt_as_in_json_or_by_its_kind(value: object, spelt: str) -> None:
-    refused(with_value("iteration.started", "iteration", value), f"an integer, got {spelt}")
+    with pytest.raises(omnelog.SerializeError) as caught:
+        encode(with_value("iteration.started", "iteration", value))
+    assert str(caught.value).endswith(f": expected an integer, got {spelt}")
 
 
 @given(st.lists(events()))
