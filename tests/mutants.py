@@ -425,7 +425,7 @@ MUTANTS = [
         module="appender",
         before="            unlock(self._file.fileno())  # closing",
         after="            pass  # closing",
-        tests="faults/test_fork.py",
+        tests="test_calls.py",
     ),
     Mutant(
         name="the path is never looked at",

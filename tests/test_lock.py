@@ -116,6 +116,25 @@ class TestWaiting:
         assert caught.value.errno == errno.ETIMEDOUT
         assert str(os.getpid()) in str(caught.value)
 
+    def test_the_holder_is_this_files_whoever_else_holds_or_awaits_a_lock(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        status = path.stat()
+        device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+        locks = [
+            f"1: FLOCK  ADVISORY  WRITE 101 {device}:{status.st_ino + 1} 0 EOF",
+            f"2: POSIX  ADVISORY  WRITE 102 {device}:{status.st_ino} 0 EOF",
+            f"3: -> FLOCK  ADVISORY  WRITE 103 {device}:{status.st_ino} 0 EOF",
+            f"4: FLOCK  ADVISORY  WRITE 104 ff:ff:{status.st_ino} 0 EOF",
+            f"5: FLOCK  ADVISORY  WRITE 105 {device}:{status.st_ino} 0 EOF",
+        ]
+        with LockableFile(path, os.O_RDWR) as ours, LockableFile(path, os.O_RDWR) as theirs:
+            theirs.lock(0, 0)
+            monkeypatch.setattr(Path, "read_text", lambda _: "\n".join(locks))
+            with pytest.raises(omnelog.LockTimeout) as caught:
+                ours.lock(0, 0)
+        assert caught.value.holder_pid == 105
+
     def test_a_holder_that_cannot_be_found_is_none(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -452,10 +452,17 @@ def test_an_append_that_forks_at_any_bytecode_is_the_parents_alone(
     count("appends that forked", at // EVERY_NTH)
 
 
-def test_a_fork_while_a_log_is_opened_leaves_it_to_the_parent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def append_one(root: Path) -> bool:
+    """Whether it was appended by a new handle, which does not wait."""
+    open_log(root, lock_timeout=0).append(event(1))
+    return True
+
+
+@pytest.mark.parametrize("use", [append_one, omnelog.allocate_ulid])
+def test_a_fork_while_a_file_is_opened_leaves_it_to_the_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: Callable[[Path], object]
 ) -> None:
-    """The child must not go on with a file that it shares."""
+    """The child must not go on with a file, and so a lock, that it shares."""
     ours, theirs = Pipe()
     pids: list[int] = []
 
@@ -467,19 +474,19 @@ def test_a_fork_while_a_log_is_opened_leaves_it_to_the_parent(
 
     between(monkeypatch, open=fork_and_open)
     try:
-        log = None
+        done = None
         try:
-            log = open_log(tmp_path, lock_timeout=0)
+            done = use(tmp_path)
         except omnelog.LogIOError:
             if pids[0]:
                 raise
         if not pids[0]:
             run_and_exit(
-                lambda _: log is None and open_descriptors(tmp_path) == [], Channel(theirs)
+                lambda _: done is None and open_descriptors(tmp_path) == [], Channel(theirs)
             )
         assert Channel(ours).hear(), "the child has the file that its parent opened"
-        assert log
-        log.append(event(1))
+        assert done
+        assert use(tmp_path)
     finally:
         if pids and pids[0]:
             os.waitpid(pids[0], 0)
