@@ -17,12 +17,12 @@ import sys
 import tempfile
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
-from time import monotonic, process_time
+from time import monotonic_ns, process_time
 from typing import Any, TypeAlias
 
 from rich.console import Console
@@ -33,8 +33,17 @@ from omnelog import decode, encode, enumerate_runs, events_log_path, iter_run, r
 
 from . import peers
 from .checker import check
-from .fairness import Opener, bursts, busy_s, flat_out, new_root, own_cpu_s
-from .history import RunningDigest, history_path, log_path, process_name, save_json, writer_name
+from .fairness import Opener, bursts, flat_out, new_root, watch_others
+from .history import (
+    Outcome,
+    Receipts,
+    RunningDigest,
+    history_path,
+    log_path,
+    process_name,
+    save_json,
+    writer_name,
+)
 from .peers import BATCH, EVENTS, LINES, RUN_ID, Loop, Peer
 from .progress import Progress
 from .records import canonical_line, draw_records
@@ -487,37 +496,27 @@ def _write_round(directory: Path, events: int, writers: int = 8) -> None:
     path = log_path(directory, RUN_ID)
     path.parent.mkdir(parents=True)
     digest = RunningDigest()
-    each = events // writers
     with ExitStack() as stack:
         log = stack.enter_context(path.open("wb"))
-        files = [
-            [
-                stack.enter_context(history_path(directory, writer_name(writer) + end).open("wb"))
-                for end in (".lines", ".receipts")
-            ]
-            for writer in range(writers)
-        ]
-        drawn = [
-            draw_records(random.Random(writer), RUN_ID, writer, each, 65536)
-            for writer in range(writers)
-        ]
-        for seq, records in enumerate(zip(*drawn, strict=True)):
-            for writer, (lines, receipts) in enumerate(files):
-                line = canonical_line(records[writer])
-                begin_ns = 1 + 2 * digest.count
-                receipts.write(b'{"seq":%d,"n":1,"begin_ns":%d}\n' % (seq, begin_ns))
+        everybody = []
+        for writer in range(writers):
+            receipts = stack.enter_context(closing(Receipts(directory, writer)))
+            meant = history_path(directory, f"{writer_name(writer)}.lines")
+            lines = stack.enter_context(meant.open("wb"))
+            dice = random.Random(writer)
+            drawn = draw_records(dice, RUN_ID, writer, events // writers, 65536)
+            everybody.append((receipts, lines, drawn))
+        for seq in range(events // writers):
+            for receipts, lines, drawn in everybody:
+                line = canonical_line(next(drawn))
+                receipts.before(seq, 1)
+                called_ns = monotonic_ns()
                 lines.write(line)
                 log.write(line)
                 digest.add(line)
-                receipts.write(
-                    b'{"seq":%d,"called_ns":%d,"end_ns":%d,"outcome":"acknowledged"}\n'
-                    % (seq, begin_ns, begin_ns + 1)
-                )
-    seen = {"run": 0, "begin_ns": 0, "end_ns": 2 * events + 1, "count": digest.count}
-    save_json(
-        history_path(directory, "follower-000.followed"),
-        seen | {"digest": digest.value(), "marks": digest.marks},
-    )
+                receipts.after(seq, called_ns, monotonic_ns(), Outcome.ACKNOWLEDGED)
+    seen = {"run": 0, "begin_ns": 0, "end_ns": monotonic_ns(), **digest.told()}
+    save_json(history_path(directory, "follower-000.followed"), seen)
 
 
 WORKLOADS = {
@@ -585,7 +584,7 @@ class Report:
 def measure(chosen: Sequence[Workload], report: Report, progress: Progress) -> None:
     """Measure all in turns, round after round; Ctrl-C ends it with what was measured by then."""
     samples: list[dict[str, list[Figures]]] = [defaultdict(list) for _ in chosen]
-    started, busy, own = monotonic(), busy_s(), own_cpu_s()
+    others_cores = watch_others()
     total = sum(len(workload.subjects) * min(report.rounds, workload.rounds) for workload in chosen)
     done = 0
     try:
@@ -609,8 +608,7 @@ def measure(chosen: Sequence[Workload], report: Report, progress: Progress) -> N
         report.interrupted = True
     finally:
         progress.clear()
-    took_s = monotonic() - started
-    report.others_cores = max(0.0, busy_s() - busy - (own_cpu_s() - own)) / took_s
+    report.others_cores = others_cores()
     for workload, sampled in zip(chosen, samples, strict=True):
         report.results += [_result(row, sampled) for row in workload.rows if sampled]
 

@@ -339,17 +339,25 @@ SCENARIOS: dict[str, Callable[[], Finding]] = {
 def judged(scenario: Callable[[], Finding]) -> Finding:
     """Run a scenario until nothing is missed, three times at most; return the last finding."""
     for _ in range(_ATTEMPTS):
-        busy, own, started = busy_s(), own_cpu_s(), monotonic()
+        others_cores = watch_others()
         finding = scenario()
-        took_s = monotonic() - started
-        others_s = busy_s() - busy - (own_cpu_s() - own)
-        finding = replace(finding, others_cores=max(0.0, others_s / took_s))
+        finding = replace(finding, others_cores=others_cores())
         if not finding.missed or finding.firm:
             break
     return finding
 
 
-def busy_s() -> float:
+def watch_others() -> Callable[[], float]:
+    """Return what says how many cores other programs have kept busy since now."""
+    busy, own, started = _busy_s(), _own_cpu_s(), monotonic()
+
+    def cores() -> float:
+        return max(0.0, _busy_s() - busy - (_own_cpu_s() - own)) / (monotonic() - started)
+
+    return cores
+
+
+def _busy_s() -> float:
     """For how long the cores of this machine have been busy, altogether."""
     user, nice, system, _idle, _iowait, irq, softirq, steal = map(
         int, Path("/proc/stat").read_text().split()[1:9]
@@ -357,7 +365,7 @@ def busy_s() -> float:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-def own_cpu_s() -> float:
+def _own_cpu_s() -> float:
     """The CPU time of this process and of those that it waited for."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime + _cpu_s()

@@ -164,6 +164,10 @@ class RunningDigest:
         """The digest of all lines so far."""
         return self._hash.hexdigest()
 
+    def told(self) -> dict[str, Any]:
+        """What a reader records of the lines that it got."""
+        return {"count": self.count, "digest": self.value(), "marks": self.marks}
+
     def value_with(self, line: bytes) -> str:
         """What the digest would be with one line more."""
         more = self._hash.copy()

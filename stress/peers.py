@@ -179,7 +179,10 @@ def _floor(root: Path) -> Iterator[Callable[[bytes], None]]:
 
 @contextmanager
 def _floor_loop(root: Path, steps: int = 0) -> Iterator[Loop]:
-    """The system calls of an append, and so many `steps` of what it cannot do without."""
+    """The system calls of an append, and so many `steps` of what it cannot do without.
+
+    Each loop is spelt out, since what it takes to choose or to call a part would be measured, too.
+    """
     flock, lseek, write = fcntl.flock, os.lseek, os.write
     lock, unlock, end = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN, os.SEEK_END
     mutex: Any = RLock()  # typeshed does not know its _is_owned

@@ -67,7 +67,7 @@ def _snapshot(root: Path, run: int, run_id: str) -> dict[str, Any]:
     digest = RunningDigest()
     for event in events:
         digest.add(canonical_line(record_of(event)))
-    return taken | _summed(digest)
+    return taken | digest.told()
 
 
 def _told(error: Exception) -> dict[str, Any]:
@@ -76,10 +76,6 @@ def _told(error: Exception) -> dict[str, Any]:
     if isinstance(error.__cause__, FileNotFoundError):
         reason = "absent"
     return {"error": f"{type(error).__name__}: {error}", "reason": reason}
-
-
-def _summed(digest: RunningDigest) -> dict[str, Any]:
-    return {"count": digest.count, "digest": digest.value(), "marks": digest.marks}
 
 
 def follow(directory: Path, plan: RoundPlan, gate: Gate) -> None:
@@ -115,4 +111,4 @@ def _follow(root: Path, run: int, run_id: str, flag: Flag) -> dict[str, Any]:
             digest.add(canonical_line(record_of(event)))
     except Exception as error:
         failed = _told(error)
-    return {"run": run, "begin_ns": begin_ns, "end_ns": monotonic_ns(), **_summed(digest), **failed}
+    return {"run": run, "begin_ns": begin_ns, "end_ns": monotonic_ns(), **digest.told(), **failed}

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import ndiff
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -65,16 +66,14 @@ def changes(module: str) -> Iterator[Change]:
     for name in operator_names():
         if name.rpartition("/")[2].startswith("Variable"):
             continue  # these two are about variables that one has to name
-        operator, occurrence = get_operator(name)(), 0
-        while True:
+        operator = get_operator(name)()
+        for occurrence in count():
             try:
                 text = mutate_code(source, operator, occurrence)
             except AttributeError:  # the tester stumbles over ``except (*THESE, That)``
-                occurrence += 1
                 continue
             if text is None:
                 break
-            occurrence += 1
             diff = list(ndiff(source.splitlines(), text.splitlines()))
             line, becomes = (
                 " ".join(part[2:].strip() for part in diff if part.startswith(sign))

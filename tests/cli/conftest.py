@@ -23,10 +23,13 @@ def volume(
 
 @pytest.fixture(autouse=True)
 def _heeded_signals() -> Iterator[None]:
-    """Processes started here heed these signals, even if we run below nohup(1) or in background."""
+    """Processes started here heed these signals, even if we run below nohup(1).
+
+    SIGINT and SIGQUIT are seen to for all tests.
+    """
     ignored = [
         signum
-        for signum in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+        for signum in (signal.SIGHUP, signal.SIGTERM)
         if signal.getsignal(signum) == signal.SIG_IGN
     ]
     for signum in ignored:

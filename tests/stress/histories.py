@@ -45,7 +45,7 @@ def look(begin_ns: int, end_ns: int, log: bytes) -> dict[str, Any]:
     """What a reader records that found `log`, or a follower that saw it."""
     digest = digest_lines(log.splitlines(keepends=True))
     times = {"run": 0, "begin_ns": begin_ns, "end_ns": end_ns}
-    return times | {"count": digest.count, "digest": digest.value(), "marks": digest.marks}
+    return times | digest.told()
 
 
 @dataclass(slots=True)
