@@ -37,8 +37,7 @@ def encode(event: Event) -> bytes:
     lone surrogates in strings, no bool or out-of-range integer, no plain string for an enum.
     """
     try:
-        write, _, _ = _CODES[event.__class__]
-        return write(event).encode()
+        return _CODES[event.__class__].write(event).encode()
     except _MISFITS as error:
         try:
             if event.__class__ not in _CODES:
@@ -53,7 +52,7 @@ def encode_all(events: Iterable[Event]) -> bytes:
     """Return the canonical lines of `events`; raises as `encode` does."""
     events = [*events]
     try:
-        return "".join([_CODES[event.__class__][0](event) for event in events]).encode()
+        return "".join([_CODES[event.__class__].write(event) for event in events]).encode()
     except _MISFITS:
         b"".join(map(encode, events))  # which says what is wrong
         raise
@@ -70,9 +69,9 @@ def decode(line: bytes) -> Event:
         text = line.removesuffix(b"\n").decode()
         try:  # a line that is what encoding says is right in every respect, and most are: 3 µs
             value = _scan(text, 0)[0]
-            write, write_plain, build = _CODES[_CLASSES[value["type"]]]
-            event: Event = build(value)
-            if write_plain(event) == text or write(event) == text + "\n":
+            code = _CODES[_CLASSES[value["type"]]]
+            event: Event = code.build(value)
+            if code.write_plain(event) == text or code.write(event) == text + "\n":
                 return event
         except (*_MISFITS, RecursionError, StopIteration):
             pass
@@ -102,8 +101,7 @@ def _accept(text: str) -> Event:
     kind = _exactly("the line", _Object, value)["type"]
     if kind.__class__ is not str or kind not in _CLASSES:
         raise ValueError(f"type: expected one of {' '.join(_CLASSES)}, got {_spell(kind)}")
-    _, _, build = _CODES[_CLASSES[kind]]
-    event: Event = build(value)
+    event: Event = _CODES[_CLASSES[kind]].build(value)
     _check(kind, event.__class__, event)
     return event
 

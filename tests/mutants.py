@@ -835,7 +835,7 @@ MUTANTS = [
     Mutant(
         name="a line need not be canonical to be taken unchecked",
         module="codec",
-        before='if write_plain(event) == text or write(event) == text + "\\n":',
+        before='if code.write_plain(event) == text or code.write(event) == text + "\\n":',
         after="if True:",
     ),
     Mutant(
