@@ -9,6 +9,7 @@ import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from threading import TIMEOUT_MAX, RLock
 from time import monotonic, sleep
@@ -16,7 +17,7 @@ from typing import Any, Self  # Any: typeshed does not know RLock._is_owned
 from weakref import WeakSet
 
 from . import errors
-from .codec import decode, encode, encode_all
+from .codec import decode, encode
 from .errors import AppendIndeterminate, LogIOError
 from .events import Event
 from .lock import LockableFile, checked_timeout, try_lock, unlock
@@ -44,15 +45,16 @@ class EventLog:
         self.path = events_log_path(root, run_id)
         self._mutex: Any = RLock()  # never taken twice; after an interrupt it knows its owner still
         self._closed = self._sync_failed = self._polite = False
-        self._file: LockableFile  # set by _open, and open while _fd says where
-        self._fd = self._end = -1  # the end: where this handle left the log, after a newline
+        self._file: LockableFile
+        self._end = -1  # where this handle left the log, after a newline
         self._looked = 0.0  # when the file was last seen to be at the path
         _HANDLES.add(self)
         with errors.refusals("cannot open", self.path):
             if os.name != "posix":
                 raise OSError(errno.ENOTSUP, "appending needs flock(2), which is missing here")
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._open(self._mutex)
+            with self._mutex:
+                self._open()
 
     @classmethod
     def for_run(
@@ -86,7 +88,7 @@ class EventLog:
         Raises as `append` does, but a whole line is final: `appended` of a LogIOError or
         AppendIndeterminate tells how many of them stand. Does nothing if there are none.
         """
-        if data := encode_all(events):
+        if data := b"".join(map(encode, events)):
             self._append(data)
 
     def repair(self) -> None:
@@ -111,7 +113,7 @@ class EventLog:
         return type(self), self._args
 
     # The locked part. An interrupt or a fork may strike between any two steps, so every call takes
-    # its descriptor from the handle, where a forked child finds none, and the end frees it all.
+    # its descriptor from the file, where a forked child finds none, and the end frees it all.
 
     def _append(self, data: bytes) -> None:
         mutex, started, start = self._mutex, monotonic(), _UNTOUCHED
@@ -124,47 +126,46 @@ class EventLog:
                     raise errors.LockTimeout(self.path, monotonic() - started, os.getpid())
                 now = monotonic()
             try:
-                if self._fd < 0:
-                    self._open(mutex)
-                if self._polite or not try_lock(self._fd):
+                if self._file.closed:
+                    self._open()
+                if self._polite or not try_lock(self._file.fd):
                     now = self._wait(started)
                 if now - self._looked >= _LOOK_EVERY_S:
-                    self._stay_with_the_path(started, mutex)
-                end = os.lseek(self._fd, 0, os.SEEK_END)
+                    self._stay_with_the_path(started)
+                end = os.lseek(self._file.fd, 0, os.SEEK_END)
                 if end != self._end:
                     end = self._repair(end)
                 start = end  # where our bytes begin, while they are being written
-                written = os.write(self._fd, data)
+                written = os.write(self._file.fd, data)
                 if written != len(data):
                     self._file.write_all(memoryview(data)[written:])
                 self._end, start = start + len(data), _WRITTEN
-                unlock(self._fd)
+                unlock(self._file.fd)
                 self._polite = monotonic() - now > _LONG_HOLD_S
                 if self.durable:
-                    self._sync(data)
+                    self._sync(data.count(b"\n"))
             except BaseException as error:
-                meaning = self._settle(error, mutex, start, data)
-                self._free(mutex)
+                meaning = self._settle(error, start, data)
+                self._free()
                 if meaning is error:
                     raise
                 raise meaning from error
             mutex.release()
         except BaseException:  # be it an interrupt of the clean-up itself
-            self._free(mutex)
+            self._free()
             raise
 
-    def _open(self, mutex: object) -> None:
+    def _open(self) -> None:
         if self._closed:
             raise errors.LogClosed(f"{self.path}: this handle is closed; open another")
         if self._sync_failed:
             raise OSError(errno.EIO, "an earlier sync failed, so nothing can be promised any more")
         self._looked = monotonic()  # before, here and below: a process may be stopped in between
-        self._file = LockableFile(self.path, _FLAGS)
+        self._file, self._end = LockableFile(self.path, _FLAGS), -1
         try:
             for directory in self.path.parents[: 5 if self.durable else 0]:
                 _sync_directory(directory)  # whoever made an entry may not have synced it
-            self._fd = self._file.fileno()
-            if mutex is not self._mutex:
+            if not self._mutex._is_owned():
                 raise OSError(errno.ECHILD, "forked while it was opened")
         except BaseException:
             self._drop()
@@ -172,17 +173,16 @@ class EventLog:
 
     def _drop(self) -> None:
         """Free the lock and close the file; the next append opens the path anew."""
-        self._fd = self._end = -1
-        with suppress(OSError, ValueError):  # ValueError: it is closed
-            unlock(self._file.fileno())  # closing frees no lock while a spawned child has a copy
+        with suppress(OSError):
+            unlock(self._file.fd)  # closing frees no lock while a spawned child has a copy
         with suppress(OSError):
             self._file.close()
 
-    def _stay_with_the_path(self, started: float, mutex: object) -> None:
+    def _stay_with_the_path(self, started: float) -> None:
         self._looked = monotonic()
         while self._file.replaced():
             self._drop()
-            self._open(mutex)
+            self._open()
             self._wait(started)
 
     def _wait(self, started: float) -> float:
@@ -195,90 +195,82 @@ class EventLog:
 
     def _repair(self, end: int) -> int:
         """Make the log end in a newline unless it is empty; return where it ends then."""
-        last = os.pread(self._fd, 1, end - 1) if end else b"\n"
+        last = os.pread(self._file.fd, 1, end - 1) if end else b"\n"
         if last == b"\n":
             return end
-        start, end = self._file.extent()
-        if last in b"} \t\r" and _is_event(os.pread(self._fd, end - start, start)):
-            self._file.write_all(b"\n")  # final at once, whatever becomes of our own line
-            return end + 1
+        start = self._file.line_start(end)
+        if last in b"} \t\r":
+            with suppress(errors.DeserializeError):
+                decode(os.pread(self._file.fd, end - start, start))
+                self._file.write_all(b"\n")  # final at once, whatever becomes of our own line
+                return end + 1
         _quarantine(self._file, start, end)
-        if os.lseek(self._fd, 0, os.SEEK_END) != end:
-            raise OSError(errno.EBUSY, "somebody writes without taking the lock")
-        os.ftruncate(self._fd, start)
+        self._cut(start, end)
         return start
 
-    def _sync(self, data: bytes) -> None:
+    def _cut(self, start: int, end: int) -> None:
+        """Cut off what is from `start` to `end`, where the log has to end."""
+        if os.lseek(self._file.fd, 0, os.SEEK_END) != end:
+            raise OSError(errno.EBUSY, "somebody writes without taking the lock")
+        if start < end:
+            os.ftruncate(self._file.fd, start)
+
+    def _sync(self, lines: int) -> None:
         """Put what was written on disk, the lock being free so that processes' syncs overlap."""
         try:
-            (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(self._fd)
+            (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(self._file.fd)
         except OSError as error:
-            if error.errno is None or self._fd < 0:
+            if error.errno is None or self._file.closed:
                 raise  # out of a signal handler, or this is its forked child
             self._sync_failed = True  # the system tells of lost pages once: never ask it again
             message = f"written but not synced: {error.strerror}; it may not survive a power loss"
-            lines = data.count(b"\n")
             raise AppendIndeterminate(error.errno, message, self.path, lines) from error
 
-    def _settle(
-        self, error: BaseException, mutex: object, start: int, data: bytes
-    ) -> BaseException:
+    def _settle(self, error: BaseException, start: int, data: bytes) -> BaseException:
         """Cut what a failed write left after its last whole line; return what to tell the caller.
 
         What came out of a signal handler is told as it is: an OSError of the system has an errno.
         """
-        if mutex is not self._mutex:  # a fork struck, and this is the child
-            if not isinstance(error, OSError | ValueError):  # as which a closed file shows
+        if not self._mutex._is_owned():  # a fork struck, and this is the child
+            if not isinstance(error, OSError):
                 return error
             message = "forked amid an append, which was left to the parent"
             return AppendIndeterminate(errno.ECHILD, message, self.path)
         code, why = getattr(error, "errno", None), getattr(error, "strerror", None)
         lines, total = 0, data.count(b"\n")
-        meaning: type[AppendIndeterminate | LogIOError] = LogIOError
         try:
             if start == _WRITTEN:
                 lines = total
             elif start != _UNTOUCHED:
-                found, whole = os.pread(self._fd, len(data), start), 0
-                for line in data.splitlines(keepends=True):
-                    if not found.startswith(line, whole):
-                        break
-                    lines, whole = lines + 1, whole + len(line)
-                end = os.lseek(self._fd, 0, os.SEEK_END)
-                if not data.startswith(found) or (found != data and end != start + len(found)):
-                    raise OSError(errno.EBUSY, "somebody writes without taking the lock")
-                if whole < len(found):
-                    os.ftruncate(self._fd, start + whole)
+                found = os.pread(self._file.fd, len(data), start)
+                equal = map(int.__eq__, found, data)
+                same = len(found) if data.startswith(found) else [*equal].index(False)
+                lines, whole = data.count(b"\n", 0, same), data.rfind(b"\n", 0, same) + 1
+                if lines < total:
+                    self._cut(start + whole, start + same)
                 if self.durable and lines:
-                    unlock(self._fd)
-                    self._sync(data[:whole])
-            if 0 < lines == total:
-                meaning = AppendIndeterminate  # it is there, whatever the system says
+                    unlock(self._file.fd)
+                    self._sync(lines)
+            kind = AppendIndeterminate if 0 < lines == total else LogIOError
         except OSError as again:
-            meaning, why = AppendIndeterminate, f"{why}; not taken back: {again.strerror}"
+            kind, why = AppendIndeterminate, f"{why}; not taken back: {again.strerror}"
         if code is None or isinstance(error, errors.OmnelogError):
             return error
         message = f"append failed: {why}; {lines} of {total} lines were written"
-        return meaning(code, message, self.path, lines)
+        return kind(code, message, self.path, lines)
 
-    def _free(self, mutex: Any) -> None:
+    def _free(self) -> None:
         """Let go of the file and its lock, and of the mutex, if this thread is the one inside."""
+        mutex = self._mutex
         if mutex._is_owned():
             self._drop()
             mutex.release()
 
 
-def _is_event(line: bytes) -> bool:
-    try:
-        return bool(decode(line))
-    except errors.DeserializeError:
-        return False
-
-
 def _quarantine(log: LockableFile, start: int, end: int) -> None:
     """Copy a torn tail to a line of its own in ``events.jsonl.torn``, durably, once."""
     path = log.path.with_name(log.path.name + ".torn")
-    mode = os.fstat(log.fileno()).st_mode & 0o777  # no more readers than the log has
+    mode = os.fstat(log.fd).st_mode & 0o777  # no more readers than the log has
     with (
         errors.refusals("nothing was written, for a torn tail cannot be kept", path),
         LockableFile(path, _FLAGS, mode) as file,
@@ -287,21 +279,13 @@ def _quarantine(log: LockableFile, start: int, end: int) -> None:
         if lines_end != size:  # a copy that was cut short: let it be a line as well
             file.write_all(b"\n")
             size += 1
-        if not _ends_with(file, size - 1, log, start, end):
-            for block in log.blocks(start, end):
+        begin = file.line_start(size - 1)
+        pairs = zip(file.blocks(begin, size - 1), log.blocks(start, end), strict=False)
+        if size - 1 - begin != end - start or any(copy != tail for copy, tail in pairs):
+            for block in chain(log.blocks(start, end), [b"\n"]):
                 file.write_all(block)
-            file.write_all(b"\n")
-        os.fsync(file.fileno())
+        os.fsync(file.fd)
         _sync_directory(path.parent)
-
-
-def _ends_with(file: LockableFile, stop: int, log: LockableFile, start: int, end: int) -> bool:
-    """Whether the last line of `file`, up to `stop`, is what `log` holds from `start` to `end`."""
-    begin = stop - (end - start)
-    if begin < 0 or (begin > 0 and os.pread(file.fileno(), 1, begin - 1) != b"\n"):
-        return False
-    pairs = zip(file.blocks(begin, stop), log.blocks(start, end), strict=True)
-    return all(copy == original for copy, original in pairs)
 
 
 def _sync_directory(path: Path) -> None:
@@ -316,9 +300,8 @@ _HANDLES: WeakSet[EventLog] = WeakSet()
 
 
 def _renew_in_child() -> None:
-    """Drop what was closed by `lock` and what a thread held that does not exist any more."""
     for log in list(_HANDLES):
-        log._mutex, log._fd, log._end = RLock(), -1, -1
+        log._mutex = RLock()  # the parent's may be held for ever, by a thread that is not here
 
 
 if hasattr(os, "register_at_fork"):

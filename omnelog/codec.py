@@ -40,22 +40,12 @@ def encode(event: Event) -> bytes:
         return _CODES[event.__class__].write(event).encode()
     except _MISFITS as error:
         try:
-            if event.__class__ not in _CODES:
+            if event.__class__ not in _CLASSES:
                 raise ValueError(f"{_spell(event)} is not an event")
             _check(event.type, event.__class__, event)
         except ValueError as misfit:
             raise SerializeError(str(misfit)) from error
         raise  # out of a signal handler, then
-
-
-def encode_all(events: Iterable[Event]) -> bytes:
-    """Return the canonical lines of `events`; raises as `encode` does."""
-    events = [*events]
-    try:
-        return "".join([_CODES[event.__class__].write(event) for event in events]).encode()
-    except _MISFITS:
-        b"".join(map(encode, events))  # which says what is wrong
-        raise
 
 
 def decode(line: bytes) -> Event:
@@ -69,7 +59,7 @@ def decode(line: bytes) -> Event:
         text = line.removesuffix(b"\n").decode()
         try:  # a line that is what encoding says is right in every respect, and most are: 3 µs
             value = _scan(text, 0)[0]
-            code = _CODES[_CLASSES[value["type"]]]
+            code = _CODES[value["type"]]
             event: Event = code.build(value)
             if code.write_plain(event) == text or code.write(event) == text + "\n":
                 return event
@@ -100,8 +90,9 @@ def _accept(text: str) -> Event:
         json.dumps(value, ensure_ascii=False).encode()
     kind = _exactly("the line", _Object, value)["type"]
     if kind.__class__ is not str or kind not in _CLASSES:
-        raise ValueError(f"type: expected one of {' '.join(_CLASSES)}, got {_spell(kind)}")
-    event: Event = _CODES[_CLASSES[kind]].build(value)
+        kinds = " ".join(cls.type for cls in get_args(Event))
+        raise ValueError(f"type: expected one of {kinds}, got {_spell(kind)}")
+    event: Event = _CODES[kind].build(value)
     _check(kind, event.__class__, event)
     return event
 
@@ -174,10 +165,8 @@ def _generate(cls: Any) -> _Code:
 class _Codes(dict[Any, _Code]):
     """The code of each class of event, made when it is first asked for: all take 5 ms of import."""
 
-    def __missing__(self, cls: Any) -> _Code:
-        if cls not in _CLASSES.values():
-            raise LookupError
-        self[cls] = code = _generate(cls)
+    def __missing__(self, key: Any) -> _Code:
+        self[key] = code = _generate(_CLASSES[key])
         return code
 
 
@@ -197,11 +186,7 @@ def _check(where: str, kind: Any, value: Any) -> None:
         for i, item in enumerate(_exactly(where, list, value)):
             _check(f"{where}[{i}]", get_args(kind)[0], item)
     elif isinstance(kind, EnumType):
-        if value.__class__ is not kind:
-            names = " ".join(map(str, kind))
-            raise ValueError(
-                f"{where}: expected a {kind.__name__}, one of {names}, got {_spell(value)}"
-            )
+        _exactly(where, kind, value)
     elif kind is str:
         try:
             (value if isinstance(value, str) else _exactly(where, str, value)).encode()
@@ -214,6 +199,8 @@ def _check(where: str, kind: Any, value: Any) -> None:
 def _exactly(where: str, kind: Any, value: Any) -> Any:
     if value.__class__ is not kind:
         expected = _NAMES.get(kind, kind.__name__)
+        if isinstance(kind, EnumType):
+            expected = f"a {expected}, one of {' '.join(list[Any](kind))}"
         raise ValueError(f"{where}: expected {expected}, got {_spell(value)}")
     return value
 
@@ -240,8 +227,8 @@ class _Object(dict[str, Any]):
 
 
 def _finite(digits: str) -> float:
-    if math.isinf(number := float(digits)):
-        raise ValueError("a number beyond a double")
+    if not math.isfinite(number := float(digits)):  # NaN and Infinity come here, too
+        raise ValueError(f"{digits:.20} is not a finite double")
     return number
 
 
@@ -251,14 +238,10 @@ def _integer(digits: str) -> int | float:
     return int(digits)
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
 _NAMES = {str: "a string", int: "an integer", list: "an array", _Object: "an object"}
 _JSON = json.JSONDecoder(
-    object_pairs_hook=_Object, parse_float=_finite, parse_int=_integer, parse_constant=_refuse
+    object_pairs_hook=_Object, parse_float=_finite, parse_int=_integer, parse_constant=_finite
 )
 _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined] # typeshed has it not
-_CLASSES: dict[str, Any] = {cls.type: cls for cls in get_args(Event)}
+_CLASSES: dict[Any, Any] = {key: cls for cls in get_args(Event) for key in (cls, cls.type)}
 _CODES = _Codes()

@@ -8,8 +8,10 @@ other open file description of that file, in this process or any other, in any l
 import errno
 import os
 import random
+import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from threading import RLock
@@ -23,6 +25,7 @@ from .errors import LockTimeout, refusals
 
 unlock = unlock_descriptor
 _BLOCK = 256 * 1024
+_CLOSED = 2**31 - 1  # no descriptor: every call that is given it says EBADF
 
 
 def try_lock(fd: int) -> bool:
@@ -55,32 +58,42 @@ class LockableFile(FileIO):
     """A regular file that closes itself when dropped, and at once in a forked child.
 
     A lock belongs to the open file description, which fork shares: kept by the child, the lock of
-    a parent that died would live on in it. Methods raise OSError unless they say otherwise.
+    a parent that died would live on in it. Methods raise OSError unless they say otherwise, so
+    does any system call that is given the `fd` of a closed one.
     """
+
+    __slots__ = ("fd",)  # looked up four times in an append
 
     def __init__(self, path: Path, flags: int, mode: int = 0o666) -> None:
         """Open `path` with the os.O_* `flags`, following symlinks, never waiting for a FIFO.
 
         Raises LogIOError if the system refuses or it is not a regular file.
         """
-        self.path, forks, nested = path, _forks, _opening._is_owned()
+        self.path, self.fd = path, _CLOSED
+        opening, nested = _opening, _opening._is_owned()
         flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         with refusals("cannot open", path):
             try:
-                with _opening:
+                with opening:
                     super().__init__(path, "rb", opener=lambda name, _: os.open(name, flags, mode))
-                    if not stat.S_ISREG(os.fstat(self.fileno()).st_mode):
-                        raise OSError(errno.EINVAL, "not a regular file")
-                    if forks != _forks:
-                        raise OSError(errno.ECHILD, "forked while it was opened")
+                    self.fd = self.fileno()
                     _FILES.add(self)
+                if not stat.S_ISREG(os.fstat(self.fd).st_mode):
+                    raise OSError(errno.EINVAL, "not a regular file")
+                if opening is not _opening:
+                    raise OSError(errno.ECHILD, "forked while it was opened")
             except BaseException as error:
-                if _opening._is_owned() and not nested:  # interrupted as soon as it was taken
-                    _opening.release()
+                if opening._is_owned() and not nested:  # interrupted as soon as it was taken
+                    opening.release()
                 self.close()  # harmless when nothing was opened
                 if type(error) not in (ValueError, UnicodeEncodeError):
                     raise
                 raise OSError(errno.EINVAL, str(error)) from error  # a path that no system takes
+
+    def close(self) -> None:
+        """Close the file; harmless when it is closed. That frees its lock unless it is shared."""
+        self.fd = _CLOSED
+        super().close()
 
     def lock(self, started: float, timeout_s: float) -> None:
         """Take the lock, trying until `timeout_s` after `started`, a time.monotonic().
@@ -88,7 +101,7 @@ class LockableFile(FileIO):
         Raises LockTimeout once that deadline has passed.
         """
         tries = 0
-        while not (try_lock(self.fileno()) or try_lock(self.fileno())):  # held for 3 µs, mostly
+        while not (try_lock(self.fd) or try_lock(self.fd)):  # held for 3 µs, mostly
             age_s = monotonic() - started
             if age_s >= timeout_s:
                 raise LockTimeout(self.path, age_s, self._holder())
@@ -97,38 +110,40 @@ class LockableFile(FileIO):
 
     def _holder(self) -> int | None:
         """The process that took the lock, from /proc/locks where there is one."""
-        status = os.fstat(self.fileno())
-        major, minor = os.major(status.st_dev), os.minor(status.st_dev)
-        try:
-            for line in Path("/proc/locks").read_text().splitlines():
-                _, kind, _, _, pid, file, *_ = line.split()  # blocked ones have "->" as the kind
-                if (kind, file) == ("FLOCK", f"{major:02x}:{minor:02x}:{status.st_ino}"):
-                    return int(pid) if int(pid) > 0 else None  # 0: in another pid namespace
-        except (OSError, ValueError):
-            pass
+        status = os.fstat(self.fd)
+        device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+        taken = rf"^\d+: FLOCK .* ([1-9]\d*) {device}:{status.st_ino} "  # 0: another pid namespace
+        with suppress(OSError):
+            found = re.search(taken, Path("/proc/locks").read_text(), re.MULTILINE)
+            return int(found[1]) if found else None
         return None
 
     def replaced(self) -> bool:
         """Whether the path leads elsewhere by now, or nowhere."""
         try:
-            return not os.path.samestat(os.stat(self.path), os.fstat(self.fileno()))
+            return not os.path.samestat(os.stat(self.path), os.fstat(self.fd))
         except FileNotFoundError:
             return True
 
     def extent(self) -> tuple[int, int]:
         """Where the last newline ends and where the file does: between is an unterminated tail."""
-        start = size = os.lseek(self.fileno(), 0, os.SEEK_END)
-        while start > 0:
-            end, start = start, max(0, start - _BLOCK)
-            found = os.pread(self.fileno(), end - start, start).rfind(b"\n")
+        size = os.lseek(self.fd, 0, os.SEEK_END)
+        return self.line_start(size), size
+
+    def line_start(self, end: int) -> int:
+        """Where the line begins that goes on to `end`: just after the last newline before it."""
+        while end > 0:
+            start = max(0, end - _BLOCK)
+            found = os.pread(self.fd, end - start, start).rfind(b"\n")
             if found >= 0:
-                return start + found + 1, size
-        return 0, size
+                return start + found + 1
+            end = start
+        return 0
 
     def blocks(self, start: int, end: int) -> Iterator[bytes]:
         """The bytes from `start` to `end`, 256 KiB at a time."""
         while start < end:
-            block = os.pread(self.fileno(), min(_BLOCK, end - start), start)
+            block = os.pread(self.fd, min(_BLOCK, end - start), start)
             if not block:
                 raise OSError(errno.EIO, f"shrank to {start} bytes while it was read")
             start += len(block)
@@ -137,7 +152,7 @@ class LockableFile(FileIO):
     def write_all(self, data: bytes | memoryview) -> None:
         """Write `data` in as many calls as it takes."""
         while data:
-            written = os.write(self.fileno(), data)
+            written = os.write(self.fd, data)
             if not written:
                 raise OSError(errno.EIO, "a write made no progress")
             data = data[written:]
@@ -145,21 +160,18 @@ class LockableFile(FileIO):
 
 _FILES: WeakSet[LockableFile] = WeakSet()
 _opening: Any = RLock()  # no thread forks while another has a file open that is not yet in _FILES
-_forks = 0  # between the first process and this one
 
 
 def _close_inherited() -> None:
-    global _forks  # noqa: PLW0603 - written here alone, by a hook that takes no arguments
-    _forks += 1
-    if _opening._is_owned():
-        _opening.release()
-    else:  # an interrupt has kept the fork from waiting for another thread's opening
-        _opening._at_fork_reinit()
+    global _opening  # noqa: PLW0603 - written here alone, by a hook that takes no arguments
+    _opening = RLock()  # the parent's may be held for ever, by a thread that is not here
     for file in list(_FILES):
         file.close()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_close_inherited
+        before=lambda: _opening.acquire(),  # noqa: PLW0108 - a child's is another
+        after_in_parent=lambda: _opening.release(),  # noqa: PLW0108
+        after_in_child=_close_inherited,
     )

@@ -10,14 +10,13 @@ import errno
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event as Flag
 from time import monotonic
 
 from .codec import decode, is_blank
-from .errors import DeserializeError, LockTimeout, OmnelogError, TornTailError, refusals
+from .errors import DeserializeError, LockTimeout, TornTailError, refusals
 from .events import Event
 from .lock import LockableFile, unlock
 from .volume import Root, events_log_path
@@ -59,7 +58,8 @@ def iter_run(root: Root, run_id: str) -> Iterator[Event]:
 
 def scan_run(root: Root, run_id: str) -> Scan:
     """Read a snapshot past all damage. Raises InvalidRunId; LogIOError."""
-    with _reading(events_log_path(root, run_id)) as log:
+    path = events_log_path(root, run_id)
+    with refusals("cannot read", path), _Log(path, os.O_RDONLY) as log:
         log.problems = []
         return Scan(
             events=list(log.snapshot()),
@@ -83,13 +83,13 @@ def follow_run(
 
 
 def _events(path: Path) -> Iterator[Event]:
-    with _reading(path) as log:
+    with refusals("cannot read", path), _Log(path, os.O_RDONLY) as log:
         yield from log.snapshot()
 
 
 def _following(path: Path, stop: Flag, poll_interval_s: float) -> Iterator[Event]:
     while True:
-        with _reading(path) as log:
+        with refusals("cannot read", path), _Log(path, os.O_RDONLY) as log:
             leave_at = left = math.inf
             while left > 0:
                 stopped = stop.is_set()  # both asked before looking, so that all is seen that came
@@ -102,54 +102,57 @@ def _following(path: Path, stop: Flag, poll_interval_s: float) -> Iterator[Event
                 stop.wait(poll_interval_s)
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator["_Log"]:
-    with refusals("cannot read", path), _Log(path, os.O_RDONLY) as log:
+class LogFile(LockableFile):
+    """A log that is being read, as lines of bytes; `tail_in_flight` as in `Scan`."""
+
+    tail_in_flight = False
+
+    def settled(self) -> tuple[int, bytes]:
+        """Where the last newline ends, and what follows it unless somebody is writing that."""
+        end, size = self.extent()
+        if end == size:
+            return end, b""
         try:
-            yield log
-        except ValueError as error:
-            if log.closed and not isinstance(error, OmnelogError):
-                raise OSError(errno.ECHILD, "forked amid a read; read anew") from error
-            raise
+            self.lock(monotonic(), _PATIENCE_S)
+        except LockTimeout:
+            self.tail_in_flight = True
+            return end, b""
+        try:  # what was seen without the lock may have been completed, or cut: look again
+            end, size = self.extent()
+            return end, b"".join(self.blocks(end, size))
+        finally:
+            unlock(self.fd)
+
+    def lines(self, start: int, end: int) -> Iterator[list[bytes]]:
+        """The lines between two places just after newlines, without their own, in bunches."""
+        if end < start:
+            raise OSError(errno.EIO, f"cut to {end} bytes, of which {start} were final")
+        pieces: list[bytes] = []
+        for block in self.blocks(start, end):
+            *lines, rest = block.split(b"\n")  # and at nothing else that may count as a line's end
+            if lines:
+                lines[0] = b"".join((*pieces, lines[0]))
+                pieces.clear()
+                yield lines
+            pieces.append(rest)
 
 
-class _Log(LockableFile):
-    """A log that is being read, and how far it has been."""
+class _Log(LogFile):
+    """A log that is being read, as events, and how far it has been."""
 
     line = offset = blank_lines = 0
-    tail_in_flight = False
     problems: list[DeserializeError] | None = None  # where damage is noted, which else is raised
 
     def snapshot(self) -> Iterator[Event]:
         """What is in the lines that are final by now, and in a tail that nobody is writing."""
-        tail = b""
-        end, size = self.extent()
-        if end != size:
-            try:
-                self.lock(monotonic(), _PATIENCE_S)
-            except LockTimeout:
-                self.tail_in_flight = True
-            else:  # what was seen without the lock may have been completed, or cut: look again
-                try:
-                    end, size = self.extent()
-                    tail = b"".join(self.blocks(end, size))
-                finally:
-                    unlock(self.fileno())
+        end, tail = self.settled()
         yield from self.advance(end)
         if tail:
             yield from self._decode([tail], TornTailError)
 
     def advance(self, end: int) -> Iterator[Event]:
         """What is in the lines from where the last call stopped to `end`, just after a newline."""
-        if end < self.offset:
-            raise OSError(errno.EIO, f"cut to {end} bytes, of which {self.offset} were final")
-        pieces: list[bytes] = []
-        for block in self.blocks(self.offset, end):
-            *lines, rest = block.split(b"\n")  # and at nothing else that may count as a line's end
-            if lines:
-                lines[0] = b"".join((*pieces, lines[0]))
-                pieces.clear()
-            pieces.append(rest)
+        for lines in self.lines(self.offset, end):
             yield from self._decode(lines, DeserializeError)
 
     def _decode(self, lines: list[bytes], damage: type[DeserializeError]) -> Iterator[Event]:

@@ -49,7 +49,7 @@ class PollingLog(EventLog):
 
     def _wait(self, started: float) -> float:
         self._polite = False
-        while not try_lock(self._fd):
+        while not try_lock(self._file.fd):
             waited_s = monotonic() - started
             if waited_s >= self.lock_timeout:
                 raise LockTimeout(self.path, waited_s, None)

@@ -106,7 +106,7 @@ def test_no_two_waiters_march_in_step(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(omnelog.lock, "sleep", sleep)
     with omnelog.EventLog.for_run(tmp_path, RUN) as log:
         holder = omnelog.lock.LockableFile(log.path, os.O_RDWR)
-        assert omnelog.lock.try_lock(holder.fileno())
+        assert omnelog.lock.try_lock(holder.fd)
         series = []
         for _ in range(2):
             slept.clear()

@@ -1107,18 +1107,6 @@ def test_what_does_not_fit_is_spelt_as_in_json_or_by_its_kind(value: object, spe
     assert str(caught.value).endswith(f": expected an integer, got {spelt}")
 
 
-@given(st.lists(events()))
-def test_a_batch_is_encoded_as_its_events_are(batch: list[omnelog.Event]) -> None:
-    assert omnelog.codec.encode_all(iter(batch)) == b"".join(map(encode, batch))
-
-
-def test_what_does_not_fit_in_a_batch_is_told_as_if_it_were_alone() -> None:
-    sound = omnelog.PipeCompleted(**_every)
-    bad = with_value("iteration.started", "iteration", -1)
-    with pytest.raises(omnelog.SerializeError, match="iteration: expected an integer from 0"):
-        omnelog.codec.encode_all([sound, bad])
-
-
 class _EqualsAll(type):
     def __eq__(cls, _: object) -> bool:
         return True

@@ -98,10 +98,10 @@ class TestWaiting:
     def test_it_gets_the_lock_that_is_freed_in_time(self, path: Path) -> None:
         with LockableFile(path, os.O_RDWR) as ours, LockableFile(path, os.O_RDWR) as theirs:
             theirs.lock(0, 0)
-            free = threading.Timer(0.01, omnelog.lock.unlock, [theirs.fileno()])
+            free = threading.Timer(0.01, omnelog.lock.unlock, [theirs.fd])
             free.start()
             ours.lock(monotonic(), 60)
-            assert not omnelog.lock.try_lock(theirs.fileno())
+            assert not omnelog.lock.try_lock(theirs.fd)
             free.join()
 
     @pytest.mark.spec("LOCK-18", "ERR-7")
@@ -230,7 +230,7 @@ class TestLockableFile:
             if (pid := os.fork()) == 0:
                 os._exit(0 if file.closed else 1)
             assert os.waitpid(pid, 0)[1] == 0
-            assert not omnelog.lock.try_lock(other.fileno())
+            assert not omnelog.lock.try_lock(other.fd)
 
     @given(st.binary(max_size=40), st.integers(1, 7))
     @example(b"", 1)

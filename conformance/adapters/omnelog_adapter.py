@@ -114,7 +114,7 @@ class Adapter:
         return {}
 
     def release(self, _: Json) -> Json:
-        omnelog.lock.unlock(self._held.fileno())
+        omnelog.lock.unlock(self._held.fd)
         self._held.close()
         return {}
 

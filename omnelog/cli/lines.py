@@ -1,29 +1,24 @@
 # SPDX-License-Identifier: MIT
 """The lines of a log as bytes, in constant memory: for what looks at the log and not just events.
 
-By the rules of the core's own reader (SPEC: READ): what ends in a newline is final and read without
-the lock; what follows the last newline is read under the lock alone.
+They are read as the core's own reader reads them; here they are counted, too.
 """
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
 
-from .. import DeserializeError, Event, LockTimeout, LogIOError, TornTailError, decode
+from .. import DeserializeError, Event, TornTailError, decode
 from ..codec import is_blank
 from ..errors import refusals
-from ..lock import LockableFile, unlock
+from ..reader import LogFile
 from .findings import Findings
 
-_PATIENCE_S = 0.1  # for the lock, as any reader
 
-
-class Lines(LockableFile):
-    """A log that is being read, how far it has been, and whether a tail in flight was left out."""
+class Lines(LogFile):
+    """A log that is being read, and how far it has been."""
 
     number = offset = _next = 0
-    tail_in_flight = False
 
     def __init__(self, path: Path) -> None:
         """Open the log. Raises LogIOError."""
@@ -37,10 +32,7 @@ class Lines(LockableFile):
         """
         self.number = self.offset = self._next = 0
         with refusals("cannot read", self.path):
-            end, size = self.extent()
-            tail = b""
-            if end != size:
-                end, tail = self._settled(end)
+            end, tail = self.settled()
         yield from self.advance(end)
         if tail:
             self.number, self.offset = self.number + 1, end
@@ -52,22 +44,11 @@ class Lines(LockableFile):
         Raises LogIOError, also if the log has become shorter.
         """
         with refusals("cannot read", self.path):
-            end = self.extent()[0] if end is None else end
-            start = self._next
-            if end < start:
-                raise LogIOError(None, f"cut to {end} bytes, of which {start} were read", self.path)
-            pieces: list[bytes] = []
-            for block in self.blocks(start, end):
-                *lines, rest = block.split(b"\n")
+            for lines in self.lines(self._next, self.extent()[0] if end is None else end):
                 for line in lines:
-                    if pieces:
-                        line = b"".join((*pieces, line))  # noqa: PLW2901 - the whole of it
-                        pieces.clear()
                     self.number, self.offset = self.number + 1, self._next
                     self._next += len(line) + 1
                     yield line + b"\n"
-                if rest:
-                    pieces.append(rest)
 
     def tail(self) -> bytes:
         """What follows the last newline, at `offset`; `tail_in_flight` is set if somebody writes.
@@ -75,26 +56,13 @@ class Lines(LockableFile):
         Raises LogIOError.
         """
         with refusals("cannot read", self.path):
-            self.offset, tail = self._settled(self.extent()[0])
+            self.offset, tail = self.settled()
         return tail
 
     def part(self, start: int, end: int) -> bytes:
         """The bytes from `start` to `end`. Raises LogIOError."""
         with refusals("cannot read", self.path):
             return b"".join(self.blocks(start, end))
-
-    def _settled(self, end: int) -> tuple[int, bytes]:
-        """Where the last line ends, and what follows it once nobody is writing."""
-        try:
-            self.lock(monotonic(), _PATIENCE_S)
-        except LockTimeout:
-            self.tail_in_flight = True
-            return end, b""
-        try:
-            end, size = self.extent()
-            return end, b"".join(self.blocks(end, size))
-        finally:
-            unlock(self.fileno())
 
     def event(self, line: bytes) -> Event | DeserializeError | None:
         """What the line that was just yielded says; an error has its place; None if it is blank."""

@@ -171,7 +171,7 @@ def test_a_log_that_was_cut_is_an_error(volume: Volume) -> None:
         os.truncate(path, 5)
         said = finish(process)
     assert said.status == 1
-    assert f"{path}: cut to " in said.err
+    assert f"{path}: cannot read: cut to " in said.err
 
 
 def test_a_run_that_was_removed_is_waited_for(volume: Volume) -> None:

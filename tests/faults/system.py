@@ -27,7 +27,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import FileIO
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -71,6 +70,7 @@ _PURE = {"name", "getpid", "path", "fspath", "major", "minor", "PathLike", "regi
 _files: dict[int, str] = {}  # what the core has opened, under whichever system
 _Returned = TypeVar("_Returned")
 _try_lock, _unlock, _mkdir = omnelog.lock.try_lock, omnelog.lock.unlock, os.mkdir
+_close_file = omnelog.lock.LockableFile.close
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +158,11 @@ class System:
         """os.close."""
         self._call("close", _files.pop(fd), lambda: os.close(fd))
 
-    def close_file(self, file: FileIO) -> None:
-        """FileIO.close."""
+    def close_file(self, file: "omnelog.lock.LockableFile") -> None:
+        """LockableFile.close."""
         if not file.closed:
             path = _files.pop(file.fileno(), "?")
-            self._call("close", path, lambda: FileIO.close(file))
+            self._call("close", path, lambda: _close_file(file))
 
     def fstat(self, fd: int) -> os.stat_result:
         """os.fstat."""
@@ -355,7 +355,7 @@ def interposed(system: System) -> Iterator[System]:
     ]
     replaced.append((os, "mkdir", system.mkdir))
 
-    def close(file: FileIO) -> None:
+    def close(file: "omnelog.lock.LockableFile") -> None:
         system.close_file(file)
 
     replaced.append((omnelog.lock.LockableFile, "close", close))
