@@ -35,8 +35,8 @@ TESTS = {
         " faults/test_fork.py::test_a_reader_in_a_child_says_that_its_file_is_gone"
     ),
     "appender": (
-        "test_appender.py faults/test_paths.py faults/test_threads.py test_stateful.py"
-        " faults/test_fork.py test_lock.py"
+        "test_calls.py test_appender.py faults/test_paths.py faults/test_threads.py"
+        " test_stateful.py faults/test_fork.py test_lock.py"
     ),
 }
 """What notices a change to each module, the quickest first."""

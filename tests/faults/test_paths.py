@@ -175,6 +175,19 @@ def test_a_writer_follows_the_path_within_a_second(
     assert len(open_descriptors(tmp_path)) == 1
 
 
+def test_a_writer_follows_the_path_on_a_machine_that_has_only_just_started(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """There the clock begins at 0, and a second is a long part of all the time there was."""
+    clock.now = 1.0
+    log = open_log(tmp_path)
+    log.append(event(1))
+    unlink(log.path)
+    clock.advance(1.0)
+    log.append(event(2))
+    assert names(log.path.read_bytes()) == [("w", 2)]
+
+
 @pytest.mark.parametrize("fault", FOLLOWED)
 def test_what_is_acknowledged_within_that_second_is_in_the_file_that_was_moved_away(
     tmp_path: Path, clock: Clock, fault: Callable[[Path], None]

@@ -10,6 +10,7 @@ import os
 import pickle
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -140,6 +141,18 @@ def test_threads_exclude_each_other(
         end()
         other.append(event(2))
     assert names(log.path.read_bytes()) == [("slow", 0), ("w", 2)]
+
+
+def test_how_long_an_append_waited_for_another_thread_is_told_in_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, times = open_log(tmp_path, lock_timeout=0), iter((1.0, 3.5))
+    with standing_still(monkeypatch, log):
+        monkeypatch.setattr(APPENDER, "monotonic", lambda: next(times))
+        with pytest.raises(omnelog.LockTimeout) as caught:
+            log.append(event(1))
+        monkeypatch.setattr(APPENDER, "monotonic", time.monotonic)
+    assert caught.value.waited_s == 2.5
 
 
 @pytest.mark.spec("APP-6")
