@@ -269,10 +269,11 @@ class TestWhatCannotBeTakenBack:
         assert omnelog.read_run(tmp_path, RUN) == [node(1), node(3)]
 
     @pytest.mark.spec("APP-31", "ERR-8")
-    def test_a_line_that_is_whole_although_the_write_failed_is_indeterminate(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("count", [1, 300])
+    def test_lines_that_are_whole_although_the_write_failed_are_indeterminate(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
     ) -> None:
-        write = os.write
+        events, write = [*map(node, range(count))], os.write
 
         def write_and_fail(fd: int, data: bytes) -> int:
             write(fd, data)
@@ -282,9 +283,40 @@ class TestWhatCannotBeTakenBack:
             with monkeypatch.context() as patch:
                 patch.setattr(os, "write", write_and_fail)
                 with pytest.raises(omnelog.AppendIndeterminate) as caught:
-                    log.append(node(1))
-        assert caught.value.appended == 1
-        assert omnelog.read_run(tmp_path, RUN) == [node(1)]
+                    log.append_many(events)
+        assert caught.value.appended == count
+        assert omnelog.read_run(tmp_path, RUN) == events
+
+    @pytest.mark.spec("APP-29")
+    def test_a_write_that_left_nothing_needs_no_cut(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Which a file that can only be appended to would not allow."""
+
+        def refuse(*_: object) -> int:
+            raise OSError(errno.ENOSPC, "full")
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            monkeypatch.setattr(os, "write", refuse)
+            monkeypatch.setattr(os, "ftruncate", refuse)
+            with pytest.raises(omnelog.LogIOError, match="0 of 1 lines"):
+                log.append(node(1))
+
+    @pytest.mark.spec("APP-31", "ERR-6")
+    def test_a_line_whose_lock_cannot_be_freed_stands(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(_: int) -> None:
+            monkeypatch.undo()
+            raise OSError(errno.EIO, "broken")
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            monkeypatch.setattr(omnelog.appender, "unlock", refuse)
+            with pytest.raises(omnelog.AppendIndeterminate, match="1 of 1 lines") as caught:
+                log.append(node(1))
+            assert caught.value.appended == 1
+            log.append(node(2))
+        assert omnelog.read_run(tmp_path, RUN) == [node(1), node(2)]
 
 
 TORN = {
@@ -367,6 +399,7 @@ class TestRepair:
             (b"", b"torn\n"),
             (b"torn\n", b"torn\n"),
             (b"other\ntorn\n", b"other\ntorn\n"),
+            (b"of\ntorn\n", b"of\ntorn\n"),  # an even number of bytes, unlike the one above
             (b"torn", b"torn\n"),
             (b"to", b"to\ntorn\n"),
             (b"xtorn\n", b"xtorn\ntorn\n"),
@@ -386,6 +419,36 @@ class TestRepair:
             log.append(node(1))
         assert quarantine_path(tmp_path).read_bytes() == expected
         assert log.path.read_bytes() == lines(node(0), node(1))
+
+    @pytest.mark.spec("APP-17")
+    def test_what_the_quarantine_ends_with_and_more_is_no_copy(self, tmp_path: Path) -> None:
+        """Although they are the same for as long as the tail goes, a whole number of blocks."""
+        tail = bytes(256 * 1024)
+        log_path(tmp_path).write_bytes(tail)
+        quarantine_path(tmp_path).write_bytes(tail + b"x\n")
+        with EventLog.for_run(tmp_path, RUN) as log:
+            log.append(node(1))
+            copied = quarantine_path(tmp_path).read_bytes()
+            assert copied == tail + b"x\n" + tail + b"\n"
+            log.path.write_bytes(tail)
+            log.append(node(2))
+        assert quarantine_path(tmp_path).read_bytes() == copied
+
+    def test_a_log_that_is_cut_while_its_tail_is_copied_is_not_lengthened_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By somebody who takes no lock; what is cut to where it ended before would grow NULs."""
+        log_path(tmp_path).write_bytes(lines(node(0)) + b"torn")
+
+        def cut(_: int) -> None:
+            monkeypatch.undo()
+            os.truncate(log_path(tmp_path), 0)
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            monkeypatch.setattr(os, "fsync", cut)
+            with pytest.raises(omnelog.LogIOError, match="without taking the lock"):
+                log.append(node(1))
+        assert log.path.read_bytes() == b""
 
     @pytest.mark.spec("APP-18")
     def test_the_copy_is_synced_before_the_log_is_cut(
