@@ -46,8 +46,8 @@ class EventLog:
         self._mutex: Any = RLock()  # never taken twice; after an interrupt it knows its owner still
         self._closed = self._sync_failed = self._polite = False
         self._file: LockableFile
-        self._end = -1  # where this handle left the log, after a newline
-        self._looked = 0.0  # when the file was last seen to be at the path
+        self._end: int  # where this handle left the log, after a newline
+        self._looked: float  # when the file was last seen to be at the path
         _HANDLES.add(self)
         with errors.refusals("cannot open", self.path):
             if os.name != "posix":
@@ -161,7 +161,7 @@ class EventLog:
         if self._sync_failed:
             raise OSError(errno.EIO, "an earlier sync failed, so nothing can be promised any more")
         self._looked = monotonic()  # before, here and below: a process may be stopped in between
-        self._file, self._end = LockableFile(self.path, _FLAGS), -1
+        self._file, self._end = LockableFile(self.path, _FLAGS), 0
         try:
             for directory in self.path.parents[: 5 if self.durable else 0]:
                 _sync_directory(directory)  # whoever made an entry may not have synced it

@@ -464,9 +464,9 @@ MUTANTS = [
     Mutant(
         name="the time of an opening is taken after it",
         module="appender",
-        before="        self._file, self._end = LockableFile(self.path, _FLAGS), -1\n",
+        before="        self._file, self._end = LockableFile(self.path, _FLAGS), 0\n",
         after=(
-            "        self._file, self._end = LockableFile(self.path, _FLAGS), -1\n"
+            "        self._file, self._end = LockableFile(self.path, _FLAGS), 0\n"
             "        self._looked = monotonic()\n"
         ),
         tests="faults/test_paths.py",
@@ -488,7 +488,7 @@ MUTANTS = [
     Mutant(
         name="the end of a file that was left is taken for that of the next",
         module="appender",
-        before="self._file, self._end = LockableFile(self.path, _FLAGS), -1",
+        before="self._file, self._end = LockableFile(self.path, _FLAGS), 0",
         after="self._file = LockableFile(self.path, _FLAGS)",
         tests="faults/test_paths.py",
     ),
@@ -509,10 +509,10 @@ MUTANTS = [
     Mutant(
         name="directories that were removed are made again",
         module="appender",
-        before="        self._file, self._end = LockableFile(self.path, _FLAGS), -1\n",
+        before="        self._file, self._end = LockableFile(self.path, _FLAGS), 0\n",
         after=(
             "        self.path.parent.mkdir(parents=True, exist_ok=True)\n"
-            "        self._file, self._end = LockableFile(self.path, _FLAGS), -1\n"
+            "        self._file, self._end = LockableFile(self.path, _FLAGS), 0\n"
         ),
         tests="faults/test_paths.py",
     ),

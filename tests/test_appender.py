@@ -170,8 +170,9 @@ class TestAppendMany:
             left -= written
             return written
 
+        before = b"\n" * (room % 4)  # blank lines: it is the same wherever the log ended
+        log_path(tmp_path).write_bytes(before)
         with EventLog.for_run(tmp_path, RUN) as log:
-            log.append(node(9))
             with monkeypatch.context() as patch:
                 patch.setattr(os, "write", write_while_there_is_room)
                 with pytest.raises(omnelog.LogIOError, match="No space left") as caught:
@@ -179,9 +180,9 @@ class TestAppendMany:
             whole = room // len(lines(node(0)))
             assert caught.value.errno == errno.ENOSPC
             assert caught.value.appended == whole
-            assert log.path.read_bytes() == lines(node(9), *map(node, range(whole)))
+            assert log.path.read_bytes() == before + lines(*map(node, range(whole)))
             log.append(node(3))
-        assert omnelog.read_run(tmp_path, RUN) == [node(9), *map(node, range(whole)), node(3)]
+        assert log.path.read_bytes() == before + lines(*map(node, range(whole)), node(3))
 
 
 class TestShortWrites:
@@ -286,6 +287,18 @@ class TestWhatCannotBeTakenBack:
                     log.append_many(events)
         assert caught.value.appended == count
         assert omnelog.read_run(tmp_path, RUN) == events
+
+    def test_a_repair_is_no_line_that_could_stand(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(_: int) -> None:
+            monkeypatch.undo()
+            raise OSError(errno.EIO, "broken")
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            monkeypatch.setattr(omnelog.appender, "unlock", refuse)
+            with pytest.raises(omnelog.LogIOError):
+                log.repair()
 
     @pytest.mark.spec("APP-29")
     def test_a_write_that_left_nothing_needs_no_cut(
