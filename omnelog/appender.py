@@ -6,12 +6,13 @@ writer left behind, and leaves its line whole or leaves no trace of it.
 """
 
 import errno
+import math
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, compress, count
 from pathlib import Path
-from threading import TIMEOUT_MAX, RLock
+from threading import RLock
 from time import monotonic, sleep
 from typing import Any, Self  # Any: typeshed does not know RLock._is_owned
 from weakref import WeakSet
@@ -39,7 +40,8 @@ class EventLog:
 
     def __init__(self, root: Root, run_id: str, lock_timeout: float, durable: bool) -> None:
         """Use `for_run`."""
-        root = Path(root).absolute()  # for good, wherever this process or a copy goes
+        with errors.refusals("cannot open", root):  # for there may be no working directory
+            root = Path(root).absolute()  # for good, wherever this process or a copy goes
         self._args = (root, run_id, lock_timeout, durable)
         self.lock_timeout, self.durable = checked_timeout(lock_timeout), durable
         self.path = events_log_path(root, run_id)
@@ -99,9 +101,13 @@ class EventLog:
         """Close the handle once no append is under way; harmless when it is closed."""
         if self._mutex._is_owned():
             raise errors.LogBusy(f"{self.path}: closed by a signal handler amid an append to it")
-        with self._mutex:
+        try:
+            self._enter(monotonic(), math.inf)
             self._closed = True
-            self._drop()
+            self._free()
+        except BaseException:
+            self._free()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -113,7 +119,7 @@ class EventLog:
         return type(self), self._args
 
     # The locked part. An interrupt or a fork may strike between any two steps, so every call takes
-    # its descriptor from the file, where a forked child finds none, and the end frees it all.
+    # its descriptor from a file that a forked child finds closed, and the end frees it all.
 
     def _append(self, data: bytes) -> None:
         mutex, started, start = self._mutex, monotonic(), _UNTOUCHED
@@ -122,46 +128,59 @@ class EventLog:
         try:
             now = started
             if not mutex.acquire(False):  # which alone takes a third of one with a timeout
-                if not mutex.acquire(timeout=min(self.lock_timeout, TIMEOUT_MAX)):
-                    raise errors.LockTimeout(self.path, monotonic() - started, os.getpid())
-                now = monotonic()
+                now = self._enter(started, self.lock_timeout)
+            file = self._file
+            if mutex is not self._mutex:  # from here on, a fork closes the file in the child
+                raise self._left_to_the_parent()
             try:
-                if self._file.closed:
-                    self._open()
-                if self._polite or not try_lock(self._file.fd):
-                    now = self._wait(started)
+                if file.closed:
+                    file = self._open()
+                if self._polite or not try_lock(file.fd):
+                    now = self._wait(file, started)
                 if now - self._looked >= _LOOK_EVERY_S:
-                    self._stay_with_the_path(started)
-                end = os.lseek(self._file.fd, 0, os.SEEK_END)
+                    file = self._stay_with_the_path(file, started)
+                end = os.lseek(file.fd, 0, os.SEEK_END)
                 if end != self._end:
-                    end = self._repair(end)
+                    end = _repair(file, end)
                 start = end  # where our bytes begin, while they are being written
-                written = os.write(self._file.fd, data)
+                written = os.write(file.fd, data)
                 if written != len(data):
-                    self._file.write_all(memoryview(data)[written:])
+                    file.write_all(memoryview(data)[written:])
                 self._end, start = start + len(data), _WRITTEN
-                unlock(self._file.fd)
+                unlock(file.fd)
                 self._polite = monotonic() - now > _LONG_HOLD_S
                 if self.durable:
-                    self._sync(data.count(b"\n"))
+                    self._sync(file, data.count(b"\n"))
             except BaseException as error:
-                meaning = self._settle(error, start, data)
+                meaning = self._settle(error, file, start, data)
                 self._free()
                 if meaning is error:
                     raise
                 raise meaning from error
             mutex.release()
         except BaseException:  # be it an interrupt of the clean-up itself
-            self._free()
+            try:
+                self._free()
+            finally:  # or of this one, for two signals may come at once
+                self._free()
             raise
 
-    def _open(self) -> None:
+    def _enter(self, started: float, timeout_s: float) -> float:
+        """Take the mutex once other threads are done; return when. A child's is another one."""
+        left_s = timeout_s
+        while not self._mutex.acquire(timeout=min(left_s, 1)):
+            left_s = started + timeout_s - monotonic()
+            if left_s <= 0:
+                raise errors.LockTimeout(self.path, timeout_s - left_s, os.getpid())
+        return monotonic()
+
+    def _open(self) -> LockableFile:
         if self._closed:
             raise errors.LogClosed(f"{self.path}: this handle is closed; open another")
         if self._sync_failed:
             raise OSError(errno.EIO, "an earlier sync failed, so nothing can be promised any more")
         self._looked = monotonic()  # before, here and below: a process may be stopped in between
-        self._file, self._end = LockableFile(self.path, _FLAGS), 0
+        self._file, self._end = (file := LockableFile(self.path, _FLAGS)), 0
         try:
             for directory in self.path.parents[: 5 if self.durable else 0]:
                 _sync_directory(directory)  # whoever made an entry may not have synced it
@@ -170,6 +189,7 @@ class EventLog:
         except BaseException:
             self._drop()
             raise
+        return file
 
     def _drop(self) -> None:
         """Free the lock and close the file; the next append opens the path anew."""
@@ -178,86 +198,69 @@ class EventLog:
         with suppress(OSError):
             self._file.close()
 
-    def _stay_with_the_path(self, started: float) -> None:
+    def _stay_with_the_path(self, file: LockableFile, started: float) -> LockableFile:
         self._looked = monotonic()
-        while self._file.replaced():
+        while file.replaced():
             self._drop()
-            self._open()
-            self._wait(started)
+            file = self._open()
+            self._wait(file, started)
+        return file
 
-    def _wait(self, started: float) -> float:
+    def _wait(self, file: LockableFile, started: float) -> float:
         """Take a lock that is not free, or that is somebody else's turn to take; return when."""
         if self._polite:
-            self._polite = False
             sleep(max(0, min(_POLITE_S, started + self.lock_timeout - monotonic())))
-        self._file.lock(started, self.lock_timeout)
+        file.lock(started, self.lock_timeout)
         return monotonic()
 
-    def _repair(self, end: int) -> int:
-        """Make the log end in a newline unless it is empty; return where it ends then."""
-        last = os.pread(self._file.fd, 1, end - 1) if end else b"\n"
-        if last == b"\n":
-            return end
-        start = self._file.line_start(end)
-        if last in b"} \t\r":
-            with suppress(errors.DeserializeError):
-                decode(os.pread(self._file.fd, end - start, start))
-                self._file.write_all(b"\n")  # final at once, whatever becomes of our own line
-                return end + 1
-        _quarantine(self._file, start, end)
-        self._cut(start, end)
-        return start
-
-    def _cut(self, start: int, end: int) -> None:
-        """Cut off what is from `start` to `end`, where the log has to end."""
-        if os.lseek(self._file.fd, 0, os.SEEK_END) != end:
-            raise OSError(errno.EBUSY, "somebody writes without taking the lock")
-        if start < end:
-            os.ftruncate(self._file.fd, start)
-
-    def _sync(self, lines: int) -> None:
+    def _sync(self, file: LockableFile, lines: int) -> None:
         """Put what was written on disk, the lock being free so that processes' syncs overlap."""
         try:
-            (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(self._file.fd)
+            (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(file.fd)
         except OSError as error:
-            if error.errno is None or self._file.closed:
+            if error.errno is None or file.closed:
                 raise  # out of a signal handler, or this is its forked child
             self._sync_failed = True  # the system tells of lost pages once: never ask it again
             message = f"written but not synced: {error.strerror}; it may not survive a power loss"
             raise AppendIndeterminate(error.errno, message, self.path, lines) from error
 
-    def _settle(self, error: BaseException, start: int, data: bytes) -> BaseException:
+    def _settle(
+        self, error: BaseException, file: LockableFile, start: int, data: bytes
+    ) -> BaseException:
         """Cut what a failed write left after its last whole line; return what to tell the caller.
 
         What came out of a signal handler is told as it is: an OSError of the system has an errno.
         """
-        if not self._mutex._is_owned():  # a fork struck, and this is the child
-            if not isinstance(error, OSError):
-                return error
-            message = "forked amid an append, which was left to the parent"
-            return AppendIndeterminate(errno.ECHILD, message, self.path)
         code, why = getattr(error, "errno", None), getattr(error, "strerror", None)
+        if not self._mutex._is_owned():  # a fork struck, and this is the child
+            return error if code is None else self._left_to_the_parent()
         lines, total = 0, data.count(b"\n")
         try:
             if start == _WRITTEN:
                 lines = total
             elif start != _UNTOUCHED:
-                found = os.pread(self._file.fd, len(data), start)
-                equal = map(int.__eq__, found, data)
-                same = len(found) if data.startswith(found) else [*equal].index(False)
+                found = os.pread(file.fd, len(data), start)
+                differs = compress(count(), map(int.__ne__, found, data))
+                same = len(found) if data.startswith(found) else next(differs)
                 lines, whole = data.count(b"\n", 0, same), data.rfind(b"\n", 0, same) + 1
                 if lines < total:
-                    self._cut(start + whole, start + same)
+                    _cut(file, start + whole, start + same)
                 if self.durable and lines:
-                    unlock(self._file.fd)
-                    self._sync(lines)
+                    unlock(file.fd)
+                    self._sync(file, lines)
             kind = AppendIndeterminate if 0 < lines == total else LogIOError
         except OSError as again:
+            if again.errno is None:
+                raise  # out of a signal handler
             kind, why = AppendIndeterminate, f"{why}; not taken back: {again.strerror}"
         if code is None or isinstance(error, errors.OmnelogError):
             return error
         message = f"append failed: {why}; {lines} of {total} lines were written"
         return kind(code, message, self.path, lines)
+
+    def _left_to_the_parent(self) -> AppendIndeterminate:
+        message = "forked amid an append, which was left to the parent"
+        return AppendIndeterminate(errno.ECHILD, message, self.path)
 
     def _free(self) -> None:
         """Let go of the file and its lock, and of the mutex, if this thread is the one inside."""
@@ -265,6 +268,34 @@ class EventLog:
         if mutex._is_owned():
             self._drop()
             mutex.release()
+
+
+def _repair(log: LockableFile, end: int) -> int:
+    """Make a log that ends at `end` end in a newline unless it is empty; return where it does."""
+    last = os.pread(log.fd, 1, end - 1) if end else b"\n"
+    if last == b"\n":
+        return end
+    start = log.line_start(end)
+    if last in b"} \t\r":
+        try:
+            decode(os.pread(log.fd, end - start, start))
+        except errors.DeserializeError as error:
+            if error.path:
+                raise  # out of a signal handler, which read a log
+        else:
+            log.write_all(b"\n")  # final at once, whatever becomes of our own line
+            return end + 1
+    _quarantine(log, start, end)
+    _cut(log, start, end)
+    return start
+
+
+def _cut(log: LockableFile, start: int, end: int) -> None:
+    """Cut off what is from `start` to `end`, where the log has to end."""
+    if os.lseek(log.fd, 0, os.SEEK_END) != end:
+        raise OSError(errno.EBUSY, "somebody writes without taking the lock")
+    if start < end:
+        os.ftruncate(log.fd, start)
 
 
 def _quarantine(log: LockableFile, start: int, end: int) -> None:
@@ -305,4 +336,5 @@ def _renew_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_in_child)
+    for _ in range(2):  # an interrupt may cut one short
+        os.register_at_fork(after_in_child=_renew_in_child)

@@ -40,7 +40,7 @@ def encode(event: Event) -> bytes:
         return _CODES[event.__class__].write(event).encode()
     except _MISFITS as error:
         try:
-            if event.__class__ not in _CLASSES:
+            if all(event.__class__ is not cls for cls in get_args(Event)):
                 raise ValueError(f"{_spell(event)} is not an event")
             _check(event.type, event.__class__, event)
         except ValueError as misfit:
@@ -166,7 +166,8 @@ class _Codes(dict[Any, _Code]):
     """The code of each class of event, made when it is first asked for: all take 5 ms of import."""
 
     def __missing__(self, key: Any) -> _Code:
-        self[key] = code = _generate(_CLASSES[key])
+        cls = _CLASSES[key]
+        self[cls] = self[cls.type] = code = _generate(cls)
         return code
 
 

@@ -8,6 +8,7 @@ attributes; its cause is chained. `str()` reads ``path:line: what is wrong; what
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +20,9 @@ class OmnelogError(Exception):
 class _FileError(OmnelogError, OSError):
     """An OSError with errno and filename. `appended`: how many events of the call do stand."""
 
-    def __init__(self, code: int | None, message: str, path: str | Path, appended: int = 0) -> None:
+    def __init__(
+        self, code: int | None, message: str, path: str | PathLike[str], appended: int = 0
+    ) -> None:
         super().__init__(code, message, str(path))
         self.appended = appended
 
@@ -40,7 +43,7 @@ class AppendIndeterminate(_FileError):
 
 
 @contextmanager
-def refusals(what: str, path: str | Path) -> Iterator[None]:
+def refusals(what: str, path: str | PathLike[str]) -> Iterator[None]:
     """Turn what the system refuses meanwhile into LogIOError.
 
     An OSError that a signal handler raised is the caller's: it has no errno, or a type of ours.
@@ -50,7 +53,8 @@ def refusals(what: str, path: str | Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, OmnelogError) or error.errno is None:
             raise
-        raise LogIOError(error.errno, f"{what}: {error.strerror}", path) from error
+        why = "closed by a fork; open it anew" if error.errno == errno.EBADF else error.strerror
+        raise LogIOError(error.errno, f"{what}: {why}", path) from error
 
 
 class LockTimeout(_FileError, TimeoutError):

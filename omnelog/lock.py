@@ -70,21 +70,21 @@ class LockableFile(FileIO):
         Raises LogIOError if the system refuses or it is not a regular file.
         """
         self.path, self.fd = path, _CLOSED
-        opening, nested = _opening, _opening._is_owned()
+        process, nested = _process, _opening._is_owned()
         flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         with refusals("cannot open", path):
             try:
-                with opening:
+                with _opening:
                     super().__init__(path, "rb", opener=lambda name, _: os.open(name, flags, mode))
                     self.fd = self.fileno()
                     _FILES.add(self)
                 if not stat.S_ISREG(os.fstat(self.fd).st_mode):
                     raise OSError(errno.EINVAL, "not a regular file")
-                if opening is not _opening:
+                if process is not _process:
                     raise OSError(errno.ECHILD, "forked while it was opened")
             except BaseException as error:
-                if opening._is_owned() and not nested:  # interrupted as soon as it was taken
-                    opening.release()
+                if _opening._is_owned() and not nested:  # interrupted as soon as it was taken
+                    _opening.release()
                 self.close()  # harmless when nothing was opened
                 if type(error) not in (ValueError, UnicodeEncodeError):
                     raise
@@ -114,15 +114,15 @@ class LockableFile(FileIO):
         device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
         taken = rf"^\d+: FLOCK .* ([1-9]\d*) {device}:{status.st_ino} "  # 0: another pid namespace
         with suppress(OSError):
-            found = re.search(taken, Path("/proc/locks").read_text(), re.MULTILINE)
-            return int(found[1]) if found else None
+            if found := re.search(taken, Path("/proc/locks").read_text(), re.MULTILINE):
+                return int(found[1])
         return None
 
     def replaced(self) -> bool:
         """Whether the path leads elsewhere by now, or nowhere."""
         try:
             return not os.path.samestat(os.stat(self.path), os.fstat(self.fd))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return True
 
     def extent(self) -> tuple[int, int]:
@@ -160,18 +160,23 @@ class LockableFile(FileIO):
 
 _FILES: WeakSet[LockableFile] = WeakSet()
 _opening: Any = RLock()  # no thread forks while another has a file open that is not yet in _FILES
+_process = object()  # in a forked child it is another
 
 
 def _close_inherited() -> None:
-    global _opening  # noqa: PLW0603 - written here alone, by a hook that takes no arguments
-    _opening = RLock()  # the parent's may be held for ever, by a thread that is not here
+    global _process  # noqa: PLW0603 - written here alone, by a hook that takes no arguments
+    _process = object()
+    if not _opening._is_owned():  # an interrupt kept the fork from waiting for another's opening
+        _opening._at_fork_reinit()
     for file in list(_FILES):
-        file.close()
+        with suppress(OSError):
+            file.close()
 
 
 if hasattr(os, "register_at_fork"):
+    # These are functions in C, amid which no signal handler runs: what one raises in a hook is lost
     os.register_at_fork(
-        before=lambda: _opening.acquire(),  # noqa: PLW0108 - a child's is another
-        after_in_parent=lambda: _opening.release(),  # noqa: PLW0108
-        after_in_child=_close_inherited,
+        before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_opening.release
     )
+    for _ in range(2):  # an interrupt may cut one short
+        os.register_at_fork(after_in_child=_close_inherited)

@@ -26,23 +26,26 @@ def allocate_ulid(root: Root, *, lock_timeout: float = 5.0) -> str:
     ULID, or the greatest, and then nothing is overwritten.
     """
     started, lock_timeout = monotonic(), checked_timeout(lock_timeout)
-    path = ulid_lock_path(root).absolute()
-    with refusals("cannot allocate a ULID", path):
+    with refusals("cannot allocate a ULID", path := ulid_lock_path(root)):
+        path = path.absolute()
         path.parent.mkdir(parents=True, exist_ok=True)
         with LockableFile(path, os.O_RDWR | os.O_CREAT) as file:
             file.lock(started, lock_timeout)
-            last = os.pread(file.fd, _LENGTH + 1, 0)
-            number, now_ms = _number(last, path) + 1 if last else 0, time_ns() // 1_000_000
-            if now_ms > number >> 80:
-                number = now_ms << 80 | secrets.randbits(80)
-            if number >> 128:
-                raise UlidError(f"{path}: no ULID is greater than {last.decode()}; set the clock")
-            ulid = "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
-            if os.pwrite(file.fd, ulid.encode(), 0) != _LENGTH:
-                os.ftruncate(file.fd, len(last))  # only a first one can be cut short
-                raise OSError(errno.ENOSPC, "no room for 26 characters")
-            unlock(file.fd)
-            return ulid
+            try:
+                last = os.pread(file.fd, _LENGTH + 1, 0)
+                number, now_ms = _number(last, path) + 1 if last else 0, time_ns() // 1_000_000
+                if now_ms > number >> 80:
+                    number = now_ms << 80 | secrets.randbits(80)
+                if number >> 128:
+                    message = f"no ULID is greater than {last.decode()}; set the clock"
+                    raise UlidError(f"{path}: {message}")
+                ulid = "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+                if os.pwrite(file.fd, ulid.encode(), 0) != _LENGTH:
+                    os.ftruncate(file.fd, len(last))  # only a first one can be cut short
+                    raise OSError(errno.ENOSPC, "no room for 26 characters")
+                return ulid
+            finally:
+                unlock(file.fd)  # closing frees no lock while a spawned child has a copy
 
 
 def _number(ulid: bytes, path: Path) -> int:

@@ -25,7 +25,7 @@ from typing import TypeAlias
 from unittest.mock import patch
 
 from omnelog import EventLog, LockTimeout, PipeAborted
-from omnelog.lock import try_lock
+from omnelog.lock import LockableFile, try_lock
 
 from .gang import Gate, together
 from .report import percentile
@@ -47,9 +47,8 @@ Opener: TypeAlias = Callable[[Path], AbstractContextManager[Append]]
 class PollingLog(EventLog):
     """The control: it polls every 25 ms, as the original does, and is never polite."""
 
-    def _wait(self, started: float) -> float:
-        self._polite = False
-        while not try_lock(self._file.fd):
+    def _wait(self, file: LockableFile, started: float) -> float:
+        while not try_lock(file.fd):
             waited_s = monotonic() - started
             if waited_s >= self.lock_timeout:
                 raise LockTimeout(self.path, waited_s, None)

@@ -74,26 +74,26 @@ MUTANTS = [
     Mutant(
         name="unlock before the write",
         module="appender",
-        before="                written = os.write(self._file.fd, data)\n",
-        after="                unlock(self._file.fd); written = os.write(self._file.fd, data)\n",
+        before="                written = os.write(file.fd, data)\n",
+        after="                unlock(file.fd); written = os.write(file.fd, data)\n",
         tests="test_lock.py test_appender.py",
     ),
     Mutant(
         name="the lock is kept after the append",
         module="appender",
-        before=("                unlock(self._file.fd)\n                self._polite"),
+        before=("                unlock(file.fd)\n                self._polite"),
         after="                self._polite",
     ),
     Mutant(
         name="line and newline in two writes",
         module="appender",
-        before="written = os.write(self._file.fd, data)",
-        after="written = os.write(self._file.fd, data[:-1]) + os.write(self._file.fd, data[-1:])",
+        before="written = os.write(file.fd, data)",
+        after="written = os.write(file.fd, data[:-1]) + os.write(file.fd, data[-1:])",
     ),
     Mutant(
         name="no repair",
         module="appender",
-        before="                    end = self._repair(end)\n",
+        before="                    end = _repair(file, end)\n",
         after="                    pass\n",
     ),
     Mutant(
@@ -105,13 +105,13 @@ MUTANTS = [
     Mutant(
         name="any tail gets a newline",
         module="appender",
-        before="                decode(os.pread(self._file.fd, end - start, start))\n",
-        after="",
+        before="            decode(os.pread(log.fd, end - start, start))\n",
+        after="            pass\n",
     ),
     Mutant(
         name="no quarantine copy",
         module="appender",
-        before="        _quarantine(self._file, start, end)\n",
+        before="    _quarantine(log, start, end)\n",
         after="",
     ),
     Mutant(
@@ -135,20 +135,20 @@ MUTANTS = [
     Mutant(
         name="no roll-back",
         module="appender",
-        before="                    self._cut(start + whole, start + same)\n",
+        before="                    _cut(file, start + whole, start + same)\n",
         after="                    pass\n",
     ),
     Mutant(
         name="roll-back takes whole lines back",
         module="appender",
-        before="self._cut(start + whole, start + same)",
-        after="self._cut(start, start + same)",
+        before="_cut(file, start + whole, start + same)",
+        after="_cut(file, start, start + same)",
     ),
     Mutant(
         name="roll-back cuts foreign bytes",
         module="appender",
-        before="self._cut(start + whole, start + same)",
-        after="os.ftruncate(self._file.fd, start + whole)",
+        before="_cut(file, start + whole, start + same)",
+        after="os.ftruncate(file.fd, start + whole)",
     ),
     Mutant(
         name="a short write is retried from the start of the line",
@@ -286,7 +286,11 @@ MUTANTS = [
     Mutant(
         name="no reopening after a fork",
         module="lock",
-        before=("    for file in list(_FILES):\n        file.close()\n"),
+        before=(
+            "    for file in list(_FILES):\n"
+            "        with suppress(OSError):\n"
+            "            file.close()\n"
+        ),
         after="",
         tests="faults/test_fork.py",
     ),
@@ -300,17 +304,23 @@ MUTANTS = [
     Mutant(
         name="an idle child keeps its parent's file",
         module="lock",
-        before=("    for file in list(_FILES):\n        file.close()\n"),
+        before=(
+            "    for file in list(_FILES):\n"
+            "        with suppress(OSError):\n"
+            "            file.close()\n"
+        ),
         after="    _FILES.clear()\n",
         tests="faults/test_fork.py",
     ),
     Mutant(
         name="a child unlocks what it inherited",
         module="lock",
-        before=("    for file in list(_FILES):\n        file.close()\n"),
-        after=(
-            "    for file in list(_FILES):\n        unlock(file.fileno())\n        file.close()\n"
+        before=(
+            "    for file in list(_FILES):\n"
+            "        with suppress(OSError):\n"
+            "            file.close()\n"
         ),
+        after=("    for file in list(_FILES):\n        unlock(file.fd)\n        file.close()\n"),
         tests="faults/test_fork.py",
     ),
     Mutant(
@@ -330,14 +340,14 @@ MUTANTS = [
     Mutant(
         name="a child goes on with a file whose opening forked",
         module="lock",
-        before="                if opening is not _opening:\n",
+        before="                if process is not _process:\n",
         after="                if False:\n",
         tests="faults/test_fork.py",
     ),
     Mutant(
         name="a child takes its parent's sync for failed",
         module="appender",
-        before="if error.errno is None or self._file.closed:",
+        before="if error.errno is None or file.closed:",
         after="if error.errno is None:",
         tests="faults/test_fork.py",
     ),
@@ -373,10 +383,13 @@ MUTANTS = [
         name="an interrupt of the clean-up leaves the locks taken",
         module="appender",
         before=(
-            "        except BaseException:  # be it an interrupt of the clean-up itself\n"
-            "            self._free()\n"
+            "            try:\n"
+            "                self._free()\n"
+            "            finally:  # or of this one, for two signals may come at once\n"
+            "                self._free()\n"
+            "            raise\n"
         ),
-        after="        except BaseException:\n",
+        after="            raise\n",
         tests="faults/test_interrupts.py",
     ),
     Mutant(
@@ -447,16 +460,16 @@ MUTANTS = [
         module="appender",
         before=(
             "        self._looked = monotonic()\n"
-            "        while self._file.replaced():\n"
+            "        while file.replaced():\n"
             "            self._drop()\n"
-            "            self._open()\n"
-            "            self._wait(started)\n"
+            "            file = self._open()\n"
+            "            self._wait(file, started)\n"
         ),
         after=(
-            "        while self._file.replaced():\n"
+            "        while file.replaced():\n"
             "            self._drop()\n"
-            "            self._open()\n"
-            "            self._wait(started)\n"
+            "            file = self._open()\n"
+            "            self._wait(file, started)\n"
             "        self._looked = monotonic()\n"
         ),
         tests="faults/test_paths.py",
@@ -464,9 +477,9 @@ MUTANTS = [
     Mutant(
         name="the time of an opening is taken after it",
         module="appender",
-        before="        self._file, self._end = LockableFile(self.path, _FLAGS), 0\n",
+        before="        self._file, self._end = (file := LockableFile(self.path, _FLAGS)), 0\n",
         after=(
-            "        self._file, self._end = LockableFile(self.path, _FLAGS), 0\n"
+            "        self._file, self._end = (file := LockableFile(self.path, _FLAGS)), 0\n"
             "        self._looked = monotonic()\n"
         ),
         tests="faults/test_paths.py",
@@ -481,38 +494,45 @@ MUTANTS = [
     Mutant(
         name="a log that is gone passes for one that is there",
         module="lock",
-        before=("        except FileNotFoundError:\n            return True\n"),
-        after=("        except FileNotFoundError:\n            return False\n"),
+        before=(
+            "        except (FileNotFoundError, NotADirectoryError):\n            return True\n"
+        ),
+        after=(
+            "        except (FileNotFoundError, NotADirectoryError):\n            return False\n"
+        ),
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="the end of a file that was left is taken for that of the next",
         module="appender",
-        before="self._file, self._end = LockableFile(self.path, _FLAGS), 0",
-        after="self._file = LockableFile(self.path, _FLAGS)",
+        before="self._file, self._end = (file := LockableFile(self.path, _FLAGS)), 0",
+        after=(
+            "self._file = file = LockableFile(self.path, _FLAGS)\n"
+            '        self._end = getattr(self, "_end", 0)'
+        ),
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="the time is not asked for after the wait for the lock",
         module="appender",
-        before="                    now = self._wait(started)\n",
-        after="                    self._wait(started)\n",
+        before="                    now = self._wait(file, started)\n",
+        after="                    self._wait(file, started)\n",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="the time is not asked for after the wait for a thread",
         module="appender",
-        before="                now = monotonic()\n",
-        after="                now = started\n",
+        before="                now = self._enter(started, self.lock_timeout)\n",
+        after="                self._enter(started, self.lock_timeout)\n",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="directories that were removed are made again",
         module="appender",
-        before="        self._file, self._end = LockableFile(self.path, _FLAGS), 0\n",
+        before="        self._file, self._end = (file := LockableFile(self.path, _FLAGS)), 0\n",
         after=(
             "        self.path.parent.mkdir(parents=True, exist_ok=True)\n"
-            "        self._file, self._end = LockableFile(self.path, _FLAGS), 0\n"
+            "        self._file, self._end = (file := LockableFile(self.path, _FLAGS)), 0\n"
         ),
         tests="faults/test_paths.py",
     ),
@@ -541,15 +561,15 @@ MUTANTS = [
         name="a sync under the lock",
         module="appender",
         before=(
-            "                unlock(self._file.fd)\n"
+            "                unlock(file.fd)\n"
             "                self._polite = monotonic() - now > _LONG_HOLD_S\n"
             "                if self.durable:\n"
-            '                    self._sync(data.count(b"\\n"))\n'
+            '                    self._sync(file, data.count(b"\\n"))\n'
         ),
         after=(
             "                if self.durable:\n"
-            '                    self._sync(data.count(b"\\n"))\n'
-            "                unlock(self._file.fd)\n"
+            '                    self._sync(file, data.count(b"\\n"))\n'
+            "                unlock(file.fd)\n"
             "                self._polite = monotonic() - now > _LONG_HOLD_S\n"
         ),
         tests="faults/test_every_syscall.py",
@@ -563,7 +583,7 @@ MUTANTS = [
         after=(
             "                start = end\n"
             "                if self.durable:\n"
-            "                    self._sync(data)\n"
+            "                    self._sync(file, 0)\n"
         ),
         tests="faults/test_power_loss.py",
     ),
@@ -597,18 +617,17 @@ MUTANTS = [
     Mutant(
         name="a tail is cut before it is copied",
         module="appender",
-        before=("        _quarantine(self._file, start, end)\n        self._cut(start, end)\n"),
+        before=("    _quarantine(log, start, end)\n    _cut(log, start, end)\n"),
         after=(
-            "        import tempfile\n"
+            "    import tempfile\n"
             "\n"
-            "        with tempfile.NamedTemporaryFile() as kept:\n"
-            "            kept.write(bytes(start) + os.pread(self._file.fd, end - start, start))\n"
-            "            kept.flush()\n"
-            "            self._cut(start, end)\n"
-            "            self._file, log = LockableFile(Path(kept.name), os.O_RDONLY), self._file\n"
-            "            self._file.path = log.path\n"
-            "            _quarantine(self._file, start, end)\n"
-            "            self._file = log\n"
+            "    with tempfile.NamedTemporaryFile() as kept:\n"
+            "        kept.write(bytes(start) + os.pread(log.fd, end - start, start))\n"
+            "        kept.flush()\n"
+            "        _cut(log, start, end)\n"
+            "        copy = LockableFile(Path(kept.name), os.O_RDONLY)\n"
+            "        copy.path = log.path\n"
+            "        _quarantine(copy, start, end)\n"
         ),
         tests="faults/test_power_loss.py",
     ),
@@ -628,17 +647,17 @@ MUTANTS = [
     Mutant(
         name="what came after the tail is cut off with it",
         module="appender",
-        before="        if os.lseek(self._file.fd, 0, os.SEEK_END) != end:\n",
-        after="        if False:\n",
+        before="    if os.lseek(log.fd, 0, os.SEEK_END) != end:\n",
+        after="    if False:\n",
         tests="faults/test_every_syscall.py",
     ),
     Mutant(
         name="a buffered file",
         module="appender",
-        before="                written = os.write(self._file.fd, data)\n",
+        before="                written = os.write(file.fd, data)\n",
         after=(
             "                file = self.__dict__.setdefault(\n"
-            '                    "_buffer", open(self._file.fd, "ab", closefd=False)\n'
+            '                    "_buffer", open(file.fd, "ab", closefd=False)\n'
             "                )\n"
             "                written = file.write(data)\n"
             "                file.flush()\n"
@@ -671,15 +690,15 @@ MUTANTS = [
     Mutant(
         name="each wait has a deadline of its own",
         module="appender",
-        before="        self._file.lock(started, self.lock_timeout)\n",
-        after="        self._file.lock(monotonic(), self.lock_timeout)\n",
+        before="        file.lock(started, self.lock_timeout)\n",
+        after="        file.lock(monotonic(), self.lock_timeout)\n",
         tests="faults/test_threads.py",
     ),
     Mutant(
         name="no wait for a thread",
         module="appender",
-        before="if not mutex.acquire(timeout=min(self.lock_timeout, TIMEOUT_MAX)):",
-        after="if not mutex.acquire(False):",
+        before="acquire(timeout=min(left_s, 1))",
+        after="acquire(blocking=False)",
         tests="faults/test_threads.py",
     ),
     Mutant(
@@ -814,7 +833,7 @@ MUTANTS = [
     Mutant(
         name="a fork does not wait for a file that is being opened",
         module="lock",
-        before="                with opening:\n",
+        before="                with _opening:\n",
         after="                if True:\n",
         tests="faults/test_fork.py",
     ),

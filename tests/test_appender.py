@@ -118,6 +118,18 @@ class TestOpening:
                 copy.append(node(1))
         assert omnelog.read_run(tmp_path, RUN) == [node(1)]
 
+    def test_a_working_directory_that_is_gone_is_told_plainly(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        monkeypatch.chdir(gone)
+        gone.rmdir()
+        with pytest.raises(omnelog.LogIOError, match="No such file"):
+            EventLog.for_run(".", RUN)
+        with pytest.raises(omnelog.LogIOError, match="No such file"):
+            omnelog.allocate_ulid(".")
+
     def test_the_file_mode_is_left_to_the_umask(self, tmp_path: Path) -> None:
         before = os.umask(0o027)
         try:
@@ -608,9 +620,22 @@ class TestDurable:
         assert synced == [*chain, str(log.path), str(log.path)]
 
     @pytest.mark.spec("DUR-1")
-    def test_the_default_syncs_nothing(self, tmp_path: Path, synced: list[str]) -> None:
+    def test_the_default_syncs_nothing(
+        self, tmp_path: Path, synced: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nor what stands of a batch that failed."""
+        write = os.write
+
+        def write_170_of_300_then_fail(fd: int, data: bytes) -> int:
+            if len(data) != 300:
+                raise OSError(errno.ENOSPC, "full")
+            return write(fd, data[:170])
+
         with EventLog.for_run(tmp_path, RUN) as log:
             log.append(node(1))
+            monkeypatch.setattr(os, "write", write_170_of_300_then_fail)
+            with pytest.raises(omnelog.LogIOError, match="1 of 2 lines"):
+                log.append_many([node(2), node(3)])
         assert synced == []
 
     @pytest.mark.spec("DUR-5")
@@ -690,6 +715,70 @@ class TestWhatASignalHandlerRaises:
             with EventLog.for_run(tmp_path, RUN, lock_timeout=0) as other:
                 other.append(node(2))
         assert omnelog.read_run(tmp_path, RUN) == [node(2)]
+
+    def test_comes_out_of_the_clean_up_of_a_failed_write_as_well(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        alarm = TimeoutError("alarm")
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, "full")
+
+        def strike(*_: object) -> bytes:
+            monkeypatch.undo()
+            raise alarm
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            monkeypatch.setattr(os, "write", full)
+            monkeypatch.setattr(os, "pread", strike)
+            with pytest.raises(TimeoutError) as caught:
+                log.append(node(1))
+            assert caught.value is alarm
+            log.append(node(2))
+        assert omnelog.read_run(tmp_path, RUN) == [node(2)]
+
+    def test_comes_out_of_a_repair_though_it_read_a_damaged_log(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        log_path(tmp_path).write_bytes(lines(node(1))[:-1])
+        damage = omnelog.DeserializeError("damaged", tmp_path / "another", 1, 0)
+
+        def read_another(_: bytes) -> None:
+            monkeypatch.undo()
+            raise damage
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            monkeypatch.setattr(omnelog.appender, "decode", read_another)
+            with pytest.raises(omnelog.DeserializeError) as caught:
+                log.append(node(2))
+            assert caught.value is damage
+            log.append(node(3))
+        assert omnelog.read_run(tmp_path, RUN) == [node(1), node(3)]
+
+    def test_leaves_no_lock_though_two_signals_strike_at_the_end_of_the_clean_up(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        strikes = iter([KeyboardInterrupt, KeyboardInterrupt])
+        free = EventLog._free
+
+        def struck(log: EventLog) -> None:
+            for strike in strikes:
+                raise strike
+            free(log)
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, "full")
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            with monkeypatch.context() as patch:
+                patch.setattr(EventLog, "_free", struck)
+                patch.setattr(os, "write", full)
+                with pytest.raises(KeyboardInterrupt):
+                    log.append(node(1))
+            with EventLog.for_run(tmp_path, RUN, lock_timeout=0) as other:
+                other.append(node(2))
+            log.append(node(3))
+        assert omnelog.read_run(tmp_path, RUN) == [node(2), node(3)]
 
 
 class TestSystemCalls:

@@ -372,3 +372,26 @@ def test_a_write_that_is_cut_short_leaves_a_file_that_can_be_gone_on_from(
     assert len(last.read_text()) == len(before), "never shorter, never part of a first one"
     assert last.read_text() >= before, "never less than what was given out"
     assert omnelog.allocate_ulid(tmp_path, lock_timeout=0) > before
+
+
+@pytest.mark.spec("LOCK-14", "LOCK-15")
+def test_the_lock_is_freed_although_the_call_failed_and_somebody_has_a_copy_of_the_descriptor(
+    last: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a program has that was spawned meanwhile: closing alone would free nothing."""
+    copies: list[int] = []
+    pread = os.pread
+
+    def spawn(fd: int, length: int, offset: int) -> bytes:
+        copies.append(os.dup(fd))
+        return pread(fd, length, offset)
+
+    last.write_text("no ULID")
+    monkeypatch.setattr(os, "pread", spawn)
+    try:
+        for _ in range(2):
+            with pytest.raises(omnelog.UlidError):
+                omnelog.allocate_ulid(tmp_path, lock_timeout=0)
+    finally:
+        for fd in copies:
+            os.close(fd)

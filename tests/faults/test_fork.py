@@ -14,11 +14,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from multiprocessing import Pipe
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any, Literal, Self
 
 import pytest
@@ -117,6 +117,7 @@ def test_a_reader_in_a_child_says_that_its_file_is_gone(tmp_path: Path) -> None:
         with pytest.raises(omnelog.LogIOError) as caught:
             next(following)
         assert caught.value.filename == str(log.path)
+        assert "closed by a fork; open it anew" in str(caught.value)
 
     in_child(body)
     log.append(event(2))
@@ -135,6 +136,16 @@ def test_a_child_that_closes_its_handle_leaves_the_parents_open(tmp_path: Path) 
     in_child(body)
     log.append(event(1))
     assert log.path.read_bytes() == line(1)
+
+
+@contextmanager
+def ended(pid: int) -> Iterator[None]:
+    """A child that is gone at the end, whatever it waited for."""
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 # Fork while another thread uses the handle.
@@ -249,7 +260,134 @@ def test_a_parent_killed_amid_an_append_takes_its_lock_with_it_though_its_child_
     assert log.path.read_bytes() == line(1)
 
 
+@pytest.mark.spec("APP-49")
+def test_a_fork_while_an_append_waits_for_another_thread_leaves_it_to_the_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child would wait for a thread that it does not have, and for ever if told to."""
+    log = open_log(tmp_path, lock_timeout=float("inf"))
+    ours, theirs = Pipe()
+    pids: list[int] = []
+
+    def fork_and_wait(*numbers: float) -> float:
+        if not pids:
+            pids.append(fork())
+            if pids[0]:
+                thread.end()
+        return min(*numbers)
+
+    with Held(log, monkeypatch, "write") as thread:
+        monkeypatch.setattr(APPENDER, "min", fork_and_wait, raising=False)
+        outcome: BaseException | None = None
+        try:
+            log.append(event(1, "waiting"))
+        except omnelog.AppendIndeterminate as error:
+            outcome = error
+        if not pids[0]:
+            run_and_exit(lambda _: outcome is not None, Channel(theirs))
+        with ended(pids[0]):
+            assert Channel(ours).hear(), "the child appended"
+    ours.close()
+    theirs.close()
+    assert outcome is None
+    assert names(log.path.read_bytes()) == [("thread", 0), ("waiting", 1)]
+
+
+# What runs in the processes on both sides of a fork.
+
+
+def test_a_fork_runs_no_code_of_ours_in_the_parent_that_a_signal_could_strike() -> None:
+    """Python drops what a handler raises amid a fork's hooks; what they hold would stay held."""
+    package, ran = str(Path(omnelog.__file__).parent), []
+
+    def note(frame: FrameType, what: str, _: object) -> None:
+        if what == "call" and frame.f_code.co_filename.startswith(package):
+            ran.append(frame.f_code.co_qualname)
+
+    sys.setprofile(note)
+    try:
+        pid = fork()
+        if not pid:
+            os._exit(0)
+    finally:
+        sys.setprofile(None)
+    os.waitpid(pid, 0)
+    assert ran == []
+
+
+@pytest.mark.spec("APP-46", "APP-48")
+@pytest.mark.parametrize("module", [LOCK, APPENDER], ids=["lock", "appender"])
+def test_an_interrupt_as_soon_as_a_child_begins_leaves_it_none_of_its_parents_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType
+) -> None:
+    """Ctrl-C goes to all processes of a terminal, those that have only just been forked, too."""
+    [log, other] = [open_log(tmp_path), open_log(tmp_path, run="other")]
+    hook = getattr(module, "_close_inherited" if module is LOCK else "_renew_in_child")
+    dropped: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: dropped.append(what.exc_type))
+
+    def interrupt(frame: FrameType, what: str, _: object) -> None:
+        if what == "call" and frame.f_code is hook.__code__:
+            raise KeyboardInterrupt
+
+    def body(_: Channel) -> None:
+        assert dropped == [KeyboardInterrupt]
+        assert open_descriptors(tmp_path) == []
+        log.append(event(1, "child"))
+        other.append(event(1, "child"))
+
+    with log._mutex:
+        sys.setprofile(interrupt)
+        try:
+            with forked(body) as child:
+                sys.setprofile(None)
+                child.hear()
+        finally:
+            sys.setprofile(None)
+    assert names(log.path.read_bytes()) == names(other.path.read_bytes()) == [("child", 1)]
+
+
 # Fork in the middle of an append, in the thread that appends.
+
+
+@pytest.mark.spec("APP-47", "APP-49")
+@pytest.mark.parametrize("call", ["try_lock", "lseek"])
+def test_a_handler_that_forks_and_appends_in_the_child_leaves_its_append_to_the_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """The handle is open again in the child by then, and not locked."""
+    log = open_log(tmp_path)
+    log.append(event(0, "before"))
+    ours, theirs = Pipe()
+    pids: list[int] = []
+
+    def fork_and_append(*args: Any) -> Any:
+        monkeypatch.undo()
+        result = real(*args)
+        pids.append(fork())
+        if not pids[0]:
+            log.append(event(1, "child"))
+        return result
+
+    if call == "try_lock":
+        real = APPENDER.try_lock
+        monkeypatch.setattr(APPENDER, call, fork_and_append)
+    else:
+        real = getattr(os, call)
+        between(monkeypatch, **{call: fork_and_append})
+    outcome: BaseException | None = None
+    try:
+        log.append(event(1, "struck"))
+    except omnelog.AppendIndeterminate as error:
+        outcome = error
+    if not pids[0]:
+        run_and_exit(lambda _: outcome is not None, Channel(theirs))
+    with ended(pids[0]):
+        assert Channel(ours).hear(), "the child appended what the parent did"
+    ours.close()
+    theirs.close()
+    assert outcome is None
+    assert names(log.path.read_bytes()) == [("before", 0), ("struck", 1), ("child", 1)]
 
 
 def has_begun(frame: FrameType | None) -> bool:

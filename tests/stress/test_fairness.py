@@ -14,6 +14,7 @@ from time import sleep
 import pytest
 
 from omnelog import LockTimeout
+from omnelog.lock import LockableFile
 from stress import fairness
 from stress.fairness import Append, Finding, Flat, PollingLog, Turns
 
@@ -107,7 +108,7 @@ def test_turns_are_taken_behind_a_lock_that_is_held_as_long_as_said() -> None:
 
 def test_an_append_that_times_out_is_counted() -> None:
     class Impatient(PollingLog):
-        def _wait(self, started: float) -> float:
+        def _wait(self, file: LockableFile, started: float) -> float:
             raise LockTimeout(self.path, 0, None)
 
     # Each of two holds the lock for most of the time, so the other comes upon it being held.
