@@ -8,7 +8,6 @@ other open file description of that file, in this process or any other, in any l
 import errno
 import os
 import random
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -111,11 +110,12 @@ class LockableFile(FileIO):
     def _holder(self) -> int | None:
         """The process that took the lock, from /proc/locks where there is one."""
         status = os.fstat(self.fd)
-        device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
-        taken = rf"^\d+: FLOCK .* ([1-9]\d*) {device}:{status.st_ino} "  # 0: another pid namespace
-        with suppress(OSError):
-            if found := re.search(taken, Path("/proc/locks").read_text(), re.MULTILINE):
-                return int(found[1])
+        ours = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+        with suppress(OSError, ValueError):
+            for line in Path("/proc/locks").read_text().splitlines():
+                _, kind, _, _, pid, file, *_ = line.split()  # blocked ones have "->" as the kind
+                if (kind, file) == ("FLOCK", ours):
+                    return int(pid) if int(pid) > 0 else None  # 0: in another pid namespace
         return None
 
     def replaced(self) -> bool:
