@@ -75,6 +75,11 @@ class TestOpening:
             EventLog.for_run(tmp_path, RUN, lock_timeout=timeout)
         assert list(tmp_path.iterdir()) == []
 
+    def test_options_are_given_by_name(self, tmp_path: Path) -> None:
+        with pytest.raises(TypeError, match="positional"):
+            EventLog.for_run(tmp_path, RUN, 5.0)  # type: ignore[call-arg]
+        assert not (tmp_path / ".omne").exists()
+
     def test_an_endless_timeout_is_fine(self, tmp_path: Path) -> None:
         with EventLog.for_run(tmp_path, RUN, lock_timeout=math.inf) as log:
             log.append(node(1))

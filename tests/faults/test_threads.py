@@ -143,16 +143,27 @@ def test_threads_exclude_each_other(
     assert names(log.path.read_bytes()) == [("slow", 0), ("w", 2)]
 
 
-def test_how_long_an_append_waited_for_another_thread_is_told_in_seconds(
+@pytest.mark.spec("APP-6")
+def test_the_wait_for_another_thread_ends_at_the_deadline_and_is_told_in_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, times = open_log(tmp_path, lock_timeout=0), iter((1.0, 3.5))
-    with standing_still(monkeypatch, log):
-        monkeypatch.setattr(APPENDER, "monotonic", lambda: next(times))
+    """Time is moved by hand, a second for each look at the mutex."""
+    log, now = open_log(tmp_path, lock_timeout=2.5), [7.0]
+    left: list[float] = []
+
+    def look_at_once(left_s: float, slice_s: float) -> float:
+        left.append(left_s)
+        assert len(left) <= 3, "it waits for ever"
+        now[0] += slice_s
+        return 0
+
+    with standing_still(monkeypatch, log), monkeypatch.context() as by_hand:
+        by_hand.setattr(APPENDER, "monotonic", lambda: now[0])
+        by_hand.setattr(APPENDER, "min", look_at_once, raising=False)
         with pytest.raises(omnelog.LockTimeout) as caught:
             log.append(event(1))
-        monkeypatch.setattr(APPENDER, "monotonic", time.monotonic)
-    assert caught.value.waited_s == 2.5
+    assert left == [2.5, 1.5, 0.5]
+    assert caught.value.waited_s == 3.0
 
 
 @pytest.mark.spec("APP-6")
