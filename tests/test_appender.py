@@ -497,12 +497,19 @@ class TestRepair:
         torn = quarantine_path(tmp_path)
         assert calls == [str(torn), str(torn.parent), str(log.path)]
 
-    def test_nobody_may_read_the_quarantine_who_may_not_read_the_log(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("mode", [0o600, 0o777])
+    def test_whoever_may_read_the_log_and_nobody_else_may_read_the_quarantine(
+        self, tmp_path: Path, mode: int
+    ) -> None:
         log_path(tmp_path).write_bytes(b"torn")
-        log_path(tmp_path).chmod(0o600)
-        with EventLog.for_run(tmp_path, RUN) as log:
-            log.append(node(1))
-        assert stat.S_IMODE(quarantine_path(tmp_path).stat().st_mode) == 0o600
+        log_path(tmp_path).chmod(mode)
+        umask = os.umask(0)
+        try:
+            with EventLog.for_run(tmp_path, RUN) as log:
+                log.append(node(1))
+        finally:
+            os.umask(umask)
+        assert stat.S_IMODE(quarantine_path(tmp_path).stat().st_mode) == mode
 
     def test_fragments_are_kept_a_line_each(self, tmp_path: Path) -> None:
         with EventLog.for_run(tmp_path, RUN) as log:
@@ -598,6 +605,24 @@ class TestClosing:
             log.append(node(1))
         assert log.path.read_bytes() == b""
 
+    @pytest.mark.spec("APP-43")
+    def test_an_interrupt_of_closing_comes_out_and_leaves_nothing_locked(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(_: int) -> None:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+        log = EventLog.for_run(tmp_path, RUN)
+        assert omnelog.lock.try_lock(log._file.fd)
+        monkeypatch.setattr(omnelog.appender, "unlock", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            log.close()
+        with EventLog.for_run(tmp_path, RUN, lock_timeout=0) as other:
+            other.append(node(1))
+        with pytest.raises(omnelog.LogClosed):
+            log.append(node(2))
+
 
 class TestDurable:
     @pytest.fixture
@@ -623,6 +648,19 @@ class TestDurable:
             log.append(node(1))
             log.append_many([node(2), node(3)])
         assert synced == [*chain, str(log.path), str(log.path)]
+
+    @pytest.mark.spec("DUR-7")
+    def test_what_cannot_sync_the_way_to_its_log_is_not_opened(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(_: int) -> None:
+            raise OSError(errno.EIO, "broken")
+
+        before = os.listdir("/proc/self/fd")
+        monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises(omnelog.LogIOError, match="broken"):
+            EventLog.for_run(tmp_path, RUN, durable=True)
+        assert os.listdir("/proc/self/fd") == before
 
     @pytest.mark.spec("DUR-1")
     def test_the_default_syncs_nothing(
@@ -677,6 +715,24 @@ class TestDurable:
         assert caught.value.appended == 1
         assert synced == [str(log.path)]
         assert log.path.read_bytes() == lines(node(1))
+
+    @pytest.mark.spec("APP-31", "DUR-10")
+    def test_lines_that_are_whole_are_synced_also_when_foreign_bytes_follow_them(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synced: list[str]
+    ) -> None:
+        write = os.write
+
+        def write_let_another_in_and_fail(fd: int, data: bytes) -> int:
+            write(fd, data + b"foreign")
+            raise OSError(errno.EIO, "broken")
+
+        with EventLog.for_run(tmp_path, RUN, durable=True) as log:
+            synced.clear()
+            monkeypatch.setattr(os, "write", write_let_another_in_and_fail)
+            with pytest.raises(omnelog.AppendIndeterminate, match="2 of 2 lines") as caught:
+                log.append_many([node(1), node(2)])
+        assert caught.value.appended == 2
+        assert synced == [str(log.path)]
 
     @pytest.mark.spec("DUR-8", "DUR-9")
     def test_after_a_failed_sync_the_handle_promises_nothing_more(

@@ -1162,6 +1162,7 @@ def test_a_list_changed_after_the_event_was_made_is_checked_as_it_is_now() -> No
         7,
         {"type": "pipe.completed", **_every},
         [],
+        _Liar(),
         omnelog.PipeCompleted,
         omnelog.Input(key="a", value="b"),
         omnelog.NodeError(kind=omnelog.ErrorKind.CRASH),
