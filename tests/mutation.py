@@ -27,6 +27,7 @@ from .mutants import PROJECT, run_tests
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 TIMEOUT_S = 120  # a loop that never ends is a change that is noticed
+WORKERS = 2 * (os.cpu_count() or 1)  # for many a change is noticed by waiting in vain
 
 TESTS = {
     "codec": "test_codec.py test_events.py",
@@ -106,7 +107,7 @@ def run(module: str, known: set[tuple[str, str, str]]) -> bool:
         print(f"without any change, the tests of {module} do not pass: {said}")
         return False
     tried, survivors = 0, []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(WORKERS) as pool:
         todo = list(changes(module))
         for change, alive in zip(todo, pool.map(survives, todo), strict=True):
             tried += 1
