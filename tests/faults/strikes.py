@@ -28,16 +28,18 @@ from .processes import WATCHDOG_S
 SPARED = (os.path.dirname(__file__), _weakrefset.__file__)
 
 
-NOP = dis.opmap["NOP"]
-
-
 @cache
-def nops(code: CodeType) -> frozenset[int]:
-    """Where `code` does nothing, so that no signal handler is called there.
+def unheeded(code: CodeType) -> frozenset[int]:
+    """Where in `code` no signal handler is called, but a trace function is.
 
-    A trace function is. And CPython leaves the one of a ``try:`` within another out of both.
+    That is where nothing is done, and CPython leaves the NOP of a ``try:`` within another out of
+    both; and at the end of each generator, where a StopIteration becomes a RuntimeError: CPython
+    3.12 goes there to close a generator that is dropped, out of which no exception comes.
     """
-    return frozenset(at for at in range(0, len(code.co_code), 2) if code.co_code[at] == NOP)
+    steps = [*dis.get_instructions(code)]
+    ends = {at.offset for at in steps if at.argrepr == "INTRINSIC_STOPITERATION_ERROR"}
+    reraised = {at + 2 for at in ends}
+    return frozenset({at.offset for at in steps if at.opname == "NOP"} | ends | reraised)
 
 
 @cache
@@ -68,7 +70,7 @@ class Strike:
 
     def step(self, code: CodeType, offset: int) -> None:
         """Count the bytecode at `offset`, which comes next."""
-        if offset in nops(code):
+        if offset in unheeded(code):
             return
         called, self.last = self.last in calls(code), offset
         if self.after_calls and not called:
