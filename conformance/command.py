@@ -26,8 +26,8 @@ output. Each vector is named after the clause that it checks and the fault that 
 _EPILOG = """\
 examples:
   python -m conformance -- python conformance/adapters/omnelog_adapter.py
-  python -m conformance --only 'ACC-*' -- perl conformance/adapters/omne_log.pl
-  python -m conformance --against 'perl conformance/adapters/omne_log.pl' -- my-adapter --stdio
+  python -m conformance --only 'ACC-*' -- perl conformance/adapters/perl/adapter.pl
+  python -m conformance --against 'perl conformance/adapters/perl/adapter.pl' -- my-adapter --stdio
 
 A file of expected failures has the id of a vector on each line; what follows # is a comment. A
 vector in it that passes is a failure, for then the file is stale.

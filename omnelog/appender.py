@@ -21,7 +21,7 @@ from . import errors
 from .codec import decode, encode
 from .errors import AppendIndeterminate, LogIOError
 from .events import Event
-from .lock import LockableFile, checked_timeout, try_lock, unlock
+from .lock import LockableFile, checked_seconds, try_lock, unlock
 from .volume import Root, events_log_path
 
 _LOOK_EVERY_S = 1.0  # for no longer do appends go to a file that has left the path
@@ -43,7 +43,7 @@ class EventLog:
         with errors.refusals("cannot open", root):  # for there may be no working directory
             root = Path(root).absolute()  # for good, wherever this process or a copy goes
         self._args = (root, run_id, lock_timeout, durable)
-        self.lock_timeout, self.durable = checked_timeout(lock_timeout), durable
+        self.lock_timeout, self.durable = checked_seconds("lock_timeout", lock_timeout), durable
         self.path = events_log_path(root, run_id)
         self._mutex: Any = RLock()  # never taken twice; after an interrupt it knows its owner still
         self._closed = self._sync_failed = self._polite = False
@@ -98,7 +98,10 @@ class EventLog:
         self._append(b"")
 
     def close(self) -> None:
-        """Close the handle once no append is under way; harmless when it is closed."""
+        """Close the handle once no append is under way; harmless when it is closed.
+
+        Raises LogBusy in a signal handler that interrupted an append to it.
+        """
         if self._mutex._is_owned():
             raise errors.LogBusy(f"{self.path}: closed by a signal handler amid an append to it")
         try:

@@ -33,8 +33,9 @@ _MISFITS = (LookupError, TypeError, ValueError, AttributeError)  # what the func
 def encode(event: Event) -> bytes:
     """Return the canonical line of `event`, its newline included (SPEC: LINE).
 
-    Raises SerializeError, naming the field, unless every value is exactly of its declared type: no
-    lone surrogates in strings, no bool or out-of-range integer, no plain string for an enum.
+    Raises SerializeError, naming the field, unless every value is exactly of its declared type, or
+    of a subclass of str for a string: no lone surrogates in strings, no bool or out-of-range
+    integer, no plain string for an enum.
     """
     try:
         return _CODES[event.__class__].write(event).encode()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Every error omnelog raises: what is wrong, where, and what it means (SPEC: ERR).
 
-All derive from `OmnelogError` and from the builtin a caller would expect. Each pickles with its
+All derive from `OmnelogError` and from the builtin a caller would expect, but for the ValueError of
+a number of seconds that cannot be waited. Each pickles with its
 attributes; its cause is chained. `str()` reads ``path:line: what is wrong; what it means``.
 """
 
@@ -14,7 +15,7 @@ from typing import Self
 
 
 class OmnelogError(Exception):
-    """Base of every error omnelog raises on purpose."""
+    """Base of all that is raised for what a log, a line, an event or the system is like."""
 
 
 class _FileError(OmnelogError, OSError):

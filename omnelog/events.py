@@ -59,7 +59,7 @@ class NodeError:
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False, eq=False)
 class _Event:
-    """What every event says first (P for the events that have published fields of their own).
+    """What every event says first (P or A as the chapter on events in SPEC says for each type).
 
     Nobody makes one of these, so it has no methods, each of which takes 0.1 ms of import.
     """

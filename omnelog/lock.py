@@ -32,10 +32,10 @@ def try_lock(fd: int) -> bool:
     return lock_descriptor(fd, blocking=False)
 
 
-def checked_timeout(seconds: float) -> float:
-    """Return `seconds` if they can be waited, else raise ValueError."""
+def checked_seconds(name: str, seconds: float) -> float:
+    """Return the argument `name` if it can be waited, else raise ValueError."""
     if not seconds >= 0:
-        raise ValueError(f"lock_timeout must be 0 s or more, not {seconds}")
+        raise ValueError(f"{name} must be 0 s or more, not {seconds}")
     return seconds
 
 
@@ -81,13 +81,11 @@ class LockableFile(FileIO):
                     raise OSError(errno.EINVAL, "not a regular file")
                 if process is not _process:
                     raise OSError(errno.ECHILD, "forked while it was opened")
-            except BaseException as error:
+            except BaseException:
                 if _opening._is_owned() and not nested:  # interrupted as soon as it was taken
                     _opening.release()
                 self.close()  # harmless when nothing was opened
-                if type(error) not in (ValueError, UnicodeEncodeError):
-                    raise
-                raise OSError(errno.EINVAL, str(error)) from error  # a path that no system takes
+                raise
 
     def close(self) -> None:
         """Close the file; harmless when it is closed. That frees its lock unless it is shared."""

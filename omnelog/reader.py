@@ -12,13 +12,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import TIMEOUT_MAX
 from threading import Event as Flag
 from time import monotonic
 
 from .codec import decode, is_blank
 from .errors import DeserializeError, LockTimeout, TornTailError, refusals
 from .events import Event
-from .lock import LockableFile, unlock
+from .lock import LockableFile, checked_seconds, unlock
 from .volume import Root, events_log_path
 
 _PATIENCE_S = 0.1  # a reader waits no longer for the lock
@@ -76,10 +77,14 @@ def follow_run(
 
     Looks every `poll_interval` seconds, for ever, or until it has yielded all that was terminated
     when `stop` was set. Waits for an unterminated tail to become a line. Where the log is replaced,
-    it goes on with the new one 2 s later. Raises as `iter_run` does, and LogIOError when the log is
-    gone for good or final lines were cut off.
+    it goes on with the new one 2 s later. Raises ValueError for a bad `poll_interval`, and as
+    `iter_run` does; LogIOError also when the log is gone for good or final lines were cut off.
     """
-    return _following(events_log_path(root, run_id).absolute(), stop or Flag(), poll_interval)
+    path = events_log_path(root, run_id)
+    with refusals("cannot read", path):  # for there may be no working directory
+        path = path.absolute()
+    poll_interval = min(checked_seconds("poll_interval", poll_interval), TIMEOUT_MAX)
+    return _following(path, stop or Flag(), poll_interval)
 
 
 def _events(path: Path) -> Iterator[Event]:
@@ -90,15 +95,13 @@ def _events(path: Path) -> Iterator[Event]:
 def _following(path: Path, stop: Flag, poll_interval_s: float) -> Iterator[Event]:
     while True:
         with refusals("cannot read", path), _Log(path, os.O_RDONLY) as log:
-            leave_at = left = math.inf
-            while left > 0:
-                stopped = stop.is_set()  # both asked before looking, so that all is seen that came
-                left = leave_at - monotonic()
-                if leave_at == math.inf and log.replaced():
-                    leave_at = monotonic() + _LINGER_S
+            while True:  # both are asked before looking, so that all is seen that came
+                stopped, left_behind = stop.is_set(), log.left_behind()
                 yield from log.advance(log.extent()[0])
                 if stopped:
                     return
+                if left_behind:
+                    break
                 stop.wait(poll_interval_s)
 
 
@@ -106,6 +109,12 @@ class LogFile(LockableFile):
     """A log that is being read, as lines of bytes; `tail_in_flight` as in `Scan`."""
 
     tail_in_flight = False
+    _replaced_at = math.inf
+
+    def left_behind(self) -> bool:
+        """Whether nobody appends here any more, for the path was seen to lead elsewhere for 2 s."""
+        self._replaced_at = min(self._replaced_at, monotonic()) if self.replaced() else math.inf
+        return monotonic() - self._replaced_at >= _LINGER_S
 
     def settled(self) -> tuple[int, bytes]:
         """Where the last newline ends, and what follows it unless somebody is writing that."""

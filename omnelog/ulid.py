@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic, time_ns
 
 from .errors import UlidError, refusals
-from .lock import LockableFile, checked_timeout, unlock
+from .lock import LockableFile, checked_seconds, unlock
 from .volume import Root, ulid_lock_path
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32
@@ -25,7 +25,7 @@ def allocate_ulid(root: Root, *, lock_timeout: float = 5.0) -> str:
     Raises ValueError for a bad timeout; LockTimeout; LogIOError; UlidError if the file holds no
     ULID, or the greatest, and then nothing is overwritten.
     """
-    started, lock_timeout = monotonic(), checked_timeout(lock_timeout)
+    started, lock_timeout = monotonic(), checked_seconds("lock_timeout", lock_timeout)
     with refusals("cannot allocate a ULID", path := ulid_lock_path(root)):
         path = path.absolute()
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,10 @@
 
 Paths are made from `root` as given, unresolved; nothing is created. Functions of a `run_id` raise
 InvalidRunId unless it is one plain path component, on every platform alike: a volume may move.
+A `root` that no system takes as a path is a LogIOError.
 """
 
+import errno
 import ntpath
 import os
 from contextlib import suppress
@@ -12,7 +14,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
 
-from .errors import InvalidRunId, refusals
+from .errors import InvalidRunId, LogIOError, refusals
 
 Root: TypeAlias = str | PathLike[str]
 
@@ -33,7 +35,11 @@ def _component(name: str, what: str = "run_id") -> str:
 
 def omne_dir(root: Root) -> Path:
     """``<root>/.omne``, the directory that makes `root` a volume."""
-    return Path(root, ".omne")
+    path = Path(root, ".omne")
+    with suppress(UnicodeEncodeError):
+        if b"\0" not in os.fsencode(path):
+            return path
+    raise LogIOError(errno.EINVAL, "no system takes this path", repr(str(path)))
 
 
 def var_dir(root: Root) -> Path:
@@ -72,8 +78,12 @@ def node_capture_wire_path(run_id: str, node_id: str) -> str:
 
 
 def find_omne_root(start: Root) -> Path | None:
-    """The nearest directory, from `start` resolved upwards, with a directory ``.omne``; or None."""
-    here = Path(os.path.realpath(start))
+    """The nearest directory, from `start` resolved upwards, with a directory ``.omne``; or None.
+
+    Raises LogIOError if `start` is relative and there is no working directory.
+    """
+    with refusals("no volume can be looked for", start):
+        here = Path(os.path.realpath(omne_dir(start).parent))
     return next((path for path in (here, *here.parents) if os.path.isdir(omne_dir(path))), None)
 
 

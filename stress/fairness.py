@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Who waits for the lock, how long, and what the waiting costs: ``python -m stress.fairness``.
 
-Three scenarios, each with limits that a worse way of waiting breaks. Where a limit is relative, the
-other side is an appender that polls every 25 ms, measured in the same run in turns with ours. Noise
-only ever makes waiting worse, so each scenario has three attempts; and where other programs took
+Each scenario has limits that a worse way of waiting breaks. Where a limit is relative, the other
+side is an appender that polls every 25 ms, measured in the same run in turns with ours. Noise only
+ever makes waiting worse, so each scenario has up to three attempts; and where other programs took
 much of the machine, a limit of time or CPU that was missed is reported as inconclusive.
 """
 

@@ -18,7 +18,7 @@ Under the directory of a round, all of it plain JSON lines and sharing no code w
     history/reader-000.snapshots     {"run":…,"begin_ns":…,"end_ns":…,"count":…,"digest":…,
                                      "marks":[…]} or, instead of the last three, "error"
     history/follower-000.followed    one line at the end, as a snapshot is
-    history/deaths.json              {"process-002":[…],…}: when each was killed, in ns
+    history/process-002.deaths       {"killed_ns":…} each time it was killed
     history/moves.json               [{"run":0,"begin_ns":…,"end_ns":…},…]: logs moved away
     history/exits.json               {"process-002":0,…}, the last exit codes; null: ended by us
     history/*.strikes                {"capped":…}, how often a fault struck in a process

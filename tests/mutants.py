@@ -751,27 +751,27 @@ MUTANTS = [
     Mutant(
         name="a follower never leaves a replaced log",
         module="reader",
-        before="if leave_at == math.inf and log.replaced():",
-        after="if False:",
+        before="monotonic() - self._replaced_at >= _LINGER_S",
+        after="False",
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="a follower leaves a log for good that was moved away and back",
+        module="reader",
+        before="if self.replaced() else math.inf",
+        after="if self.replaced() else self._replaced_at",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="a follower looks before it asks whether to stop",
         module="reader",
         before=(
-            "                stopped = stop.is_set()  # both asked before looking, "
-            "so that all is seen that came\n"
-            "                left = leave_at - monotonic()\n"
-            "                if leave_at == math.inf and log.replaced():\n"
-            "                    leave_at = monotonic() + _LINGER_S\n"
+            "                stopped, left_behind = stop.is_set(), log.left_behind()\n"
             "                yield from log.advance(log.extent()[0])\n"
         ),
         after=(
-            "                left = leave_at - monotonic()\n"
-            "                if leave_at == math.inf and log.replaced():\n"
-            "                    leave_at = monotonic() + _LINGER_S\n"
             "                yield from log.advance(log.extent()[0])\n"
-            "                stopped = stop.is_set()\n"
+            "                stopped, left_behind = stop.is_set(), log.left_behind()\n"
         ),
     ),
     Mutant(

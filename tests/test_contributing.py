@@ -37,6 +37,17 @@ def goes_round(event):
     assert list(found) == line_schema()["$defs"]["node.skipped"]["required"]
 
 goes_round()
+
+from omnelog import EventLog, PipeCompleted, PipeStarted
+from omnelog.cli import main
+
+common = {"id": "1", "ts": "2026-01-31T23:59:59Z", "run_id": "r"}
+with EventLog.for_run(".", "r") as log:
+    log.append(PipeStarted(pipe="p", inputs=[], distro_version="1", **common))
+    log.append(NodeSkipped(node_id="n", reason="why", **common))
+    log.append(PipeCompleted(**common))
+for words in ("runs", "show r", "tail r", "timeline r", "export r --to chrome-trace"):
+    assert main(["--root", ".", *words.split()]) == 0, words
 """
 
 

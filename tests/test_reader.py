@@ -102,7 +102,7 @@ class TestASnapshot:
 
     @pytest.mark.parametrize("root", ["\0", "\ud800"])
     def test_below_a_root_that_no_system_takes_is_an_io_error(self, root: str) -> None:
-        with pytest.raises(omnelog.LogIOError, match="cannot open") as caught:
+        with pytest.raises(omnelog.LogIOError, match="no system takes") as caught:
             omnelog.read_run(root, RUN)
         assert caught.value.errno == errno.EINVAL
 
@@ -291,6 +291,33 @@ class TestAFollower:
             steps = Steps(iter([lambda: None]))
             assert list(omnelog.follow_run(tmp_path, RUN, stop=steps, **told)) == []
             assert steps.waited == [expected] * 2
+
+    @pytest.mark.parametrize("seconds", [-1, -0.001, float("nan")])
+    def test_refuses_to_look_every_so_many_seconds_as_nobody_can_wait(
+        self, tmp_path: Path, seconds: float
+    ) -> None:
+        with pytest.raises(ValueError, match="poll_interval must be 0 s or more"):
+            omnelog.follow_run(tmp_path, RUN, poll_interval=seconds)
+
+    def test_may_be_told_to_look_again_when_it_is_stopped(self, tmp_path: Path) -> None:
+        log_path(tmp_path).write_bytes(lines(node(1)))
+        stop = threading.Event()
+        following = omnelog.follow_run(tmp_path, RUN, stop=stop, poll_interval=float("inf"))
+        assert next(following) == node(1)
+        timer = threading.Timer(0.01, stop.set)
+        timer.start()
+        assert list(following) == []
+        timer.join()
+
+    def test_says_plainly_that_the_working_directory_is_gone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gone = tmp_path / "gone"
+        gone.mkdir()
+        monkeypatch.chdir(gone)
+        gone.rmdir()
+        with pytest.raises(omnelog.LogIOError, match="No such file"):
+            omnelog.follow_run(".", RUN)
 
     def test_takes_its_options_by_name_alone(self, tmp_path: Path) -> None:
         with pytest.raises(TypeError):

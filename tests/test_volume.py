@@ -81,6 +81,39 @@ def test_the_wire_path_leads_from_the_root_into_nodes_dir(run_id: str) -> None:
     assert Path("/v", wire) == omnelog.nodes_dir("/v", run_id) / "n.out"
 
 
+OF_A_ROOT: dict[str, Callable[[Any], object]] = {
+    **{name: path_of for name, (path_of, _) in PATHS.items()},
+    "run_exists": lambda root: omnelog.run_exists(root, RUN),
+    "enumerate_runs": omnelog.enumerate_runs,
+    "find_omne_root": omnelog.find_omne_root,
+    "EventLog.for_run": lambda root: omnelog.EventLog.for_run(root, RUN),
+    "follow_run": lambda root: omnelog.follow_run(root, RUN),
+    "scan_run": lambda root: omnelog.scan_run(root, RUN),
+    "allocate_ulid": omnelog.allocate_ulid,
+}
+
+
+@pytest.mark.spec("VOL-20")
+@pytest.mark.parametrize("function", OF_A_ROOT.values(), ids=OF_A_ROOT)
+@pytest.mark.parametrize("root", ["a\0b", "\ud800"], ids=["NUL", "lone surrogate"])
+def test_a_root_that_no_system_takes_is_an_io_error_that_can_be_printed(
+    function: Callable[[Any], object], root: str
+) -> None:
+    with pytest.raises(omnelog.LogIOError, match="no system takes") as caught:
+        function(root)
+    assert caught.value.errno == errno.EINVAL
+    assert str(caught.value).isprintable()
+    assert repr(root)[1:-1] in str(caught.value)
+
+
+@pytest.mark.spec("VOL-16")
+def test_a_root_with_bytes_that_are_not_utf8_is_taken(tmp_path: Path) -> None:
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    make_run(root, RUN)
+    assert omnelog.enumerate_runs(root) == [RUN]
+    assert omnelog.find_omne_root(root) == root
+
+
 # ---- which names can be runs ----
 
 TAKING_A_RUN_ID: dict[str, Callable[[Any, Any], object]] = {
@@ -324,6 +357,17 @@ def test_a_start_that_is_relative_counts_from_the_working_directory(
     monkeypatch.chdir(volume)
     assert omnelog.find_omne_root(".") == volume
     assert omnelog.find_omne_root("not/there/yet") == volume
+
+
+def test_a_start_that_is_relative_is_refused_where_the_working_directory_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(omnelog.LogIOError, match="No such file"):
+        omnelog.find_omne_root(".")
 
 
 def test_a_start_that_is_a_file_or_missing_counts_as_what_it_is_in(volume: Path) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """omnelog as an adapter: it speaks ../PROTOCOL.md, version 1, on standard input and output.
 
-It drives the public interface alone, as any program would, and adds nothing that a clause demands.
+It drives the public interface alone, as any program would, but to hold a lock without appending,
+and adds nothing that a clause demands.
 """
 
 import json

@@ -32,9 +32,9 @@ _REMEDIES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`, without the program's name; by default the process's own.
 
-    Returns the exit status: 0; 1 for what is said on standard error; 2 for a wrong command line;
-    130 after an interrupt; 141 where nobody reads the output; for `record` the recorded command's,
-    or 125. Raises nothing that a user, a file or the system could cause. For the main thread.
+    Returns the exit status that the verb's --help tells; 2 for a wrong command line; 130 after an
+    interrupt; 141 where nobody reads the output. Raises nothing that a user, a file or the system
+    could cause. For the main thread.
     """
     streams.occupy_closed()
     trouble = FINDINGS

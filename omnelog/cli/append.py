@@ -9,7 +9,15 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from .. import DeserializeError, Event, EventLog, OmnelogError, PipeStarted, decode, run_exists
+from .. import (
+    AppendIndeterminate,
+    Event,
+    EventLog,
+    OmnelogError,
+    PipeStarted,
+    decode,
+    run_exists,
+)
 from .arguments import Verbs
 from .exits import FINDINGS, OK, Refused
 from .streams import complain, input_lines
@@ -19,8 +27,9 @@ Append the events on standard input, one JSON object a line, to the log of a run
 
 Each is checked and appended as soon as it is read. At the first line that is not an
 event of this run it stops: standard error says line: reason, the exit status is 1,
-the events before that line are kept and nothing from it on is appended. Blank lines
-are passed over. A run that does not exist is begun by a pipe.started.
+the events before that line are kept and nothing from it on is appended, unless it
+says that this is not known of the line itself. Blank lines are passed over. A run
+that does not exist is begun by a pipe.started.
 """
 
 _HELP_END = """\
@@ -45,7 +54,8 @@ def append(root: Path, run_id: str) -> int:
 
     Returns 0, or 1 after ``line: reason`` on standard error for the first line that was not
     appended, all before it kept. Blank lines are passed over. A run that is not there is begun by
-    its pipe.started. Raises Refused, OmnelogError or OSError with nothing appended.
+    its pipe.started. Raises Refused, after saying how many were appended, when standard input
+    fails; else Refused, OmnelogError or OSError with nothing appended.
     """
     log = EventLog.for_run(root, run_id) if run_exists(root, run_id) else None
     if sys.stdin is not None and sys.stdin.isatty():
@@ -59,11 +69,20 @@ def append(root: Path, run_id: str) -> int:
                 event = _event(line, run_id)
                 log = log or _begun(root, event)
                 log.append(event)
-            except (DeserializeError, OmnelogError, Refused) as error:
+            except (OmnelogError, Refused) as error:
                 complain(f"{number}: {error}")
-                complain(f"omnelog: append: {appended} appended, nothing from line {number} on")
+                what = f"nothing from line {number} on"
+                if isinstance(error, AppendIndeterminate):
+                    what = (
+                        f"line {number} may be in the log or not, look before you append it again"
+                    )
+                complain(f"omnelog: append: {appended} appended; {what}")
                 return FINDINGS
             appended += 1
+    except Refused:
+        if appended:
+            complain(f"omnelog: append: {appended} appended, and then:")
+        raise
     finally:
         if log is not None:
             log.close()

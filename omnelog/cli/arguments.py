@@ -34,19 +34,20 @@ examples:
   omnelog show latest                          see how the newest went
   omnelog tail -f latest                       watch it
 
-Where a verb that only looks takes a RUN, the first characters of its id are
-enough, if no other run begins with them, and `latest` is the newest.
+But for append and record, the first characters of a run's id are enough, if no
+other run begins with them, and `latest` is the newest.
 
 The volume is --root DIR, else $OMNE_VOLUME_ROOT, else the nearest directory from
 here upwards that holds .omne. Colour is for terminals, and not if $NO_COLOR is set.
-`eval "$(register-python-argcomplete omnelog)"` makes bash and zsh complete.
+`eval "$(register-python-argcomplete omnelog)"` makes bash and zsh complete, with
+the extra omnelog[cli].
 
 exit status:
   0    done
   1    refused, or a log is damaged: standard error says what and where
   2    wrong command line
   130  interrupted; 141: nobody reads the output
-  `record` and `verify` have their own, see their --help
+  `record`, `repair` and `verify` have their own, see their --help
 """
 
 

@@ -19,10 +19,7 @@ def volume_root(option: str | None) -> Path:
         return _checked(option, "--root")
     if named := os.environ.get(ROOT_VARIABLE):
         return _checked(named, ROOT_VARIABLE)
-    try:
-        here = Path.cwd()
-    except OSError as error:
-        raise Refused(f"no current directory ({error.strerror}); use --root DIR") from error
+    here = _absolute("")
     found = find_omne_root(here)
     if found is None:
         raise Refused(
@@ -32,10 +29,18 @@ def volume_root(option: str | None) -> Path:
     return found
 
 
+def _absolute(directory: str) -> Path:
+    try:
+        return Path(directory).absolute()
+    except OSError as error:
+        message = f"no current directory ({error.strerror}); use --root with an absolute path"
+        raise Refused(message) from error
+
+
 def _checked(named: str, origin: str) -> Path:
     if not named:
         raise Refused(f"{origin} is empty; give it a directory that holds .omne")
-    root = Path(named).absolute()  # a recorded command may change directory
+    root = _absolute(named)  # a recorded command may change directory
     if not omne_dir(root).is_dir():
         raise Refused(
             f"{root} ({origin}) is no omne volume, it holds no .omne directory: "

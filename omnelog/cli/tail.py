@@ -2,7 +2,6 @@
 """`tail`: the last events of a run, and those that come, a line each, never half a line."""
 
 import errno
-import math
 import os
 import select
 from argparse import ArgumentTypeError, Namespace
@@ -10,7 +9,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from time import monotonic
 from typing import TypeAlias
 
 from .. import (
@@ -48,7 +46,6 @@ examples:
 _Found: TypeAlias = Event | DeserializeError
 
 _POLL_MS = 100  # to a person that is at once
-_LINGER_S = 2.0  # appenders leave a replaced log within 1 s, a follower after this
 _WIDEST_NODE = 24  # a longer node id shifts its own line, not every other
 _STYLES: dict[type, str] = {
     NodeCompleted: "green",
@@ -125,14 +122,11 @@ def _opened(path: Path, printer: "_Printer", *, wait: bool) -> Lines:
 
 def _go_on(lines: Lines, printer: "_Printer") -> None:
     """Print what comes until the pipe has ended, or another log is in the place of this one."""
-    leave_at = left_s = math.inf
-    while not printer.ended and left_s > 0:
-        left_s = leave_at - monotonic()  # asked before looking, so that all is seen that came
-        if leave_at == math.inf and lines.replaced():
-            leave_at = monotonic() + _LINGER_S
+    left_behind = False
+    while not (printer.ended or left_behind):
+        printer.pause()
+        left_behind = lines.left_behind()  # asked before looking, so that all is seen that came
         printer.print(printer.noting(_read(lines, lines.advance())))
-        if not printer.ended:
-            printer.pause()
     if not printer.ended:
         complain(f"omnelog: {lines.path}: replaced or removed; following what is there next")
 

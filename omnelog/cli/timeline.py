@@ -24,6 +24,9 @@ end was not logged has a thin bar up to the run's last event.
 
 With -o the picture is written to a file, SVG or a page of HTML, that needs nothing
 else: no network, no scripts.
+
+What is no event is told on standard error, as path:line: reason; the exit status is 1
+then.
 """
 
 _HELP_END = """\

@@ -55,7 +55,9 @@ def trace_events(run_id: str, events: Iterable[Event]) -> Iterator[Trace]:
             start, started = working.pop(node_id, (at, None))
             yield _complete(node_id, thread, (start, at), started, _said(event))
         else:
-            name = f"iteration {event.iteration}" if isinstance(event, IterationStarted) else "gate"
+            name: str = event.type
+            if isinstance(event, IterationStarted):
+                name = f"iteration {event.iteration}"
             yield _instant(name, thread, at, _said(event))
     for node_id, (start, started) in working.items():
         said: Trace = {"end": "not logged"}

@@ -9,7 +9,6 @@ from .. import (
     NodeFailed,
     NodeStarted,
     PipeAborted,
-    PipeCompleted,
     PipeStarted,
 )
 
@@ -38,11 +37,10 @@ def counted(number: int, noun: str) -> str:
 
 def detail(event: Event) -> str:
     """What an event says beyond when, what and which node."""
+    words: list[str] = []
     match event:
         case PipeStarted(pipe=pipe, inputs=inputs, distro_version=version):
             words = [pipe, *(f"{item.key}={item.value}" for item in inputs), f"({version})"]
-        case PipeCompleted():
-            words = []
         case PipeAborted(reason=reason):
             words = [reason]
         case NodeStarted():

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: MIT
 """`append`: what is an event of the run gets in, and nothing else does."""
 
+import errno
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 
 from .. import omnelog
 from ..samples import of_every_type
 from .volume import RUN, Volume, aborted, completed, finish, started
+
+append = import_module(f"{omnelog.__name__}.cli.append")
+exits = import_module(f"{omnelog.__name__}.cli.exits")
 
 BAD = {
     "not JSON": b"hello\n",
@@ -127,6 +133,47 @@ def test_an_input_that_cannot_be_read_is_one_line(volume: Volume) -> None:
     said = volume.shell(f"omnelog append {RUN} 0> write-only")
     assert (said.status, said.err.count("\n")) == (1, 1)
     assert "standard input: " in said.err
+
+
+def test_an_input_that_fails_half_way_is_told_with_how_much_got_in(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing() -> Iterator[bytes]:
+        yield given(completed())
+        raise exits.Refused("standard input: Input/output error")
+
+    path = volume.write(started())
+    monkeypatch.setattr(append, "input_lines", failing)
+    said = volume.call("append", RUN)
+    assert said.status == 1
+    assert said.err.splitlines() == [
+        "omnelog: append: 1 appended, and then:",
+        "omnelog: standard input: Input/output error",
+    ]
+    assert path.read_bytes() == given(started(), completed())
+
+
+def test_of_what_may_be_in_the_log_it_says_to_look(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who went on from that line, as from one that was refused, might append it twice."""
+    write = os.write
+
+    def write_and_fail(fd: int, data: bytes) -> int:
+        written = write(fd, data)
+        if data == given(aborted()):
+            raise OSError(errno.EIO, "broken")
+        return written
+
+    path = volume.write(started())
+    monkeypatch.setattr(os, "write", write_and_fail)
+    monkeypatch.setattr(append, "input_lines", lambda: [given(completed()), given(aborted())])
+    said = volume.call("append", RUN)
+    assert said.status == 1
+    assert path.read_bytes() == given(started(), completed(), aborted())
+    reason, summary = said.err.splitlines()
+    assert reason.startswith("2: ")
+    assert "1 appended; line 2 may be in the log or not" in summary
 
 
 def test_an_interrupt_ends_it_quietly_with_what_got_in_kept(volume: Volume) -> None:

@@ -69,7 +69,7 @@ def test_times_are_microseconds_after_the_first_event(volume: Volume) -> None:
     assert [(e["ph"], e["name"], e.get("ts"), e.get("dur")) for e in made] == [
         ("M", "thread_name", None, None),
         ("i", "iteration 7", 2_000_000, None),
-        ("i", "gate", 3_000_000, None),
+        ("i", "gate.passed", 3_000_000, None),
         ("X", "n", 1_000_000, 3_000_000),
     ]
     assert made[3]["args"] == {"name": "make", "end": "failed", "error": "crash", "message": ""}

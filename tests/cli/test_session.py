@@ -8,7 +8,7 @@ from .volume import Volume
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 [MAKEFILE] = re.findall(r"```make\n(.*?)```", README, re.DOTALL)
-SESSION, _OWN_CHECKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+SESSION, OWN_CHECKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
 STEPS = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", SESSION, re.MULTILINE)
 
 
@@ -17,7 +17,7 @@ def alike(shown: str) -> list[str]:
     for pattern, instead in (
         (r"-[0-9a-hjkmnp-tv-z]{26}", "-ULID"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TS"),
-        (r"\d+(\.\d)?s\b", "0s"),
+        (r"(\d+m)?\d+(\.\d)?s\b", "0s"),
         (r"\d\.\d kB", "SIZE"),
         (r" +", " "),
     ):

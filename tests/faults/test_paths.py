@@ -529,6 +529,48 @@ def test_a_follower_reads_what_is_appended_to_the_old_log_for_two_seconds_more(
     assert found == [event(1), event(2), event(0, "new")]
 
 
+@pytest.mark.spec("READ-21", "READ-29")
+@pytest.mark.parametrize("away", [1, 4])
+def test_a_follower_yields_no_event_twice_of_a_log_that_is_moved_away_and_back(
+    tmp_path: Path, clock: Clock, away: int
+) -> None:
+    """Be it for a look, or until just before it would be left."""
+    log = open_log(tmp_path)
+    log.append(event(1))
+    elsewhere = log.path.with_name("elsewhere")
+
+    def back() -> None:
+        elsewhere.rename(log.path)
+
+    script = [lambda: log.path.rename(elsewhere), *[nothing] * (away - 1), back, *[nothing] * 9]
+    stop = Stop(clock, *script, lambda: log.append(event(2)), nothing)
+    assert [*follow(tmp_path, stop)] == [event(1), event(2)]
+
+
+@pytest.mark.spec("READ-29")
+def test_a_follower_leaves_two_seconds_after_the_path_led_elsewhere_for_the_last_time(
+    tmp_path: Path, clock: Clock
+) -> None:
+    log = open_log(tmp_path)
+    log.append(event(1))
+    elsewhere = log.path.with_name("elsewhere")
+    old = os.open(log.path, os.O_WRONLY | os.O_APPEND)
+    try:
+        script: list[Callable[[], object]] = [
+            lambda: log.path.rename(elsewhere),
+            nothing,
+            lambda: elsewhere.rename(log.path),
+            nothing,
+            lambda: replace(log.path),
+            *[nothing] * 3,
+            lambda: os.write(old, line(2)),
+        ]
+        found = [*follow(tmp_path, Stop(clock, *script, *[nothing] * 9))]
+    finally:
+        os.close(old)
+    assert found == [event(1), event(2), event(0, "new")]
+
+
 @pytest.mark.parametrize("fault", [unlink, rename, *REFUSED])
 def test_a_follower_of_a_log_that_is_gone_for_good_fails_and_names_the_path(
     tmp_path: Path, clock: Clock, fault: Callable[[Path], None]

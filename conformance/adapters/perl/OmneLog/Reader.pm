@@ -53,7 +53,8 @@ sub OmneLog::Reader::Follower::_look {
     my $now    = OmneLog::File::now();
     my $reader = $self->{reader} //= _new($self->{path});
     my $leave  = defined $self->{leave} && $now >= $self->{leave};
-    $self->{leave} //= $now + LINGER if $reader->{file}->replaced;
+    if   ($reader->{file}->replaced) { $self->{leave} //= $now + LINGER }
+    else                             { $leave = $self->{leave} = undef }
     $reader->_advance(($reader->{file}->extent)[0], sub { push @{$self->{found}}, $_[0] });
     return unless $leave;
     $reader->{file}->close;

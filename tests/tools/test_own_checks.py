@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""README records the checks of this very project: in a fresh checkout, that is what one gets."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ..cli.test_session import OWN_CHECKS, alike
+from .conftest import NEEDED, missing
+
+PROJECT = Path(__file__).parents[2]
+
+
+def test_the_projects_own_checks_are_recorded_as_readme_shows(tmp_path: Path) -> None:
+    if not NEEDED:
+        missing("the venv that README makes")
+    checkout = tmp_path / "omnelog"
+    unwanted = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "*.egg-info")
+    shutil.copytree(PROJECT, checkout, ignore=unwanted)
+    commands = re.findall(r"^\$ ((?:.*[\\|]\n)*.*)$", OWN_CHECKS, re.MULTILINE)
+    assert len(commands) == OWN_CHECKS.count("$ ") == 4
+    *before, last = commands
+    script = "\n".join([f"{sys.executable} -m venv .venv", *before, "echo THE REST", last])
+    done = subprocess.run(
+        ["sh", "-ec", script],
+        cwd=checkout,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    shown = OWN_CHECKS.partition(f"$ {last}\n")[2]
+    assert alike(done.stdout.partition("THE REST\n")[2]) == alike(shown)
