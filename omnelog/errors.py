@@ -2,8 +2,8 @@
 """Every error omnelog raises: what is wrong, where, and what it means (SPEC: ERR).
 
 All derive from `OmnelogError` and from the builtin a caller would expect, but for the ValueError of
-a number of seconds that cannot be waited. Each pickles with its
-attributes; its cause is chained. `str()` reads ``path:line: what is wrong; what it means``.
+an argument that is no path, or no number of seconds. Each pickles with its attributes; its cause is
+chained. `str()` reads ``path:line: what is wrong; what it means``.
 """
 
 import errno
@@ -15,7 +15,7 @@ from typing import Self
 
 
 class OmnelogError(Exception):
-    """Base of all that is raised for what a log, a line, an event or the system is like."""
+    """Base of every error that has a type of its own here."""
 
 
 class _FileError(OmnelogError, OSError):

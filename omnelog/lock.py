@@ -81,11 +81,13 @@ class LockableFile(FileIO):
                     raise OSError(errno.EINVAL, "not a regular file")
                 if process is not _process:
                     raise OSError(errno.ECHILD, "forked while it was opened")
-            except BaseException:
+            except BaseException as error:
                 if _opening._is_owned() and not nested:  # interrupted as soon as it was taken
                     _opening.release()
                 self.close()  # harmless when nothing was opened
-                raise
+                if type(error) not in (ValueError, UnicodeEncodeError):
+                    raise
+                raise OSError(errno.EINVAL, str(error)) from error  # a path that no system takes
 
     def close(self) -> None:
         """Close the file; harmless when it is closed. That frees its lock unless it is shared."""

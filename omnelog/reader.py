@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import TIMEOUT_MAX
 from threading import Event as Flag
 from time import monotonic
+from typing import Self
 
 from .codec import decode, is_blank
 from .errors import DeserializeError, LockTimeout, TornTailError, refusals
@@ -60,7 +61,7 @@ def iter_run(root: Root, run_id: str) -> Iterator[Event]:
 def scan_run(root: Root, run_id: str) -> Scan:
     """Read a snapshot past all damage. Raises InvalidRunId; LogIOError."""
     path = events_log_path(root, run_id)
-    with refusals("cannot read", path), _Log(path, os.O_RDONLY) as log:
+    with refusals("cannot read", path), _Log(path) as log:
         log.problems = []
         return Scan(
             events=list(log.snapshot()),
@@ -88,21 +89,25 @@ def follow_run(
 
 
 def _events(path: Path) -> Iterator[Event]:
-    with refusals("cannot read", path), _Log(path, os.O_RDONLY) as log:
+    with refusals("cannot read", path), _Log(path) as log:
         yield from log.snapshot()
 
 
 def _following(path: Path, stop: Flag, poll_interval_s: float) -> Iterator[Event]:
-    while True:
-        with refusals("cannot read", path), _Log(path, os.O_RDONLY) as log:
+    with refusals("cannot read", path):
+        log = _Log(path)
+        try:
             while True:  # both are asked before looking, so that all is seen that came
                 stopped, left_behind = stop.is_set(), log.left_behind()
                 yield from log.advance(log.extent()[0])
                 if stopped:
                     return
                 if left_behind:
-                    break
-                stop.wait(poll_interval_s)
+                    log = log.successor()
+                else:
+                    stop.wait(poll_interval_s)
+        finally:
+            log.close()
 
 
 class LogFile(LockableFile):
@@ -111,10 +116,23 @@ class LogFile(LockableFile):
     tail_in_flight = False
     _replaced_at = math.inf
 
+    def __init__(self, path: Path) -> None:
+        """Open the log at `path`. Raises LogIOError."""
+        super().__init__(path, os.O_RDONLY)
+
     def left_behind(self) -> bool:
         """Whether nobody appends here any more, for the path was seen to lead elsewhere for 2 s."""
         self._replaced_at = min(self._replaced_at, monotonic()) if self.replaced() else math.inf
         return monotonic() - self._replaced_at >= _LINGER_S
+
+    def successor(self) -> Self:
+        """The log that is at the path now, from its beginning; this one if it is there again."""
+        new = type(self)(self.path)
+        if os.path.samestat(os.fstat(new.fd), os.fstat(self.fd)):
+            new.close()
+            return self
+        self.close()
+        return new
 
     def settled(self) -> tuple[int, bytes]:
         """Where the last newline ends, and what follows it unless somebody is writing that."""

@@ -22,8 +22,8 @@ def allocate_ulid(root: Root, *, lock_timeout: float = 5.0) -> str:
     then it is the last one plus one. The last one is kept in ``.omne/var/.ulid-last``, guarded by
     that file's lock, for which it waits `lock_timeout` seconds; 0 tries once.
 
-    Raises ValueError for a bad timeout; LockTimeout; LogIOError; UlidError if the file holds no
-    ULID, or the greatest, and then nothing is overwritten.
+    Raises ValueError for a bad timeout or root; LockTimeout; LogIOError; UlidError if the file
+    holds no ULID, or the greatest, and then nothing is overwritten.
     """
     started, lock_timeout = monotonic(), checked_seconds("lock_timeout", lock_timeout)
     with refusals("cannot allocate a ULID", path := ulid_lock_path(root)):

@@ -3,7 +3,7 @@
 
 Paths are made from `root` as given, unresolved; nothing is created. Functions of a `run_id` raise
 InvalidRunId unless it is one plain path component, on every platform alike: a volume may move.
-A `root` that no system takes as a path is a LogIOError.
+A `root` that the system takes for no path is a ValueError where nothing else is said.
 """
 
 import errno
@@ -14,7 +14,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
 
-from .errors import InvalidRunId, LogIOError, refusals
+from .errors import InvalidRunId, refusals
 
 Root: TypeAlias = str | PathLike[str]
 
@@ -35,11 +35,7 @@ def _component(name: str, what: str = "run_id") -> str:
 
 def omne_dir(root: Root) -> Path:
     """``<root>/.omne``, the directory that makes `root` a volume."""
-    path = Path(root, ".omne")
-    with suppress(UnicodeEncodeError):
-        if b"\0" not in os.fsencode(path):
-            return path
-    raise LogIOError(errno.EINVAL, "no system takes this path", repr(str(path)))
+    return Path(root, ".omne")
 
 
 def var_dir(root: Root) -> Path:
@@ -83,7 +79,7 @@ def find_omne_root(start: Root) -> Path | None:
     Raises LogIOError if `start` is relative and there is no working directory.
     """
     with refusals("no volume can be looked for", start):
-        here = Path(os.path.realpath(omne_dir(start).parent))
+        here = Path(os.path.realpath(start))
     return next((path for path in (here, *here.parents) if os.path.isdir(omne_dir(path))), None)
 
 
@@ -99,7 +95,11 @@ def enumerate_runs(root: Root) -> list[str]:
     """
     runs = runs_dir(root)
     with refusals("no list of runs", runs), suppress(FileNotFoundError):
-        with os.scandir(runs) as entries:  # which mostly know without a stat what they are
+        try:
+            entries = os.scandir(runs)
+        except ValueError as error:  # a path that no system takes
+            raise OSError(errno.EINVAL, str(error)) from error
+        with entries:  # which mostly know without a stat what they are
             found = [e.name for e in entries if e.is_dir(follow_symlinks=False) or os.path.isdir(e)]
         return sorted(filter(_is_component, found))
     return []

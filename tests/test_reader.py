@@ -102,7 +102,7 @@ class TestASnapshot:
 
     @pytest.mark.parametrize("root", ["\0", "\ud800"])
     def test_below_a_root_that_no_system_takes_is_an_io_error(self, root: str) -> None:
-        with pytest.raises(omnelog.LogIOError, match="no system takes") as caught:
+        with pytest.raises(omnelog.LogIOError, match="cannot open") as caught:
             omnelog.read_run(root, RUN)
         assert caught.value.errno == errno.EINVAL
 

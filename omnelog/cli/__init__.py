@@ -32,9 +32,8 @@ _REMEDIES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`, without the program's name; by default the process's own.
 
-    Returns the exit status that the verb's --help tells; 2 for a wrong command line; 130 after an
-    interrupt; 141 where nobody reads the output. Raises nothing that a user, a file or the system
-    could cause. For the main thread.
+    Returns the exit status, which `omnelog --help` tells, or the verb's. Raises nothing that a
+    user, a file or the system could cause. For the main thread.
     """
     streams.occupy_closed()
     trouble = FINDINGS

@@ -2,7 +2,8 @@
 """`append`: events from standard input into the log of a run, each checked before it is written.
 
 It stops at the first line that is no event of that run. So what was appended is always the input up
-to a line that is named, and once that line is mended the rest can follow in order.
+to a line that is named, or as far as it could be read; once that line is mended the rest can follow
+in order. Where it is not known whether the line is in the log, that is said.
 """
 
 import sys
@@ -53,9 +54,9 @@ def append(root: Path, run_id: str) -> int:
     """Append the events on standard input, one JSON object a line, each as soon as it is read.
 
     Returns 0, or 1 after ``line: reason`` on standard error for the first line that was not
-    appended, all before it kept. Blank lines are passed over. A run that is not there is begun by
-    its pipe.started. Raises Refused, after saying how many were appended, when standard input
-    fails; else Refused, OmnelogError or OSError with nothing appended.
+    appended, or may not have been, all before it kept. Blank lines are passed over. A run that is
+    not there is begun by its pipe.started. Raises Refused, after saying how many were appended,
+    when standard input fails; else Refused, OmnelogError or OSError with nothing appended.
     """
     log = EventLog.for_run(root, run_id) if run_exists(root, run_id) else None
     if sys.stdin is not None and sys.stdin.isatty():

@@ -4,9 +4,7 @@
 They are read as the core's own reader reads them; here they are counted, too.
 """
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from .. import DeserializeError, Event, TornTailError, decode
 from ..codec import is_blank
@@ -19,10 +17,6 @@ class Lines(LogFile):
     """A log that is being read, and how far it has been."""
 
     number = offset = _next = 0
-
-    def __init__(self, path: Path) -> None:
-        """Open the log. Raises LogIOError."""
-        super().__init__(path, os.O_RDONLY)
 
     def snapshot(self) -> Iterator[bytes]:
         """Yield what is there now, a line at a time; a last one that nobody ends has no newline.

@@ -6,7 +6,7 @@ import os
 import select
 from argparse import ArgumentTypeError, Namespace
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -98,37 +98,31 @@ def tail(path: Path, passed_over: int, last: int | None, *, follow: bool) -> int
     event, else 0. Raises LogIOError, OSError, Refused.
     """
     printer = _Printer()
-    with _opened(path, printer, wait=follow) as lines:
+    lines = _opened(lambda: Lines(path), printer, wait=follow)
+    try:
         early: Iterable[_Found] = _read(lines, lines.advance() if follow else lines.snapshot())
         early = islice(printer.noting(early), passed_over, None)
         printer.print(early if last is None else deque(early, last))
-        if follow:
-            _go_on(lines, printer)
-    while follow and not printer.ended:
-        with _opened(path, printer, wait=True) as lines:
-            _go_on(lines, printer)
+        while follow and not printer.ended:
+            printer.pause()
+            left_behind = lines.left_behind()  # asked before looking, so that all is seen that came
+            printer.print(printer.noting(_read(lines, lines.advance())))
+            if left_behind and not printer.ended:
+                complain(f"omnelog: {path}: replaced or removed; following what is there next")
+                lines = _opened(lines.successor, printer, wait=True)
+    finally:
+        lines.close()
     return FINDINGS if printer.damaged else OK
 
 
-def _opened(path: Path, printer: "_Printer", *, wait: bool) -> Lines:
+def _opened(opener: Callable[[], Lines], printer: "_Printer", *, wait: bool) -> Lines:
     while True:
         try:
-            return Lines(path)
+            return opener()
         except LogIOError as error:
             if not wait or error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 raise
         printer.pause()
-
-
-def _go_on(lines: Lines, printer: "_Printer") -> None:
-    """Print what comes until the pipe has ended, or another log is in the place of this one."""
-    left_behind = False
-    while not (printer.ended or left_behind):
-        printer.pause()
-        left_behind = lines.left_behind()  # asked before looking, so that all is seen that came
-        printer.print(printer.noting(_read(lines, lines.advance())))
-    if not printer.ended:
-        complain(f"omnelog: {lines.path}: replaced or removed; following what is there next")
 
 
 def _read(lines: Lines, found: Iterable[bytes]) -> Iterator[_Found]:

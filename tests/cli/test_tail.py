@@ -164,6 +164,22 @@ def test_a_log_that_was_replaced_is_followed_where_it_is_now(volume: Volume) -> 
     assert "replaced" in said.err
 
 
+def test_a_log_that_comes_back_is_not_printed_twice(volume: Volume) -> None:
+    path = volume.write(*History().begin().events)
+    away = path.with_name("away")
+    with following(volume) as process:
+        assert "pipe.started" in line(process)
+        path.rename(away)
+        assert process.stderr
+        assert b"removed" in process.stderr.readline()
+        with away.open("ab") as log:
+            log.write(omnelog.encode(History().complete().events[0]))
+        away.rename(path)
+        said = finish(process)
+    assert (said.status, said.out.count(b"\n")) == (0, 1)
+    assert b"pipe.completed" in said.out
+
+
 def test_a_log_that_was_cut_is_an_error(volume: Volume) -> None:
     path = volume.write(*History().begin().start("n").events)
     with following(volume) as process:

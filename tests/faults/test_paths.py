@@ -547,6 +547,31 @@ def test_a_follower_yields_no_event_twice_of_a_log_that_is_moved_away_and_back(
     assert [*follow(tmp_path, stop)] == [event(1), event(2)]
 
 
+@pytest.mark.spec("READ-21", "READ-29")
+def test_a_follower_yields_no_event_twice_of_a_log_that_is_back_just_as_it_would_be_left(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """When the last look has been, and what it found is being dealt with."""
+    log = open_log(tmp_path)
+    log.append(event(1))
+    elsewhere = log.path.with_name("elsewhere")
+    old = os.open(log.path, os.O_WRONLY | os.O_APPEND)
+    try:
+        script: list[Callable[[], object]] = [
+            lambda: log.path.rename(elsewhere),
+            *[nothing] * 3,
+            lambda: os.write(old, line(2)),
+        ]
+        following = follow(tmp_path, Stop(clock, *script, *[nothing] * 9))
+        assert [next(following), next(following)] == [event(1), event(2)]
+        elsewhere.rename(log.path)
+        os.write(old, line(3))
+        assert [*following] == [event(3)]
+    finally:
+        os.close(old)
+    assert len(open_descriptors(tmp_path)) == 1, "more than the writer's"
+
+
 @pytest.mark.spec("READ-29")
 def test_a_follower_leaves_two_seconds_after_the_path_led_elsewhere_for_the_last_time(
     tmp_path: Path, clock: Clock

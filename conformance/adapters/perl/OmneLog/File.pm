@@ -153,6 +153,12 @@ sub replaced {
     return $here[0] != $there[0] || $here[1] != $there[1];
 }
 
+# Whether another one is the same file.
+sub same {
+    my ($self, $other) = @_;
+    return join(':', (stat $self->{handle})[0, 1]) eq join(':', (stat $other->{handle})[0, 1]);
+}
+
 # Put a directory's entries on disk.
 sub sync_directory {
     my ($path) = @_;

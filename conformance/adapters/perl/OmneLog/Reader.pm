@@ -50,15 +50,23 @@ sub OmneLog::Reader::Follower::next_events {
 
 sub OmneLog::Reader::Follower::_look {
     my ($self) = @_;
-    my $now    = OmneLog::File::now();
-    my $reader = $self->{reader} //= _new($self->{path});
-    my $leave  = defined $self->{leave} && $now >= $self->{leave};
-    if   ($reader->{file}->replaced) { $self->{leave} //= $now + LINGER }
-    else                             { $leave = $self->{leave} = undef }
+    $self->{reader} //= _new($self->{path});
+    $self->_go_over if $self->{left_behind};
+    my $reader = $self->{reader};
+    if   ($reader->{file}->replaced) { $self->{leave} //= OmneLog::File::now() + LINGER }
+    else                             { delete $self->{leave} }
+    $self->{left_behind} = defined $self->{leave} && OmneLog::File::now() >= $self->{leave};
     $reader->_advance(($reader->{file}->extent)[0], sub { push @{$self->{found}}, $_[0] });
-    return unless $leave;
-    $reader->{file}->close;
-    delete @$self{qw(reader leave)};
+}
+
+# Go on with the file that is at the path now, unless that is the old one again (READ-29).
+sub OmneLog::Reader::Follower::_go_over {
+    my ($self) = @_;
+    my ($old, $new) = ($self->{reader}, _new($self->{path}));
+    ($old, $new) = ($new, $old) if $new->{file}->same($old->{file});
+    $old->{file}->close;
+    $self->{reader} = $new;
+    delete $self->{leave};
 }
 
 sub _new {
