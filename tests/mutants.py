@@ -763,6 +763,13 @@ MUTANTS = [
         tests="faults/test_paths.py",
     ),
     Mutant(
+        name="a follower reads a log again that is back just as it would be left",
+        module="reader",
+        before="if os.path.samestat(os.fstat(new.fd), os.fstat(self.fd)):",
+        after="if False:",
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
         name="a follower looks before it asks whether to stop",
         module="reader",
         before=(
