@@ -26,7 +26,7 @@ from cosmic_ray.plugins import get_operator, operator_names
 from .mutants import PROJECT, run_tests
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
-TIMEOUT_S = 120  # a loop that never ends is a change that is noticed
+TIMEOUT_S = 300  # a loop that never ends is a change that is noticed; side by side they take 100
 WORKERS = 2 * (os.cpu_count() or 1)  # for many a change is noticed by waiting in vain
 
 TESTS = {
