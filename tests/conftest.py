@@ -11,7 +11,9 @@ So that the programs under test end as they do elsewhere, both are set to what t
 
 import os
 import signal
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from . import omnelog
@@ -27,6 +29,16 @@ settings.register_profile("thorough", settings.get_profile("usual"), max_example
 settings.register_profile("brief", settings.get_profile("usual"), max_examples=20)
 settings.register_profile("repeatable", settings.get_profile("usual"), derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
+
+
+@pytest.fixture
+def gone_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory was removed."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -123,13 +123,8 @@ class TestOpening:
                 copy.append(node(1))
         assert omnelog.read_run(tmp_path, RUN) == [node(1)]
 
-    def test_a_working_directory_that_is_gone_is_told_plainly(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        gone = tmp_path / "gone"
-        gone.mkdir()
-        monkeypatch.chdir(gone)
-        gone.rmdir()
+    @pytest.mark.usefixtures("gone_directory")
+    def test_a_working_directory_that_is_gone_is_told_plainly(self) -> None:
         with pytest.raises(omnelog.LogIOError, match="No such file"):
             EventLog.for_run(".", RUN)
         with pytest.raises(omnelog.LogIOError, match="No such file"):

@@ -309,13 +309,8 @@ class TestAFollower:
         assert list(following) == []
         timer.join()
 
-    def test_says_plainly_that_the_working_directory_is_gone(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        gone = tmp_path / "gone"
-        gone.mkdir()
-        monkeypatch.chdir(gone)
-        gone.rmdir()
+    @pytest.mark.usefixtures("gone_directory")
+    def test_says_plainly_that_the_working_directory_is_gone(self) -> None:
         with pytest.raises(omnelog.LogIOError, match="No such file"):
             omnelog.follow_run(".", RUN)
 

@@ -357,13 +357,8 @@ def test_a_start_that_is_relative_counts_from_the_working_directory(
     assert omnelog.find_omne_root("not/there/yet") == volume
 
 
-def test_a_start_that_is_relative_is_refused_where_the_working_directory_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
+@pytest.mark.usefixtures("gone_directory")
+def test_a_start_that_is_relative_is_refused_where_the_working_directory_is_gone() -> None:
     with pytest.raises(omnelog.LogIOError, match="No such file"):
         omnelog.find_omne_root(".")
 

@@ -92,11 +92,7 @@ def test_a_named_root_that_is_no_volume_is_refused_and_not_made_one(
 
 @pytest.mark.parametrize("root", [[], ["--root", "."]], ids=["none", "relative"])
 def test_in_a_directory_that_is_gone_it_asks_for_a_root(
-    volume: Volume, monkeypatch: pytest.MonkeyPatch, root: list[str]
+    volume: Volume, gone_directory: None, root: list[str]
 ) -> None:
-    gone = volume.root / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
     said = volume.call(*root, "runs")
     assert (said.status, "use --root with an absolute path" in said.err) == (1, True)

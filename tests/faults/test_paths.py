@@ -15,6 +15,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,10 @@ def unlink(path: Path) -> None:
 
 def rename(path: Path) -> None:
     path.rename(path.with_name("moved"))
+
+
+def rename_back(path: Path) -> None:
+    path.with_name("moved").rename(path)
 
 
 def replace(path: Path) -> None:
@@ -486,6 +491,16 @@ def follow(root: Path, stop: threading.Event, poll_interval: float = 0.5) -> Ite
     return omnelog.follow_run(root, RUN, stop=stop, poll_interval=poll_interval)
 
 
+@contextmanager
+def held_open(path: Path) -> Iterator[int]:
+    """A descriptor of somebody who goes on appending to that file, wherever it is moved."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
 def nothing() -> None:
     """Wait for the next look."""
 
@@ -498,8 +513,7 @@ def test_a_follower_reads_the_replaced_log_to_its_end_and_goes_on_with_the_new_o
     """Whoever had it open may append to the old one for a second: also after a look in between."""
     log = open_log(tmp_path)
     log.append(event(1))
-    old = os.open(log.path, os.O_WRONLY | os.O_APPEND)
-    try:
+    with held_open(log.path) as old:
         stop = Stop(
             clock,
             lambda: fault(log.path),
@@ -507,8 +521,6 @@ def test_a_follower_reads_the_replaced_log_to_its_end_and_goes_on_with_the_new_o
             *[nothing] * 50,
         )
         found = [*follow(tmp_path, stop, poll_interval)]
-    finally:
-        os.close(old)
     assert found == [event(1), event(2), event(0, "new")]
     assert len(open_descriptors(tmp_path)) == 1, "more than the writer's"
 
@@ -520,12 +532,9 @@ def test_a_follower_reads_what_is_appended_to_the_old_log_for_two_seconds_more(
     """However often it has looked meanwhile: as late as that, somebody may not have noticed yet."""
     log = open_log(tmp_path)
     log.append(event(1))
-    old = os.open(log.path, os.O_WRONLY | os.O_APPEND)
-    try:
+    with held_open(log.path) as old:
         script = [lambda: replace(log.path), *[nothing] * 36, lambda: os.write(old, line(2))]
         found = [*follow(tmp_path, Stop(clock, *script, *[nothing] * 50), poll_interval=0.05)]
-    finally:
-        os.close(old)
     assert found == [event(1), event(2), event(0, "new")]
 
 
@@ -537,13 +546,8 @@ def test_a_follower_yields_no_event_twice_of_a_log_that_is_moved_away_and_back(
     """Be it for a look, or until just before it would be left."""
     log = open_log(tmp_path)
     log.append(event(1))
-    elsewhere = log.path.with_name("elsewhere")
-
-    def back() -> None:
-        elsewhere.rename(log.path)
-
-    script = [lambda: log.path.rename(elsewhere), *[nothing] * (away - 1), back, *[nothing] * 9]
-    stop = Stop(clock, *script, lambda: log.append(event(2)), nothing)
+    script = [lambda: rename(log.path), *[nothing] * (away - 1), lambda: rename_back(log.path)]
+    stop = Stop(clock, *script, *[nothing] * 9, lambda: log.append(event(2)), nothing)
     assert [*follow(tmp_path, stop)] == [event(1), event(2)]
 
 
@@ -554,21 +558,17 @@ def test_a_follower_yields_no_event_twice_of_a_log_that_is_back_just_as_it_would
     """When the last look has been, and what it found is being dealt with."""
     log = open_log(tmp_path)
     log.append(event(1))
-    elsewhere = log.path.with_name("elsewhere")
-    old = os.open(log.path, os.O_WRONLY | os.O_APPEND)
-    try:
+    with held_open(log.path) as old:
         script: list[Callable[[], object]] = [
-            lambda: log.path.rename(elsewhere),
+            lambda: rename(log.path),
             *[nothing] * 3,
             lambda: os.write(old, line(2)),
         ]
         following = follow(tmp_path, Stop(clock, *script, *[nothing] * 9))
         assert [next(following), next(following)] == [event(1), event(2)]
-        elsewhere.rename(log.path)
+        rename_back(log.path)
         os.write(old, line(3))
         assert [*following] == [event(3)]
-    finally:
-        os.close(old)
     assert len(open_descriptors(tmp_path)) == 1, "more than the writer's"
 
 
@@ -578,21 +578,17 @@ def test_a_follower_leaves_two_seconds_after_the_path_led_elsewhere_for_the_last
 ) -> None:
     log = open_log(tmp_path)
     log.append(event(1))
-    elsewhere = log.path.with_name("elsewhere")
-    old = os.open(log.path, os.O_WRONLY | os.O_APPEND)
-    try:
+    with held_open(log.path) as old:
         script: list[Callable[[], object]] = [
-            lambda: log.path.rename(elsewhere),
+            lambda: rename(log.path),
             nothing,
-            lambda: elsewhere.rename(log.path),
+            lambda: rename_back(log.path),
             nothing,
             lambda: replace(log.path),
             *[nothing] * 3,
             lambda: os.write(old, line(2)),
         ]
         found = [*follow(tmp_path, Stop(clock, *script, *[nothing] * 9))]
-    finally:
-        os.close(old)
     assert found == [event(1), event(2), event(0, "new")]
 
 

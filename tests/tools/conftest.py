@@ -9,6 +9,9 @@ from types import ModuleType
 
 import pytest
 
+CACHES = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "*.egg-info")
+"""What a checkout does not have."""
+
 NEEDED = "OMNELOG_TOOLS" in os.environ
 
 

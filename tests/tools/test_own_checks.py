@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ..cli.test_session import OWN_CHECKS, alike
-from .conftest import NEEDED, missing
+from .conftest import CACHES, NEEDED, missing
 
 PROJECT = Path(__file__).parents[2]
 
@@ -18,8 +18,7 @@ def test_the_projects_own_checks_are_recorded_as_readme_shows(tmp_path: Path) ->
     if not NEEDED:
         missing("the venv that README makes")
     checkout = tmp_path / "omnelog"
-    unwanted = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "*.egg-info")
-    shutil.copytree(PROJECT, checkout, ignore=unwanted)
+    shutil.copytree(PROJECT, checkout, ignore=CACHES)
     commands = re.findall(r"^\$ ((?:.*[\\|]\n)*.*)$", OWN_CHECKS, re.MULTILINE)
     assert len(commands) == OWN_CHECKS.count("$ ") == 4
     *before, last = commands

@@ -18,6 +18,8 @@ from types import ModuleType
 
 import pytest
 
+from .conftest import CACHES
+
 PROJECT = Path(__file__).parents[2]
 CONSUMER = Path(__file__).with_name("consumer.py")
 KEPT = [
@@ -48,10 +50,9 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     found = []
     for number, umask in enumerate([0o022, 0o077]):
         checkout = tmp_path_factory.mktemp("checkout") / "omnelog"
-        caches = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "*.egg-info")
         before = os.umask(umask)
         try:
-            shutil.copytree(PROJECT, checkout, ignore=caches, copy_function=shutil.copyfile)
+            shutil.copytree(PROJECT, checkout, ignore=CACHES, copy_function=shutil.copyfile)
         finally:
             os.umask(before)
         for path in checkout.rglob("*"):

@@ -148,16 +148,17 @@ sub sync { return $_[0]{handle}->sync }
 # Whether the path leads elsewhere by now, or nowhere.
 sub replaced {
     my ($self) = @_;
-    my @here = (stat $self->{handle})[0, 1];
-    my @there = (stat $self->{path})[0, 1] or return 1;
-    return $here[0] != $there[0] || $here[1] != $there[1];
+    return _identity($self->{path}) ne _identity($self->{handle});
 }
 
 # Whether another one is the same file.
 sub same {
     my ($self, $other) = @_;
-    return join(':', (stat $self->{handle})[0, 1]) eq join(':', (stat $other->{handle})[0, 1]);
+    return _identity($self->{handle}) eq _identity($other->{handle});
 }
+
+# Which file a path or a handle leads to; '' if none.
+sub _identity { return join ':', (stat $_[0])[0, 1] }
 
 # Put a directory's entries on disk.
 sub sync_directory {
