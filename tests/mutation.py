@@ -83,10 +83,10 @@ def changes(module: str) -> Iterator[Change]:
             yield Change(module=module, text=text, line=line, becomes=becomes)
 
 
-def survives(change: Change) -> bool:
-    """Whether the tests pass in spite of a change."""
-    code, _ = run_tests(TESTS[change.module], change.module, change.text, timeout_s=TIMEOUT_S)
-    return code == pytest.ExitCode.OK
+def survives(change: Change) -> tuple[bool, str]:
+    """Whether the tests pass in spite of a change, and what they say."""
+    code, said = run_tests(TESTS[change.module], change.module, change.text, timeout_s=TIMEOUT_S)
+    return code == pytest.ExitCode.OK, said
 
 
 def listed(modules: Sequence[str]) -> set[tuple[str, str, str]]:
@@ -106,19 +106,23 @@ def run(module: str, known: set[tuple[str, str, str]]) -> bool:
     if code != pytest.ExitCode.OK:
         print(f"without any change, the tests of {module} do not pass: {said}")
         return False
-    tried, survivors = 0, []
+    tried, survivors, noticed = 0, [], {}
     with ThreadPoolExecutor(WORKERS) as pool:
         todo = list(changes(module))
-        for change, alive in zip(todo, pool.map(survives, todo), strict=True):
+        for change, (alive, said) in zip(todo, pool.map(survives, todo), strict=True):
             tried += 1
             if alive:
                 survivors.append(change.key)
                 print(f"{'listed' if change.key in known else 'SURVIVED':10}{change}", flush=True)
+            else:
+                noticed[change.key] = said
             if sys.stderr.isatty():
                 print(f"\r{tried} of {len(todo)} ", end="", file=sys.stderr)
     stale = {key for key in known if key[0] == module}.difference(survivors)
-    for _, line, becomes in sorted(stale):
+    for key in sorted(stale):
+        _, line, becomes = key
         print(f"listed, but not among the survivors: {line}\n{'':>10}becomes: {becomes}")
+        print(f"{'':>10}{noticed.get(key, 'which is no change that can be made')}")
     share = (tried - len(survivors)) / tried
     print(f"{module}: {tried - len(survivors)} of {tried} changes noticed, {share:.1%}")
     return not stale and known.issuperset(survivors)

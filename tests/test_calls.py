@@ -77,7 +77,7 @@ def test_the_lock_is_freed_although_somebody_has_a_copy_of_the_descriptor(
 def test_who_held_the_lock_for_long_pauses_before_taking_it_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lock_timeout_s: float, pause_s: float
 ) -> None:
-    """But no longer than its deadline lets it. The clock begins as the machine does."""
+    """But never past its deadline, and never below nought. The clock begins as the machine does."""
     clock = [0.001]
     held_s = [0.0]
     pauses: list[float] = []
@@ -87,14 +87,19 @@ def test_who_held_the_lock_for_long_pauses_before_taking_it_again(
         clock[0] += held_s[0]
         return write(fd, data)
 
+    def tick() -> float:
+        clock[0] += 1e-6
+        return clock[0]
+
     with omnelog.EventLog.for_run(tmp_path, RUN, lock_timeout=lock_timeout_s) as log:
-        monkeypatch.setattr(omnelog.appender, "monotonic", lambda: clock[0])
+        monkeypatch.setattr(omnelog.appender, "monotonic", tick)
         monkeypatch.setattr(omnelog.appender, "sleep", pauses.append)
         monkeypatch.setattr(os, "write", slowly)
         log._looked = clock[0]  # that the path is looked at takes no part in this
         for held_s[0] in (0.0015, 0.0005, 0.0005, 0.0015, 0.0005, 0.0005):
             log.append(node(1))
-    assert pauses == [pytest.approx(pause_s, abs=1e-9)] * 2
+    assert pauses == [pytest.approx(pause_s, abs=1e-5)] * 2
+    assert min(pauses) >= 0, "which sleep() refuses"
 
 
 @pytest.mark.spec("LOCK-11")

@@ -469,15 +469,22 @@ def test_a_snapshot_is_read_to_its_end_whatever_becomes_of_the_path(
 class Stop(threading.Event):
     """Stops a follower when there is nothing left to do; a look costs it no time but the clock's.
 
-    Each entry of `script` is done instead of a wait for the next look.
+    Each entry of `script` is done instead of a wait for the next look. Who looks on and on without
+    a wait fails, for on this clock that would never end.
     """
 
     def __init__(self, clock: Clock, *script: Callable[[], object]) -> None:
         super().__init__()
-        self._clock, self._script = clock, [*script]
+        self._clock, self._script, self._looks = clock, [*script], 0
+
+    def is_set(self) -> bool:
+        self._looks += 1
+        assert self._looks < 10, "looks again and again without a wait"
+        return super().is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
         assert timeout is not None
+        self._looks = 0
         if self._script:
             self._script.pop(0)()
         else:
