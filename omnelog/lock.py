@@ -69,11 +69,11 @@ class LockableFile(FileIO):
         Raises LogIOError if the system refuses or it is not a regular file.
         """
         self.path, self.fd = path, _CLOSED
-        process, nested = _process, _opening._is_owned()
+        process, nested = _process, _no_fork._is_owned()
         flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
         with refusals("cannot open", path):
             try:
-                with _opening:
+                with _no_fork:
                     super().__init__(path, "rb", opener=lambda name, _: os.open(name, flags, mode))
                     self.fd = self.fileno()
                     _FILES.add(self)
@@ -82,8 +82,7 @@ class LockableFile(FileIO):
                 if process is not _process:
                     raise OSError(errno.ECHILD, "forked while it was opened")
             except BaseException as error:
-                if _opening._is_owned() and not nested:  # interrupted as soon as it was taken
-                    _opening.release()
+                _let_fork(nested)
                 self.close()  # harmless when nothing was opened
                 if type(error) not in (ValueError, UnicodeEncodeError):
                     raise
@@ -91,8 +90,13 @@ class LockableFile(FileIO):
 
     def close(self) -> None:
         """Close the file; harmless when it is closed. That frees its lock unless it is shared."""
-        self.fd = _CLOSED
-        super().close()
+        self.fd, nested = _CLOSED, _no_fork._is_owned()
+        try:
+            with _no_fork:  # a child forked amid this call would have the descriptor for good
+                super().close()
+        except BaseException:
+            _let_fork(nested)
+            raise
 
     def lock(self, started: float, timeout_s: float) -> None:
         """Take the lock, trying until `timeout_s` after `started`, a time.monotonic().
@@ -159,15 +163,21 @@ class LockableFile(FileIO):
 
 
 _FILES: WeakSet[LockableFile] = WeakSet()
-_opening: Any = RLock()  # no thread forks while another has a file open that is not yet in _FILES
+_no_fork: Any = RLock()  # held while a file is opened or closed: all that are open are in _FILES
 _process = object()  # in a forked child it is another
+
+
+def _let_fork(nested: bool) -> None:
+    """Free what an interrupt struck as soon as it was taken; not what was held before: `nested`."""
+    if _no_fork._is_owned() and not nested:
+        _no_fork.release()
 
 
 def _close_inherited() -> None:
     global _process  # noqa: PLW0603 - written here alone, by a hook that takes no arguments
     _process = object()
-    if not _opening._is_owned():  # an interrupt kept the fork from waiting for another's opening
-        _opening._at_fork_reinit()
+    if not _no_fork._is_owned():  # an interrupt kept the fork from waiting for another's opening
+        _no_fork._at_fork_reinit()
     for file in list(_FILES):
         with suppress(OSError):
             file.close()
@@ -176,7 +186,7 @@ def _close_inherited() -> None:
 if hasattr(os, "register_at_fork"):
     # These are functions in C, amid which no signal handler runs: what one raises in a hook is lost
     os.register_at_fork(
-        before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_opening.release
+        before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_no_fork.release
     )
     for _ in range(2):  # an interrupt may cut one short
         os.register_at_fork(after_in_child=_close_inherited)

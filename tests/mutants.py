@@ -840,8 +840,15 @@ MUTANTS = [
     Mutant(
         name="a fork does not wait for a file that is being opened",
         module="lock",
-        before="                with _opening:\n",
+        before="                with _no_fork:\n",
         after="                if True:\n",
+        tests="faults/test_fork.py",
+    ),
+    Mutant(
+        name="a fork does not wait for a file that is being closed",
+        module="lock",
+        before="            with _no_fork:  #",
+        after="            if True:  #",
         tests="faults/test_fork.py",
     ),
 ]

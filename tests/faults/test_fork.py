@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from multiprocessing import Pipe
 from pathlib import Path
@@ -673,6 +674,46 @@ def test_a_fork_while_another_thread_opens_a_log_leaves_the_file_to_the_parent(
         forked_by_now.set()
         thread.join()
     assert len(opened) == 1, "the parent did not open it"
+
+
+def test_a_fork_while_another_thread_closes_a_log_leaves_no_child_the_file(tmp_path: Path) -> None:
+    """Nothing stands still amid close(2), so many forks try to meet it: on one core, one in four.
+
+    There the thread that forks often gets the core as soon as the closing one lets Python go on.
+    """
+    path = tmp_path / "log"
+    path.touch()
+    has_closed, enough = threading.Event(), threading.Event()
+
+    def open_and_close() -> None:
+        while not enough.is_set():
+            LOCK.LockableFile(path, os.O_RDONLY).close()
+            has_closed.set()
+
+    with on_one_core(), ThreadPoolExecutor(1) as pool:
+        closing = pool.submit(open_and_close)
+        try:
+            assert has_closed.wait(WATCHDOG_S)
+            for _ in range(100):
+                with forked(lambda _: open_descriptors(tmp_path)) as child:
+                    assert child.hear() == [], "the child has the file that its parent was closing"
+        finally:
+            enough.set()
+        closing.result()
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """This thread, and those that it starts, take turns, where the system lets them choose."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def test_a_fork_that_is_interrupted_while_it_waits_for_an_opening_leaves_a_child_that_can_open(

@@ -29,7 +29,7 @@ import pytest
 
 from .. import omnelog
 from .counts import INTERRUPTED, INTERRUPTS, Count
-from .logs import APPENDER, close_logs, event, line, lock_is_free, names, open_log
+from .logs import APPENDER, LOCK, close_logs, event, line, lock_is_free, names, open_log
 from .processes import WATCHDOG_S
 from .strikes import WAYS, Strike, Way, failing_write, torn, unterminated, with_system
 
@@ -119,6 +119,7 @@ class Bench:
         """Check that nothing is leaked and all works again; how much of the append is there."""
         path, log = self.log.path, self.log
         assert lock_is_free(path), f"the lock of the file is leaked; {self.where}"
+        assert not LOCK._no_fork._is_owned(), f"other threads cannot open or fork; {self.where}"
         tail = self.fresh().rpartition(b"\n")[2]
         if tail and self.way.arrange not in (torn, unterminated):
             assert self.way.leaves_tail, f"half of an append; {self.where}"
@@ -400,8 +401,9 @@ def test_an_interrupt_wherever_signals_strike_in_opening_keeps_no_other_thread_f
 
 
 def test_an_interrupt_wherever_signals_strike_in_closing_is_mended_by_closing(
-    tmp_path: Path,
+    tmp_path: Path, other_thread: ThreadPoolExecutor
 ) -> None:
+    """And keeps no other thread from opening and closing."""
     at, struck = 0, True
     while struck:
         at += 1
@@ -415,6 +417,8 @@ def test_an_interrupt_wherever_signals_strike_in_closing_is_mended_by_closing(
         with pytest.raises(omnelog.LogClosed):
             log.append(event(0))
         assert lock_is_free(log.path)
+        read = other_thread.submit(omnelog.read_run, tmp_path, "r")
+        assert len(read.result(WATCHDOG_S)) == at
 
 
 def test_an_interrupt_between_any_two_bytecodes_of_reading_leaves_nothing_locked(
