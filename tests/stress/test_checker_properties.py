@@ -4,7 +4,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from .histories import Call, MadeUp, line, look
@@ -66,6 +66,7 @@ def test_slightest_damage_is_always_found(made: MadeUp, data: st.DataObject) -> 
     byte = data.draw(st.binary(max_size=1), "instead")
     length = data.draw(st.integers(0, 1), "bytes taken out")
     damaged = made.log[:at] + byte + made.log[at + length :]
+    assume(not (made.deaths and damaged == made.log[:-1]))  # who dies may leave a torn tail
     with TemporaryDirectory() as directory:
         found = MadeUp(made.calls, damaged, deaths=made.deaths).check(
             Path(directory), interrupted=True
