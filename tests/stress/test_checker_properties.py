@@ -4,7 +4,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from .histories import Call, MadeUp, line, look
@@ -62,13 +62,16 @@ def test_sound_history_is_never_accused(made: MadeUp) -> None:
 @given(sound_histories().filter(lambda made: bool(made.log)), st.data())
 def test_slightest_damage_is_always_found(made: MadeUp, data: st.DataObject) -> None:
     """One byte of the log replaced, left out or put in, anywhere."""
-    at = data.draw(st.integers(0, len(made.log) - 1))
+    end = len(made.log) - 1
+    at = data.draw(st.integers(0, end) | st.just(end))
     byte = data.draw(st.binary(max_size=1), "instead")
     length = data.draw(st.integers(0, 1), "bytes taken out")
     damaged = made.log[:at] + byte + made.log[at + length :]
-    assume(not (made.deaths and damaged == made.log[:-1]))  # who dies may leave a torn tail
+    # All that may go is the last newline, and only if the writer of that line died amid the call.
+    cut_short = [line(writer, len(made.calls[writer]) - 1) for writer in made.deaths]
+    torn = damaged == made.log[:-1] and made.log.endswith(tuple(cut_short))
     with TemporaryDirectory() as directory:
         found = MadeUp(made.calls, damaged, deaths=made.deaths).check(
             Path(directory), interrupted=True
         )
-        assert bool(found.counts) == (damaged != made.log)
+        assert bool(found.counts) == (damaged != made.log and not torn)
