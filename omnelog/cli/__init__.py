@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # PYTHON_ARGCOMPLETE_OK: shells with argcomplete's global completion look for this word here
-"""The `omnelog` command: its verbs, and the boundary that no traceback crosses.
+"""The `omnelog` command: the boundary that no traceback crosses.
 
 A sub-package that a vendored copy can leave out: the core never imports it. Of the core it uses
 the public names and, in `lines`, what the reader itself is made of.
@@ -12,12 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import OmnelogError
-from . import append, export, record, repair, runs, schema, show, streams, tail, timeline, verify
-from .arguments import Verbs
+from . import streams
 from .exits import FINDINGS, INTERRUPTED, PIPE_CLOSED, Misused, Refused
 from .root import volume_root
-
-_VERBS = (record, runs, show, tail, timeline, verify, repair, append, export, schema)
 
 _REMEDIES = {
     errno.ENOSPC: "make room, then try again",
@@ -39,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     trouble = FINDINGS
     try:
         try:
-            given = _verbs().parse(list(sys.argv[1:] if argv is None else argv))
+            # Not above: they take as long as the core, and a Ctrl-C amid that has to end here.
+            from .verbs import parse  # noqa: PLC0415
+
+            given = parse(list(sys.argv[1:] if argv is None else argv))
             trouble = given.trouble
             try:
                 root = volume_root(given.root) if given.volume else Path()
@@ -66,10 +66,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OmnelogError, Refused) as error:
         streams.complain(f"omnelog: {error}")
     return trouble
-
-
-def _verbs() -> Verbs:
-    verbs = Verbs()
-    for module in _VERBS:
-        module.declare(verbs)
-    return verbs

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """One log, checked as a whole: its lines, its tail and its quarantine."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from .. import DeserializeError, LogIOError
 from .checks import Checker, id_hash
 from .findings import Findings
-from .lines import Lines
+from .lines import Lines, log_exists
 from .wording import counted, plain
 
 _TICK = 1000  # lines between two news of how far it is
@@ -29,7 +28,7 @@ def check_log(run_id: str, path: Path, read: Callable[[int], None]) -> Verdict:
     findings = Findings(str(path))
     verdict = Verdict(findings)
     try:
-        if os.path.lexists(path):
+        if log_exists(path):
             verdict = _check_lines(run_id, path, findings, read)
         _check_quarantine(path.with_name(path.name + ".torn"), findings)
     except LogIOError as error:
@@ -79,7 +78,7 @@ def _check_ids(path: Path, repeated: set[int], findings: Findings) -> None:
 
 
 def _check_quarantine(path: Path, findings: Findings) -> None:
-    if os.path.lexists(path):
+    if log_exists(path):
         with Lines(path) as lines:
             tails = sum(1 for _ in lines.advance())
         findings.add(

@@ -10,7 +10,7 @@ from .. import events_log_path
 from .arguments import Verbs
 from .exits import FINDINGS, OK
 from .findings import Findings
-from .lines import Lines
+from .lines import sound_events
 from .lookup import find_run
 from .streams import complain, emit, flush
 from .trace import trace_events
@@ -49,9 +49,8 @@ def export(path: Path, run_id: str) -> int:
     Returns 0, or 1 if the log holds anything that is no event. Raises LogIOError, OSError, Refused.
     """
     findings = Findings(str(path))
-    with Lines(path) as lines:
-        for text in _document(run_id, trace_events(run_id, lines.sound(findings))):
-            emit(text)
+    for text in _document(run_id, trace_events(run_id, sound_events(path, findings))):
+        emit(text)
     flush()
     for finding in findings:
         complain(finding)

@@ -4,13 +4,36 @@
 They are read as the core's own reader reads them; here they are counted, too.
 """
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from .. import DeserializeError, Event, TornTailError, decode
 from ..codec import is_blank
 from ..errors import refusals
 from ..reader import LogFile
 from .findings import Findings
+
+
+def log_exists(path: Path) -> bool:
+    """Whether there is a log at `path`, be it one that nobody can read.
+
+    A run that has a directory and no log yet counts as empty. Raises LogIOError if the system does
+    not tell: what may not be looked at must not pass for empty.
+    """
+    with refusals("cannot open", path):
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            return False
+    return True
+
+
+def sound_events(path: Path, findings: Findings) -> Iterator[Event]:
+    """Yield the events of a snapshot of the log, if there is one, as `Lines.sound` does."""
+    if log_exists(path):
+        with Lines(path) as lines:
+            yield from lines.sound(findings)
 
 
 class Lines(LogFile):
@@ -42,6 +65,11 @@ class Lines(LogFile):
                     self.number, self.offset = self.number + 1, self._next
                     self._next += len(line) + 1
                     yield line + b"\n"
+
+    def extent(self) -> tuple[int, int]:
+        """Where the last newline ends and where the file does. Raises LogIOError."""
+        with refusals("cannot read", self.path):
+            return super().extent()
 
     def tail(self) -> bytes:
         """What follows the last newline, at `offset`; `tail_in_flight` is set if somebody writes.

@@ -7,7 +7,7 @@ from pathlib import Path
 from .. import LogIOError, enumerate_runs, events_log_path, run_exists
 from .exits import Refused
 from .findings import Findings
-from .lines import Lines
+from .lines import sound_events
 from .moments import moment_ms, ulid_ms
 
 LATEST = "latest"
@@ -50,11 +50,10 @@ def age_key(root: Path, run_id: str, first_ms: int | None = None) -> tuple[int, 
 def _first_ms(root: Path, run_id: str) -> int:
     """When the first event happened that the log has; 0 if that cannot be told."""
     try:
-        with Lines(events_log_path(root, run_id)) as lines:
-            first = next(lines.sound(Findings("")), None)
-            return (first and moment_ms(first)) or 0
+        first = next(sound_events(events_log_path(root, run_id), Findings("")), None)
     except LogIOError:
         return 0
+    return (first and moment_ms(first)) or 0
 
 
 def _some(names: list[str]) -> str:

@@ -33,13 +33,14 @@ from .. import (
     events_log_path,
     node_capture_wire_path,
     run_dir,
+    run_exists,
 )
 from .. import __version__ as version
 from .arguments import Verbs, seconds
 from .environment import NODE_VARIABLE, ROOT_VARIABLE, RUN_VARIABLE
 from .exits import OK, RECORDER, Misused, Refused
 from .findings import Findings
-from .lines import Lines
+from .lines import log_exists, sound_events
 from .process import Outcome, run
 from .signals import Signals
 from .state import summarize
@@ -222,14 +223,13 @@ def _join(root: Path, run_id: str, node_id: str) -> _Log:
 
     Damage does not hinder it: a torn tail is mended by the append to come.
     """
-    if not os.path.lexists(events_log_path(root, run_id)):
-        raise Refused(
-            f"no run {run_id!r} in {root} to add a node to; `omnelog runs` lists those there are, "
-            "and --pipe NAME starts one"
-        )
+    hint = "`omnelog runs` lists those there are, and --pipe NAME starts one"
+    if not run_exists(root, run_id):
+        raise Refused(f"no run {run_id!r} in {root} to add a node to; {hint}")
     path = events_log_path(root, run_id)
-    with Lines(path) as lines:
-        run = summarize(lines.sound(Findings(str(path))), steps=0)
+    run = summarize(sound_events(path, Findings(str(path))), steps=0)
+    if not run.first:
+        raise Refused(f"run {run_id} has no event yet, not even its pipe.started; {hint}")
     if run.ended:
         raise Refused(f"run {run_id} has ended ({run.state}), no node can be added to it")
     if node_id in run.nodes:
@@ -260,7 +260,7 @@ def _start_node(log: _Log, node_id: str, command: Sequence[str]) -> int:
 def _end(log: _Log, node_id: str, outcome: Outcome, *, ends_run: bool) -> list[str]:
     """Log the end of the node, and of the run; return what could not be logged, in words."""
     try:
-        if not events_log_path(log.root, log.run_id).exists():
+        if not log_exists(events_log_path(log.root, log.run_id)):
             raise Refused("the log is gone")
         events: list[Event] = [_node_end(log, node_id, outcome)]
         if ends_run and outcome.status == 0:

@@ -7,7 +7,7 @@ from pathlib import Path
 from .. import EventLog, TornTailError, events_log_path
 from .arguments import Verbs
 from .exits import FINDINGS, OK, Refused
-from .lines import Lines
+from .lines import Lines, log_exists
 from .lookup import find_run
 from .streams import ask, complain, emit, flush
 from .wording import plain
@@ -54,14 +54,16 @@ def repair(root: Path, run_id: str, *, yes: bool, dry_run: bool) -> int:
     Returns 0, or 1 if it was left as it is. Raises Refused, OmnelogError, OSError.
     """
     path = events_log_path(root, run_id)
-    with Lines(path) as lines:
-        tail, offset = lines.tail(), lines.offset
-        if lines.tail_in_flight:
-            raise Refused(f"{path}: somebody is writing now; try again")
-        if not tail:
-            emit(f"{plain(str(path), 2000)}: nothing to mend")
-            return OK
-        whole = not isinstance(lines.event(tail), TornTailError)
+    tail, offset, whole = b"", 0, False
+    if log_exists(path):
+        with Lines(path) as lines:
+            tail, offset = lines.tail(), lines.offset
+            if lines.tail_in_flight:
+                raise Refused(f"{path}: somebody is writing now; try again")
+            whole = not isinstance(lines.event(tail), TornTailError)
+    if not tail:
+        emit(f"{plain(str(path), 2000)}: nothing to mend")
+        return OK
     _show(path, tail, offset, whole=whole, all_of_it=dry_run)
     if dry_run:
         return OK

@@ -11,6 +11,7 @@ from .arguments import Verbs
 from .ends import Glance, glance
 from .exits import FINDINGS, OK
 from .findings import Findings
+from .lines import log_exists
 from .lookup import age_key
 from .moments import moment_ms
 from .progress import Progress
@@ -99,16 +100,16 @@ def runs(root: Path, states: Container[str], *, full: bool, as_json: bool) -> in
 
 
 def _glance(path: Path, *, full: bool) -> Glance:
-    findings = Findings(str(path))
-    state, size = RunState.EMPTY, 0
+    findings, state = Findings(str(path)), RunState.EMPTY
+    nodes: tuple[int, int, int] | None = (0, 0, 0)
     try:
-        if path.exists() or path.is_symlink():  # what it is, opening it will tell
+        if log_exists(path):
             return glance(path, full=full)
     except LogIOError as error:
         findings.add(error.strerror or str(error))
-        state = RunState.DAMAGED
+        state, nodes = RunState.DAMAGED, None
     return Glance(
-        state=state, pipe=None, first=None, last=None, nodes=None, size=size, findings=findings
+        state=state, pipe=None, first=None, last=None, nodes=nodes, size=0, findings=findings
     )
 
 

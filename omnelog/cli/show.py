@@ -22,7 +22,7 @@ from .. import (
 from .arguments import Verbs
 from .exits import FINDINGS, OK
 from .findings import Findings
-from .lines import Lines
+from .lines import Lines, log_exists
 from .lookup import find_run
 from .moments import between_ms, spell_ms
 from .state import Node, NodeState, RunState, Summary, summarize
@@ -69,7 +69,7 @@ def show(root: Path, run_id: str, *, as_json: bool) -> int:
     Returns 0, or 1 if the log holds anything that is no event. Raises OmnelogError, OSError.
     """
     path = events_log_path(root, run_id)
-    if not os.path.lexists(path):
+    if not log_exists(path):
         complain(f"omnelog: run {run_id} has no events yet")
         return OK
     findings = Findings(str(path))

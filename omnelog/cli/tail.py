@@ -23,7 +23,7 @@ from .. import (
 )
 from .arguments import Verbs
 from .exits import FINDINGS, OK, Refused
-from .lines import Lines
+from .lines import Lines, log_exists
 from .lookup import LATEST, find_run
 from .streams import STDOUT, complain, flush
 from .terminal import Screen, cells, pad
@@ -97,6 +97,8 @@ def tail(path: Path, passed_over: int, last: int | None, *, follow: bool) -> int
     If `follow` is set, then those that come, until the pipe has ended. Returns 1 if a line was no
     event, else 0. Raises LogIOError, OSError, Refused.
     """
+    if not follow and not log_exists(path):
+        return OK
     printer = _Printer()
     lines = _opened(lambda: Lines(path), printer, wait=follow)
     try:

@@ -9,7 +9,7 @@ from .arguments import Verbs
 from .chart import Bar, Chart, chart_of, ticks_ms
 from .exits import FINDINGS, OK
 from .findings import Findings
-from .lines import Lines
+from .lines import sound_events
 from .lookup import find_run
 from .moments import spell_ms
 from .show import glyph_of, outcome
@@ -65,8 +65,7 @@ def timeline(path: Path, run_id: str, output: Path | None) -> int:
     Returns 0, or 1 if the log holds anything that is no event. Raises LogIOError, OSError, Refused.
     """
     findings = Findings(str(path))
-    with Lines(path) as lines:
-        run = summarize(lines.sound(findings))
+    run = summarize(sound_events(path, findings))
     if output is None:
         _draw(run_id, run)
     else:

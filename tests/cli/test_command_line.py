@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The command line: what it understands, and that it teaches."""
 
+import shlex
+import sys
+
 import pytest
 
 from .. import omnelog
@@ -85,6 +88,21 @@ def test_a_root_called_record_is_no_verb(volume: Volume) -> None:
 def test_two_dashes_let_a_run_id_begin_with_one(volume: Volume) -> None:
     volume.write(started("-r"), run_id="-r")
     assert volume.call("show", "--json", "--", "-r").out == omnelog.encode(started("-r"))
+
+
+def test_an_interrupt_while_the_verbs_are_loaded_ends_it_quietly(volume: Volume) -> None:
+    """They take as long as the core; the half before them nobody can guard."""
+    script = (
+        "import signal, sys\n"
+        f"from {omnelog.__name__}.cli import main\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name.endswith('.record'): signal.raise_signal(signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "sys.exit(main(['runs']))\n"
+    )
+    said = volume.shell(f"exec {shlex.quote(sys.executable)} -c {shlex.quote(script)}")
+    assert (said.status, said.out, said.err) == (130, b"", "")
 
 
 def test_python_m_is_the_command(volume: Volume) -> None:

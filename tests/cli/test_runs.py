@@ -48,7 +48,7 @@ def test_as_json_each_run_is_an_object(volume: Volume) -> None:
             "run_id": "without-a-log",
             "pipe": None,
             "state": "empty",
-            "nodes": None,
+            "nodes": {"completed": 0, "failed": 0, "total": 0},
             "started": None,
             "last_event": None,
             "size": 0,
@@ -128,13 +128,26 @@ def test_a_damaged_log_is_a_state_and_a_reason(volume: Volume, damage: bytes, li
     assert said.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_a_log_that_is_no_file_is_damaged_and_hangs_nothing(volume: Volume, make: object) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        os.mkfifo,
+        os.mkdir,
+        lambda path: os.symlink("nowhere", path),
+        lambda path: os.symlink("/proc/self/maps", path),  # which has no end to look for
+    ],
+)
+def test_a_log_that_is_no_file_is_damaged_and_hides_no_other(volume: Volume, make: object) -> None:
     path = volume.log("odd")
     assert callable(make)
     make(path)
+    volume.write(started("sound"), run_id="sound")
     said = volume.call("runs")
-    assert (said.status, said.out.splitlines()[1].split()[:3]) == (1, [b"odd", b"-", b"damaged"])
+    assert said.status == 1
+    assert [row.split()[:3:2] for row in said.out.splitlines()[1:]] == [
+        [b"odd", b"damaged"],
+        [b"sound", b"running"],
+    ]
     assert f"{path}: " in said.err
 
 
