@@ -3,15 +3,16 @@
 
 With ``dask`` each log is scanned by a worker, as strictly as omnelog reads: a process of this
 machine, or of a cluster whose workers see the volumes, if `Client` is given its address instead.
-With ``duckdb`` one machine answers the same by SQL; it takes any JSON for an event and must have
-UTF-8, so damage of other kinds is for the scan to find. Prints comma-separated values.
+With ``duckdb`` one machine answers the same by SQL; it takes any JSON for an event, a node that
+started twice for two, and must have UTF-8, so damage of such kinds is for the scan and for `omnelog
+verify` to find. Prints comma-separated values.
 """
 
 import csv
 import glob
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ import duckdb
 from distributed import Client, LocalCluster
 
 import omnelog
+
+SPELLING = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Row(NamedTuple):
@@ -50,9 +53,18 @@ def scan(root: str, run_id: str) -> Row:
             case omnelog.NodeStarted(node_id=node_id, ts=ts):
                 started[node_id] = ts
             case omnelog.NodeCompleted(node_id=node_id, ts=ts) if node_id in started:
-                took = datetime.fromisoformat(ts) - datetime.fromisoformat(started[node_id])
-                row = row._replace(node_seconds=row.node_seconds + int(took.total_seconds()))
+                seconds = between(started[node_id], ts)
+                row = row._replace(node_seconds=row.node_seconds + seconds)
     return row
+
+
+def between(start: str, end: str) -> int:
+    """Seconds; 0 if either is no time, for a log holds whatever was logged as one."""
+    try:
+        began, ended = (datetime.strptime(ts, SPELLING).replace(tzinfo=UTC) for ts in (start, end))
+    except ValueError:
+        return 0
+    return int((ended - began).total_seconds())
 
 
 def add(one: Row, other: Row) -> Row:
@@ -81,7 +93,7 @@ WITH line AS (
 ), event AS (
     SELECT log, left(run_id, -27) AS pipe, event IS NULL AND trim(text) <> '' AS bad,
         event ->> '$.type' AS type, event ->> '$.node_id' AS node_id,
-        (event ->> '$.ts')::TIMESTAMP AS ts
+        try_strptime(event ->> '$.ts', '%Y-%m-%dT%H:%M:%SZ') AS ts
     FROM line
 )
 SELECT pipe, count(DISTINCT log),

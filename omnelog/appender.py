@@ -232,7 +232,8 @@ class EventLog:
     ) -> BaseException:
         """Cut what a failed write left after its last whole line; return what to tell the caller.
 
-        What came out of a signal handler is told as it is: an OSError of the system has an errno.
+        What came out of a signal handler is told as it is, but for an OSError with an errno, which
+        looks like one of the system's.
         """
         code, why = getattr(error, "errno", None), getattr(error, "strerror", None)
         if not self._mutex._is_owned():  # a fork struck, and this is the child

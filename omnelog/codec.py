@@ -87,8 +87,10 @@ def _accept(text: str) -> Event:
         if max(accumulate(steps), default=0) > _MAX_NESTING:
             raise ValueError(f"more than {_MAX_NESTING} containers within one another")
     value = _JSON.decode(text)
-    if "\\ud" in text or "\\uD" in text:  # only an escape can smuggle in a lone surrogate
-        json.dumps(value, ensure_ascii=False).encode()
+    if ("\\ud" in text or "\\uD" in text) and (  # only an escape can smuggle one in
+        lone := re.search(r"[\ud800-\udfff]", json.dumps(value, ensure_ascii=False))
+    ):
+        raise ValueError(f"lone surrogate {lone[0]!a}")
     kind = _exactly("the line", _Object, value)["type"]
     if kind.__class__ is not str or kind not in _CLASSES:
         kinds = " ".join(cls.type for cls in get_args(Event))
@@ -230,7 +232,7 @@ class _Object(dict[str, Any]):
 
 def _finite(digits: str) -> float:
     if not math.isfinite(number := float(digits)):  # NaN and Infinity come here, too
-        raise ValueError(f"{digits:.20} is not a finite double")
+        raise ValueError(f"{digits[:20]}{'...' * (len(digits) > 20)} is not a finite double")
     return number
 
 

@@ -43,18 +43,22 @@ class AppendIndeterminate(_FileError):
     """
 
 
+_CLOSED_OR_NFS = "closed by a fork; open it anew (or this is NFS, where a reader cannot lock)"
+
+
 @contextmanager
 def refusals(what: str, path: str | PathLike[str]) -> Iterator[None]:
     """Turn what the system refuses meanwhile into LogIOError.
 
-    An OSError that a signal handler raised is the caller's: it has no errno, or a type of ours.
+    An OSError that a signal handler raised is the caller's, if it can be told from the system's: it
+    has no errno, or a type of ours.
     """
     try:
         yield
     except OSError as error:
         if isinstance(error, OmnelogError) or error.errno is None:
             raise
-        why = "closed by a fork; open it anew" if error.errno == errno.EBADF else error.strerror
+        why = error.strerror if error.errno != errno.EBADF else _CLOSED_OR_NFS
         raise LogIOError(error.errno, f"{what}: {why}", path) from error
 
 

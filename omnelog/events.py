@@ -151,5 +151,6 @@ class IterationStarted(_NodeEvent):
 
 
 _OfPipe: TypeAlias = PipeStarted | PipeCompleted | PipeAborted
-_OfNode: TypeAlias = NodeStarted | NodeCompleted | NodeFailed | GatePassed | IterationStarted
-Event: TypeAlias = _OfPipe | _OfNode
+_OfNode: TypeAlias = NodeStarted | NodeCompleted | NodeFailed
+_AmidNode: TypeAlias = GatePassed | IterationStarted
+Event: TypeAlias = _OfPipe | _OfNode | _AmidNode

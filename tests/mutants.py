@@ -268,8 +268,8 @@ MUTANTS = [
     Mutant(
         name="lone surrogates are taken",
         module="codec",
-        before='if "\\\\ud" in text or "\\\\uD" in text:',
-        after="if False:",
+        before='if ("\\\\ud" in text or "\\\\uD" in text) and (',
+        after="if False and (",
     ),
     Mutant(
         name="any nesting is taken",

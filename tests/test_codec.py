@@ -715,6 +715,19 @@ def test_a_lone_surrogate_escape_is_refused_wherever_it_stands(lone: str) -> Non
     refusal(line.replace('"timeout"', f'"timeout","{lone}":1').encode())
 
 
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (r'"a\udfffz"', r"lone surrogate '\udfff'"),
+        (r'["\ud83d\ude00\uD800"]', r"lone surrogate '\ud800'"),
+        ("1e999", "1e999 is not a finite double"),
+        ("9" * 400, f"{'9' * 20}... is not a finite double"),
+    ],
+)
+def test_the_reason_shows_what_is_refused(value: str, reason: str) -> None:
+    assert refusal(line_with("x", value)).reason == reason
+
+
 _TWICE = {
     "type": line_with("type", '"node.failed"'),
     "a-member": line_with("id", '"other"'),

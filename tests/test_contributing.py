@@ -70,7 +70,7 @@ def test_a_ninth_event_type_takes_fewer_than_ten_lines(tmp_path: Path) -> None:
     [declaration] = re.findall(r"```python\n(.*?)```", CONTRIBUTING, re.DOTALL)
     last = "    byte_offset: U64  # P\n"
     edit(copy / "events.py", last, f"{last}\n\n{declaration}")
-    edit(copy / "events.py", "| NodeCompleted", "| NodeSkipped | NodeCompleted")
+    edit(copy / "events.py", "| NodeCompleted |", "| NodeSkipped | NodeCompleted |")
     edit(copy / "__init__.py", "NodeStarted,", "NodeSkipped, NodeStarted,")
     edit(copy / "__init__.py", '"NodeStarted",', '"NodeSkipped", "NodeStarted",')
     changed = [
@@ -82,6 +82,7 @@ def test_a_ninth_event_type_takes_fewer_than_ten_lines(tmp_path: Path) -> None:
         if line.startswith("+ ") and line != "+ "
     ]
     assert 5 < len(changed) < 10, changed
+    assert max(map(len, changed)) <= 2 + 100, "ruff wants more lines"
     done = subprocess.run([sys.executable, "-c", NINTH], cwd=tmp_path, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
 

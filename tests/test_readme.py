@@ -42,7 +42,13 @@ def test_a_snippet_runs_as_it_stands(snippet: str, tmp_path: Path) -> None:
 
 def test_the_first_snippet_appends_and_reads_an_event(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SNIPPETS[0]], cwd=tmp_path, capture_output=True)
-    assert re.fullmatch(rb"pipe\.completed [0-9a-z]{26}\n", done.stdout)
+    assert re.fullmatch(rb"pipe\.started [0-9a-z]{26}\n", done.stdout)
+
+
+def test_what_the_first_snippet_logs_is_what_verify_wants(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", SNIPPETS[0]], cwd=tmp_path, check=True)
+    done = subprocess.run([sys.executable, "-m", "omnelog", "verify", "--all"], cwd=tmp_path)
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize("verb", ["tests", "stress"])

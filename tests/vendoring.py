@@ -35,10 +35,12 @@ def main(arguments: list[str]) -> int:
 
         copied = new_host(work / "copied")
         run(copied, "sh", "-ec", by_hand)
+        updated(copied, by_hand)
         passed = [tested(copied, [*arguments, *HOUSE], site)]
 
         both = new_host(work / "copied-with-filelock")
         run(both, "sh", "-ec", by_hand + filelock_too, PYTHONPATH=site)
+        updated(both, by_hand + filelock_too, PYTHONPATH=site)
         passed.append(tested(both, arguments, None))
 
         fetched = new_host(work / "fetched-by-the-tool")
@@ -64,6 +66,21 @@ def new_host(host: Path) -> Path:
     host.mkdir()
     (host / "omnelog").symlink_to(PROJECT)
     return host
+
+
+def updated(host: Path, script: str, **environment: Path) -> None:
+    """See that copying by hand once more leaves nothing of what was there, and has licences."""
+    vendor = host / "host" / "_vendor"
+    copies = sorted(path.parent for path in vendor.glob("*/__init__.py"))
+    for copy in copies:
+        (copy / "stale.py").touch()
+    before = sorted(vendor.rglob("*.py"))
+    run(host, "sh", "-ec", script, **environment)
+    stale = [copy / "stale.py" for copy in copies]
+    assert copies
+    assert sorted([*vendor.rglob("*.py"), *stale]) == before
+    for copy in copies:
+        assert (copy / "LICENSE").read_text().strip(), f"no licence in {copy}"
 
 
 def run(directory: Path, *command: str | Path, **environment: Path) -> None:

@@ -17,7 +17,8 @@ DAMAGE = [b'{"type":"pipe.comple', b"not JSON\n", b'{"type":"node.fai{"type":"pi
 class Fleet:
     """`runs` runs in the volumes `roots`, every fiftieth `damaged`.
 
-    `nodes`: run id, node id and seconds of every node that ended well. `table`: what
+    `nodes`: run id, node id and seconds of every node that ended well, but for those of which one
+    `ts` is no time. `table`: what
     examples/fleet.py has to find.
     """
 
@@ -35,7 +36,7 @@ class Fleet:
         run_id = f"{pipe}-{number:026}"
         path = omnelog.events_log_path(root, run_id)
         path.parent.mkdir(parents=True)
-        events = list(self.events(pipe, run_id))
+        events = list(self.events(pipe, run_id, odd=number % 50 == 1))
         lines = [omnelog.encode(event) for event in events]
         if self.damaged and number % 50 == 0:
             lines.append(DAMAGE[number // 50 % len(DAMAGE)])
@@ -43,7 +44,7 @@ class Fleet:
         path.write_bytes(b"".join(lines))
         self.counts[pipe, "runs"] += 1
 
-    def events(self, pipe: str, run_id: str) -> Iterator[omnelog.Event]:
+    def events(self, pipe: str, run_id: str, *, odd: bool) -> Iterator[omnelog.Event]:
         when, failed = BEGINNING, False
 
         def common() -> dict[str, str]:
@@ -51,6 +52,10 @@ class Fleet:
 
         item = omnelog.Input(key="é \u2028", value='"\\\n')
         yield omnelog.PipeStarted(**common(), pipe=pipe, inputs=[item], distro_version="1.2.3")
+        if odd:  # no time, as a log may hold: a length of it that nobody knows
+            head = common() | {"ts": "yesterday"}
+            yield omnelog.NodeStarted(**head, node_id="odd", kind=omnelog.NodeKind.BASH)
+            yield omnelog.NodeCompleted(**common(), node_id="odd", output_path="odd.out")
         for number in range(self.random.randrange(4)):
             node = f"node-{number}"
             kind = omnelog.NodeKind.LOOP
