@@ -721,6 +721,8 @@ def test_a_lone_surrogate_escape_is_refused_wherever_it_stands(lone: str) -> Non
         (r'"a\udfffz"', r"lone surrogate '\udfff'"),
         (r'["\ud83d\ude00\uD800"]', r"lone surrogate '\ud800'"),
         ("1e999", "1e999 is not a finite double"),
+        ("1e" + "9" * 18, f"1e{'9' * 18} is not a finite double"),
+        ("1e" + "9" * 19, f"1e{'9' * 18}... is not a finite double"),
         ("9" * 400, f"{'9' * 20}... is not a finite double"),
     ],
 )
