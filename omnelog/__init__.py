@@ -1,30 +1,121 @@
 # SPDX-License-Identifier: MIT
-"""omnelog: the append-only event log of an omne run, one canonical JSON event a line.
+"""omnelog appends records to a JSON Lines file that many processes write at once.
 
-`EventLog` appends, `read_run` and its kin read, `encode` and `decode` turn an event into its line
-and back. Every public name is importable from here; SPEC.md says what each promises.
+`LineLog` appends dicts, or records of any class; `read_log` and its kin read them. On top of that
+is the event log of an omne run: `EventLog` appends events, `read_run` and its kin read them, and
+`encode` and `decode` turn an event into its line and back. Every public name is importable from
+here; SPEC.md says what each promises.
 """
 
-# fmt: off
-from .appender import EventLog
 from .codec import decode, encode
-from .errors import (AppendIndeterminate, DeserializeError, InvalidRunId, LockTimeout, LogBusy,
-    LogClosed, LogIOError, OmnelogError, SerializeError, TornTailError, UlidError)
-from .events import (ErrorKind, Event, GateMethod, GatePassed, Input, IterationStarted,
-    NodeCompleted, NodeError, NodeFailed, NodeKind, NodeStarted,
-    PipeAborted, PipeCompleted, PipeStarted)
-from .reader import Scan, follow_run, iter_run, read_run, scan_run
-from .ulid import allocate_ulid
-from .volume import (enumerate_runs, events_log_path, find_omne_root, node_capture_wire_path,
-    nodes_dir, omne_dir, run_dir, run_exists, runs_dir, ulid_lock_path, var_dir)
+from .eventlog import EventLog, Scan, follow_run, iter_run, read_run, scan_run
+from .events import (
+    ErrorKind,
+    Event,
+    GateMethod,
+    GatePassed,
+    Input,
+    IterationStarted,
+    NodeCompleted,
+    NodeError,
+    NodeFailed,
+    NodeKind,
+    NodeStarted,
+    PipeAborted,
+    PipeCompleted,
+    PipeStarted,
+)
+from .linelog import (
+    AppendIndeterminate,
+    DeserializeError,
+    LineLog,
+    LockTimeout,
+    LogBusy,
+    LogClosed,
+    LogIOError,
+    LogScan,
+    OmnelogError,
+    SerializeError,
+    TornTailError,
+    append_log,
+    decode_object,
+    encode_object,
+    follow_log,
+    iter_log,
+    read_log,
+    scan_log,
+)
+from .ulid import UlidError, allocate_ulid
+from .volume import (
+    InvalidRunId,
+    enumerate_runs,
+    events_log_path,
+    find_omne_root,
+    node_capture_wire_path,
+    nodes_dir,
+    omne_dir,
+    run_dir,
+    run_exists,
+    runs_dir,
+    ulid_lock_path,
+    var_dir,
+)
 
 __version__ = "0.1.0"
-__all__ = ["AppendIndeterminate", "DeserializeError", "ErrorKind", "Event", "EventLog",
-    "GateMethod", "GatePassed", "Input", "InvalidRunId", "IterationStarted", "LockTimeout",
-    "LogBusy", "LogClosed", "LogIOError",
-    "NodeCompleted", "NodeError", "NodeFailed", "NodeKind", "NodeStarted",
-    "OmnelogError", "PipeAborted", "PipeCompleted", "PipeStarted", "Scan", "SerializeError",
-    "TornTailError", "UlidError", "allocate_ulid", "decode", "encode", "enumerate_runs",
-    "events_log_path", "find_omne_root", "follow_run", "iter_run", "node_capture_wire_path",
-    "nodes_dir", "omne_dir", "read_run", "run_dir", "run_exists", "runs_dir", "scan_run",
-    "ulid_lock_path", "var_dir"]
+
+__all__ = [
+    "AppendIndeterminate",
+    "DeserializeError",
+    "ErrorKind",
+    "Event",
+    "EventLog",
+    "GateMethod",
+    "GatePassed",
+    "Input",
+    "InvalidRunId",
+    "IterationStarted",
+    "LineLog",
+    "LockTimeout",
+    "LogBusy",
+    "LogClosed",
+    "LogIOError",
+    "LogScan",
+    "NodeCompleted",
+    "NodeError",
+    "NodeFailed",
+    "NodeKind",
+    "NodeStarted",
+    "OmnelogError",
+    "PipeAborted",
+    "PipeCompleted",
+    "PipeStarted",
+    "Scan",
+    "SerializeError",
+    "TornTailError",
+    "UlidError",
+    "allocate_ulid",
+    "append_log",
+    "decode",
+    "decode_object",
+    "encode",
+    "encode_object",
+    "enumerate_runs",
+    "events_log_path",
+    "find_omne_root",
+    "follow_log",
+    "follow_run",
+    "iter_log",
+    "iter_run",
+    "node_capture_wire_path",
+    "nodes_dir",
+    "omne_dir",
+    "read_log",
+    "read_run",
+    "run_dir",
+    "run_exists",
+    "runs_dir",
+    "scan_log",
+    "scan_run",
+    "ulid_lock_path",
+    "var_dir",
+]

@@ -2,250 +2,449 @@
 """One event to one line and back (SPEC: LINE, ACC).
 
 `encode` writes the canonical line, byte for byte what serde_json writes for the original. `decode`
-accepts any RFC 8259 spelling of an event and nothing else. Both are derived from the dataclasses
-in `events`; neither touches a file.
+accepts any RFC 8259 spelling of an event and nothing else. Neither touches a file.
+
+What is accepted is said in two functions: `_check` for the values of an event that is to be
+written, `_build` for the JSON of a line that was read. Both follow the declared types in `events`.
+Beside them there is a fast path each way, since every append and every read comes here:
+
+* To write, one function a type of event (`_write_node_started` and so on), which shows the line as
+  it is. Values that do not fit make it raise, and then `_check` says what is wrong.
+* To read, one compiled pattern a type, which matches canonical lines and nothing else. A line that
+  it does not match is read in the strict way.
+
+The fast paths may only ever agree with the strict ones. A property test compares them.
 """
 
-import json
-import math
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, make_dataclass
 from enum import EnumType
-from itertools import accumulate
+from functools import cache
+from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from json.encoder import encode_basestring as _quote  # escapes exactly what serde_json does
 from types import UnionType
-from typing import Any, NamedTuple, NoReturn, get_args, get_origin
+from typing import Any, NamedTuple, get_args, get_origin
 
-from .errors import DeserializeError, SerializeError
-from .events import Event
+from .events import (
+    ErrorKind,
+    Event,
+    GateMethod,
+    GatePassed,
+    Input,
+    IterationStarted,
+    NodeCompleted,
+    NodeError,
+    NodeFailed,
+    NodeKind,
+    NodeStarted,
+    PipeAborted,
+    PipeCompleted,
+    PipeStarted,
+)
+from .linelog.errors import DeserializeError, SerializeError
+from .linelog.objects import Unfit, parse_object, shown, text_of
 
 # Any: a value is whatever a caller put into an event, or whatever JSON held, until it is checked.
 
-_MAX_NESTING = 127  # containers, the line's own object counted: serde_json's limit
-_BLANK = re.compile("[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*")
-_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # possessive: linear on any text
 _MISSING = object()
-_MISFITS = (LookupError, TypeError, ValueError, AttributeError)  # what the functions below raise
+_CLASSES: dict[str, type[Event]] = {cls.type: cls for cls in get_args(Event)}
 
 
 def encode(event: Event) -> bytes:
     """Return the canonical line of `event`, its newline included (SPEC: LINE).
 
-    Raises SerializeError, naming the field, unless every value is exactly of its declared type, or
-    of a subclass of str for a string: no lone surrogates in strings, no bool or out-of-range
-    integer, no plain string for an enum.
+    Raises SerializeError, which names the field, unless every value is exactly of its declared
+    type, or of a subclass of str for a string: no lone surrogates in strings, no bool or
+    out-of-range integer, no plain string for an enum.
     """
     try:
-        return _CODES[event.__class__].write(event).encode()
-    except _MISFITS as error:
+        return _WRITERS[type(event)](event).encode()
+    except (KeyError, TypeError, ValueError, AttributeError, Unfit) as error:
         try:
-            if all(event.__class__ is not cls for cls in get_args(Event)):
-                raise ValueError(f"{_spell(event)} is not an event")
-            _check(event.type, event.__class__, event)
-        except ValueError as misfit:
-            raise SerializeError(str(misfit)) from error
-        raise  # out of a signal handler, then
+            _check_event(event)
+        except Unfit as unfit:
+            raise SerializeError(str(unfit)) from error
+        raise  # the event fits, so a signal handler raised this
 
 
 def decode(line: bytes) -> Event:
     """Return the event that `line`, with or without its newline, says (SPEC: ACC).
 
     Raises DeserializeError, with the reason alone, for anything that is not one RFC 8259 object of
-    a known type with every member of its declared type; unknown members are ignored. No other
-    exception is raised for any bytes, given stack for 127 levels.
+    a known type with every member of its declared type; unknown members are ignored. Whatever the
+    bytes are, no other exception is raised, except RecursionError or MemoryError where the caller
+    has used up the stack or the memory.
     """
     try:
-        text = line.removesuffix(b"\n").decode()
-        try:  # a line that is what encoding says is right in every respect, and most are: 3 µs
-            value = _scan(text, 0)[0]
-            code = _CODES[value["type"]]
-            event: Event = code.build(value)
-            if code.write_plain(event) == text or code.write(event) == text + "\n":
-                return event
-        except (*_MISFITS, RecursionError, StopIteration):
-            pass
-        return _accept(text)  # 10 µs
-    except json.JSONDecodeError as error:
-        raise DeserializeError(f"not JSON: {error.msg}, character {error.pos}") from error
-    except ValueError as error:
-        raise DeserializeError(str(error)) from error
-
-
-def is_blank(line: bytes) -> bool:
-    """Whether `line` is nothing but Unicode White_Space, which readers pass over (SPEC: ACC)."""
-    return _BLANK.fullmatch(line.decode(errors="replace")) is not None
-
-
-def _accept(text: str) -> Event:
-    """The event that `text` says in any spelling; ValueError says what is wrong with it."""
-    if "\n" in text:
-        raise ValueError("a newline inside the line")
-    if text.count("{") + text.count("[") > _MAX_NESTING:
-        steps = ((c in "[{") - (c in "]}") for c in _STRING.sub("", text))
-        if max(accumulate(steps), default=0) > _MAX_NESTING:
-            raise ValueError(f"more than {_MAX_NESTING} containers within one another")
-    value = _JSON.decode(text)
-    if ("\\ud" in text or "\\uD" in text) and (  # only an escape can smuggle one in
-        lone := re.search(r"[\ud800-\udfff]", json.dumps(value, ensure_ascii=False))
-    ):
-        raise ValueError(f"lone surrogate {lone[0]!a}")
-    kind = _exactly("the line", _Object, value)["type"]
-    if kind.__class__ is not str or kind not in _CLASSES:
-        kinds = " ".join(cls.type for cls in get_args(Event))
-        raise ValueError(f"type: expected one of {kinds}, got {_spell(kind)}")
-    event: Event = _CODES[kind].build(value)
-    _check(kind, event.__class__, event)
+        text = line.decode()
+        event = _read_canonical(text)
+        if event is None:
+            event = _read(text)
+    except Unfit as unfit:
+        raise DeserializeError(str(unfit)) from unfit.__cause__
     return event
 
 
-def _members(cls: Any) -> Iterable[tuple[str, Any, bool]]:
-    """Of each field of a dataclass in wire order: its name, its type, whether it is optional."""
-    for field in fields(cls):
-        optional = isinstance(field.type, UnionType)  # X | None: there is no other
-        yield field.name, get_args(field.type)[0] if optional else field.type, optional
+# Writing
 
 
-class _Code(NamedTuple):
-    write: Callable[[Any], str]  # the canonical text; an exception of no account for a misfit
-    write_plain: Callable[[Any], str]  # that without the newline, if no string needs an escape
-    build: Callable[[Any], Any]  # of parsed JSON; what does not fit is taken as it is
+# One function a type of event, each of which shows its canonical line as it is. A value that does
+# not fit raises Unfit here, or TypeError in `_quote`, or UnicodeEncodeError when all is encoded.
 
 
-def _generate(cls: Any) -> _Code:
-    """Generate from its fields the functions that write and build a `cls`.
-
-    Every append and every read calls them: 0.5 µs each, where a loop over the fields takes 2. To
-    set the slots as `__init__` does takes half its time. No object's first member is optional.
-    """
-    scope: dict[str, Any] = {"cls": cls, "new": object.__new__, "quote": _quote, "misfit": _misfit}
-    nested, end = (False, r"\n") if hasattr(cls, "type") else (True, "")
-    members = [] if nested else [f'"type":"{cls.type}"']
-    steps = []
-    for name, kind, optional in _members(cls):
-        value, key, inner = f"o.{name}", f'"{name}":', f"of_{name}"
-        built = f'm.get("{name}")' if optional else f'm["{name}"]'
-        if kind is str:
-            written = f"{{quote({value})}}"
-        elif get_origin(kind) is list:
-            scope[inner] = _generate(get_args(kind)[0])
-            items = f"','.join(map({inner}.write, {value}))"
-            written = f"[{{{items} if {value}.__class__ is list else misfit()}}]"
-            built = f"[*map({inner}.build, v)] if (v := {built}).__class__ is list else v"
-        elif is_dataclass(kind):
-            scope[inner] = _generate(kind)
-            written, built = f"{{{inner}.write({value})}}", f"{inner}.build({built})"
-        elif isinstance(kind, EnumType):
-            scope[name], scope[inner] = kind, {str(member): member for member in list[Any](kind)}
-            written = f'"{{{value}._value_ if {value}.__class__ is {name} else misfit()}}"'
-            built = f"{inner}.get(v, v) if (v := {built}).__class__ is str else v"
-        else:
-            scope[inner] = kind.__metadata__[0]
-            fits = f"{value}.__class__ is int and {value} in {inner}"
-            written = f"{{{value} if {fits} else misfit()}}"
-        if optional:
-            members[-1] += f"{{'' if {value} is None else f',{key}{written}'}}"
-        else:
-            members.append(key + written)
-        scope[f"set_{name}"] = getattr(cls, name).__set__
-        steps.append(f"set_{name}(o, {built})")
-    text = f"{{{{{','.join(members)}}}}}"
-    plain = re.sub(r"{quote\((.*?)\)}", r'"{\1}"', text)
-    exec(
-        f"def write(o):\n"
-        f" if {nested} and o.__class__ is not cls: misfit()\n"
-        f" return f'''{text}{end}'''\n"
-        f"def write_plain(o): return f'''{plain}'''\n"
-        f"def build(m):\n"
-        f" if {nested} and not isinstance(m, dict): return m\n"
-        f" o = new(cls); {'; '.join(steps)}; return o\n",
-        scope,
+def _write_pipe_started(e: PipeStarted) -> str:
+    if type(e.inputs) is not list:
+        raise Unfit
+    inputs = ",".join(map(_write_input, e.inputs))
+    return (
+        f'{{"type":"pipe.started","id":{_quote(e.id)},"ts":{_quote(e.ts)}'
+        f',"run_id":{_quote(e.run_id)},"pipe":{_quote(e.pipe)},"inputs":[{inputs}]'
+        f',"distro_version":{_quote(e.distro_version)}}}\n'
     )
-    return _Code(scope["write"], scope["write_plain"], scope["build"])
 
 
-class _Codes(dict[Any, _Code]):
-    """The code of each class of event, made when it is first asked for: all take 5 ms of import."""
-
-    def __missing__(self, key: Any) -> _Code:
-        cls = _CLASSES[key]
-        self[cls] = self[cls.type] = code = _generate(cls)
-        return code
+def _write_input(item: Input) -> str:
+    if type(item) is not Input:
+        raise Unfit
+    return f'{{"key":{_quote(item.key)},"value":{_quote(item.value)}}}'
 
 
-def _misfit() -> NoReturn:
-    raise ValueError
+def _write_pipe_completed(e: PipeCompleted) -> str:
+    return (
+        f'{{"type":"pipe.completed","id":{_quote(e.id)},"ts":{_quote(e.ts)}'
+        f',"run_id":{_quote(e.run_id)}}}\n'
+    )
+
+
+def _write_pipe_aborted(e: PipeAborted) -> str:
+    return (
+        f'{{"type":"pipe.aborted","id":{_quote(e.id)},"ts":{_quote(e.ts)}'
+        f',"run_id":{_quote(e.run_id)},"reason":{_quote(e.reason)}}}\n'
+    )
+
+
+def _write_node_started(e: NodeStarted) -> str:
+    if type(e.kind) is not NodeKind:
+        raise Unfit
+    name = "" if e.name is None else f',"name":{_quote(e.name)}'
+    model = "" if e.model is None else f',"model":{_quote(e.model)}'
+    return (
+        f'{{"type":"node.started","id":{_quote(e.id)},"ts":{_quote(e.ts)}'
+        f',"run_id":{_quote(e.run_id)},"node_id":{_quote(e.node_id)}'
+        f',"kind":"{e.kind._value_}"{name}{model}}}\n'
+    )
+
+
+def _write_node_completed(e: NodeCompleted) -> str:
+    return (
+        f'{{"type":"node.completed","id":{_quote(e.id)},"ts":{_quote(e.ts)}'
+        f',"run_id":{_quote(e.run_id)},"node_id":{_quote(e.node_id)}'
+        f',"output_path":{_quote(e.output_path)}}}\n'
+    )
+
+
+def _write_node_failed(e: NodeFailed) -> str:
+    if type(e.error) is not NodeError or type(e.error.kind) is not ErrorKind:
+        raise Unfit
+    message = "" if e.message is None else f',"message":{_quote(e.message)}'
+    return (
+        f'{{"type":"node.failed","id":{_quote(e.id)},"ts":{_quote(e.ts)}'
+        f',"run_id":{_quote(e.run_id)},"node_id":{_quote(e.node_id)}'
+        f',"error":{{"kind":"{e.error.kind._value_}"}}{message}}}\n'
+    )
+
+
+def _write_gate_passed(e: GatePassed) -> str:
+    if type(e.method) is not GateMethod:
+        raise Unfit
+    return (
+        f'{{"type":"gate.passed","id":{_quote(e.id)},"ts":{_quote(e.ts)}'
+        f',"run_id":{_quote(e.run_id)},"node_id":{_quote(e.node_id)}'
+        f',"gate":{_quote(e.gate)},"method":"{e.method._value_}"}}\n'
+    )
+
+
+def _write_iteration_started(e: IterationStarted) -> str:
+    if type(e.iteration) is not int or e.iteration not in _U32_SPAN:
+        raise Unfit
+    if type(e.byte_offset) is not int or e.byte_offset not in _U64_SPAN:
+        raise Unfit
+    return (
+        f'{{"type":"iteration.started","id":{_quote(e.id)},"ts":{_quote(e.ts)}'
+        f',"run_id":{_quote(e.run_id)},"node_id":{_quote(e.node_id)}'
+        f',"iteration":{e.iteration},"byte_offset":{e.byte_offset}}}\n'
+    )
+
+
+_U32_SPAN = range(2**32)
+_U64_SPAN = range(2**64)
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    PipeStarted: _write_pipe_started,
+    PipeCompleted: _write_pipe_completed,
+    PipeAborted: _write_pipe_aborted,
+    NodeStarted: _write_node_started,
+    NodeCompleted: _write_node_completed,
+    NodeFailed: _write_node_failed,
+    GatePassed: _write_gate_passed,
+    IterationStarted: _write_iteration_started,
+}
+
+
+def _check_event(event: Any) -> None:
+    """Raise Unfit, which names the field, unless every value is exactly of its declared type."""
+    cls = type(event)
+    if cls not in _CLASSES.values():
+        other = f" (of the module {cls.__module__})" if cls.__name__ in _CLASS_NAMES else ""
+        raise Unfit(f"{shown(event)}{other} is not an event")
+    _check(cls.type, cls, event)
 
 
 def _check(where: str, kind: Any, value: Any) -> None:
-    """Raise the ValueError that names what part of an event is not exactly of its type."""
-    if is_dataclass(kind):
-        _exactly(where, kind, value)
-        for name, inner, optional in _members(kind):
-            member = getattr(value, name, _MISSING)
-            if not (optional and member is None):
-                _check(f"{where}.{name}", inner, member)
+    """Raise Unfit, which begins with `where`, unless `value` is exactly of the type `kind`."""
+    if _is_class_with_fields(kind):
+        _require_type(where, kind, value)
+        for field in _fields(kind):
+            member = getattr(value, field.name, _MISSING)
+            if not (field.optional and member is None):
+                _check(f"{where}.{field.name}", field.kind, member)
     elif get_origin(kind) is list:
-        for i, item in enumerate(_exactly(where, list, value)):
-            _check(f"{where}[{i}]", get_args(kind)[0], item)
+        _require_type(where, list, value)
+        for index, item in enumerate(value):
+            _check(f"{where}[{index}]", get_args(kind)[0], item)
     elif isinstance(kind, EnumType):
-        _exactly(where, kind, value)
+        _require_type(where, kind, value)
     elif kind is str:
+        if not isinstance(value, str):
+            _require_type(where, str, value)
         try:
-            (value if isinstance(value, str) else _exactly(where, str, value)).encode()
+            value.encode()
         except UnicodeEncodeError as error:
-            raise ValueError(f"{where}: lone surrogate, character {error.start}") from None
-    elif _exactly(where, int, value) not in (span := kind.__metadata__[0]):
-        raise ValueError(f"{where}: expected an integer from 0 to {span.stop - 1}")
+            raise Unfit(f"{where}: lone surrogate, character {error.start}") from None
+    else:
+        _require_integer(where, kind, value)
 
 
-def _exactly(where: str, kind: Any, value: Any) -> Any:
-    if value.__class__ is not kind:
-        expected = _NAMES.get(kind, kind.__name__)
-        if isinstance(kind, EnumType):
-            expected = f"a {expected}, one of {' '.join(list[Any](kind))}"
-        raise ValueError(f"{where}: expected {expected}, got {_spell(value)}")
+# Reading, the strict way
+
+
+def _read(text: str) -> Event:
+    """Return the event that `text` says in any spelling. Raises Unfit."""
+    members = parse_object(text)
+    name = members.get("type", _MISSING)
+    cls = _CLASSES.get(name) if type(name) is str else None
+    if cls is None:
+        raise Unfit(f"type: expected one of {' '.join(_CLASSES)}, got {_shown(name)}")
+    event: Event = _build(name, cls, members)
+    return event
+
+
+def _build(where: str, kind: Any, value: Any) -> Any:
+    """Return the JSON `value` as a `kind`. Raises Unfit, which begins with `where`."""
+    if _is_class_with_fields(kind):
+        _require_type(where, dict, value)
+        members = {}
+        for field in _fields(kind):
+            member = value.get(field.name, None if field.optional else _MISSING)
+            if not (field.optional and member is None):
+                member = _build(f"{where}.{field.name}", field.kind, member)
+            members[field.name] = member
+        return kind(**members)
+    if get_origin(kind) is list:
+        _require_type(where, list, value)
+        item_kind = get_args(kind)[0]
+        return [_build(f"{where}[{index}]", item_kind, item) for index, item in enumerate(value)]
+    if isinstance(kind, EnumType):
+        choices = {str(member): member for member in list[Any](kind)}
+        if type(value) is not str or value not in choices:
+            _require_type(where, kind, value)
+        return choices[value]
+    if kind is str:
+        _require_type(where, str, value)
+    else:
+        _require_integer(where, kind, value)
     return value
 
 
-def _spell(value: Any) -> str:
-    """`value` as a message shows it: itself where that is short and harmless, else its kind."""
-    if value is None or isinstance(value, bool | float | str):
-        return json.dumps(value)[:60]
-    kind: type = value.__class__
-    return "nothing" if value is _MISSING else _NAMES.get(kind, kind.__name__)
+class _Field(NamedTuple):
+    name: str
+    kind: Any  # its declared type
+    optional: bool
 
 
-class _Object(dict[str, Any]):
-    """A JSON object of which no key comes twice."""
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        if len(self) != len(pairs):
-            [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
-            raise ValueError(f"duplicate key {_spell(key)}")
-
-    def __missing__(self, _: str) -> object:
-        return _MISSING
+@cache
+def _fields(cls: type[Any]) -> list[_Field]:
+    """Return the fields of a dataclass in the order in which they are written."""
+    found = []
+    for field in fields(cls):
+        optional = isinstance(field.type, UnionType)  # X | None: there is no other union
+        kind = get_args(field.type)[0] if optional else field.type
+        found.append(_Field(field.name, kind, optional))
+    return found
 
 
-def _finite(digits: str) -> float:
-    if not math.isfinite(number := float(digits)):  # NaN and Infinity come here, too
-        raise ValueError(f"{digits[:20]}{'...' * (len(digits) > 20)} is not a finite double")
-    return number
+def _is_class_with_fields(kind: Any) -> bool:
+    return is_dataclass(kind)
 
 
-def _integer(digits: str) -> int | float:
-    if digits == "-0" or len(digits) > 308:  # more than any integer field holds, or int() takes
-        return _finite(digits)
-    return int(digits)
+def _require_type(where: str, kind: Any, value: Any) -> None:
+    if type(value) is kind:
+        return
+    if isinstance(kind, EnumType):
+        expected = f"a {kind.__name__}, one of {' '.join(list[Any](kind))}"
+    else:
+        expected = _NAMES.get(kind, kind.__name__)
+    raise Unfit(f"{where}: expected {expected}, got {_shown(value)}")
 
 
-_NAMES = {str: "a string", int: "an integer", list: "an array", _Object: "an object"}
-_JSON = json.JSONDecoder(
-    object_pairs_hook=_Object, parse_float=_finite, parse_int=_integer, parse_constant=_finite
-)
-_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined] # typeshed has it not
-_CLASSES: dict[Any, Any] = {key: cls for cls in get_args(Event) for key in (cls, cls.type)}
-_CODES = _Codes()
+def _require_integer(where: str, kind: Any, value: Any) -> None:
+    _require_type(where, int, value)
+    span = kind.__metadata__[0]
+    if value not in span:
+        raise Unfit(f"{where}: expected an integer from 0 to {span.stop - 1}")
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is _MISSING else shown(value)
+
+
+_NAMES = {str: "a string", int: "an integer", list: "an array", dict: "an object"}
+_CLASS_NAMES = {cls.__name__ for cls in _CLASSES.values()}
+
+
+# Reading canonical lines
+
+
+class _Reader(NamedTuple):
+    """How the canonical lines of one type are read."""
+
+    cls: type[Event]
+    draft: Callable[..., Any]
+    fullmatch: Callable[[str], re.Match[str] | None]  # of a pattern with a group for each field
+    converters: list[tuple[int, Callable[[str], Any]]]  # for groups that are not the value itself
+
+
+def _read_canonical(text: str) -> Event | None:
+    """Return the event that `text` says if it is a canonical line, otherwise None. Raises Unfit.
+
+    Lines of a log are canonical, apart from those of some foreign writers.
+    """
+    readers = _ESCAPED_READERS if "\\" in text else _PLAIN_READERS
+    reader = readers[text[_KEY_START:_KEY_END]]
+    if reader is None:
+        return None
+    cls, draft, fullmatch, converters = reader
+    match = fullmatch(text)
+    if match is None:
+        return None
+    values: Any = match.groups()
+    if converters:
+        values = list(values)
+        for index, convert in converters:
+            if values[index] is not None:
+                values[index] = convert(values[index])
+    event = draft(*values)
+    event.__class__ = cls
+    return event  # type: ignore[no-any-return]  # by now
+
+
+def _draft(cls: Any) -> Callable[..., Any]:
+    """Return a subclass of `cls` that is not frozen and takes the fields by position.
+
+    The ``__init__`` of a frozen dataclass goes round its own ``__setattr__`` for each field, which
+    takes as long as all the rest of `decode`. An instance of this class becomes an event when its
+    ``__class__`` is set, which Python allows because no slot was added.
+    """
+    plain: Any = make_dataclass("plain", [field.name for field in _fields(cls)], eq=False)
+    members = {"__slots__": (), "__init__": plain.__init__, "__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+    return type("draft", (cls,), members)
+
+
+class _Readers(dict[str, _Reader | None]):
+    """The readers by the first letters of a type's name, each made when it is first needed.
+
+    All of them take 10 ms to make. Cutting out so many letters is faster than finding the end of
+    the name. Where two names begin alike, the pattern tells them apart.
+    """
+
+    def __init__(self, *, has_escapes: bool) -> None:
+        self._has_escapes = has_escapes
+
+    def __missing__(self, key: str) -> _Reader | None:
+        for cls in _CLASSES.values():
+            if cls.type[:_KEY_LENGTH] == key:
+                self[key] = _reader(cls, has_escapes=self._has_escapes)
+                return self[key]
+        return None
+
+
+def _reader(cls: Any, *, has_escapes: bool) -> _Reader:
+    """Return how canonical lines of `cls` are read that have escapes in them, or have none."""
+    pattern = f'{{"type":"{re.escape(cls.type)}"'
+    converters = []
+    for index, field in enumerate(_fields(cls)):
+        group, convert = _group(f"{cls.type}.{field.name}", field.kind, has_escapes=has_escapes)
+        member = f',"{field.name}":{group}'
+        pattern += f"(?:{member})?" if field.optional else member
+        if convert is not None:
+            converters.append((index, convert))
+    compiled = re.compile(pattern + "}\n?")
+    return _Reader(cls, _draft(cls), compiled.fullmatch, converters)
+
+
+def _group(
+    where: str, kind: Any, *, has_escapes: bool
+) -> tuple[str, Callable[[str], Any] | None]:
+    """Return a pattern with one group, which matches a canonical value, and what converts it."""
+    characters = _ESCAPED if has_escapes else _PLAIN
+    if kind is str:
+        return f'"({characters})"', _unescape if has_escapes else None
+    if isinstance(kind, EnumType):
+        members = {str(member): member for member in list[Any](kind)}
+        return f'"({_one_of(members)})"', members.__getitem__
+    if kind is NodeError:  # there are few, and they are immutable, so events may share them
+        errors = {f'{{"kind":"{member}"}}': NodeError(kind=member) for member in ErrorKind}
+        return f"({_one_of(errors)})", errors.__getitem__
+    if kind == list[Input]:
+        item = f'{{"key":"{characters}","value":"{characters}"}}'
+        return rf"\[((?:{item}(?:,{item})*)?)\]", _read_inputs if has_escapes else _read_plain_inputs
+
+    span = kind.__metadata__[0]
+
+    def read_integer(digits: str) -> int:
+        number = int(digits)
+        if number not in span:
+            _require_integer(where, kind, number)
+        return number
+
+    return "(0|[1-9][0-9]{0,19})", read_integer
+
+
+def _one_of(texts: dict[str, Any]) -> str:
+    return "|".join(map(re.escape, texts))
+
+
+def _read_plain_inputs(items: str) -> list[Input]:
+    return [Input(key=key, value=value) for key, value in _INPUT.findall(items)]
+
+
+def _read_inputs(items: str) -> list[Input]:
+    found = _INPUT.findall(items)
+    return [Input(key=_unescape(key), value=_unescape(value)) for key, value in found]
+
+
+def _unescape(characters: str) -> str:
+    if "\\" not in characters:
+        return characters
+    text: str = scanstring(f'{characters}"', 0)[0]
+    return text
+
+
+_KEY_LENGTH = 8  # letters
+_KEY_START = len('{"type":"')
+_KEY_END = _KEY_START + _KEY_LENGTH
+_PLAIN = r'[^"\\\x00-\x1f]*'
+_ESCAPED = rf'{_PLAIN}(?:\\(?:["\\bfnrt]|u00[01][0-9a-f]){_PLAIN})*'
+_INPUT = re.compile(f'{{"key":"({_ESCAPED})","value":"({_ESCAPED})"}}')
+_PLAIN_READERS = _Readers(has_escapes=False)
+_ESCAPED_READERS = _Readers(has_escapes=True)

@@ -7,12 +7,16 @@ import secrets
 from pathlib import Path
 from time import monotonic, time_ns
 
-from .errors import UlidError, refusals
-from .lock import LockableFile, checked_seconds, unlock
+from .linelog.errors import OmnelogError, refusals
+from .linelog.lock import LockableFile, checked_seconds, unlock
 from .volume import Root, ulid_lock_path
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32
 _LENGTH = 26  # of 5 bits: two more than the 128 of a ULID
+
+
+class UlidError(OmnelogError, ValueError):
+    """The volume's last ULID is not one, or is the greatest; nothing was overwritten."""
 
 
 def allocate_ulid(root: Root, *, lock_timeout: float = 5.0) -> str:
@@ -30,7 +34,7 @@ def allocate_ulid(root: Root, *, lock_timeout: float = 5.0) -> str:
         path = path.absolute()
         path.parent.mkdir(parents=True, exist_ok=True)
         with LockableFile(path, os.O_RDWR | os.O_CREAT) as file:
-            file.lock(started, lock_timeout)
+            file.acquire(started, lock_timeout)
             try:
                 last = os.pread(file.fd, _LENGTH + 1, 0)
                 number, now_ms = _number(last, path) + 1 if last else 0, time_ns() // 1_000_000

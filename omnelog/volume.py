@@ -14,17 +14,26 @@ from os import PathLike
 from pathlib import Path
 from typing import TypeAlias
 
-from .errors import InvalidRunId, refusals
+from .linelog.errors import OmnelogError, refusals
 
 Root: TypeAlias = str | PathLike[str]
 
 
-def _is_component(name: str) -> bool:
-    try:
-        plain = name not in ("", ".", "..") and not {*"/\\\0"} & {*name} and name.encode()
-        return bool(plain) and not ntpath.splitdrive(name)[0]
-    except (TypeError, AttributeError, UnicodeEncodeError):
+class InvalidRunId(OmnelogError, ValueError):
+    """A run id or node id that is not one plain path component; nothing was touched."""
+
+
+_SEPARATORS = "/\\\0"
+
+
+def _is_component(name: object) -> bool:
+    """Whether `name` is one component of a path, and the same one on every platform."""
+    if not isinstance(name, str) or name in ("", ".", ".."):
         return False
+    has_separator = any(character in name for character in _SEPARATORS)
+    has_drive = ntpath.splitdrive(name)[0] != ""
+    has_surrogate = any("\ud800" <= character <= "\udfff" for character in name)
+    return not (has_separator or has_drive or has_surrogate)
 
 
 def _component(name: str, what: str = "run_id") -> str:

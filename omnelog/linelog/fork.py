@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""Forks: in a forked child, every registered object is told that it is a copy.
+
+A child inherits its parent's descriptors, and with them its parent's locks: a lock belongs to the
+open file description, which both share. It also inherits mutexes that threads hold which the child
+does not have. So files close themselves in the child, and handles take a new mutex.
+
+The hook runs in the child, inside ``os.fork``, before any other code of the program. Nothing runs
+in the parent and no lock is held, so a fork never waits. In return, two moments are not covered: a
+fork while another thread is inside the system call that opens or closes a file, and a signal
+handler that raises inside this very hook. Then the child may keep a copy of a descriptor until it
+exits or runs another program (SPEC: NOT-16).
+"""
+
+import os
+from typing import Protocol
+from weakref import WeakSet
+
+
+class Inherited(Protocol):
+    """An object that a forked child has to change."""
+
+    def after_fork(self) -> None:
+        """Become what a copy in a child has to be; never raises."""
+
+
+_inherited: WeakSet[Inherited] = WeakSet()
+_generation = 0
+
+
+def register(thing: Inherited) -> None:
+    """Have `thing` told in each forked child. It is not kept alive by this."""
+    _inherited.add(thing)
+
+
+def generation() -> int:
+    """A number that is greater in a forked child than in its parent."""
+    return _generation
+
+
+def _run_in_child() -> None:
+    global _generation  # noqa: PLW0603 - a hook takes no arguments
+    _generation += 1
+    for thing in list(_inherited):
+        thing.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_run_in_child)

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: MIT
+"""A file, the advisory lock on its own descriptor, and the waiting for that lock (SPEC: LOCK).
+
+The lock is flock(2), taken on the very descriptor that reads or writes. It excludes every other
+open file description of that file, in this process or any other, in any language.
+
+`try_lock` and `unlock` are the only two functions that use filelock. A host that wants no
+dependency puts two functions over ``fcntl.flock`` in their place.
+"""
+
+import errno
+import os
+import random
+import stat
+from collections.abc import Iterator
+from io import FileIO
+from os.path import commonprefix  # of any two sequences, in spite of its name
+from pathlib import Path
+from time import monotonic, sleep
+
+from filelock import lock_descriptor, unlock_descriptor
+
+from . import fork
+from .errors import LockTimeout, is_refusal, refusals, refusals_ignored
+
+BLOCK_SIZE = 256 * 1024
+"""How many bytes of a file are read at once."""
+
+# No descriptor has this number, so every system call that gets it fails with EBADF. It is not -1,
+# because fcntl raises ValueError for a negative number before it asks the system.
+_NO_DESCRIPTOR = 2**31 - 1
+
+_TRIES_IN_A_ROW = 4  # an append holds the lock for about 5 µs, so a few tries often get it
+_SHORT_PAUSES = 2  # this many pauses are short, because most holders are done within them
+_SHORT_PAUSE_S = 0.0002
+_EARLY_PAUSE_S = 0.010
+_EARLY_S = 0.05
+_PAUSE_S = 0.025  # polling more often costs a core and gains little: each poll takes 25 µs
+_OLD_S = 0.6
+_OLD_PAUSE_S = 0.001
+
+
+unlock = unlock_descriptor
+
+
+def try_lock(fd: int) -> bool:
+    """Acquire the lock if it is free, and return whether it was. Raises OSError as flock does."""
+    return lock_descriptor(fd, blocking=False)
+
+
+def try_lock_strictly(fd: int) -> bool:
+    """Do the same, but raise OSError for EACCES, which filelock takes for "held by another".
+
+    A security module may refuse locks to a process with that error (SPEC: LOCK-17).
+    """
+    import fcntl  # noqa: PLC0415 - reading this module must not fail where fcntl is missing
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def checked_seconds(name: str, seconds: float) -> float:
+    """Return `seconds`, the argument called `name`. Raise ValueError if negative or NaN."""
+    if not seconds >= 0:
+        raise ValueError(f"{name} must be 0 s or more, not {seconds}")
+    return seconds
+
+
+def absolute_path(path: str | os.PathLike[str], what: str) -> Path:
+    """Return `path` made absolute against the working directory of this moment.
+
+    Raises LogIOError, which begins with `what`, if there is no working directory, or if the path
+    is one that no system takes.
+    """
+    with refusals(what, path):
+        try:
+            name = os.fsencode(path)
+        except UnicodeEncodeError as error:
+            raise OSError(errno.EINVAL, f"the path cannot be encoded: {error}") from error
+        if b"\0" in name:
+            raise OSError(errno.EINVAL, "the path holds an embedded null character")
+        return Path(path).absolute()
+
+
+def sync_directory(path: Path) -> None:
+    """Wait until the entries of a directory are on disk. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _pause_s(pauses: int, age_s: float) -> float:
+    """Return how many seconds to sleep at most, after `pauses` pauses within `age_s` seconds.
+
+    Poll slowly while the wait is young, and faster after 0.6 s, so that the oldest waiter wins.
+    With pauses that only grow, as in exponential backoff, newcomers would win.
+    """
+    if pauses < _SHORT_PAUSES:
+        return _SHORT_PAUSE_S
+    if age_s < _EARLY_S:
+        return _EARLY_PAUSE_S
+    if age_s < _OLD_S:
+        return _PAUSE_S
+    return _OLD_PAUSE_S
+
+
+class LockableFile(FileIO):
+    """A regular file that closes itself when it is dropped, and in a forked child.
+
+    `path` is where it was opened. `fd` is the descriptor while the file is open; in a forked child
+    it becomes a number that no descriptor has, so that whatever the child was about to do to the
+    file fails with EBADF. Methods raise OSError unless they say otherwise.
+    """
+
+    __slots__ = ("fd",)  # read four times in an append
+
+    path: Path
+    fd: int
+
+    def __init__(self, path: Path, flags: int, mode: int = 0o666) -> None:
+        """Open `path` with the ``os.O_*`` `flags`, following symlinks, never waiting for a FIFO.
+
+        Raises LogIOError if the system refuses or `path` is not a regular file.
+        """
+        self.path = path
+        self.fd = _NO_DESCRIPTOR
+        generation = fork.generation()
+        with refusals("cannot open", path):
+            if os.name != "posix":
+                raise OSError(errno.ENOTSUP, "a log needs flock(2), which is missing here")
+            flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+            try:
+                super().__init__(path, "rb", opener=lambda name, _: os.open(name, flags, mode))
+                self.fd = self.fileno()
+                fork.register(self)
+                if not stat.S_ISREG(os.fstat(self.fd).st_mode):
+                    raise OSError(errno.EINVAL, "not a regular file")
+                if fork.generation() != generation:  # a signal handler forked, and this is a child
+                    raise OSError(errno.ECHILD, "the process forked while the file was opened")
+            except BaseException:
+                self.close()  # harmless if nothing was opened
+                raise
+
+    # Nothing is buffered, so dropping a file loses nothing and needs no ResourceWarning. `close`
+    # is inherited as it is: a function in C, which works near the recursion limit too.
+    __del__ = FileIO.close
+
+    def after_fork(self) -> None:
+        """Close the child's descriptor, which leaves the parent its lock (SPEC: APP-46)."""
+        self.fd = _NO_DESCRIPTOR
+        try:
+            self.close()
+        except OSError:
+            pass  # it is closed nevertheless
+
+    def acquire(self, started: float, timeout_s: float) -> None:
+        """Acquire the lock, trying until `timeout_s` seconds after `started`, a time.monotonic().
+
+        Raises LockTimeout once that deadline has passed.
+        """
+        pauses = 0
+        while not self._try_in_a_row():
+            age_s = monotonic() - started
+            if age_s >= timeout_s:
+                if try_lock_strictly(self.fd):
+                    return
+                raise LockTimeout(self.path, age_s, self._holder())
+            longest_s = random.uniform(0.8, 1) * _pause_s(pauses, age_s)
+            sleep(min(timeout_s - age_s, longest_s))
+            pauses += 1
+
+    def _try_in_a_row(self) -> bool:
+        try:
+            return any(try_lock(self.fd) for _ in range(_TRIES_IN_A_ROW))
+        except OSError as error:
+            if error.errno == errno.EBADF and not self.closed:
+                message = "a file open for reading only cannot be locked, as is usual on NFS"
+                raise OSError(error.errno, message) from error
+            raise
+
+    def _holder(self) -> int | None:
+        """Return the process that took the lock, from /proc/locks where there is one."""
+        status = os.fstat(self.fd)
+        device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+        ours = f"{device}:{status.st_ino}".encode()
+        table = b""
+        with refusals_ignored():
+            table = Path("/proc/locks").read_bytes()
+        for line in table.splitlines():
+            fields = line.split()  # of a process that waits, the second one is "->"
+            if len(fields) > 5 and fields[1] == b"FLOCK" and fields[5] == ours:
+                pid = fields[4].decode()
+                return int(pid) if pid.isdigit() and pid != "0" else None  # 0: another namespace
+        return None
+
+    def replaced(self) -> bool:
+        """Whether the path leads to another file by now, or nowhere.
+
+        False if this process may not look there, since it then cannot open another file there
+        either: a process that gave up its privileges keeps the log that it opened (SPEC: APP-55).
+        """
+        try:
+            return not os.path.samestat(os.stat(self.path), os.fstat(self.fd))
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except PermissionError as error:
+            if not is_refusal(error):
+                raise
+            return False
+
+    def extent(self) -> tuple[int, int]:
+        """Return where the last newline ends and where the file ends: between is a tail."""
+        size = os.lseek(self.fd, 0, os.SEEK_END)
+        return self.line_start(size), size
+
+    def line_start(self, end: int) -> int:
+        """Return where the line begins that goes on to `end`: after the last newline before it."""
+        while end > 0:
+            start = max(0, end - BLOCK_SIZE)
+            newline = os.pread(self.fd, end - start, start).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            end = start
+            while end > BLOCK_SIZE and self.hole_end(end - BLOCK_SIZE, end) == end:
+                end -= BLOCK_SIZE
+        return 0
+
+    def hole_end(self, start: int, end: int) -> int:
+        """Return where the hole ends that begins at `start`, at most `end`; `start` if none does.
+
+        A power loss can leave gigabytes of zeros that no disk block backs. They need not be read.
+        """
+        if not hasattr(os, "SEEK_DATA"):
+            return start
+        try:
+            return min(end, os.lseek(self.fd, start, os.SEEK_DATA))
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # there is only a hole up to the end of the file
+                return end
+            if error.errno == errno.EINVAL:  # this file system does not say
+                return start
+            raise
+
+    def blocks(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield the bytes from `start` to `end`, `BLOCK_SIZE` at a time."""
+        while start < end:
+            block = os.pread(self.fd, min(BLOCK_SIZE, end - start), start)
+            if not block:
+                raise OSError(errno.EIO, f"shrank to {start} bytes while it was read")
+            start += len(block)
+            yield block
+
+    def write_all(self, data: bytes | memoryview) -> None:
+        """Write `data` in as many system calls as it takes."""
+        while data:
+            written = os.write(self.fd, data)
+            if not written:
+                raise OSError(errno.EIO, "a write made no progress")
+            data = data[written:]
+
+    def matching_length(self, start: int, data: bytes) -> int:
+        """Return how many bytes from `start` on are the beginning of `data`."""
+        length = 0
+        while length < len(data):
+            expected = data[length : length + BLOCK_SIZE]
+            found = os.pread(self.fd, len(expected), start + length)
+            if found != expected:
+                return length + len(commonprefix([found, expected]))
+            length += len(expected)
+        return length
+
+    def truncate_tail(self, start: int, end: int) -> None:
+        """Cut off the bytes from `start` to `end`, which is where the file has to end."""
+        if os.lseek(self.fd, 0, os.SEEK_END) != end:
+            raise OSError(errno.EBUSY, "somebody writes without taking the lock")
+        if start < end:
+            os.ftruncate(self.fd, start)

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: MIT
+"""Reading a log while others append to it: only what is final, all of it (SPEC: READ).
+
+A snapshot is what ends with a newline when the log is opened, and a whole record after that. What
+follows the last newline is read with the lock held, which a reader waits for no longer than 100 ms
+and never holds while the caller's code runs, except for `decode` on that tail.
+"""
+
+import errno
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import TIMEOUT_MAX
+from threading import Event as Flag
+from time import monotonic
+from typing import Any, Generic, Self, overload
+
+from .errors import DeserializeError, LockTimeout, TornTailError, refusals
+from .lock import LockableFile, absolute_path, checked_seconds, unlock
+from .objects import Record, decode_object, is_blank, refusal_of, tail_refusal
+from .repair import LONGEST_DECODED
+
+LOCK_PATIENCE_S = 0.1
+"""A reader waits for the lock no longer than this."""
+
+LINGER_S = 2.0
+"""For how long a follower stays with a log that was replaced. Appenders leave it within 1 s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogScan(Generic[Record]):
+    """What a snapshot of a damaged log holds."""
+
+    records: list[Record]
+    """The sound records, in order."""
+
+    problems: list[DeserializeError]
+    """What is wrong with the other lines and where, in order."""
+
+    blank_lines: int
+    """How many blank lines were passed over."""
+
+    tail_in_flight: bool
+    """Whether bytes after the last newline were left out, because somebody held the lock."""
+
+
+@overload
+def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]: ...
+
+
+@overload
+def read_log(
+    path: str | os.PathLike[str], *, decode: Callable[[bytes], Record]
+) -> list[Record]: ...
+
+
+def read_log(
+    path: str | os.PathLike[str], *, decode: Callable[[bytes], Any] = decode_object
+) -> list[Any]:
+    """Return all records of the log at `path`, in order: a snapshot taken now (SPEC: READ).
+
+    `decode` turns the bytes of a line, without its newline, into a record; by default into a dict.
+
+    Raises LogIOError, also where there is no log; DeserializeError at the first line that `decode`
+    refuses, by whatever Exception; TornTailError where the log ends in part of a line that nobody
+    is writing. What a signal handler raises arrives as it is.
+    """
+    return list(iter_log(path, decode=decode))
+
+
+@overload
+def iter_log(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]: ...
+
+
+@overload
+def iter_log(
+    path: str | os.PathLike[str], *, decode: Callable[[bytes], Record]
+) -> Iterator[Record]: ...
+
+
+def iter_log(
+    path: str | os.PathLike[str], *, decode: Callable[[bytes], Any] = decode_object
+) -> Iterator[Any]:
+    """Yield what `read_log` returns, in constant memory.
+
+    The snapshot is taken at the first next(). A relative `path` is the one of the call. Raises
+    what `read_log` raises, each where it is found, after the records before it.
+    """
+    return _snapshot(absolute_path(path, "cannot read"), decode)
+
+
+@overload
+def scan_log(path: str | os.PathLike[str]) -> LogScan[dict[str, Any]]: ...
+
+
+@overload
+def scan_log(
+    path: str | os.PathLike[str], *, decode: Callable[[bytes], Record]
+) -> LogScan[Record]: ...
+
+
+def scan_log(
+    path: str | os.PathLike[str], *, decode: Callable[[bytes], Any] = decode_object
+) -> LogScan[Any]:
+    """Read a snapshot past all damage. Raises LogIOError, also where there is no log."""
+    path = absolute_path(path, "cannot read")
+    problems: list[DeserializeError] = []
+
+    def note(problem: DeserializeError) -> None:
+        _forget_frames(problem)
+        problems.append(problem)
+
+    with refusals("cannot read", path), LogReader(path) as log:
+        return LogScan(
+            records=list(log.snapshot(decode, note)),
+            problems=problems,
+            blank_lines=log.blank_lines,
+            tail_in_flight=log.tail_in_flight,
+        )
+
+
+@overload
+def follow_log(
+    path: str | os.PathLike[str], *, stop: Flag | None = ..., poll_interval: float = ...
+) -> Iterator[dict[str, Any]]: ...
+
+
+@overload
+def follow_log(
+    path: str | os.PathLike[str],
+    *,
+    decode: Callable[[bytes], Record],
+    stop: Flag | None = ...,
+    poll_interval: float = ...,
+) -> Iterator[Record]: ...
+
+
+def follow_log(
+    path: str | os.PathLike[str],
+    *,
+    decode: Callable[[bytes], Any] = decode_object,
+    stop: Flag | None = None,
+    poll_interval: float = 0.05,
+) -> Iterator[Any]:
+    """Yield the records of a log as they come, each once its line is terminated; never half a line.
+
+    Looks every `poll_interval` seconds, for ever, or until it has yielded all that was terminated
+    when `stop` was set. It takes no lock, and waits for an unterminated tail to become a line.
+    Where the log is replaced, it goes on with the new one 2 s later.
+
+    Raises ValueError for a bad `poll_interval`, and what `iter_log` raises but for TornTailError;
+    LogIOError also when the log is gone for good or final lines were cut off.
+    """
+    path = absolute_path(path, "cannot read")
+    poll_interval = min(checked_seconds("poll_interval", poll_interval), TIMEOUT_MAX)
+    return _follow(path, decode, stop or Flag(), poll_interval)
+
+
+Report = Callable[[DeserializeError], None]
+"""What is done about a line that is not a record."""
+
+
+class LogReader(LockableFile):
+    """A log that is being read, from its beginning, as lines of bytes or as records."""
+
+    blank_lines = 0
+    tail_in_flight = False
+    _line = 0  # the number of the last line that was read
+    _offset = 0  # where that line ends
+    _replaced_at = math.inf
+
+    def __init__(self, path: Path) -> None:
+        """Open the log at `path` for reading. Raises LogIOError."""
+        super().__init__(path, os.O_RDONLY)
+
+    def snapshot(self, decode: Callable[[bytes], Record], report: Report) -> Iterator[Record]:
+        """Yield the records of the lines that are final now, and of a tail nobody is writing."""
+        end, tail = self.settle()
+        yield from self.records(end, decode, report)
+        if tail:
+            refusal = tail_refusal(decode, tail)
+            if refusal is None:
+                yield decode(tail)
+            else:
+                report(_located(TornTailError, refusal, self.path, self._line + 1, end))
+
+    def records(
+        self, end: int, decode: Callable[[bytes], Record], report: Report
+    ) -> Iterator[Record]:
+        """Yield the records of the lines up to `end`, from where the last call stopped."""
+        for number, offset, line in self.lines(end):
+            try:
+                record = decode(line)
+            except Exception as error:
+                refusal = refusal_of(decode, line, error)
+                if refusal is None:
+                    raise
+                if is_blank(line):
+                    self.blank_lines += 1
+                else:
+                    report(_located(DeserializeError, refusal, self.path, number, offset))
+            else:
+                yield record
+
+    def lines(self, end: int) -> Iterator[tuple[int, int, bytes]]:
+        """Yield number, offset and bytes of each line up to `end`, which follows a newline.
+
+        Begins where the last call stopped. The bytes are without the newline.
+        """
+        number = self._line
+        offset = self._offset
+        if end < offset:
+            raise OSError(errno.EIO, f"cut to {end} bytes, of which {offset} were final")
+        pieces: list[bytes] = []
+        for block in self.blocks(offset, end):
+            lines = block.split(b"\n")  # and at nothing else that may count as the end of a line
+            rest = lines.pop()
+            if lines:
+                lines[0] = b"".join((*pieces, lines[0]))
+                pieces.clear()
+            pieces.append(rest)
+            for line in lines:
+                number += 1
+                yield number, offset, line
+                offset += len(line) + 1
+        self._line = number
+        self._offset = offset
+
+    def settle(self) -> tuple[int, bytes]:
+        """Return where the last newline ends, and what follows it unless somebody is writing that.
+
+        Of a tail that is torn because of its length, only the beginning is returned.
+        """
+        end, size = self.extent()
+        if end == size:
+            return end, b""
+        try:
+            self.acquire(monotonic(), LOCK_PATIENCE_S)
+        except LockTimeout:
+            self.tail_in_flight = True
+            return end, b""
+        try:
+            end, size = self.extent()  # the tail may have been completed or cut: look again
+            last = os.pread(self.fd, 1, size - 1)
+            if size - end > LONGEST_DECODED and last != b"}":
+                size = end + LONGEST_DECODED
+            return end, b"".join(self.blocks(end, size))
+        finally:
+            unlock(self.fd)
+
+    def is_left_behind(self) -> bool:
+        """Whether nobody appends here any more: the path has led elsewhere for 2 s."""
+        now = monotonic()
+        self._replaced_at = min(self._replaced_at, now) if self.replaced() else math.inf
+        return now - self._replaced_at >= LINGER_S
+
+    def successor(self) -> Self:
+        """Return the log that is at the path now, or this one if it is there again."""
+        new = type(self)(self.path)
+        if os.path.samestat(os.fstat(new.fd), os.fstat(self.fd)):
+            new.close()
+            return self
+        self.close()
+        return new
+
+
+def _snapshot(path: Path, decode: Callable[[bytes], Record]) -> Iterator[Record]:
+    with refusals("cannot read", path), LogReader(path) as log:
+        yield from log.snapshot(decode, _raise)
+
+
+def _follow(
+    path: Path, decode: Callable[[bytes], Record], stop: Flag, poll_interval_s: float
+) -> Iterator[Record]:
+    with refusals("cannot read", path):
+        log = LogReader(path)
+        try:
+            while True:
+                # Both are asked before the look, so that all is seen that came before them.
+                is_last_look = stop.is_set()
+                is_left_behind = log.is_left_behind()
+                end, _ = log.extent()
+                yield from log.records(end, decode, _raise)
+                if is_last_look:
+                    return
+                if is_left_behind:
+                    log = log.successor()
+                else:
+                    stop.wait(poll_interval_s)
+        finally:
+            log.close()
+
+
+def _raise(problem: DeserializeError) -> None:
+    raise problem
+
+
+def _located(
+    kind: type[DeserializeError], refusal: DeserializeError, path: Path, line: int, offset: int
+) -> DeserializeError:
+    problem = kind(refusal.reason, path, line, offset)
+    problem.__cause__ = refusal.__cause__
+    return problem
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Drop the frames of `error` and its causes, each of which keeps a block of the log alive."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
