@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, TypeAlias  # Any: what argparse says an option's settings are
 
 from .. import __version__, enumerate_runs
-from .environment import ROOT_VARIABLE
 from .exits import FINDINGS
-from .root import volume_root
+from .locate import add_root_option, volume_root
 
 Run: TypeAlias = Callable[[Path, Namespace], int]
 """Carries a verb out in the volume at the path given; returns the exit status."""
@@ -79,7 +78,7 @@ class Verbs:
             allow_abbrev=False,
         )
         self.parser.add_argument("--version", action="version", version=f"omnelog {__version__}")
-        _add_root(self.parser, None)
+        add_root_option(self.parser, None)
         self._parsers = self.parser.add_subparsers(dest="verb", metavar="VERB", required=True)
 
     def add(
@@ -108,7 +107,7 @@ class Verbs:
             allow_abbrev=False,
         )
         added.set_defaults(carry_out=run, trouble=trouble, volume=volume, misused=added.error)
-        _add_root(added, SUPPRESS)  # after the verb as well, without undoing the one before it
+        add_root_option(added, SUPPRESS)  # after the verb, too; it does not undo one before
         self._added[name] = Verb(added, command_example)
         return self._added[name]
 
@@ -151,15 +150,6 @@ def seconds(text: str) -> float:
     if not 0 < given < 1e9:
         raise ArgumentTypeError(f"{text!r} is no number of seconds above 0")
     return given
-
-
-def _add_root(parser: ArgumentParser, default: str | None) -> None:
-    parser.add_argument(
-        "--root",
-        metavar="DIR",
-        default=default,
-        help=f"the volume (default: ${ROOT_VARIABLE}, else the nearest around here)",
-    )
 
 
 def _complete(parser: ArgumentParser) -> None:

@@ -8,10 +8,10 @@ from enum import Enum
 from types import UnionType
 from typing import Any, get_args, get_origin  # Any: a schema is JSON
 
-from .. import Event
-from .arguments import Verbs
-from .exits import OK
-from .streams import emit
+from ... import Event
+from ..exits import OK
+from ..parser import Verbs
+from ..streams import emit
 
 _NOTE = (
     "What no schema can tell: members that occur twice, escapes of lone surrogates, numbers beyond "

@@ -4,13 +4,13 @@
 from argparse import Namespace
 from pathlib import Path
 
-from .. import EventLog, TornTailError, events_log_path
-from .arguments import Verbs
-from .exits import FINDINGS, OK, Refused
-from .lines import Lines, log_exists
-from .lookup import find_run
-from .streams import ask, complain, emit, flush
-from .wording import plain
+from ... import EventLog, TornTailError, events_log_path
+from ..exits import FINDINGS, OK, Refused
+from ..lines import Lines, log_exists
+from ..locate import find_run
+from ..parser import Verbs
+from ..streams import ask, complain, emit, flush
+from ..text import plain
 
 _HELP = """\
 Mend the end of a log, where a writer died amid a line, as the next append would.

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
-from .. import (
+from ... import (
     DeserializeError,
     Event,
     LogIOError,
@@ -21,13 +21,13 @@ from .. import (
     PipeCompleted,
     events_log_path,
 )
-from .arguments import Verbs
-from .exits import FINDINGS, OK, Refused
-from .lines import Lines, log_exists
-from .lookup import LATEST, find_run
-from .streams import STDOUT, complain, flush
-from .terminal import Screen, cells, pad
-from .wording import detail, plain
+from ..exits import FINDINGS, OK, Refused
+from ..lines import Lines, log_exists
+from ..locate import LATEST, find_run
+from ..parser import Verbs
+from ..streams import STDOUT, complain, flush
+from ..terminal import Screen, cells, pad
+from ..text import detail, plain
 
 _HELP = """\
 Print the last events of a run, one a line: when, what, which node, and what it says.

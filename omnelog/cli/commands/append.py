@@ -10,7 +10,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from .. import (
+from ... import (
     AppendIndeterminate,
     Event,
     EventLog,
@@ -19,9 +19,9 @@ from .. import (
     decode,
     run_exists,
 )
-from .arguments import Verbs
-from .exits import FINDINGS, OK, Refused
-from .streams import complain, input_lines
+from ..exits import FINDINGS, OK, Refused
+from ..parser import Verbs
+from ..streams import complain, input_lines
 
 _HELP = """\
 Append the events on standard input, one JSON object a line, to the log of a run.

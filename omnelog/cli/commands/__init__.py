@@ -4,8 +4,8 @@
 from argparse import Namespace
 from collections.abc import Sequence
 
+from ..parser import Verbs
 from . import append, export, record, repair, runs, schema, show, tail, timeline, verify
-from .arguments import Verbs
 
 _VERBS = (record, runs, show, tail, timeline, verify, repair, append, export, schema)
 
