@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     trouble = FINDINGS
     try:
         try:
-            # Not above: they take as long as the core, and a Ctrl-C amid that has to end here.
+            # Not above: it takes a while, and a Ctrl-C meanwhile has to end here.
             from .commands import parse  # noqa: PLC0415
 
             given = parse(list(sys.argv[1:] if argv is None else argv))

@@ -50,6 +50,17 @@ exit status:
 """
 
 
+def first_word(words: Sequence[str]) -> str:
+    """The first of `words` that is neither an option nor the value of one."""
+    rest = iter(words)
+    for word in rest:
+        if word == "--root":
+            next(rest, None)
+        elif not word.startswith("-"):
+            return word
+    return ""
+
+
 class Verb:
     """One verb of the command, for which its module says what it takes."""
 
@@ -81,11 +92,15 @@ class Verbs:
         add_root_option(self.parser, None)
         self._parsers = self.parser.add_subparsers(dest="verb", metavar="VERB", required=True)
 
+    def mention(self, name: str, summary: str) -> None:
+        """List a verb in the help whose arguments nobody has asked for."""
+        self._parsers.add_parser(name, help=summary, add_help=False)
+
     def add(
         self,
         name: str,
-        run: Run,
         summary: str,
+        run: Run,
         description: str,
         end: str = "",
         *,
@@ -119,7 +134,7 @@ class Verbs:
         if "_ARGCOMPLETE" in os.environ:
             _complete(self.parser)
         command: tuple[str, ...] = ()
-        verb = self._added.get(_first_word(words))
+        verb = self._added.get(first_word(words))
         if (
             verb is not None and verb.command_example
         ):  # argparse would take a second -- away as well
@@ -128,17 +143,6 @@ class Verbs:
             if not command and not {"-h", "--help"} & set(words):
                 verb.parser.error(f"the command goes after --, as in: {verb.command_example}")
         return self.parser.parse_args(words, Namespace(command=command))
-
-
-def _first_word(words: Sequence[str]) -> str:
-    """The first of `words` that is neither an option nor the value of one."""
-    rest = iter(words)
-    for word in rest:
-        if word == "--root":
-            next(rest, None)
-        elif not word.startswith("-"):
-            return word
-    return ""
 
 
 def seconds(text: str) -> float:

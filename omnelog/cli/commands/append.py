@@ -40,9 +40,9 @@ examples:
 """
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `append` takes."""
-    verb = verbs.add("append", _carry_out, "append events from standard input", _HELP, _HELP_END)
+    verb = verbs.add("append", summary, _carry_out, _HELP, _HELP_END)
     verb.run_argument(help="id of the run, whole")
 
 

@@ -30,9 +30,9 @@ examples:
 """
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `export` takes."""
-    verb = verbs.add("export", _carry_out, "write a run for another tool", _HELP, _HELP_END)
+    verb = verbs.add("export", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument("--to", required=True, choices=["chrome-trace"], help="the format")
     verb.run_argument()
 

@@ -113,11 +113,11 @@ class _Log:
             log.append_many(events)
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `record` takes."""
     example = "omnelog record lint -- ruff check"
     verb = verbs.add(
-        *("record", _carry_out, "run a command as a node of a run", _HELP, _HELP_END),
+        *("record", summary, _carry_out, _HELP, _HELP_END),
         trouble=RECORDER,
         command_example=example,
     )

@@ -53,9 +53,9 @@ _STYLES = {
 }
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `runs` takes."""
-    verb = verbs.add("runs", _carry_out, "list all runs with their state", _HELP, _HELP_END)
+    verb = verbs.add("runs", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument(
         "--state",
         action="append",

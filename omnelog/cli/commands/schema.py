@@ -31,11 +31,9 @@ examples:
 """
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `schema` takes."""
-    verbs.add(
-        "schema", _carry_out, "print the JSON Schema of a line", _HELP, _HELP_END, volume=False
-    )
+    verbs.add("schema", summary, _carry_out, _HELP, _HELP_END, volume=False)
 
 
 def _carry_out(*_: object) -> int:

@@ -50,9 +50,9 @@ With --json the events are printed as canonical lines, in the order of the log.
 """
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `show` takes."""
-    verb = verbs.add("show", _carry_out, "show a run, node by node", _HELP, _HELP_END)
+    verb = verbs.add("show", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument("--json", action="store_true", help="print its events as they stand")
     verb.run_argument()
 

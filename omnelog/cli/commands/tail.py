@@ -55,11 +55,9 @@ _STYLES: dict[type, str] = {
 }
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `tail` takes."""
-    verb = verbs.add(
-        "tail", _carry_out, "print a run's last events, or follow it", _HELP, _HELP_END
-    )
+    verb = verbs.add("tail", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument("-f", "--follow", action="store_true", help="until the pipe has ended")
     verb.parser.add_argument(
         "-n",

@@ -31,9 +31,9 @@ examples:
 """
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `timeline` takes."""
-    verb = verbs.add("timeline", _carry_out, "draw when each node was at work", _HELP, _HELP_END)
+    verb = verbs.add("timeline", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument(
         "-o", "--output", metavar="FILE", type=_picture, help="write x.svg or x.html instead"
     )

@@ -40,11 +40,9 @@ exit status:
 """
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `verify` takes."""
-    verb = verbs.add(
-        *("verify", _carry_out, "check every line of logs", _HELP, _HELP_END), trouble=MISUSED
-    )
+    verb = verbs.add(*("verify", summary, _carry_out, _HELP, _HELP_END), trouble=MISUSED)
     verb.parser.add_argument("--all", action="store_true", help="check all runs of the volume")
     verb.parser.add_argument(
         "-j", "--jobs", metavar="N", type=_jobs, default=1, help="in N processes (default: 1)"
