@@ -108,6 +108,12 @@ def test_a_blocked_node_has_the_sign_of_one_that_waits() -> None:
     assert sign.get("stroke") == "#f9a825"
 
 
+def test_in_a_narrow_window_the_drawing_shrinks_in_both_directions() -> None:
+    """With the width alone, all of it is scrolled out of sight."""
+    page = svg.html(RUN, state.summarize(History().begin().start("n").events))
+    assert "svg{max-width:100%;height:auto}" in page
+
+
 def test_another_kind_of_file_is_a_wrong_command_line(volume: Volume) -> None:
     volume.write(started())
     said = volume.call("timeline", RUN, "-o", "x.png")
