@@ -25,7 +25,7 @@ NINTH = """
 import json
 from hypothesis import given, settings
 from omnelog import NodeSkipped, decode, encode, testing
-from omnelog.cli.schema import line_schema
+from omnelog.cli.commands.schema import line_schema
 
 @settings(max_examples=20, deadline=None, database=None)
 @given(testing.EVENTS["node.skipped"])

@@ -14,7 +14,7 @@ from pathlib import Path
 from .. import OmnelogError
 from . import streams
 from .exits import FINDINGS, INTERRUPTED, PIPE_CLOSED, Misused, Refused
-from .root import volume_root
+from .locate import volume_root
 
 _REMEDIES = {
     errno.ENOSPC: "make room, then try again",
@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     trouble = FINDINGS
     try:
         try:
-            # Not above: they take as long as the core, and a Ctrl-C amid that has to end here.
-            from .verbs import parse  # noqa: PLC0415
+            # Not above: it takes a while, and a Ctrl-C meanwhile has to end here.
+            from .commands import parse  # noqa: PLC0415
 
             given = parse(list(sys.argv[1:] if argv is None else argv))
             trouble = given.trouble

@@ -1,13 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""What must hold of the lines of a log beyond being events: pure, a line at a time."""
+"""What is wrong with a log: its lines, their order, its tail and its quarantine.
+
+What is found is kept as ``path:line: reason``, bounded however much is wrong. `Checker` is pure and
+takes a line at a time; the rest reads the log.
+"""
 
 from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 
 from .. import (
+    DeserializeError,
     Event,
     GatePassed,
     IterationStarted,
+    LogIOError,
     NodeCompleted,
     NodeFailed,
     NodeStarted,
@@ -16,10 +25,50 @@ from .. import (
     PipeStarted,
     encode,
 )
-from .findings import Findings
-from .wording import plain
+from .lines import Lines, log_exists
+from .text import counted, plain
 
+_KEPT = 100  # of one log; who has that many does not read on
+_TICK = 1000  # lines between two news of how far it is
 _BUCKETS = 256
+
+
+@dataclass(slots=True)
+class Findings:
+    """The first hundred findings of one log, and how many there were."""
+
+    path: str
+    kept: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, reason: str, line: int | None = None, path: str | None = None) -> None:
+        """Note what is wrong: with a line, counted from 1, or all of it; with another file."""
+        self.count += 1
+        if len(self.kept) < _KEPT:
+            place = path or self.path
+            self.kept.append(f"{place}: {reason}" if line is None else f"{place}:{line}: {reason}")
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.kept
+        if self.count > len(self.kept):
+            yield f"{self.path}: and {self.count - len(self.kept)} more findings"
+
+
+def sound(lines: Lines, findings: Findings) -> Iterator[Event]:
+    """Yield the events of a snapshot; what is no event is put into `findings`."""
+    for line in lines.snapshot():
+        found = lines.event(line)
+        if isinstance(found, DeserializeError):
+            findings.add(found.reason, found.line)
+        elif found is not None:
+            yield found
+
+
+def sound_events(path: Path, findings: Findings) -> Iterator[Event]:
+    """Yield the events of a snapshot of the log, if there is one, as `sound` does."""
+    if log_exists(path):
+        with Lines(path) as lines:
+            yield from sound(lines, findings)
 
 
 class Checker:
@@ -114,3 +163,77 @@ def _difference(line: bytes, canonical: bytes) -> str:
 
 def _spell(node_id: str) -> str:
     return repr(plain(node_id, 80))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """On one log: what is wrong, how many lines it has, whether one more is being written."""
+
+    findings: Findings
+    lines: int = 0
+    tail_in_flight: bool = False
+
+
+def check_log(run_id: str, path: Path, read: Callable[[int], None]) -> Verdict:
+    """Check the log of `run_id`; `read` is told of bytes read meanwhile."""
+    findings = Findings(str(path))
+    verdict = Verdict(findings)
+    try:
+        if log_exists(path):
+            verdict = _check_lines(run_id, path, findings, read)
+        _check_quarantine(path.with_name(path.name + ".torn"), findings)
+    except LogIOError as error:
+        findings.add(error.strerror or str(error), path=error.filename)
+    return verdict
+
+
+def _check_lines(
+    run_id: str, path: Path, findings: Findings, read: Callable[[int], None]
+) -> Verdict:
+    checker = Checker(run_id, findings)
+    with Lines(path) as lines:
+        told = 0
+        for line in lines.snapshot():
+            if lines.number % _TICK == 0:
+                read(lines.offset - told)
+                told = lines.offset
+            event = lines.event(line)
+            if isinstance(event, DeserializeError):
+                findings.add(event.reason, lines.number)
+            elif event is not None:
+                checker.take(lines.number, line, event)
+                if not line.endswith(b"\n"):
+                    findings.add(
+                        "only its newline is missing, which the next append adds", lines.number
+                    )
+        read(lines.offset - told)
+    if repeated := checker.repeated():
+        _check_ids(path, repeated, findings)
+    return Verdict(findings, lines.number, lines.tail_in_flight)
+
+
+def _check_ids(path: Path, repeated: set[int], findings: Findings) -> None:
+    """Read the log again to tell which lines have an id that another one has."""
+    first: dict[str, int] = {}
+    with Lines(path) as lines:
+        for line in lines.snapshot():
+            event = lines.event(line)
+            if event is None or isinstance(event, DeserializeError):
+                continue
+            if id_hash(event) in repeated:
+                earlier = first.setdefault(event.id, lines.number)
+                if earlier != lines.number:
+                    findings.add(
+                        f"id {plain(event.id, 80)!r} is on line {earlier}, too", lines.number
+                    )
+
+
+def _check_quarantine(path: Path, findings: Findings) -> None:
+    if log_exists(path):
+        with Lines(path) as lines:
+            tails = sum(1 for _ in lines.advance())
+        findings.add(
+            f"quarantine: {counted(tails, 'torn tail')} set aside here; look, then remove it",
+            line=1,
+            path=str(path),
+        )

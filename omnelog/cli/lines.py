@@ -12,7 +12,6 @@ from .. import DeserializeError, Event, TornTailError, decode
 from ..codec import is_blank
 from ..errors import refusals
 from ..reader import LogFile
-from .findings import Findings
 
 
 def log_exists(path: Path) -> bool:
@@ -27,13 +26,6 @@ def log_exists(path: Path) -> bool:
         except FileNotFoundError:
             return False
     return True
-
-
-def sound_events(path: Path, findings: Findings) -> Iterator[Event]:
-    """Yield the events of a snapshot of the log, if there is one, as `Lines.sound` does."""
-    if log_exists(path):
-        with Lines(path) as lines:
-            yield from lines.sound(findings)
 
 
 class Lines(LogFile):
@@ -94,12 +86,3 @@ class Lines(LogFile):
                 return None
             failure = DeserializeError if line.endswith(b"\n") else TornTailError
             return failure(error.reason, self.path, self.number, self.offset)
-
-    def sound(self, findings: Findings) -> Iterator[Event]:
-        """Yield the events of a snapshot; what is no event is put into `findings`."""
-        for line in self.snapshot():
-            found = self.event(line)
-            if isinstance(found, DeserializeError):
-                findings.add(found.reason, found.line)
-            elif found is not None:
-                yield found

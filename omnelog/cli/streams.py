@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .exits import Refused
-from .wording import plain
+from .text import plain
 
 STDOUT, STDERR = 1, 2
 

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 from unicodedata import combining, east_asian_width
 
+from .state import Node
 from .streams import emit, heeds_codes
+from .text import sign_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +41,12 @@ def sign(wanted: str) -> str:
     except UnicodeEncodeError:
         return _ASCII[wanted]
     return wanted
+
+
+def glyph_of(node: Node) -> Span:
+    """The sign of a node for standard output, with its style."""
+    wanted = sign_of(node)
+    return sign(wanted), {"✓": "green", "⏸": "yellow", "✗": "red"}[wanted]
 
 
 def cells(text: str) -> int:

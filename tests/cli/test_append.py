@@ -14,7 +14,7 @@ from .. import omnelog
 from ..samples import of_every_type
 from .volume import RUN, Volume, aborted, completed, finish, started
 
-append = import_module(f"{omnelog.__name__}.cli.append")
+append = import_module(f"{omnelog.__name__}.cli.commands.append")
 exits = import_module(f"{omnelog.__name__}.cli.exits")
 
 BAD = {

@@ -90,14 +90,14 @@ def test_two_dashes_let_a_run_id_begin_with_one(volume: Volume) -> None:
     assert volume.call("show", "--json", "--", "-r").out == omnelog.encode(started("-r"))
 
 
-def test_an_interrupt_while_the_verbs_are_loaded_ends_it_quietly(volume: Volume) -> None:
+def test_an_interrupt_while_the_verb_is_loaded_ends_it_quietly(volume: Volume) -> None:
     """They take as long as the core; the half before them nobody can guard."""
     script = (
         "import signal, sys\n"
         f"from {omnelog.__name__}.cli import main\n"
         "class Interrupt:\n"
         "    def find_spec(self, name, path, target=None):\n"
-        "        if name.endswith('.record'): signal.raise_signal(signal.SIGINT)\n"
+        "        if name.endswith('.runs'): signal.raise_signal(signal.SIGINT)\n"
         "sys.meta_path.insert(0, Interrupt())\n"
         "sys.exit(main(['runs']))\n"
     )

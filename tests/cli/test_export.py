@@ -14,7 +14,7 @@ from ..strategies import events
 from .histories import History, sane_runs
 from .volume import RUN, Volume
 
-trace_events = import_module(f"{omnelog.__name__}.cli.trace").trace_events
+trace_events = import_module(f"{omnelog.__name__}.cli.chrome_trace").trace_events
 
 FIELDS = {
     "M": {"ph", "name", "pid", "tid", "args"},

@@ -193,4 +193,4 @@ def test_runs_that_cannot_be_listed_are_an_error(volume: Volume) -> None:
 def test_a_size_is_short(size: int, shown: str) -> None:
     from importlib import import_module
 
-    assert import_module(f"{omnelog.__name__}.cli.runs")._size(size) == shown
+    assert import_module(f"{omnelog.__name__}.cli.text").spell_size(size) == shown

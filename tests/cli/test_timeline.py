@@ -16,8 +16,8 @@ from ..strategies import events
 from .histories import History
 from .volume import RUN, Volume, started
 
-chart = import_module(f"{omnelog.__name__}.cli.chart")
-picture = import_module(f"{omnelog.__name__}.cli.picture")
+bars = import_module(f"{omnelog.__name__}.cli.bars")
+svg = import_module(f"{omnelog.__name__}.cli.svg")
 state = import_module(f"{omnelog.__name__}.cli.state")
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -45,14 +45,14 @@ def test_a_bar_begins_where_the_node_did(volume: Volume) -> None:
 
 @given(st.lists(events(), max_size=12))
 def test_whatever_the_log_says_no_bar_leaves_the_chart(found: list["omnelog.Event"]) -> None:
-    made = chart.chart_of(state.summarize(found))
+    made = bars.chart_of(state.summarize(found))
     for bar in made.bars:
         assert 0 <= bar.start_ms <= bar.end_ms <= made.length_ms
 
 
 @given(st.integers(0, 10**12), st.integers(2, 20))
 def test_the_marks_of_time_are_few_and_in_order(length_ms: int, most: int) -> None:
-    ticks = chart.ticks_ms(length_ms, most)
+    ticks = bars.ticks_ms(length_ms, most)
     assert ticks[0] == 0
     assert ticks == sorted(set(ticks))
     assert ticks[-1] <= length_ms
@@ -79,12 +79,12 @@ def test_a_picture_is_sound_and_holds_nothing_but_shapes(
     found: list["omnelog.Event"], run_id: str
 ) -> None:
     run = state.summarize(found)
-    drawing = ET.fromstring(picture.svg(run_id, run))
+    drawing = ET.fromstring(svg.svg(run_id, run))
     tags = {element.tag.removeprefix(SVG) for element in drawing.iter()}
     assert tags <= {"svg", "g", "rect", "line", "path", "text", "title"}
     assert len(drawing.findall(f"{SVG}g")) == len(run.nodes)
     page = Page()
-    page.feed(picture.html(run_id, run))
+    page.feed(svg.html(run_id, run))
     shapes = {"svg", "g", "rect", "line", "path", "text", "title"}
     assert set(page.elements) <= {"html", "head", "meta", "style", "body"} | shapes
 
@@ -103,9 +103,15 @@ def test_a_file_is_written_and_what_is_hostile_in_it_is_text(volume: Volume, suf
 
 def test_a_blocked_node_has_the_sign_of_one_that_waits() -> None:
     run = state.summarize(History().begin().start("n").fail("n", "blocked").events)
-    drawing = ET.fromstring(picture.svg(RUN, run))
+    drawing = ET.fromstring(svg.svg(RUN, run))
     [sign] = drawing.iter(f"{SVG}path")
     assert sign.get("stroke") == "#f9a825"
+
+
+def test_in_a_narrow_window_the_drawing_shrinks_in_both_directions() -> None:
+    """With the width alone, all of it is scrolled out of sight."""
+    page = svg.html(RUN, state.summarize(History().begin().start("n").events))
+    assert "svg{max-width:100%;height:auto}" in page
 
 
 def test_another_kind_of_file_is_a_wrong_command_line(volume: Volume) -> None:

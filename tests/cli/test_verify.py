@@ -20,7 +20,7 @@ from ..samples import new_volume
 from .histories import History, sane_runs
 from .volume import RUN, WATCHDOG_S, Process, Volume, finish, locked
 
-audit = import_module(f"{omnelog.__name__}.cli.audit")
+checks = import_module(f"{omnelog.__name__}.cli.checks")
 
 
 def begun(*nodes: str) -> History:
@@ -56,7 +56,7 @@ def test_every_prefix_of_any_sane_run_is_clean(run: list["omnelog.Event"], count
         path = omnelog.events_log_path(root, RUN)
         path.parent.mkdir(parents=True)
         path.write_bytes(b"".join(map(omnelog.encode, run[:count])))
-        assert list(audit.check_log(RUN, path, lambda _: None).findings) == []
+        assert list(checks.check_log(RUN, path, lambda _: None).findings) == []
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from enum import Enum
 from types import UnionType
 from typing import Any, get_args, get_origin  # Any: a schema is JSON
 
-from .. import Event
-from .arguments import Verbs
-from .exits import OK
-from .streams import emit
+from ... import Event
+from ..exits import OK
+from ..parser import Verbs
+from ..streams import emit
 
 _NOTE = (
     "What no schema can tell: members that occur twice, escapes of lone surrogates, numbers beyond "
@@ -31,11 +31,9 @@ examples:
 """
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `schema` takes."""
-    verbs.add(
-        "schema", _carry_out, "print the JSON Schema of a line", _HELP, _HELP_END, volume=False
-    )
+    verbs.add("schema", summary, _carry_out, _HELP, _HELP_END, volume=False)
 
 
 def _carry_out(*_: object) -> int:

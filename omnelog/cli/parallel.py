@@ -16,7 +16,7 @@ from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from threading import Thread
 
-from .audit import Verdict, check_log
+from .checks import Verdict, check_log
 from .exits import FINDINGS, Refused
 from .progress import Progress
 

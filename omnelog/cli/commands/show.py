@@ -10,25 +10,23 @@ from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import (
-    ErrorKind,
+from ... import (
     InvalidRunId,
     NodeFailed,
-    PipeAborted,
     encode,
     events_log_path,
     node_capture_wire_path,
 )
-from .arguments import Verbs
-from .exits import FINDINGS, OK
-from .findings import Findings
-from .lines import Lines, log_exists
-from .lookup import find_run
-from .moments import between_ms, spell_ms
-from .state import Node, NodeState, RunState, Summary, summarize
-from .streams import complain, flush, output
-from .terminal import Screen, Span, columns, sign
-from .wording import counted, detail, failure, plain, work
+from ..checks import Findings, sound
+from ..exits import FINDINGS, OK
+from ..lines import Lines, log_exists
+from ..locate import find_run
+from ..parser import Verbs
+from ..state import Node, NodeState, RunState, Summary, summarize
+from ..streams import complain, flush, output
+from ..terminal import Screen, Span, columns, glyph_of
+from ..text import counted, detail, failure, outcome, plain, work
+from ..times import between_ms, spell_ms
 
 _HELP = """\
 Show a run: how it went, and its nodes in the order in which they began, each with a
@@ -52,9 +50,9 @@ With --json the events are printed as canonical lines, in the order of the log.
 """
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `show` takes."""
-    verb = verbs.add("show", _carry_out, "show a run, node by node", _HELP, _HELP_END)
+    verb = verbs.add("show", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument("--json", action="store_true", help="print its events as they stand")
     verb.run_argument()
 
@@ -75,9 +73,9 @@ def show(root: Path, run_id: str, *, as_json: bool) -> int:
     findings = Findings(str(path))
     with Lines(path) as lines:
         if as_json:
-            output().writelines(map(encode, lines.sound(findings)))
+            output().writelines(map(encode, sound(lines, findings)))
         else:
-            _print(root, run_id, summarize(lines.sound(findings)))
+            _print(root, run_id, summarize(sound(lines, findings)))
     flush()  # so that on a terminal the complaints come last
     for finding in findings:
         complain(finding)
@@ -123,33 +121,6 @@ def _rows(root: Path, run_id: str, run: Summary, node: Node) -> Iterator[list[Sp
 
 def _below(text: str, style: str) -> list[Span]:
     return [("", ""), ("", ""), ("", ""), ("", ""), (text, style)]
-
-
-def outcome(run: Summary) -> str:
-    """How a run went, in words."""
-    took = spell_ms(between_ms(run.first, run.last if run.ended is None else run.ended))
-    words = {
-        RunState.EMPTY: "no events yet",
-        RunState.RUNNING: f"running, last heard of after {took}",
-        RunState.COMPLETED: f"completed in {took}",
-        RunState.ABORTED: f"aborted after {took}",
-    }
-    reason = f": {plain(run.ended.reason)}" if isinstance(run.ended, PipeAborted) else ""
-    return words[run.state] + reason
-
-
-def sign_of(node: Node) -> str:
-    """The sign of how far a node has come: ✓ done, ✗ failed, ⏸ not ended, or blocked."""
-    if node.state is NodeState.COMPLETED:
-        return "✓"
-    blocked = isinstance(node.end, NodeFailed) and node.end.error.kind is ErrorKind.BLOCKED
-    return "⏸" if node.state is NodeState.RUNNING or blocked else "✗"
-
-
-def glyph_of(node: Node) -> Span:
-    """That sign for standard output, with its style."""
-    wanted = sign_of(node)
-    return sign(wanted), {"✓": "green", "⏸": "yellow", "✗": "red"}[wanted]
 
 
 def _capture(root: Path, run_id: str, node_id: str) -> str | None:

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from .. import DeserializeError, Event, PipeAborted, PipeCompleted, PipeStarted, decode
-from .findings import Findings
+from .checks import Findings, sound
 from .lines import Lines
 from .state import NodeState, RunState, Summary, derive_state, summarize
 
@@ -45,7 +45,7 @@ def glance(path: Path, *, full: bool) -> Glance:
         if not full and size > _WHOLE and end == size and (found := _ends(lines, end)):
             run, nodes = found, None
         else:
-            run = summarize(lines.sound(findings), steps=0)
+            run = summarize(sound(lines, findings), steps=0)
             done, failed = map(run.count, (NodeState.COMPLETED, NodeState.FAILED))
             nodes = (done, failed, len(run.nodes))
     return Glance(

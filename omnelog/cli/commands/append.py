@@ -10,7 +10,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from .. import (
+from ... import (
     AppendIndeterminate,
     Event,
     EventLog,
@@ -19,9 +19,9 @@ from .. import (
     decode,
     run_exists,
 )
-from .arguments import Verbs
-from .exits import FINDINGS, OK, Refused
-from .streams import complain, input_lines
+from ..exits import FINDINGS, OK, Refused
+from ..parser import Verbs
+from ..streams import complain, input_lines
 
 _HELP = """\
 Append the events on standard input, one JSON object a line, to the log of a run.
@@ -40,9 +40,9 @@ examples:
 """
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `append` takes."""
-    verb = verbs.add("append", _carry_out, "append events from standard input", _HELP, _HELP_END)
+    verb = verbs.add("append", summary, _carry_out, _HELP, _HELP_END)
     verb.run_argument(help="id of the run, whole")
 
 

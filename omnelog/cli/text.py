@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Events in words, harmless to a terminal and of bounded length, whatever they say."""
+"""Events, runs and sizes in words, harmless to a terminal and of bounded length."""
 
 from .. import (
+    ErrorKind,
     Event,
     GatePassed,
     IterationStarted,
@@ -11,6 +12,8 @@ from .. import (
     PipeAborted,
     PipeStarted,
 )
+from .state import Node, NodeState, RunState, Summary
+from .times import between_ms, spell_ms
 
 _LONGEST = 500  # characters of one text; all of it is in `show --json`
 
@@ -67,3 +70,34 @@ def failure(end: NodeFailed) -> str:
     lines = (line for line in reversed((end.message or "").split("\n")) if line.strip())
     last = next(lines, "")
     return plain(f"{end.error.kind}: {last}" if last else end.error.kind)
+
+
+def spell_size(size: int) -> str:
+    """A number of bytes as people read it, in units of 1,000."""
+    amount = float(size)
+    for unit in ("B", "kB", "MB"):
+        if amount < 999.5:
+            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+def outcome(run: Summary) -> str:
+    """How a run went, in words."""
+    took = spell_ms(between_ms(run.first, run.last if run.ended is None else run.ended))
+    words = {
+        RunState.EMPTY: "no events yet",
+        RunState.RUNNING: f"running, last heard of after {took}",
+        RunState.COMPLETED: f"completed in {took}",
+        RunState.ABORTED: f"aborted after {took}",
+    }
+    reason = f": {plain(run.ended.reason)}" if isinstance(run.ended, PipeAborted) else ""
+    return words[run.state] + reason
+
+
+def sign_of(node: Node) -> str:
+    """The sign of how far a node has come: ✓ done, ✗ failed, ⏸ not ended, or blocked."""
+    if node.state is NodeState.COMPLETED:
+        return "✓"
+    blocked = isinstance(node.end, NodeFailed) and node.end.error.kind is ErrorKind.BLOCKED
+    return "⏸" if node.state is NodeState.RUNNING or blocked else "✗"

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
-from .. import (
+from ... import (
     DeserializeError,
     Event,
     LogIOError,
@@ -21,13 +21,13 @@ from .. import (
     PipeCompleted,
     events_log_path,
 )
-from .arguments import Verbs
-from .exits import FINDINGS, OK, Refused
-from .lines import Lines, log_exists
-from .lookup import LATEST, find_run
-from .streams import STDOUT, complain, flush
-from .terminal import Screen, cells, pad
-from .wording import detail, plain
+from ..exits import FINDINGS, OK, Refused
+from ..lines import Lines, log_exists
+from ..locate import LATEST, find_run
+from ..parser import Verbs
+from ..streams import STDOUT, complain, flush
+from ..terminal import Screen, cells, pad
+from ..text import detail, plain
 
 _HELP = """\
 Print the last events of a run, one a line: when, what, which node, and what it says.
@@ -55,11 +55,9 @@ _STYLES: dict[type, str] = {
 }
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `tail` takes."""
-    verb = verbs.add(
-        "tail", _carry_out, "print a run's last events, or follow it", _HELP, _HELP_END
-    )
+    verb = verbs.add("tail", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument("-f", "--follow", action="store_true", help="until the pipe has ended")
     verb.parser.add_argument(
         "-n",

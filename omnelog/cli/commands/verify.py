@@ -5,14 +5,14 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .. import enumerate_runs, events_log_path
-from .arguments import Verbs
-from .audit import Verdict, check_log
-from .exits import FINDINGS, MISUSED, OK, Misused
-from .lookup import find_run
-from .progress import Progress
-from .streams import complain, emit, flush
-from .wording import counted, plain
+from ... import enumerate_runs, events_log_path
+from ..checks import Verdict, check_log
+from ..exits import FINDINGS, MISUSED, OK, Misused
+from ..locate import find_run
+from ..parser import Verbs
+from ..progress import Progress
+from ..streams import complain, emit, flush
+from ..text import counted, plain
 
 _HELP = """\
 Check logs, every line of them, and print what is wrong as path:line: reason.
@@ -40,11 +40,9 @@ exit status:
 """
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `verify` takes."""
-    verb = verbs.add(
-        *("verify", _carry_out, "check every line of logs", _HELP, _HELP_END), trouble=MISUSED
-    )
+    verb = verbs.add(*("verify", summary, _carry_out, _HELP, _HELP_END), trouble=MISUSED)
     verb.parser.add_argument("--all", action="store_true", help="check all runs of the volume")
     verb.parser.add_argument(
         "-j", "--jobs", metavar="N", type=_jobs, default=1, help="in N processes (default: 1)"
@@ -110,6 +108,6 @@ def _in_turn(logs: Sequence[tuple[str, Path]], progress: Progress) -> Iterator[V
 
 
 def _at_once(logs: Sequence[tuple[str, Path]], progress: Progress, jobs: int) -> Iterator[Verdict]:
-    from .workers import check_at_once  # noqa: PLC0415 - what it imports takes 20 ms
+    from ..parallel import check_at_once  # noqa: PLC0415 - what it imports takes 20 ms
 
     return check_at_once(logs, progress, jobs)

@@ -4,13 +4,13 @@
 from argparse import Namespace
 from pathlib import Path
 
-from .. import EventLog, TornTailError, events_log_path
-from .arguments import Verbs
-from .exits import FINDINGS, OK, Refused
-from .lines import Lines, log_exists
-from .lookup import find_run
-from .streams import ask, complain, emit, flush
-from .wording import plain
+from ... import EventLog, TornTailError, events_log_path
+from ..exits import FINDINGS, OK, Refused
+from ..lines import Lines, log_exists
+from ..locate import find_run
+from ..parser import Verbs
+from ..streams import ask, complain, emit, flush
+from ..text import plain
 
 _HELP = """\
 Mend the end of a log, where a writer died amid a line, as the next append would.
@@ -35,9 +35,9 @@ _SHOWN = 256  # bytes, unless all are asked for
 _ROW = 16
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `repair` takes."""
-    verb = verbs.add("repair", _carry_out, "set a torn tail aside", _HELP, _HELP_END)
+    verb = verbs.add("repair", summary, _carry_out, _HELP, _HELP_END)
     how = verb.parser.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="only show what would be done, whole")
     how.add_argument("-y", "--yes", action="store_true", help="do it without asking")

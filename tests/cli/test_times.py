@@ -9,7 +9,7 @@ from hypothesis import given
 from .. import omnelog
 from ..strategies import CROCKFORD, events
 
-moments = import_module(f"{omnelog.__name__}.cli.moments")
+times = import_module(f"{omnelog.__name__}.cli.times")
 
 SECOND_MS = 1_769_903_999_000  # 2026-01-31T23:59:59Z
 
@@ -21,7 +21,7 @@ def ulid(ms: int) -> str:
 
 def at(ulid: str, ts: str = "2026-01-31T23:59:59Z") -> int | None:
     """The moment of an event that has these."""
-    found: int | None = moments.moment_ms(omnelog.PipeCompleted(id=ulid, ts=ts, run_id="r"))
+    found: int | None = times.moment_ms(omnelog.PipeCompleted(id=ulid, ts=ts, run_id="r"))
     return found
 
 
@@ -41,7 +41,7 @@ def test_the_milliseconds_of_the_id_count_where_they_agree_with_ts(ms: int, mome
 
 @pytest.mark.parametrize("name", ["", "x", "8" * 26, "i" * 26, "Z" * 26])
 def test_an_id_that_is_no_ulid_says_no_time(name: str) -> None:
-    assert moments.ulid_ms(name) is None
+    assert times.ulid_ms(name) is None
     assert at(name) == SECOND_MS
 
 
@@ -51,16 +51,16 @@ def test_without_a_time_there_is_no_moment(ts: str) -> None:
 
 
 def test_a_run_id_says_the_time_in_its_ulid() -> None:
-    assert moments.ulid_ms("ci-" + ulid(SECOND_MS)) == SECOND_MS
+    assert times.ulid_ms("ci-" + ulid(SECOND_MS)) == SECOND_MS
 
 
 @given(events(), events())
 def test_of_any_two_events_the_time_between_is_known_and_not_negative_or_unknown(
     one: "omnelog.Event", two: "omnelog.Event"
 ) -> None:
-    between = moments.between_ms(one, two)
+    between = times.between_ms(one, two)
     assert between is None or between >= 0
-    assert moments.spell_ms(between)
+    assert times.spell_ms(between)
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_of_any_two_events_the_time_between_is_known_and_not_negative_or_unknown
      (59_600, "1m00s"), (3_599_000, "59m59s"), (3_600_000, "1h00m"), (90_061_000, "25h01m")],
 )  # fmt: skip
 def test_a_duration_is_short(ms: int | None, spelt: str) -> None:
-    assert moments.spell_ms(ms) == spelt
+    assert times.spell_ms(ms) == spelt

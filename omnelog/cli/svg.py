@@ -8,12 +8,11 @@ no character that XML forbids.
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from .. import NodeFailed
-from .chart import Bar, Chart, chart_of, ticks_ms
-from .moments import spell_ms
-from .show import outcome, sign_of
+from .bars import Bar, Chart, chart_of, ticks_ms
 from .state import Summary
 from .terminal import cells
-from .wording import failure, plain, short, work
+from .text import failure, outcome, plain, short, sign_of, work
+from .times import spell_ms
 
 _ROW, _TOP, _PLOT, _RIGHT = 24, 64, 800, 90  # pixels
 _LABEL, _CHARACTER = 36, 7.3  # characters of a node's name at most, and how wide one is
@@ -39,7 +38,7 @@ def html(run_id: str, run: Summary) -> str:
     SubElement(head, "meta", charset="utf-8")
     SubElement(head, "meta", {"http-equiv": "Content-Security-Policy", "content": _POLICY})
     SubElement(head, "title").text = plain(run_id)
-    SubElement(head, "style").text = "body{margin:16px;background:#fff}svg{max-width:100%}"
+    SubElement(head, "style").text = "body{margin:16px;background:#fff}svg{max-width:100%;height:auto}"
     SubElement(page, "body").append(_drawing(run_id, run))
     return "<!DOCTYPE html>\n" + tostring(page, encoding="unicode", method="html") + "\n"
 

@@ -6,19 +6,19 @@ from argparse import Namespace
 from collections.abc import Container
 from pathlib import Path
 
-from .. import Event, LogIOError, enumerate_runs, events_log_path
-from .arguments import Verbs
-from .ends import Glance, glance
-from .exits import FINDINGS, OK
-from .findings import Findings
-from .lines import log_exists
-from .lookup import age_key
-from .moments import moment_ms
-from .progress import Progress
-from .state import RunState
-from .streams import complain, emit, flush
-from .terminal import Screen, Span, cells, columns, width
-from .wording import plain
+from ... import Event, LogIOError, enumerate_runs, events_log_path
+from ..checks import Findings
+from ..exits import FINDINGS, OK
+from ..glance import Glance, glance
+from ..lines import log_exists
+from ..locate import age_key
+from ..parser import Verbs
+from ..progress import Progress
+from ..state import RunState
+from ..streams import complain, emit, flush
+from ..terminal import Screen, Span, cells, columns, width
+from ..text import plain, spell_size
+from ..times import moment_ms
 
 _HELP = """\
 List all runs, the newest last: id, pipe, state, how many nodes are done, failed and
@@ -53,9 +53,9 @@ _STYLES = {
 }
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `runs` takes."""
-    verb = verbs.add("runs", _carry_out, "list all runs with their state", _HELP, _HELP_END)
+    verb = verbs.add("runs", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument(
         "--state",
         action="append",
@@ -150,22 +150,12 @@ def _row(run_id: str, run: Glance) -> list[Span]:
         *counts,
         (_when(run.first), ""),
         (_when(run.last), ""),
-        (_size(run.size), ""),
+        (spell_size(run.size), ""),
     ]
 
 
 def _when(event: Event | None) -> str:
     return plain(event.ts, 20) if event else "-"
-
-
-def _size(size: int) -> str:
-    """A number of bytes as people read it, in units of 1,000."""
-    amount = float(size)
-    for unit in ("B", "kB", "MB"):
-        if amount < 999.5:
-            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
 
 
 def _object(run_id: str, run: Glance) -> dict[str, object]:

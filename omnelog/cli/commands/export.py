@@ -6,14 +6,13 @@ from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import events_log_path
-from .arguments import Verbs
-from .exits import FINDINGS, OK
-from .findings import Findings
-from .lines import sound_events
-from .lookup import find_run
-from .streams import complain, emit, flush
-from .trace import trace_events
+from ... import events_log_path
+from ..checks import Findings, sound_events
+from ..chrome_trace import trace_events
+from ..exits import FINDINGS, OK
+from ..locate import find_run
+from ..parser import Verbs
+from ..streams import complain, emit, flush
 
 _HELP = """\
 Write a run in the format of another tool to standard output.
@@ -31,9 +30,9 @@ examples:
 """
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `export` takes."""
-    verb = verbs.add("export", _carry_out, "write a run for another tool", _HELP, _HELP_END)
+    verb = verbs.add("export", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument("--to", required=True, choices=["chrome-trace"], help="the format")
     verb.run_argument()
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any, TypeAlias  # Any: what argparse says an option's settings are
 
 from .. import __version__, enumerate_runs
-from .environment import ROOT_VARIABLE
 from .exits import FINDINGS
-from .root import volume_root
+from .locate import add_root_option, volume_root
 
 Run: TypeAlias = Callable[[Path, Namespace], int]
 """Carries a verb out in the volume at the path given; returns the exit status."""
@@ -51,6 +50,17 @@ exit status:
 """
 
 
+def first_word(words: Sequence[str]) -> str:
+    """The first of `words` that is neither an option nor the value of one."""
+    rest = iter(words)
+    for word in rest:
+        if word == "--root":
+            next(rest, None)
+        elif not word.startswith("-"):
+            return word
+    return ""
+
+
 class Verb:
     """One verb of the command, for which its module says what it takes."""
 
@@ -79,14 +89,18 @@ class Verbs:
             allow_abbrev=False,
         )
         self.parser.add_argument("--version", action="version", version=f"omnelog {__version__}")
-        _add_root(self.parser, None)
+        add_root_option(self.parser, None)
         self._parsers = self.parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    def mention(self, name: str, summary: str) -> None:
+        """List a verb in the help whose arguments nobody has asked for."""
+        self._parsers.add_parser(name, help=summary, add_help=False)
 
     def add(
         self,
         name: str,
-        run: Run,
         summary: str,
+        run: Run,
         description: str,
         end: str = "",
         *,
@@ -108,7 +122,7 @@ class Verbs:
             allow_abbrev=False,
         )
         added.set_defaults(carry_out=run, trouble=trouble, volume=volume, misused=added.error)
-        _add_root(added, SUPPRESS)  # after the verb as well, without undoing the one before it
+        add_root_option(added, SUPPRESS)  # after the verb, too; it does not undo one before
         self._added[name] = Verb(added, command_example)
         return self._added[name]
 
@@ -120,7 +134,7 @@ class Verbs:
         if "_ARGCOMPLETE" in os.environ:
             _complete(self.parser)
         command: tuple[str, ...] = ()
-        verb = self._added.get(_first_word(words))
+        verb = self._added.get(first_word(words))
         if (
             verb is not None and verb.command_example
         ):  # argparse would take a second -- away as well
@@ -129,17 +143,6 @@ class Verbs:
             if not command and not {"-h", "--help"} & set(words):
                 verb.parser.error(f"the command goes after --, as in: {verb.command_example}")
         return self.parser.parse_args(words, Namespace(command=command))
-
-
-def _first_word(words: Sequence[str]) -> str:
-    """The first of `words` that is neither an option nor the value of one."""
-    rest = iter(words)
-    for word in rest:
-        if word == "--root":
-            next(rest, None)
-        elif not word.startswith("-"):
-            return word
-    return ""
 
 
 def seconds(text: str) -> float:
@@ -151,15 +154,6 @@ def seconds(text: str) -> float:
     if not 0 < given < 1e9:
         raise ArgumentTypeError(f"{text!r} is no number of seconds above 0")
     return given
-
-
-def _add_root(parser: ArgumentParser, default: str | None) -> None:
-    parser.add_argument(
-        "--root",
-        metavar="DIR",
-        default=default,
-        help=f"the volume (default: ${ROOT_VARIABLE}, else the nearest around here)",
-    )
 
 
 def _complete(parser: ArgumentParser) -> None:

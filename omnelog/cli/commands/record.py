@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypedDict
 
-from .. import (
+from ... import (
     ErrorKind,
     Event,
     EventLog,
@@ -35,16 +35,16 @@ from .. import (
     run_dir,
     run_exists,
 )
-from .. import __version__ as version
-from .arguments import Verbs, seconds
-from .environment import NODE_VARIABLE, ROOT_VARIABLE, RUN_VARIABLE
-from .exits import OK, RECORDER, Misused, Refused
-from .findings import Findings
-from .lines import log_exists, sound_events
-from .process import Outcome, run
-from .signals import Signals
-from .state import summarize
-from .streams import complain
+from ... import __version__ as version
+from ..checks import Findings, sound_events
+from ..exits import OK, RECORDER, Misused, Refused
+from ..lines import log_exists
+from ..locate import NODE_VARIABLE, ROOT_VARIABLE, RUN_VARIABLE
+from ..parser import Verbs, seconds
+from ..process import Outcome, run
+from ..signals import Signals
+from ..state import summarize
+from ..streams import complain
 
 _HELP = """\
 Run a command as a node of a run, and log its start and its end.
@@ -113,11 +113,11 @@ class _Log:
             log.append_many(events)
 
 
-def declare(verbs: Verbs) -> None:
+def declare(verbs: Verbs, summary: str) -> None:
     """Say what `record` takes."""
     example = "omnelog record lint -- ruff check"
     verb = verbs.add(
-        *("record", _carry_out, "run a command as a node of a run", _HELP, _HELP_END),
+        *("record", summary, _carry_out, _HELP, _HELP_END),
         trouble=RECORDER,
         command_example=example,
     )

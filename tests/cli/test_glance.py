@@ -17,8 +17,8 @@ from ..samples import RUN, log_path, new_volume
 from ..strategies import events
 from .histories import History
 
-MODULE = f"{omnelog.__name__}.cli.ends"
-ends = import_module(MODULE)
+MODULE = f"{omnelog.__name__}.cli.glance"
+module = import_module(MODULE)
 
 
 def spelt_otherwise(event: "omnelog.Event") -> bytes:
@@ -34,7 +34,7 @@ def spelt_otherwise(event: "omnelog.Event") -> bytes:
 def glance(path: Path, *, window: int) -> Any:
     """As if a log of any size were large, with so many bytes at its end to look at first."""
     with patch(f"{MODULE}._WHOLE", 0), patch(f"{MODULE}._WINDOW", window):
-        return ends.glance(path, full=False)
+        return module.glance(path, full=False)
 
 
 @given(
@@ -47,7 +47,7 @@ def test_the_ends_of_any_log_tell_what_all_of_it_tells(
     with new_volume() as root:
         path = log_path(root)
         path.write_bytes(b"".join(spell(event) for event, spell in lines))
-        whole = ends.glance(path, full=True)
+        whole = module.glance(path, full=True)
         quick = glance(path, window=min(window, path.stat().st_size))
     for name in ("state", "pipe", "first", "last", "size"):
         assert getattr(quick, name) == getattr(whole, name), name
@@ -91,7 +91,7 @@ def test_a_message_that_quotes_an_end_is_none(tmp_path: Path) -> None:
 def test_an_end_that_is_not_plain_takes_all_of_the_log(tmp_path: Path, tail: bytes) -> None:
     history = History().begin().start("a").done("a").start("b").done("b").start("n").done("n")
     log_path(tmp_path).write_bytes(b"".join(map(omnelog.encode, history.events)) + tail)
-    whole = ends.glance(log_path(tmp_path), full=True)
+    whole = module.glance(log_path(tmp_path), full=True)
     quick = glance(log_path(tmp_path), window=500)
     assert (quick.state, quick.nodes, quick.last) == (whole.state, whole.nodes, whole.last)
     assert quick.findings.kept == whole.findings.kept
@@ -104,7 +104,7 @@ def test_little_is_read_of_a_large_log_that_has_ended(tmp_path: Path) -> None:
     history.complete()
     log_path(tmp_path).write_bytes(b"".join(map(omnelog.encode, history.events)))
     with patch(f"{MODULE}.decode", wraps=omnelog.decode) as decode:
-        found = ends.glance(log_path(tmp_path), full=False)
+        found = module.glance(log_path(tmp_path), full=False)
     assert (found.state, found.nodes) == ("completed", None)
     assert decode.call_count == 3  # the first, the last, and the one that ends the pipe
 
@@ -112,5 +112,5 @@ def test_little_is_read_of_a_large_log_that_has_ended(tmp_path: Path) -> None:
 def test_a_small_log_is_read_whole(tmp_path: Path) -> None:
     history = History().begin().start("a").done("a").start("b").fail("b").start("c").complete()
     log_path(tmp_path).write_bytes(b"".join(map(omnelog.encode, history.events)))
-    assert ends.glance(log_path(tmp_path), full=False).nodes == (1, 1, 3)
+    assert module.glance(log_path(tmp_path), full=False).nodes == (1, 1, 3)
     assert RUN in str(log_path(tmp_path))

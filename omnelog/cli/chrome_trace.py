@@ -20,7 +20,7 @@ from .. import (
     PipeCompleted,
     PipeStarted,
 )
-from .moments import moment_ms
+from .times import moment_ms
 
 Trace: TypeAlias = dict[str, object]
 

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""The verbs of the command, in the order in which its help lists them.
+
+Each is a module of its own, which is imported when its verb is called for: all of them together
+take as long as the rest of the command.
+"""
+
+import os
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+
+from ..parser import Verbs, first_word
+
+_SUMMARIES = {
+    "record": "run a command as a node of a run",
+    "runs": "list all runs with their state",
+    "show": "show a run, node by node",
+    "tail": "print a run's last events, or follow it",
+    "timeline": "draw when each node was at work",
+    "verify": "check every line of logs",
+    "repair": "set a torn tail aside",
+    "append": "append events from standard input",
+    "export": "write a run for another tool",
+    "schema": "print the JSON Schema of a line",
+}
+
+
+def parse(words: Sequence[str]) -> Namespace:
+    """Take a command line apart, without the program's name, as `Verbs.parse` does."""
+    verbs = Verbs()
+    named = first_word(words)
+    completes = "_ARGCOMPLETE" in os.environ  # a shell may ask for the options of any verb
+    for name, summary in _SUMMARIES.items():
+        if completes or name == named:
+            _declaration(name)(verbs, summary)
+        else:
+            verbs.mention(name, summary)
+    return verbs.parse(words)
+
+
+def _declaration(name: str) -> Callable[[Verbs, str], None]:
+    """The function of the module of the verb `name` that says what the verb takes."""
+    # ruff: noqa: PLC0415 - that only one of them is imported is the point
+    match name:
+        case "record":
+            from . import record
+
+            return record.declare
+        case "runs":
+            from . import runs
+
+            return runs.declare
+        case "show":
+            from . import show
+
+            return show.declare
+        case "tail":
+            from . import tail
+
+            return tail.declare
+        case "timeline":
+            from . import timeline
+
+            return timeline.declare
+        case "verify":
+            from . import verify
+
+            return verify.declare
+        case "repair":
+            from . import repair
+
+            return repair.declare
+        case "append":
+            from . import append
+
+            return append.declare
+        case "export":
+            from . import export
+
+            return export.declare
+        case _:
+            from . import schema
+
+            return schema.declare

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""`timeline`: when each node of a run was at work, drawn in the terminal or into a file."""
+
+from argparse import ArgumentTypeError, Namespace
+from pathlib import Path
+
+from ... import events_log_path
+from ..bars import draw
+from ..checks import Findings, sound_events
+from ..exits import FINDINGS, OK
+from ..locate import find_run
+from ..parser import Verbs
+from ..state import summarize
+from ..streams import complain, flush, write_file
+
+_HELP = """\
+Draw when each node of a run was at work, as bars on one scale of time. A node whose
+end was not logged has a thin bar up to the run's last event.
+
+With -o the picture is written to a file, SVG or a page of HTML, that needs nothing
+else: no network, no scripts.
+
+What is no event is told on standard error, as path:line: reason; the exit status is 1
+then.
+"""
+
+_HELP_END = """\
+examples:
+  omnelog timeline latest
+  omnelog timeline latest -o run.html
+"""
+
+
+def declare(verbs: Verbs, summary: str) -> None:
+    """Say what `timeline` takes."""
+    verb = verbs.add("timeline", summary, _carry_out, _HELP, _HELP_END)
+    verb.parser.add_argument(
+        "-o", "--output", metavar="FILE", type=_picture, help="write x.svg or x.html instead"
+    )
+    verb.run_argument()
+
+
+def _picture(name: str) -> Path:
+    if not name.lower().endswith((".svg", ".html")):
+        raise ArgumentTypeError(f"{name!r} ends neither in .svg nor in .html")
+    return Path(name)
+
+
+def _carry_out(root: Path, given: Namespace) -> int:
+    run_id = find_run(root, given.run)
+    return timeline(events_log_path(root, run_id), run_id, given.output)
+
+
+def timeline(path: Path, run_id: str, output: Path | None) -> int:
+    """Draw the run whose log is at `path`, in the terminal or into the file `output`.
+
+    Returns 0, or 1 if the log holds anything that is no event. Raises LogIOError, OSError, Refused.
+    """
+    findings = Findings(str(path))
+    run = summarize(sound_events(path, findings))
+    if output is None:
+        draw(run_id, run)
+    else:
+        from .. import svg  # noqa: PLC0415 - XML is needed here alone
+
+        picture = svg.svg if output.suffix.lower() == ".svg" else svg.html
+        write_file(output, picture(run_id, run))
+    flush()
+    for finding in findings:
+        complain(finding)
+    return FINDINGS if findings.count else OK
