@@ -77,12 +77,12 @@ def decode(line: bytes) -> Event:
     has used up the stack or the memory.
     """
     try:
-        text = line.decode()
+        text = text_of(line)
         event = _read_canonical(text)
         if event is None:
             event = _read(text)
     except Unfit as unfit:
-        raise DeserializeError(str(unfit)) from unfit.__cause__
+        raise DeserializeError(str(unfit)) from unfit.__cause__ or unfit
     return event
 
 
@@ -194,7 +194,7 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 def _check_event(event: Any) -> None:
     """Raise Unfit, which names the field, unless every value is exactly of its declared type."""
     cls = type(event)
-    if cls not in _CLASSES.values():
+    if all(cls is not known for known in _CLASSES.values()):
         other = f" (of the module {cls.__module__})" if cls.__name__ in _CLASS_NAMES else ""
         raise Unfit(f"{shown(event)}{other} is not an event")
     _check(cls.type, cls, event)
@@ -356,7 +356,12 @@ def _draft(cls: Any) -> Callable[..., Any]:
     ``__class__`` is set, which Python allows because no slot was added.
     """
     plain: Any = make_dataclass("plain", [field.name for field in _fields(cls)], eq=False)
-    members = {"__slots__": (), "__init__": plain.__init__, "__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+    members = {
+        "__slots__": (),
+        "__init__": plain.__init__,
+        "__setattr__": object.__setattr__,
+        "__delattr__": object.__delattr__,  # or setting an attribute would still be slow
+    }
     return type("draft", (cls,), members)
 
 
@@ -388,13 +393,11 @@ def _reader(cls: Any, *, has_escapes: bool) -> _Reader:
         pattern += f"(?:{member})?" if field.optional else member
         if convert is not None:
             converters.append((index, convert))
-    compiled = re.compile(pattern + "}\n?")
+    compiled = re.compile(pattern + "}")
     return _Reader(cls, _draft(cls), compiled.fullmatch, converters)
 
 
-def _group(
-    where: str, kind: Any, *, has_escapes: bool
-) -> tuple[str, Callable[[str], Any] | None]:
+def _group(where: str, kind: Any, *, has_escapes: bool) -> tuple[str, Callable[[str], Any] | None]:
     """Return a pattern with one group, which matches a canonical value, and what converts it."""
     characters = _ESCAPED if has_escapes else _PLAIN
     if kind is str:
@@ -407,7 +410,10 @@ def _group(
         return f"({_one_of(errors)})", errors.__getitem__
     if kind == list[Input]:
         item = f'{{"key":"{characters}","value":"{characters}"}}'
-        return rf"\[((?:{item}(?:,{item})*)?)\]", _read_inputs if has_escapes else _read_plain_inputs
+        return (
+            rf"\[((?:{item}(?:,{item})*)?)\]",
+            _read_inputs if has_escapes else _read_plain_inputs,
+        )
 
     span = kind.__metadata__[0]
 

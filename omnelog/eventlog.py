@@ -27,7 +27,7 @@ class EventLog(LineLog[Event]):
         """Use `for_run`."""
         checked_seconds("lock_timeout", lock_timeout)
         events_log_path(root, run_id)  # raises InvalidRunId before anything is looked at
-        self._root = absolute_path(root, "cannot open")
+        self._root = absolute_path(root)
         self._run_id = run_id
         super().__init__(
             events_log_path(self._root, run_id),

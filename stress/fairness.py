@@ -25,7 +25,7 @@ from typing import TypeAlias
 from unittest.mock import patch
 
 from omnelog import EventLog, LockTimeout, PipeAborted
-from omnelog.lock import LockableFile, try_lock
+from omnelog.linelog.lock import LockableFile, try_lock
 
 from .gang import Gate, together
 from .report import percentile

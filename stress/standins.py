@@ -13,7 +13,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-import omnelog.lock
+import omnelog.linelog.lock
 
 SHORT_WRITE_BYTES = 64
 
@@ -60,7 +60,7 @@ class Waits(threading.local):
 def count_waits() -> Waits:
     """Have every try for the lock by omnelog in this process counted from now on."""
     waits = Waits()
-    try_lock = omnelog.lock.try_lock
+    try_lock = omnelog.linelog.lock.try_lock
 
     def counting(*args: Any, **kwargs: Any) -> bool:
         free = try_lock(*args, **kwargs)

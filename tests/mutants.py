@@ -220,7 +220,7 @@ MUTANTS = [
     Mutant(
         name="a tail is read without the lock",
         module="reader",
-        before="            self.lock(monotonic(), _PATIENCE_S)\n",
+        before="            self.lock(monotonic(), LOCK_PATIENCE_S)\n",
         after="            pass\n",
     ),
     Mutant(
@@ -437,14 +437,14 @@ MUTANTS = [
     Mutant(
         name="the path is never looked at",
         module="appender",
-        before="if now - self._looked >= _LOOK_EVERY_S:",
+        before="if now - self._looked >= PATH_CHECK_INTERVAL_S:",
         after="if False:",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="the path is looked at every time",
         module="appender",
-        before="if now - self._looked >= _LOOK_EVERY_S:",
+        before="if now - self._looked >= PATH_CHECK_INTERVAL_S:",
         after="if True:",
         tests="faults/test_paths.py",
     ),
@@ -487,8 +487,8 @@ MUTANTS = [
     Mutant(
         name="the path is looked at every ten seconds",
         module="appender",
-        before="_LOOK_EVERY_S = 1.0",
-        after="_LOOK_EVERY_S = 10.0",
+        before="PATH_CHECK_INTERVAL_S = 1.0",
+        after="PATH_CHECK_INTERVAL_S = 10.0",
         tests="faults/test_paths.py",
     ),
     Mutant(
@@ -562,7 +562,7 @@ MUTANTS = [
         module="appender",
         before=(
             "                unlock(file.fd)\n"
-            "                self._polite = monotonic() - now > _LONG_HOLD_S\n"
+            "                self._polite = monotonic() - now > LONG_HOLD_S\n"
             "                if self.durable:\n"
             '                    self._sync(file, data.count(b"\\n"))\n'
         ),
@@ -570,7 +570,7 @@ MUTANTS = [
             "                if self.durable:\n"
             '                    self._sync(file, data.count(b"\\n"))\n'
             "                unlock(file.fd)\n"
-            "                self._polite = monotonic() - now > _LONG_HOLD_S\n"
+            "                self._polite = monotonic() - now > LONG_HOLD_S\n"
         ),
         tests="faults/test_every_syscall.py",
     ),
@@ -737,21 +737,21 @@ MUTANTS = [
     Mutant(
         name="a reader waits as long as a writer",
         module="reader",
-        before="_PATIENCE_S = 0.1",
-        after="_PATIENCE_S = 60.0",
+        before="LOCK_PATIENCE_S = 0.1",
+        after="LOCK_PATIENCE_S = 60.0",
         tests="faults/test_every_syscall.py",
     ),
     Mutant(
         name="a follower leaves a replaced log at once",
         module="reader",
-        before="_LINGER_S = 2.0",
-        after="_LINGER_S = 0.0",
+        before="LINGER_S = 2.0",
+        after="LINGER_S = 0.0",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="a follower never leaves a replaced log",
         module="reader",
-        before="monotonic() - self._replaced_at >= _LINGER_S",
+        before="monotonic() - self._replaced_at >= LINGER_S",
         after="False",
         tests="faults/test_paths.py",
     ),

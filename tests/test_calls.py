@@ -92,8 +92,8 @@ def test_who_held_the_lock_for_long_pauses_before_taking_it_again(
         return clock[0]
 
     with omnelog.EventLog.for_run(tmp_path, RUN, lock_timeout=lock_timeout_s) as log:
-        monkeypatch.setattr(omnelog.appender, "monotonic", tick)
-        monkeypatch.setattr(omnelog.appender, "sleep", pauses.append)
+        monkeypatch.setattr(omnelog.linelog.appender, "monotonic", tick)
+        monkeypatch.setattr(omnelog.linelog.appender, "sleep", pauses.append)
         monkeypatch.setattr(os, "write", slowly)
         log._looked = clock[0]  # that the path is looked at takes no part in this
         for held_s[0] in (0.0015, 0.0005, 0.0005, 0.0015, 0.0005, 0.0005):
@@ -112,17 +112,17 @@ def test_no_two_waiters_march_in_step(tmp_path: Path, monkeypatch: pytest.Monkey
         slept.append(seconds)
         clock[0] += seconds
 
-    monkeypatch.setattr(omnelog.lock, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(omnelog.lock, "sleep", sleep)
+    monkeypatch.setattr(omnelog.linelog.lock, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(omnelog.linelog.lock, "sleep", sleep)
     with omnelog.EventLog.for_run(tmp_path, RUN) as log:
-        holder = omnelog.lock.LockableFile(log.path, os.O_RDWR)
-        assert omnelog.lock.try_lock(holder.fd)
+        holder = omnelog.linelog.lock.LockableFile(log.path, os.O_RDWR)
+        assert omnelog.linelog.lock.try_lock(holder.fd)
         series = []
         for _ in range(2):
             slept.clear()
-            with omnelog.lock.LockableFile(log.path, os.O_RDWR) as waiter:
+            with omnelog.linelog.lock.LockableFile(log.path, os.O_RDWR) as waiter:
                 with pytest.raises(omnelog.LockTimeout):
-                    waiter.lock(clock[0], 0.5)
+                    waiter.acquire(clock[0], 0.5)
             series.append(slept[:-1])  # the last one ends at the deadline
         holder.close()
     assert 0 < max(map(max, series)) <= 0.025

@@ -22,7 +22,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from . import omnelog
 from .strategies import EVENTS, U32_MAX, U64_MAX, events, texts
 
-decode, encode, is_blank = omnelog.decode, omnelog.encode, omnelog.codec.is_blank
+decode, encode, is_blank = omnelog.decode, omnelog.encode, omnelog.linelog.objects.is_blank
 
 ID = "01kpfntqeej7vhn935kc0tm9vn"
 TS = "2026-04-18T09:30:00Z"
@@ -336,7 +336,7 @@ def test_a_canonical_line_is_not_taken_the_long_way(wire: dict[str, Any]) -> Non
         raise AssertionError(text)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(omnelog.codec, "_accept", accept)
+        patch.setattr(omnelog.codec, "_read", accept)
         decode(canonical(wire))
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from . import omnelog
 from .samples import RUN, lines, node, open_descriptors
 
-LockableFile = omnelog.lock.LockableFile
+LockableFile = omnelog.linelog.lock.LockableFile
 
 
 @pytest.fixture
@@ -97,19 +97,19 @@ class TestAgainstAnIndependentProgram:
 class TestWaiting:
     def test_it_gets_the_lock_that_is_freed_in_time(self, path: Path) -> None:
         with LockableFile(path, os.O_RDWR) as ours, LockableFile(path, os.O_RDWR) as theirs:
-            theirs.lock(0, 0)
-            free = threading.Timer(0.01, omnelog.lock.unlock, [theirs.fd])
+            theirs.acquire(0, 0)
+            free = threading.Timer(0.01, omnelog.linelog.lock.unlock, [theirs.fd])
             free.start()
-            ours.lock(monotonic(), 60)
-            assert not omnelog.lock.try_lock(theirs.fd)
+            ours.acquire(monotonic(), 60)
+            assert not omnelog.linelog.lock.try_lock(theirs.fd)
             free.join()
 
     @pytest.mark.spec("LOCK-18", "ERR-7")
     def test_past_the_deadline_it_names_the_path_the_wait_and_the_holder(self, path: Path) -> None:
         with LockableFile(path, os.O_RDWR) as ours, LockableFile(path, os.O_RDWR) as theirs:
-            theirs.lock(0, 0)
+            theirs.acquire(0, 0)
             with pytest.raises(omnelog.LockTimeout) as caught:
-                ours.lock(monotonic(), 0.05)
+                ours.acquire(monotonic(), 0.05)
         assert caught.value.filename == str(path)
         assert caught.value.waited_s >= 0.05
         assert caught.value.holder_pid == os.getpid()
@@ -129,27 +129,27 @@ class TestWaiting:
             f"5: FLOCK  ADVISORY  WRITE 105 {device}:{status.st_ino} 0 EOF",
         ]
         with LockableFile(path, os.O_RDWR) as ours, LockableFile(path, os.O_RDWR) as theirs:
-            theirs.lock(0, 0)
-            monkeypatch.setattr(Path, "read_text", lambda _: "\n".join(locks))
+            theirs.acquire(0, 0)
+            monkeypatch.setattr(Path, "read_bytes", lambda _: "\n".join(locks).encode())
             with pytest.raises(omnelog.LockTimeout) as caught:
-                ours.lock(0, 0)
+                ours.acquire(0, 0)
         assert caught.value.holder_pid == 105
 
     def test_a_holder_that_cannot_be_found_is_none(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with LockableFile(path, os.O_RDWR) as ours, LockableFile(path, os.O_RDWR) as theirs:
-            theirs.lock(0, 0)
-            monkeypatch.setattr(Path, "read_text", lambda _: "1: gibberish\n")
+            theirs.acquire(0, 0)
+            monkeypatch.setattr(Path, "read_bytes", lambda _: b"1: gibberish\n")
             with pytest.raises(omnelog.LockTimeout) as caught:
-                ours.lock(0, 0)
+                ours.acquire(0, 0)
         assert caught.value.holder_pid is None
 
     @pytest.mark.spec("LOCK-11", "LOCK-12")
     @given(st.integers(0, 100), st.integers(2, 100), st.floats(0, 1e6), st.floats(0, 1e6))
     def test_it_is_keener_with_age(self, few: int, more: int, age_s: float, later_s: float) -> None:
         """But for the tries at once, who has waited long never sleeps longer, nor for long."""
-        pause_s = omnelog.lock._pause_s
+        pause_s = omnelog.linelog.lock._pause_s
         assert 0.0001 <= pause_s(few, age_s) <= 0.025
         assert pause_s(more, 0.6 + later_s) <= pause_s(more, age_s)
         assert pause_s(more, 0.05 + age_s + later_s) <= pause_s(more, 0.05 + age_s)
@@ -175,24 +175,25 @@ class TestWaiting:
             return False
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(omnelog.lock, "monotonic", lambda: now)
-            patch.setattr(omnelog.lock, "sleep", sleep)
-            patch.setattr(omnelog.lock, "try_lock", try_lock)
+            patch.setattr(omnelog.linelog.lock, "monotonic", lambda: now)
+            patch.setattr(omnelog.linelog.lock, "sleep", sleep)
+            patch.setattr(omnelog.linelog.lock, "try_lock", try_lock)
+            patch.setattr(omnelog.linelog.lock, "try_lock_strictly", try_lock)
             with LockableFile(Path(__file__), os.O_RDONLY) as file:
                 with pytest.raises(omnelog.LockTimeout) as caught:
-                    file.lock(100.0, timeout_s)
+                    file.acquire(100.0, timeout_s)
         assert math.isclose(now, 100.0 + timeout_s)
         assert math.isclose(caught.value.waited_s, timeout_s, abs_tol=1e-6)
         assert tries >= 2 + 50 * timeout_s + 1500 * max(0, timeout_s - 0.7)
 
 
 @contextmanager
-def holding(content: bytes, block: int) -> Iterator["omnelog.lock.LockableFile"]:
+def holding(content: bytes, block: int) -> Iterator["omnelog.linelog.lock.LockableFile"]:
     """A file that holds `content`, read `block` bytes at a time."""
     fd = os.memfd_create("content")
     with pytest.MonkeyPatch.context() as patch, open(fd, "wb", buffering=0) as anonymous:
         anonymous.write(content)
-        patch.setattr(omnelog.lock, "_BLOCK", block)
+        patch.setattr(omnelog.linelog.lock, "BLOCK_SIZE", block)
         with LockableFile(Path(f"/proc/self/fd/{fd}"), os.O_RDWR) as file:
             yield file
 
@@ -226,11 +227,11 @@ class TestLockableFile:
     @pytest.mark.spec("APP-46")
     def test_it_closes_itself_in_a_forked_child_and_frees_no_lock(self, path: Path) -> None:
         with LockableFile(path, os.O_RDWR) as file, LockableFile(path, os.O_RDWR) as other:
-            file.lock(0, 0)
+            file.acquire(0, 0)
             if (pid := os.fork()) == 0:
                 os._exit(0 if file.closed else 1)
             assert os.waitpid(pid, 0)[1] == 0
-            assert not omnelog.lock.try_lock(other.fd)
+            assert not omnelog.linelog.lock.try_lock(other.fd)
 
     @given(st.binary(max_size=40), st.integers(1, 7))
     @example(b"", 1)

@@ -28,7 +28,7 @@ class TestASnapshot:
         self, written: list["omnelog.Event"], block: int
     ) -> None:
         with new_volume() as root, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(omnelog.lock, "_BLOCK", block)
+            patch.setattr(omnelog.linelog.lock, "BLOCK_SIZE", block)
             log_path(root).write_bytes(lines(*written))
             assert omnelog.read_run(root, RUN) == written
             assert list(omnelog.iter_run(root, RUN)) == written
@@ -222,10 +222,10 @@ class TestAnUnterminatedTail:
     def test_is_in_flight_while_somebody_holds_the_lock(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(omnelog.reader, "_PATIENCE_S", 0.01)
+        monkeypatch.setattr(omnelog.linelog.reader, "LOCK_PATIENCE_S", 0.01)
         log_path(tmp_path).write_bytes(lines(node(1), node(2))[:-1])
-        with omnelog.lock.LockableFile(log_path(tmp_path), os.O_RDWR) as writer:
-            writer.lock(0, 0)
+        with omnelog.linelog.lock.LockableFile(log_path(tmp_path), os.O_RDWR) as writer:
+            writer.acquire(0, 0)
             assert omnelog.read_run(tmp_path, RUN) == [node(1)]
             assert omnelog.scan_run(tmp_path, RUN).tail_in_flight
         assert not omnelog.scan_run(tmp_path, RUN).tail_in_flight
@@ -238,15 +238,15 @@ class TestAnUnterminatedTail:
         log_path(tmp_path).write_bytes(lines(node(1)) + lines(node(7))[:40])
 
         def lock_after_a_repair(
-            file: "omnelog.lock.LockableFile", started: float, timeout_s: float
+            file: "omnelog.linelog.lock.LockableFile", started: float, timeout_s: float
         ) -> None:
             assert timeout_s == 0.1
             monkeypatch.undo()
             with omnelog.EventLog.for_run(tmp_path, RUN) as log:
                 log.append(node(2))
-            omnelog.lock.LockableFile.lock(file, started, timeout_s)
+            omnelog.linelog.lock.LockableFile.acquire(file, started, timeout_s)
 
-        monkeypatch.setattr(omnelog.lock.LockableFile, "lock", lock_after_a_repair)
+        monkeypatch.setattr(omnelog.linelog.lock.LockableFile, "acquire", lock_after_a_repair)
         assert omnelog.read_run(tmp_path, RUN) == [node(1), node(2)]
 
     @pytest.mark.spec("LOCK-16")
@@ -368,7 +368,7 @@ class TestAFollower:
         path.write_bytes(lines(node(1)))
         moved = path.with_name("moved")
         clock = itertools.count()
-        monkeypatch.setattr(omnelog.reader, "monotonic", lambda: next(clock))
+        monkeypatch.setattr(omnelog.linelog.reader, "monotonic", lambda: next(clock))
 
         def replace() -> None:
             path.rename(moved)

@@ -313,7 +313,7 @@ class TestAcceptingALine:
             first, *last = [int(code, 16) for code in re.findall(r"U\+(\w{4})", part)]
             told |= set(range(first, (*last, first)[0] + 1))
         every = (code for code in range(0x110000) if not 0xD800 <= code < 0xE000)
-        blank = {code for code in every if omnelog.codec.is_blank(chr(code).encode())}
+        blank = {code for code in every if omnelog.linelog.objects.is_blank(chr(code).encode())}
         assert blank == told
 
 

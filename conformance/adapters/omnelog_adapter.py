@@ -110,12 +110,12 @@ class Adapter:
     def hold_lock(self, request: Json) -> Json:
         path = omnelog.events_log_path(request["root"], request["run_id"])
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._held = omnelog.lock.LockableFile(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        self._held = omnelog.linelog.lock.LockableFile(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         self._held.lock(monotonic(), timeout_s(request))
         return {}
 
     def release(self, _: Json) -> Json:
-        omnelog.lock.unlock(self._held.fd)
+        omnelog.linelog.lock.unlock(self._held.fd)
         self._held.close()
         return {}
 

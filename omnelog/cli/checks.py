@@ -56,7 +56,7 @@ class Findings:
 
 def sound(lines: Lines, findings: Findings) -> Iterator[Event]:
     """Yield the events of a snapshot; what is no event is put into `findings`."""
-    for line in lines.snapshot():
+    for line in lines.snapshot_lines():
         found = lines.event(line)
         if isinstance(found, DeserializeError):
             findings.add(found.reason, found.line)
@@ -193,7 +193,7 @@ def _check_lines(
     checker = Checker(run_id, findings)
     with Lines(path) as lines:
         told = 0
-        for line in lines.snapshot():
+        for line in lines.snapshot_lines():
             if lines.number % _TICK == 0:
                 read(lines.offset - told)
                 told = lines.offset
@@ -216,7 +216,7 @@ def _check_ids(path: Path, repeated: set[int], findings: Findings) -> None:
     """Read the log again to tell which lines have an id that another one has."""
     first: dict[str, int] = {}
     with Lines(path) as lines:
-        for line in lines.snapshot():
+        for line in lines.snapshot_lines():
             event = lines.event(line)
             if event is None or isinstance(event, DeserializeError):
                 continue

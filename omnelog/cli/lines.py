@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .. import DeserializeError, Event, TornTailError, decode
-from ..codec import is_blank
-from ..errors import refusals
-from ..reader import LogFile
+from ..linelog.errors import refusals
+from ..linelog.objects import is_blank
+from ..linelog.reader import LogReader
 
 
 def log_exists(path: Path) -> bool:
@@ -28,22 +28,25 @@ def log_exists(path: Path) -> bool:
     return True
 
 
-class Lines(LogFile):
+class Lines(LogReader):
     """A log that is being read, and how far it has been."""
 
-    number = offset = _next = 0
+    number = 0
+    offset = 0
 
-    def snapshot(self) -> Iterator[bytes]:
+    def snapshot_lines(self) -> Iterator[bytes]:
         """Yield what is there now, a line at a time; a last one that nobody ends has no newline.
 
         `number` and `offset` are those of the line that was yielded last. Raises LogIOError.
         """
-        self.number = self.offset = self._next = 0
+        self._line = 0
+        self._offset = 0
         with refusals("cannot read", self.path):
-            end, tail = self.settled()
+            end, tail = self.settle()
         yield from self.advance(end)
         if tail:
-            self.number, self.offset = self.number + 1, end
+            self.number += 1
+            self.offset = end
             yield tail
 
     def advance(self, end: int | None = None) -> Iterator[bytes]:
@@ -52,11 +55,12 @@ class Lines(LogFile):
         Raises LogIOError, also if the log has become shorter.
         """
         with refusals("cannot read", self.path):
-            for lines in self.lines(self._next, self.extent()[0] if end is None else end):
-                for line in lines:
-                    self.number, self.offset = self.number + 1, self._next
-                    self._next += len(line) + 1
-                    yield line + b"\n"
+            if end is None:
+                end, _ = self.extent()
+            for number, offset, line in self.lines(end):
+                self.number = number
+                self.offset = offset
+                yield line + b"\n"
 
     def extent(self) -> tuple[int, int]:
         """Where the last newline ends and where the file does. Raises LogIOError."""
@@ -69,7 +73,7 @@ class Lines(LogFile):
         Raises LogIOError.
         """
         with refusals("cannot read", self.path):
-            self.offset, tail = self.settled()
+            self.offset, tail = self.settle()
         return tail
 
     def part(self, start: int, end: int) -> bytes:

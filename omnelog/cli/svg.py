@@ -38,7 +38,9 @@ def html(run_id: str, run: Summary) -> str:
     SubElement(head, "meta", charset="utf-8")
     SubElement(head, "meta", {"http-equiv": "Content-Security-Policy", "content": _POLICY})
     SubElement(head, "title").text = plain(run_id)
-    SubElement(head, "style").text = "body{margin:16px;background:#fff}svg{max-width:100%;height:auto}"
+    SubElement(
+        head, "style"
+    ).text = "body{margin:16px;background:#fff}svg{max-width:100%;height:auto}"
     SubElement(page, "body").append(_drawing(run_id, run))
     return "<!DOCTYPE html>\n" + tostring(page, encoding="unicode", method="html") + "\n"
 

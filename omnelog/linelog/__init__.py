@@ -6,38 +6,16 @@ give an encoder and a decoder. This package imports nothing outside itself but t
 and filelock, so it can be copied into a program on its own.
 """
 
+# fmt: off
 from .appender import LineLog, append_log
 from .errors import (
-    AppendIndeterminate,
-    DeserializeError,
-    LockTimeout,
-    LogBusy,
-    LogClosed,
-    LogIOError,
-    OmnelogError,
-    SerializeError,
-    TornTailError,
-)
+    AppendIndeterminate, DeserializeError, LockTimeout, LogBusy, LogClosed, LogIOError,
+    OmnelogError, SerializeError, TornTailError)
 from .objects import decode_object, encode_object
 from .reader import LogScan, follow_log, iter_log, read_log, scan_log
 
 __all__ = [
-    "AppendIndeterminate",
-    "DeserializeError",
-    "LineLog",
-    "LockTimeout",
-    "LogBusy",
-    "LogClosed",
-    "LogIOError",
-    "LogScan",
-    "OmnelogError",
-    "SerializeError",
-    "TornTailError",
-    "append_log",
-    "decode_object",
-    "encode_object",
-    "follow_log",
-    "iter_log",
-    "read_log",
-    "scan_log",
+    "AppendIndeterminate", "DeserializeError", "LineLog", "LockTimeout", "LogBusy", "LogClosed",
+    "LogIOError", "LogScan", "OmnelogError", "SerializeError", "TornTailError", "append_log",
+    "decode_object", "encode_object", "follow_log", "iter_log", "read_log", "scan_log"
 ]

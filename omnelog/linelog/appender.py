@@ -44,30 +44,15 @@ import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from io import FileIO
+from os import PathLike
 from pathlib import Path
 from threading import RLock
 from time import monotonic, sleep
 from typing import Any, Generic, Self, overload
 
-from . import fork
-from .errors import (
-    AppendIndeterminate,
-    LockTimeout,
-    LogBusy,
-    LogClosed,
-    LogIOError,
-    is_refusal,
-    refusals,
-    refusals_ignored,
-)
-from .lock import (
-    LockableFile,
-    absolute_path,
-    checked_seconds,
-    sync_directory,
-    try_lock,
-    unlock,
-)
+from . import errors, fork
+from .errors import AppendIndeterminate, LogIOError
+from .lock import LockableFile, absolute_path, checked_seconds, sync_directory, try_lock, unlock
 from .objects import Record, decode_object, encode_object, line_of
 from .repair import OPEN_FLAGS, repair
 
@@ -85,42 +70,32 @@ class LineLog(Generic[Record]):
     """A handle that appends records to a file of lines, which many processes append to at once.
 
     Threads may share a handle. A forked child's copy and a pickled copy open the log again. The
-    handle excludes every other handle, process or program that takes the same lock.
+    handle excludes every other handle, process or program that takes the same lock. Its attributes
+    are `path`, which is absolute, and `lock_timeout` and `durable` as they were given.
     """
-
-    path: Path
-    """The log, as an absolute path."""
-
-    lock_timeout: float
-    """For how many seconds one append may wait for other threads and processes together."""
-
-    durable: bool
-    """Whether an append waits until its lines are on disk."""
 
     @overload
     def __init__(
         self: "LineLog[dict[str, Any]]",
-        path: str | os.PathLike[str],
+        path: str | PathLike[str],
         *,
         decode: Callable[[bytes], object] = ...,
         lock_timeout: float = ...,
         durable: bool = ...,
     ) -> None: ...
-
     @overload
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | PathLike[str],
         *,
         encode: Callable[[Record], str | bytes],
         decode: Callable[[bytes], object] = ...,
         lock_timeout: float = ...,
         durable: bool = ...,
     ) -> None: ...
-
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | PathLike[str],
         *,
         encode: Callable[[Any], str | bytes] = encode_object,
         decode: Callable[[bytes], object] = decode_object,
@@ -140,9 +115,9 @@ class LineLog(Generic[Record]):
 
         Raises ValueError for a bad `lock_timeout`, before anything is touched, and LogIOError.
         """
-        self.path = absolute_path(path, "cannot open")
-        self.lock_timeout = checked_seconds("lock_timeout", lock_timeout)
-        self.durable = durable
+        self.path: Path = absolute_path(path)
+        self.lock_timeout: float = checked_seconds("lock_timeout", lock_timeout)
+        self.durable: bool = durable
         self._encode = encode
         self._decode = decode
         self._line: Callable[[Record], bytes] = partial(line_of, encode)
@@ -154,7 +129,7 @@ class LineLog(Generic[Record]):
         self._path_checked_at = -math.inf  # when the file was last seen to be at the path
         self._directories = self._directories_to_sync() if durable else []
         fork.register(self)
-        with refusals("cannot open", self.path):
+        with errors.refusals("cannot open", self.path):
             if os.name != "posix":
                 raise OSError(errno.ENOTSUP, "appending needs flock(2), which is missing here")
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -196,7 +171,7 @@ class LineLog(Generic[Record]):
         """
         mutex = self._mutex
         if mutex._is_owned():
-            raise LogBusy(f"{self.path}: closed by a signal handler during an append to it")
+            raise errors.LogBusy(f"{self.path}: closed by a signal handler during an append to it")
         try:
             self._acquire_mutex(mutex, monotonic(), math.inf)
             self._closed = True
@@ -244,7 +219,7 @@ class LineLog(Generic[Record]):
         """Append `data`, which is whole lines, or repair the log if it is empty."""
         mutex = self._mutex
         if mutex._is_owned():
-            raise LogBusy(f"{self.path}: used by a signal handler during an append to it")
+            raise errors.LogBusy(f"{self.path}: used by a signal handler during an append to it")
         started = monotonic()
         try:
             # 1. Acquire the mutex. Trying first saves time: a timeout makes it three times slower.
@@ -326,12 +301,12 @@ class LineLog(Generic[Record]):
                 raise self._left_to_parent()
             left_s = started + timeout_s - monotonic()
             if left_s <= 0:
-                raise LockTimeout(self.path, timeout_s - left_s, os.getpid())
+                raise errors.LockTimeout(self.path, timeout_s - left_s, os.getpid())
 
     def _open(self) -> LockableFile:
         """Open the path; the caller holds the mutex. A durable handle syncs directories as well."""
         if self._closed:
-            raise LogClosed(f"{self.path}: this handle is closed; open another")
+            raise errors.LogClosed(f"{self.path}: this handle is closed; open another")
         if self._sync_failed:
             message = "an earlier sync failed, so this handle can promise nothing; open another"
             raise OSError(errno.EIO, message)
@@ -339,7 +314,7 @@ class LineLog(Generic[Record]):
         self._end = 0
         self._file = LockableFile(self.path, OPEN_FLAGS)
         for directory in self._directories:  # whoever made an entry may not have synced it
-            with refusals("a durable append needs this directory to be synced", directory):
+            with errors.refusals("a durable append needs this directory to be synced", directory):
                 sync_directory(directory)
         if not self._mutex._is_owned():
             raise OSError(errno.ECHILD, "the process forked while the log was opened")
@@ -350,9 +325,9 @@ class LineLog(Generic[Record]):
         file = self._file
         if file.closed:
             return
-        with refusals_ignored():
+        with errors.refusals_ignored():
             unlock(file.fd)  # closing is not enough while a spawned process has a copy
-        with refusals_ignored():
+        with errors.refusals_ignored():
             file.close()
 
     def _wait_for_lock(self, file: LockableFile, started: float) -> float:
@@ -377,7 +352,7 @@ class LineLog(Generic[Record]):
 
         Raises what the caller gets if the system refused; returns if the write was interrupted.
         """
-        refused = isinstance(error, OSError) and is_refusal(error)
+        refused = isinstance(error, OSError) and errors.is_refusal(error)
         total = data.count(b"\n")
         lines = 0
         try:
@@ -387,7 +362,7 @@ class LineLog(Generic[Record]):
                 whole = data.rfind(b"\n", 0, length) + 1
                 file.truncate_tail(start + whole, start + length)
         except OSError as again:
-            if not is_refusal(again):
+            if not errors.is_refusal(again):
                 raise
             if isinstance(error, OSError):
                 message = f"{_failed(error, lines, data)}; not rolled back: {again.strerror}"
@@ -395,7 +370,7 @@ class LineLog(Generic[Record]):
             return
         if isinstance(error, OSError):
             if refused and self.durable and lines:
-                with refusals_ignored():
+                with errors.refusals_ignored():
                     unlock(file.fd)
                 self._sync(file, lines)
             # All lines may be whole although the system reported an error (SPEC: APP-31).
@@ -410,7 +385,7 @@ class LineLog(Generic[Record]):
             else:
                 os.fsync(file.fd)
         except OSError as error:
-            if is_refusal(error) and not file.closed:
+            if errors.is_refusal(error) and not file.closed:
                 self._sync_failed = True  # the system reports lost pages once: never ask again
             why = "it may not survive a power loss"
             message = f"written but not synced: {error.strerror}; {why}"
@@ -427,7 +402,7 @@ class LineLog(Generic[Record]):
         """Raise what the caller gets if the system raised `error`; return if a handler did."""
         if error.errno is not None and not self._mutex._is_owned():
             raise self._left_to_parent() from error
-        if is_refusal(error):
+        if errors.is_refusal(error):
             raise kind(error.errno, message, self.path, lines) from error
 
     def _left_to_parent(self) -> AppendIndeterminate:
@@ -442,45 +417,35 @@ def _failed(error: OSError, lines: int, data: bytes) -> str:
 
 @overload
 def append_log(
-    path: str | os.PathLike[str],
+    path: str | PathLike[str],
     record: dict[str, Any],
     *,
-    decode: Callable[[bytes], object] = ...,
     lock_timeout: float = ...,
     durable: bool = ...,
 ) -> None: ...
-
-
 @overload
 def append_log(
-    path: str | os.PathLike[str],
+    path: str | PathLike[str],
     record: Record,
     *,
     encode: Callable[[Record], str | bytes],
-    decode: Callable[[bytes], object] = ...,
     lock_timeout: float = ...,
     durable: bool = ...,
 ) -> None: ...
-
-
 def append_log(
-    path: str | os.PathLike[str],
+    path: str | PathLike[str],
     record: Any,
     *,
     encode: Callable[[Any], str | bytes] = encode_object,
-    decode: Callable[[bytes], object] = decode_object,
     lock_timeout: float = 5.0,
     durable: bool = False,
 ) -> None:
     """Append one record to the log at `path`: open it, append, close it.
 
-    For those who append now and then; who appends often keeps a `LineLog` open. The arguments and
-    the errors are those of `LineLog` and `LineLog.append`. A record that cannot be encoded is
+    This is for programs that append now and then; one that appends often keeps a `LineLog` open.
+    Takes and raises what `LineLog` and `LineLog.append` do. A record that cannot be encoded is
     refused before the log is created.
     """
     line = line_of(encode, record)
-    log: LineLog[Any] = LineLog(
-        path, encode=encode, decode=decode, lock_timeout=lock_timeout, durable=durable
-    )
-    with log:
+    with LineLog(path, encode=encode, lock_timeout=lock_timeout, durable=durable) as log:
         log._append(line)

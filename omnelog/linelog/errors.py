@@ -26,13 +26,11 @@ class _FileError(OmnelogError, OSError):
     `appended` says how many records of the failed call stand in the log as whole lines.
     """
 
-    appended: int
-
     def __init__(
         self, code: int | None, message: str, path: str | PathLike[str], appended: int = 0
     ) -> None:
         super().__init__(code, message, str(path))
-        self.appended = appended
+        self.appended: int = appended
 
     def __str__(self) -> str:
         return f"{self.filename}: {self.strerror}"
@@ -58,15 +56,12 @@ class LockTimeout(_FileError, TimeoutError):
     lock, or None where it is not known.
     """
 
-    waited_s: float
-    holder_pid: int | None
-
     def __init__(self, path: str | PathLike[str], waited_s: float, holder_pid: int | None) -> None:
         holder = f" by process {holder_pid}" if holder_pid else ""
         message = f"locked{holder}; gave up after {waited_s:.3f} s, nothing was written"
         super().__init__(errno.ETIMEDOUT, message, path)
-        self.waited_s = waited_s
-        self.holder_pid = holder_pid
+        self.waited_s: float = waited_s
+        self.holder_pid: int | None = holder_pid
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, float, int | None]]:
         return type(self), (self.filename, self.waited_s, self.holder_pid)
@@ -92,11 +87,6 @@ class DeserializeError(OmnelogError, ValueError):
     was given to a decoder by itself these three are None.
     """
 
-    reason: str
-    path: Path | None
-    line: int | None
-    offset: int | None
-
     def __init__(
         self,
         reason: str,
@@ -105,10 +95,10 @@ class DeserializeError(OmnelogError, ValueError):
         offset: int | None = None,
     ) -> None:
         super().__init__(reason, path, line, offset)
-        self.reason = reason
-        self.path = path
-        self.line = line
-        self.offset = offset
+        self.reason: str = reason
+        self.path: Path | None = path
+        self.line: int | None = line
+        self.offset: int | None = offset
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.reason}" if self.path else self.reason

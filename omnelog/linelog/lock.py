@@ -14,7 +14,7 @@ import random
 import stat
 from collections.abc import Iterator
 from io import FileIO
-from os.path import commonprefix  # of any two sequences, in spite of its name
+from os.path import commonprefix
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -69,13 +69,12 @@ def checked_seconds(name: str, seconds: float) -> float:
     return seconds
 
 
-def absolute_path(path: str | os.PathLike[str], what: str) -> Path:
+def absolute_path(path: str | os.PathLike[str]) -> Path:
     """Return `path` made absolute against the working directory of this moment.
 
-    Raises LogIOError, which begins with `what`, if there is no working directory, or if the path
-    is one that no system takes.
+    Raises LogIOError if there is no working directory, or if no system takes such a path.
     """
-    with refusals(what, path):
+    with refusals("cannot open", path):
         try:
             name = os.fsencode(path)
         except UnicodeEncodeError as error:
@@ -270,7 +269,7 @@ class LockableFile(FileIO):
             expected = data[length : length + BLOCK_SIZE]
             found = os.pread(self.fd, len(expected), start + length)
             if found != expected:
-                return length + len(commonprefix([found, expected]))
+                return length + len(commonprefix([found, expected]))  # noqa: RUF071 - bytes
             length += len(expected)
         return length
 

@@ -29,6 +29,7 @@ Decode = Callable[[bytes], Record]
 MAX_NESTING = 127
 """How many objects and arrays may be nested, the line's own object counted."""
 
+_LEAVES = {str, int, float, bool, type(None)}
 _LONGEST_INTEGER = 309  # digits: an integer that has more is beyond the greatest double
 _LONG_INTEGER = re.compile(f"[0-9]{{{_LONGEST_INTEGER}}}")
 _BLANK = re.compile("[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*")
@@ -36,7 +37,7 @@ _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # possessive, so line
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class Unfit(Exception):
+class Unfit(ValueError):
     """Says why a value or a text is not accepted.
 
     It is private to this package: an exception that a signal handler raises is never taken for it.
@@ -77,11 +78,11 @@ def _require_string_keys(value: Any) -> None:
         for key, member in value.items():
             if not isinstance(key, str):
                 raise Unfit
-            if not isinstance(member, str | int | float):
+            if type(member) not in _LEAVES:
                 _require_string_keys(member)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, (list, tuple)):
         for item in value:
-            if not isinstance(item, str | int | float):
+            if type(item) not in _LEAVES:
                 _require_string_keys(item)
 
 
@@ -165,7 +166,7 @@ def _checked(encoded: object) -> bytes:
     if b"\n" in encoded:
         raise SerializeError("the encoder returned a newline; the log adds the one that is needed")
     if not (encoded.startswith(b"{") and encoded.endswith(b"}")):
-        raise SerializeError(f"the encoder returned {shown(encoded)}, which is not a JSON object")
+        raise SerializeError(f"the encoder returned {encoded[:40]!r}, which is not a JSON object")
     try:
         decode_object(encoded)
     except DeserializeError as error:
@@ -187,7 +188,7 @@ def decode_object(line: bytes) -> dict[str, Any]:
     try:
         return parse_object(text_of(line))
     except Unfit as unfit:
-        raise DeserializeError(str(unfit)) from unfit.__cause__
+        raise DeserializeError(str(unfit)) from unfit.__cause__ or unfit
 
 
 def text_of(line: bytes) -> str:
@@ -238,8 +239,6 @@ def shown(value: Any) -> str:
     """Return `value` as a message shows it: itself if that is short and harmless, else its kind."""
     if value is None or isinstance(value, bool | float | str):
         return json.dumps(value)[:60]
-    if isinstance(value, bytes):
-        return repr(value[:40])
     return _KINDS.get(type(value), type(value).__name__)
 
 

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from threading import TIMEOUT_MAX
 from threading import Event as Flag
@@ -47,17 +48,11 @@ class LogScan(Generic[Record]):
 
 
 @overload
-def read_log(path: str | os.PathLike[str]) -> list[dict[str, Any]]: ...
-
-
+def read_log(path: str | PathLike[str]) -> list[dict[str, Any]]: ...
 @overload
+def read_log(path: str | PathLike[str], *, decode: Callable[[bytes], Record]) -> list[Record]: ...
 def read_log(
-    path: str | os.PathLike[str], *, decode: Callable[[bytes], Record]
-) -> list[Record]: ...
-
-
-def read_log(
-    path: str | os.PathLike[str], *, decode: Callable[[bytes], Any] = decode_object
+    path: str | PathLike[str], *, decode: Callable[[bytes], Any] = decode_object
 ) -> list[Any]:
     """Return all records of the log at `path`, in order: a snapshot taken now (SPEC: READ).
 
@@ -71,41 +66,33 @@ def read_log(
 
 
 @overload
-def iter_log(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]: ...
-
-
+def iter_log(path: str | PathLike[str]) -> Iterator[dict[str, Any]]: ...
 @overload
 def iter_log(
-    path: str | os.PathLike[str], *, decode: Callable[[bytes], Record]
+    path: str | PathLike[str], *, decode: Callable[[bytes], Record]
 ) -> Iterator[Record]: ...
-
-
 def iter_log(
-    path: str | os.PathLike[str], *, decode: Callable[[bytes], Any] = decode_object
+    path: str | PathLike[str], *, decode: Callable[[bytes], Any] = decode_object
 ) -> Iterator[Any]:
     """Yield what `read_log` returns, in constant memory.
 
     The snapshot is taken at the first next(). A relative `path` is the one of the call. Raises
     what `read_log` raises, each where it is found, after the records before it.
     """
-    return _snapshot(absolute_path(path, "cannot read"), decode)
+    return _snapshot(absolute_path(path), decode)
 
 
 @overload
-def scan_log(path: str | os.PathLike[str]) -> LogScan[dict[str, Any]]: ...
-
-
+def scan_log(path: str | PathLike[str]) -> LogScan[dict[str, Any]]: ...
 @overload
 def scan_log(
-    path: str | os.PathLike[str], *, decode: Callable[[bytes], Record]
+    path: str | PathLike[str], *, decode: Callable[[bytes], Record]
 ) -> LogScan[Record]: ...
-
-
 def scan_log(
-    path: str | os.PathLike[str], *, decode: Callable[[bytes], Any] = decode_object
+    path: str | PathLike[str], *, decode: Callable[[bytes], Any] = decode_object
 ) -> LogScan[Any]:
     """Read a snapshot past all damage. Raises LogIOError, also where there is no log."""
-    path = absolute_path(path, "cannot read")
+    path = absolute_path(path)
     problems: list[DeserializeError] = []
 
     def note(problem: DeserializeError) -> None:
@@ -123,22 +110,18 @@ def scan_log(
 
 @overload
 def follow_log(
-    path: str | os.PathLike[str], *, stop: Flag | None = ..., poll_interval: float = ...
+    path: str | PathLike[str], *, stop: Flag | None = ..., poll_interval: float = ...
 ) -> Iterator[dict[str, Any]]: ...
-
-
 @overload
 def follow_log(
-    path: str | os.PathLike[str],
+    path: str | PathLike[str],
     *,
     decode: Callable[[bytes], Record],
     stop: Flag | None = ...,
     poll_interval: float = ...,
 ) -> Iterator[Record]: ...
-
-
 def follow_log(
-    path: str | os.PathLike[str],
+    path: str | PathLike[str],
     *,
     decode: Callable[[bytes], Any] = decode_object,
     stop: Flag | None = None,
@@ -153,7 +136,7 @@ def follow_log(
     Raises ValueError for a bad `poll_interval`, and what `iter_log` raises but for TornTailError;
     LogIOError also when the log is gone for good or final lines were cut off.
     """
-    path = absolute_path(path, "cannot read")
+    path = absolute_path(path)
     poll_interval = min(checked_seconds("poll_interval", poll_interval), TIMEOUT_MAX)
     return _follow(path, decode, stop or Flag(), poll_interval)
 

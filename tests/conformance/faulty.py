@@ -363,7 +363,7 @@ def _plain_lines(path: Path, lines: list[bytes], *, skip: bool = False) -> list[
         try:
             events.append(plain(omnelog.decode(line)))
         except omnelog.DeserializeError as error:
-            if not skip and not omnelog.codec.is_blank(line):
+            if not skip and not omnelog.linelog.objects.is_blank(line):
                 raise omnelog.DeserializeError(error.reason, path, number, offset) from None
         offset += len(line) + 1
     return events
@@ -410,7 +410,7 @@ def drops_every_tail(adapter: Adapter) -> None:
 def counts_no_blank_lines(adapter: Adapter) -> None:
     def read(path: Path) -> list[Json]:
         lines = [
-            line for line in path.read_bytes().split(b"\n") if not omnelog.codec.is_blank(line)
+            line for line in path.read_bytes().split(b"\n") if not omnelog.linelog.objects.is_blank(line)
         ]
         return _plain_lines(path, lines)
 
@@ -426,7 +426,7 @@ def takes_separators_for_blank(adapter: Adapter) -> None:
             b"" if not line.decode("latin-1").strip(" \x1c\x1d\x1e\x1f") else line for line in lines
         ]
         events = _plain_lines(path, kept)
-        if torn and omnelog.codec.is_blank(torn):
+        if torn and omnelog.linelog.objects.is_blank(torn):
             size = path.stat().st_size
             raise omnelog.TornTailError("torn", path, len(lines), size - len(torn))
         return events

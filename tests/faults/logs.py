@@ -20,9 +20,11 @@ import pytest
 
 from .. import omnelog
 
-APPENDER: ModuleType = sys.modules[omnelog.EventLog.__module__]
-READER: ModuleType = sys.modules[omnelog.read_run.__module__]
-LOCK: ModuleType = sys.modules[omnelog.EventLog.__module__.removesuffix("appender") + "lock"]
+LINELOG = omnelog.LineLog.__module__.removesuffix("appender")
+APPENDER: ModuleType = sys.modules[f"{LINELOG}appender"]
+READER: ModuleType = sys.modules[f"{LINELOG}reader"]
+REPAIR: ModuleType = sys.modules[f"{LINELOG}repair"]
+LOCK: ModuleType = sys.modules[f"{LINELOG}lock"]
 
 RUN = "r"
 
@@ -135,7 +137,7 @@ class _System:
 
 def between(patch: pytest.MonkeyPatch, **functions: Callable[..., Any]) -> None:
     """Let the core's modules call `functions` instead of those of ``os``."""
-    for module in (APPENDER, LOCK):
+    for module in (APPENDER, REPAIR, LOCK):
         patch.setattr(module, "os", _System(**functions))
 
 

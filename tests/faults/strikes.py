@@ -137,7 +137,7 @@ def uncontended(_log: "omnelog.EventLog", _patch: pytest.MonkeyPatch, _stack: Ex
 
 def reopened(log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _: ExitStack) -> None:
     """The file is looked at, is no longer at the path, and the path is opened anew."""
-    patch.setattr(APPENDER, "_LOOK_EVERY_S", 0.0)
+    patch.setattr(APPENDER, "PATH_CHECK_INTERVAL_S", 0.0)
     new = log.path.with_suffix(".new")
     new.touch()
     new.replace(log.path)
@@ -145,7 +145,7 @@ def reopened(log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _: ExitStack) -
 
 def looked_at(_log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _stack: ExitStack) -> None:
     """The file is looked at and is where it should be."""
-    patch.setattr(APPENDER, "_LOOK_EVERY_S", 0.0)
+    patch.setattr(APPENDER, "PATH_CHECK_INTERVAL_S", 0.0)
 
 
 def contended(log: "omnelog.EventLog", patch: pytest.MonkeyPatch, stack: ExitStack) -> None:
@@ -156,7 +156,7 @@ def contended(log: "omnelog.EventLog", patch: pytest.MonkeyPatch, stack: ExitSta
 
 def polite(log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _: ExitStack) -> None:
     """The handle has held the lock for long, and lets others have a turn."""
-    patch.setattr(APPENDER, "_LONG_HOLD_S", -1.0)
+    patch.setattr(APPENDER, "LONG_HOLD_S", -1.0)
     log.append(event(0, "before"))
     patch.setattr(APPENDER, "sleep", lambda _: None)
 

@@ -32,7 +32,12 @@ from typing import Any, TypeVar
 
 from .. import omnelog
 
-CORE = omnelog.appender, omnelog.lock, omnelog.reader
+CORE = (
+    omnelog.linelog.appender,
+    omnelog.linelog.lock,
+    omnelog.linelog.reader,
+    omnelog.linelog.repair,
+)
 """The modules that the system is put under."""
 
 DEAD = 86
@@ -69,8 +74,10 @@ KINDS["try_lock"] = ("EINTR", "busy:4ms", "busy:9s")
 _PURE = {"name", "getpid", "path", "fspath", "major", "minor", "PathLike", "register_at_fork"}
 _files: dict[int, str] = {}  # what the core has opened, under whichever system
 _Returned = TypeVar("_Returned")
-_try_lock, _unlock, _mkdir = omnelog.lock.try_lock, omnelog.lock.unlock, os.mkdir
-_close_file = omnelog.lock.LockableFile.close
+_try_lock = omnelog.linelog.lock.try_lock
+_unlock = omnelog.linelog.lock.unlock
+_mkdir = os.mkdir
+_close_file = omnelog.linelog.lock.LockableFile.close
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +165,7 @@ class System:
         """os.close."""
         self._call("close", _files.pop(fd), lambda: os.close(fd))
 
-    def close_file(self, file: "omnelog.lock.LockableFile") -> None:
+    def close_file(self, file: "omnelog.linelog.lock.LockableFile") -> None:
         """LockableFile.close."""
         if not file.closed:
             path = _files.pop(file.fileno(), "?")
@@ -233,7 +240,7 @@ class System:
         self._call("fdatasync", path, lambda: self.synced(path))
 
     def try_lock(self, fd: int) -> bool:
-        """What `omnelog.lock` takes the lock with."""
+        """What `omnelog.linelog.lock` takes the lock with."""
         fault = self.plan.get(len(self.calls), "")
         if fault.startswith("busy:"):
             self._record("try_lock", self._file(fd), b"", fault)
@@ -244,7 +251,7 @@ class System:
         return self._call("try_lock", self._file(fd), lambda: _try_lock(fd))
 
     def unlock(self, fd: int) -> None:
-        """What `omnelog.lock` frees the lock with."""
+        """What `omnelog.linelog.lock` frees the lock with."""
         self._call("unlock", self._file(fd), lambda: _unlock(fd))
 
     def monotonic(self) -> float:
@@ -342,6 +349,7 @@ def interposed(system: System) -> Iterator[System]:
     names = {
         "os": system,
         "try_lock": system.try_lock,
+        "try_lock_strictly": system.try_lock,
         "unlock": system.unlock,
         "monotonic": system.monotonic,
         "sleep": system.sleep,
@@ -355,10 +363,10 @@ def interposed(system: System) -> Iterator[System]:
     ]
     replaced.append((os, "mkdir", system.mkdir))
 
-    def close(file: "omnelog.lock.LockableFile") -> None:
+    def close(file: "omnelog.linelog.lock.LockableFile") -> None:
         system.close_file(file)
 
-    replaced.append((omnelog.lock.LockableFile, "close", close))
+    replaced.append((omnelog.linelog.lock.LockableFile, "close", close))
     originals = [getattr(where, name) for where, name, _ in replaced]
     try:
         for where, name, replacement in replaced:

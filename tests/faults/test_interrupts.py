@@ -51,7 +51,7 @@ def nothing_but_the_append(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     Being traced takes time: nobody is polite because of that. Disks do not matter here. And the
     garbage collector runs other people's code, out of which no exception comes.
     """
-    monkeypatch.setattr(APPENDER, "_LONG_HOLD_S", float("inf"))
+    monkeypatch.setattr(APPENDER, "LONG_HOLD_S", float("inf"))
     with_system(monkeypatch)
     gc.disable()
     yield
@@ -131,7 +131,7 @@ class Bench:
             self.log = log = open_log(self.root, durable=True, lock_timeout=0)
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(APPENDER, "_LOOK_EVERY_S", 0.0)
+                patch.setattr(APPENDER, "PATH_CHECK_INTERVAL_S", 0.0)
                 self.pool.submit(log.append, event(self.count, "other")).result(WATCHDOG_S)
                 log.append(event(self.count, "own"))
         except omnelog.OmnelogError as error:

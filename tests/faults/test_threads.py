@@ -174,7 +174,7 @@ def test_one_deadline_covers_the_wait_for_threads_and_for_processes(
     Time is moved by hand: what is proven is the arithmetic, not how long the system sleeps.
     """
     log, now = open_log(tmp_path, lock_timeout=10.0), [0.0]
-    monkeypatch.setattr(APPENDER, "_LONG_HOLD_S", float("inf"))
+    monkeypatch.setattr(APPENDER, "LONG_HOLD_S", float("inf"))
 
     def sleep(seconds: float) -> None:
         assert seconds >= 0

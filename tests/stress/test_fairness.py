@@ -14,7 +14,7 @@ from time import sleep
 import pytest
 
 from omnelog import LockTimeout
-from omnelog.lock import LockableFile
+from omnelog.linelog.lock import LockableFile
 from stress import fairness
 from stress.fairness import Append, Finding, Flat, PollingLog, Turns
 

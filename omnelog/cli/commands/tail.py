@@ -100,12 +100,14 @@ def tail(path: Path, passed_over: int, last: int | None, *, follow: bool) -> int
     printer = _Printer()
     lines = _opened(lambda: Lines(path), printer, wait=follow)
     try:
-        early: Iterable[_Found] = _read(lines, lines.advance() if follow else lines.snapshot())
+        early: Iterable[_Found] = _read(
+            lines, lines.advance() if follow else lines.snapshot_lines()
+        )
         early = islice(printer.noting(early), passed_over, None)
         printer.print(early if last is None else deque(early, last))
         while follow and not printer.ended:
             printer.pause()
-            left_behind = lines.left_behind()  # asked before looking, so that all is seen that came
+            left_behind = lines.is_left_behind()  # asked before looking, so that all is seen that came
             printer.print(printer.noting(_read(lines, lines.advance())))
             if left_behind and not printer.ended:
                 complain(f"omnelog: {path}: replaced or removed; following what is there next")
