@@ -25,11 +25,11 @@ Theory of operation
 
 However the section is left, the file's lock and the mutex are free, in two stages. First, an
 exception out of steps 2 to 8 unlocks and closes the file, since the state of the lock cannot be
-known from inside; the next append opens the path again. That stage is Python code, so an interrupt
-or the recursion limit can cut it short. The last stage is two calls into C: close the file, which
-releases the lock unless a process that was just spawned has a copy of it, and release the mutex.
-It needs no Python frame. CPython runs signal handlers only after a call, so the release of the
-mutex, the first call in its ``finally``, cannot be prevented.
+known from inside, and releases the mutex; the next append opens the path again. That stage is
+Python code, so an interrupt or the recursion limit can cut it short. The last stage does the same
+by two calls into C, which need no Python frame: it closes the file, which releases the lock unless
+a process that was just spawned has a copy of it, and it releases the mutex. CPython runs signal
+handlers only after a call, so the release, the first call in its ``finally``, is always made.
 
 Whether this thread holds the mutex is asked from the mutex itself (``RLock._is_owned``, which
 `threading.Condition` uses as well). A flag would be wrong for a moment after each acquire and each
@@ -279,6 +279,7 @@ class LineLog(Generic[Record]):
                     self._sync(file, data.count(b"\n"))
             except BaseException:
                 self._close_file()
+                mutex.release()
                 raise
             mutex.release()
         except BaseException:
@@ -313,11 +314,16 @@ class LineLog(Generic[Record]):
         self._path_checked_at = monotonic()  # before: the process may be stopped after the open
         self._end = 0
         self._file = LockableFile(self.path, OPEN_FLAGS)
-        for directory in self._directories:  # whoever made an entry may not have synced it
-            with errors.refusals("a durable append needs this directory to be synced", directory):
-                sync_directory(directory)
-        if not self._mutex._is_owned():
-            raise OSError(errno.ECHILD, "the process forked while the log was opened")
+        try:
+            for directory in self._directories:  # whoever made an entry may not have synced it
+                what = f"a durable append has to sync the directory {directory}"
+                with errors.refusals(what, self.path):
+                    sync_directory(directory)
+            if not self._mutex._is_owned():
+                raise OSError(errno.ECHILD, "the process forked while the log was opened")
+        except BaseException:
+            self._close_file()
+            raise
         return self._file
 
     def _close_file(self) -> None:

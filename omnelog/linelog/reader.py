@@ -226,8 +226,8 @@ class LogReader(LockableFile):
             return end, b""
         try:
             end, size = self.extent()  # the tail may have been completed or cut: look again
-            last = os.pread(self.fd, 1, size - 1)
-            if size - end > LONGEST_DECODED and last != b"}":
+            is_long = size - end > LONGEST_DECODED
+            if is_long and os.pread(self.fd, 1, size - 1) != b"}":
                 size = end + LONGEST_DECODED
             return end, b"".join(self.blocks(end, size))
         finally:

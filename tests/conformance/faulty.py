@@ -410,7 +410,9 @@ def drops_every_tail(adapter: Adapter) -> None:
 def counts_no_blank_lines(adapter: Adapter) -> None:
     def read(path: Path) -> list[Json]:
         lines = [
-            line for line in path.read_bytes().split(b"\n") if not omnelog.linelog.objects.is_blank(line)
+            line
+            for line in path.read_bytes().split(b"\n")
+            if not omnelog.linelog.objects.is_blank(line)
         ]
         return _plain_lines(path, lines)
 

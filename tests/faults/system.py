@@ -71,7 +71,17 @@ KINDS = {name: errors[:1] for name, errors in ERRORS.items()}
 KINDS["try_lock"] = ("EINTR", "busy:4ms", "busy:9s")
 """One for each way of failing."""
 
-_PURE = {"name", "getpid", "path", "fspath", "major", "minor", "PathLike", "register_at_fork"}
+_PURE = {
+    "PathLike",
+    "fsencode",
+    "fspath",
+    "getpid",
+    "major",
+    "minor",
+    "name",
+    "path",
+    "register_at_fork",
+}
 _files: dict[int, str] = {}  # what the core has opened, under whichever system
 _Returned = TypeVar("_Returned")
 _try_lock = omnelog.linelog.lock.try_lock

@@ -15,11 +15,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from multiprocessing import Pipe
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Any, Literal, Self
 
 import pytest
@@ -118,7 +117,7 @@ def test_a_reader_in_a_child_says_that_its_file_is_gone(tmp_path: Path) -> None:
         with pytest.raises(omnelog.LogIOError) as caught:
             next(following)
         assert caught.value.filename == str(log.path)
-        assert "closed by a fork; open it anew" in str(caught.value)
+        assert "closed when this process was forked; open it again" in str(caught.value)
 
     in_child(body)
     log.append(event(2))
@@ -314,38 +313,6 @@ def test_a_fork_runs_no_code_of_ours_in_the_parent_that_a_signal_could_strike() 
         sys.setprofile(None)
     os.waitpid(pid, 0)
     assert ran == []
-
-
-@pytest.mark.spec("APP-46", "APP-48")
-@pytest.mark.parametrize("module", [LOCK, APPENDER], ids=["lock", "appender"])
-def test_an_interrupt_as_soon_as_a_child_begins_leaves_it_none_of_its_parents_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType
-) -> None:
-    """Ctrl-C goes to all processes of a terminal, those that have only just been forked, too."""
-    [log, other] = [open_log(tmp_path), open_log(tmp_path, run="other")]
-    hook = getattr(module, "_close_inherited" if module is LOCK else "_renew_in_child")
-    dropped: list[object] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda what: dropped.append(what.exc_type))
-
-    def interrupt(frame: FrameType, what: str, _: object) -> None:
-        if what == "call" and frame.f_code is hook.__code__:
-            raise KeyboardInterrupt
-
-    def body(_: Channel) -> None:
-        assert dropped == [KeyboardInterrupt]
-        assert open_descriptors(tmp_path) == []
-        log.append(event(1, "child"))
-        other.append(event(1, "child"))
-
-    with log._mutex:
-        sys.setprofile(interrupt)
-        try:
-            with forked(body) as child:
-                sys.setprofile(None)
-                child.hear()
-        finally:
-            sys.setprofile(None)
-    assert names(log.path.read_bytes()) == names(other.path.read_bytes()) == [("child", 1)]
 
 
 # Fork in the middle of an append, in the thread that appends.
@@ -633,28 +600,20 @@ def test_a_fork_while_a_file_is_opened_leaves_it_to_the_parent(
         theirs.close()
 
 
-@pytest.mark.parametrize("call", ["open", "fstat"])
 @pytest.mark.parametrize("what", ["handle", "reader"])
-def test_a_fork_while_another_thread_opens_a_log_leaves_the_file_to_the_parent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, call: str
+def test_a_fork_while_another_thread_looks_at_a_file_it_opened_leaves_the_file_to_the_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """The child has no thread that could notice, nor one that would ever close the file.
-
-    The other thread stands still amid the opening until this one has forked. If forking waits for
-    it instead, which nobody can see from outside, it goes on after a moment: then the file is
-    known by the time of the fork.
-    """
+    """The child has no thread that could notice, nor one that would ever close the file."""
     open_log(tmp_path).close()
-    is_in, forked_by_now, here = threading.Event(), threading.Event(), threading.get_ident()
+    is_in, has_forked, here = threading.Event(), threading.Event(), threading.get_ident()
     opened: list[omnelog.EventLog | list[omnelog.Event]] = []
-    real = getattr(os, call)
 
-    def stand_still_after(*args: Any) -> Any:
-        result = real(*args)
+    def fstat(descriptor: int) -> os.stat_result:
         if threading.get_ident() != here and not is_in.is_set():
             is_in.set()
-            forked_by_now.wait(PATIENCE_S)
-        return result
+            assert has_forked.wait(WATCHDOG_S)
+        return os.fstat(descriptor)
 
     def open_it() -> None:
         if what == "handle":
@@ -662,109 +621,56 @@ def test_a_fork_while_another_thread_opens_a_log_leaves_the_file_to_the_parent(
         else:
             opened.append(omnelog.read_run(tmp_path, RUN))
 
-    between(monkeypatch, **{call: stand_still_after})
+    between(monkeypatch, fstat=fstat)
     thread = threading.Thread(target=open_it)
     thread.start()
     try:
         assert is_in.wait(WATCHDOG_S)
         with forked(lambda _: open_descriptors(tmp_path)) as child:
-            forked_by_now.set()
+            has_forked.set()
             assert child.hear() == [], "the child has the file that its parent opened"
     finally:
-        forked_by_now.set()
+        has_forked.set()
         thread.join()
     assert len(opened) == 1, "the parent did not open it"
 
 
-def test_a_fork_while_another_thread_closes_a_log_leaves_no_child_the_file(tmp_path: Path) -> None:
-    """Nothing stands still amid close(2), so many forks try to meet it: on one core, one in four.
-
-    There the thread that forks often gets the core as soon as the closing one lets Python go on.
-    """
-    path = tmp_path / "log"
-    path.touch()
-    has_closed, enough = threading.Event(), threading.Event()
-
-    def open_and_close() -> None:
-        while not enough.is_set():
-            LOCK.LockableFile(path, os.O_RDONLY).close()
-            has_closed.set()
-
-    with on_one_core(), ThreadPoolExecutor(1) as pool:
-        closing = pool.submit(open_and_close)
-        try:
-            assert has_closed.wait(WATCHDOG_S)
-            for _ in range(100):
-                with forked(lambda _: open_descriptors(tmp_path)) as child:
-                    assert child.hear() == [], "the child has the file that its parent was closing"
-        finally:
-            enough.set()
-        closing.result()
-
-
-@contextmanager
-def on_one_core() -> Iterator[None]:
-    """This thread, and those that it starts, take turns, where the system lets them choose."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, cores)
-
-
-def test_a_fork_that_is_interrupted_while_it_waits_for_an_opening_leaves_a_child_that_can_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("call", ["open", "close"])
+def test_a_fork_never_waits_for_a_thread_that_opens_or_closes_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    """Python drops what a handler raises in a fork's hooks, and forks: now, amid the opening."""
-    log, is_in, go = open_log(tmp_path), threading.Event(), threading.Event()
-    dropped: list[object] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda what: dropped.append(what.exc_type))
+    """That thread may itself be waiting for a lock that is held over the fork.
 
-    def stand_still_after(*args: Any) -> int:
-        descriptor = os.open(*args)
-        is_in.set()
-        assert go.wait(WATCHDOG_S)
-        return descriptor
+    `logging` and `concurrent.futures` hold locks of theirs over each fork.
+    """
+    held, is_in, here = threading.Lock(), threading.Event(), threading.get_ident()
 
-    def interrupt(_: int, frame: FrameType | None) -> None:
-        while frame and not dropped:
-            if frame.f_code is fork.__code__:
-                raise KeyboardInterrupt
-            frame = frame.f_back
+    def wait_for_the_lock() -> None:
+        if threading.get_ident() != here and not is_in.is_set():
+            is_in.set()
+            assert held.acquire(timeout=WATCHDOG_S)
 
-    def keep_interrupting() -> None:
-        while not go.wait(PATIENCE_S):
-            signal.pthread_kill(here, signal.SIGUSR1)
+    class SlowFile(LOCK.LockableFile):  # type: ignore[name-defined,misc]
+        def __init__(self, *args: Any) -> None:
+            if call == "open":
+                wait_for_the_lock()
+            super().__init__(*args)
 
-    def body(_: Channel) -> None:
-        assert len(open_descriptors(tmp_path)) <= 1, "more than what was being opened"
-        between(monkeypatch)
-        log.append(event(1, "child"))
+        def close(self) -> None:
+            if call == "close":
+                wait_for_the_lock()
+            super().close()
 
-    here = threading.get_ident()
-    between(monkeypatch, open=stand_still_after)
-    opener = threading.Thread(target=open_log, args=(tmp_path,))
-    interrupter = threading.Thread(target=keep_interrupting)
-    before = signal.signal(signal.SIGUSR1, interrupt)
-    try:
-        opener.start()
+    monkeypatch.setattr(APPENDER, "LockableFile", SlowFile)
+    thread = threading.Thread(target=lambda: omnelog.EventLog.for_run(tmp_path, RUN).close())
+    with held:
+        thread.start()
         assert is_in.wait(WATCHDOG_S)
-        interrupter.start()
-        while not go.is_set():
-            with suppress(KeyboardInterrupt), forked(body) as child:  # it may come too early
-                go.set()
-                child.hear()
-    finally:
-        go.set()
-        opener.join()
-        interrupter.join()
-        signal.signal(signal.SIGUSR1, before)
-    assert dropped[:1] == [KeyboardInterrupt], "the fork did not wait"
-    assert names(log.path.read_bytes()) == [("child", 1)]
+        assert in_child(lambda _: True)
+    thread.join()
+    monkeypatch.undo()
+    open_log(tmp_path).append(event(1))
+    assert names(omnelog.events_log_path(tmp_path, RUN).read_bytes()) == [("w", 1)]
 
 
 # multiprocessing.

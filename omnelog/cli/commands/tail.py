@@ -107,7 +107,9 @@ def tail(path: Path, passed_over: int, last: int | None, *, follow: bool) -> int
         printer.print(early if last is None else deque(early, last))
         while follow and not printer.ended:
             printer.pause()
-            left_behind = lines.is_left_behind()  # asked before looking, so that all is seen that came
+            left_behind = (
+                lines.is_left_behind()
+            )  # asked before looking, so that all is seen that came
             printer.print(printer.noting(_read(lines, lines.advance())))
             if left_behind and not printer.ended:
                 complain(f"omnelog: {path}: replaced or removed; following what is there next")
