@@ -24,7 +24,7 @@ from functools import cache
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from json.encoder import encode_basestring as _quote  # escapes exactly what serde_json does
 from types import UnionType
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import Any, TypeAlias, get_args, get_origin
 
 from .events import (
     ErrorKind,
@@ -204,10 +204,10 @@ def _check(where: str, kind: Any, value: Any) -> None:
     """Raise Unfit, which begins with `where`, unless `value` is exactly of the type `kind`."""
     if _is_class_with_fields(kind):
         _require_type(where, kind, value)
-        for field in _fields(kind):
-            member = getattr(value, field.name, _MISSING)
-            if not (field.optional and member is None):
-                _check(f"{where}.{field.name}", field.kind, member)
+        for name, member_kind, is_optional in _fields(kind):
+            member = getattr(value, name, _MISSING)
+            if not (is_optional and member is None):
+                _check(f"{where}.{name}", member_kind, member)
     elif get_origin(kind) is list:
         _require_type(where, list, value)
         for index, item in enumerate(value):
@@ -244,11 +244,11 @@ def _build(where: str, kind: Any, value: Any) -> Any:
     if _is_class_with_fields(kind):
         _require_type(where, dict, value)
         members = {}
-        for field in _fields(kind):
-            member = value.get(field.name, None if field.optional else _MISSING)
-            if not (field.optional and member is None):
-                member = _build(f"{where}.{field.name}", field.kind, member)
-            members[field.name] = member
+        for name, member_kind, is_optional in _fields(kind):
+            member = value.get(name, None if is_optional else _MISSING)
+            if not (is_optional and member is None):
+                member = _build(f"{where}.{name}", member_kind, member)
+            members[name] = member
         return kind(**members)
     if get_origin(kind) is list:
         _require_type(where, list, value)
@@ -266,20 +266,14 @@ def _build(where: str, kind: Any, value: Any) -> Any:
     return value
 
 
-class _Field(NamedTuple):
-    name: str
-    kind: Any  # its declared type
-    optional: bool
-
-
 @cache
-def _fields(cls: type[Any]) -> list[_Field]:
-    """Return the fields of a dataclass in the order in which they are written."""
+def _fields(cls: type[Any]) -> list[tuple[str, Any, bool]]:
+    """Return name, declared type and whether it is optional of each field, in wire order."""
     found = []
     for field in fields(cls):
-        optional = isinstance(field.type, UnionType)  # X | None: there is no other union
-        kind = get_args(field.type)[0] if optional else field.type
-        found.append(_Field(field.name, kind, optional))
+        is_optional = isinstance(field.type, UnionType)  # X | None: there is no other union
+        kind = get_args(field.type)[0] if is_optional else field.type
+        found.append((field.name, kind, is_optional))
     return found
 
 
@@ -315,13 +309,15 @@ _CLASS_NAMES = {cls.__name__ for cls in _CLASSES.values()}
 # Reading canonical lines
 
 
-class _Reader(NamedTuple):
-    """How the canonical lines of one type are read."""
-
-    cls: type[Event]
-    draft: Callable[..., Any]
-    fullmatch: Callable[[str], re.Match[str] | None]  # of a pattern with a group for each field
-    converters: list[tuple[int, Callable[[str], Any]]]  # for groups that are not the value itself
+# How the canonical lines of one type are read: its class; a draft of it; the fullmatch method of a
+# pattern with a group for each field; the groups that are not the value itself, and what converts
+# each.
+_Reader: TypeAlias = tuple[
+    type[Event],
+    Callable[..., Any],
+    Callable[[str], re.Match[str] | None],
+    list[tuple[int, Callable[[str], Any]]],
+]
 
 
 def _read_canonical(text: str) -> Event | None:
@@ -355,7 +351,7 @@ def _draft(cls: Any) -> Callable[..., Any]:
     takes as long as all the rest of `decode`. An instance of this class becomes an event when its
     ``__class__`` is set, which Python allows because no slot was added.
     """
-    plain: Any = make_dataclass("plain", [field.name for field in _fields(cls)], eq=False)
+    plain: Any = make_dataclass("plain", [name for name, _, _ in _fields(cls)], eq=False)
     members = {
         "__slots__": (),
         "__init__": plain.__init__,
@@ -387,14 +383,14 @@ def _reader(cls: Any, *, has_escapes: bool) -> _Reader:
     """Return how canonical lines of `cls` are read that have escapes in them, or have none."""
     pattern = f'{{"type":"{re.escape(cls.type)}"'
     converters = []
-    for index, field in enumerate(_fields(cls)):
-        group, convert = _group(f"{cls.type}.{field.name}", field.kind, has_escapes=has_escapes)
-        member = f',"{field.name}":{group}'
-        pattern += f"(?:{member})?" if field.optional else member
+    for index, (name, kind, is_optional) in enumerate(_fields(cls)):
+        group, convert = _group(f"{cls.type}.{name}", kind, has_escapes=has_escapes)
+        member = f',"{name}":{group}'
+        pattern += f"(?:{member})?" if is_optional else member
         if convert is not None:
             converters.append((index, convert))
     compiled = re.compile(pattern + "}")
-    return _Reader(cls, _draft(cls), compiled.fullmatch, converters)
+    return cls, _draft(cls), compiled.fullmatch, converters
 
 
 def _group(where: str, kind: Any, *, has_escapes: bool) -> tuple[str, Callable[[str], Any] | None]:
@@ -409,11 +405,15 @@ def _group(where: str, kind: Any, *, has_escapes: bool) -> tuple[str, Callable[[
         errors = {f'{{"kind":"{member}"}}': NodeError(kind=member) for member in ErrorKind}
         return f"({_one_of(errors)})", errors.__getitem__
     if kind == list[Input]:
-        item = f'{{"key":"{characters}","value":"{characters}"}}'
-        return (
-            rf"\[((?:{item}(?:,{item})*)?)\]",
-            _read_inputs if has_escapes else _read_plain_inputs,
-        )
+        item = f'{{"key":"({characters})","value":"({characters})"}}'
+        each = re.compile(item)
+        item = item.replace(f"({characters})", characters)
+
+        def read_inputs(items: str) -> list[Input]:
+            found = each.findall(items)
+            return [Input(key=_unescape(key), value=_unescape(value)) for key, value in found]
+
+        return rf"\[((?:{item}(?:,{item})*)?)\]", read_inputs
 
     span = kind.__metadata__[0]
 
@@ -430,15 +430,6 @@ def _one_of(texts: dict[str, Any]) -> str:
     return "|".join(map(re.escape, texts))
 
 
-def _read_plain_inputs(items: str) -> list[Input]:
-    return [Input(key=key, value=value) for key, value in _INPUT.findall(items)]
-
-
-def _read_inputs(items: str) -> list[Input]:
-    found = _INPUT.findall(items)
-    return [Input(key=_unescape(key), value=_unescape(value)) for key, value in found]
-
-
 def _unescape(characters: str) -> str:
     if "\\" not in characters:
         return characters
@@ -451,6 +442,5 @@ _KEY_START = len('{"type":"')
 _KEY_END = _KEY_START + _KEY_LENGTH
 _PLAIN = r'[^"\\\x00-\x1f]*'
 _ESCAPED = rf'{_PLAIN}(?:\\(?:["\\bfnrt]|u00[01][0-9a-f]){_PLAIN})*'
-_INPUT = re.compile(f'{{"key":"({_ESCAPED})","value":"({_ESCAPED})"}}')
 _PLAIN_READERS = _Readers(has_escapes=False)
 _ESCAPED_READERS = _Readers(has_escapes=True)

@@ -146,7 +146,7 @@ def line_of(encode: Encode[Record], record: Record) -> bytes:
     """Return the line of `record`, newline included.
 
     Raises SerializeError if what `encode` returns is not one JSON object on one line. What
-    `encode` itself raises arrives as it is (SPEC: OBJ-4).
+    `encode` itself raises arrives as it is (SPEC: OBJ-4, OBJ-5).
     """
     encoded = encode(record)
     if encode is encode_object and isinstance(encoded, bytes):
@@ -249,7 +249,7 @@ def refusal_of(decode: Decode[Any], line: bytes, error: Exception) -> Deserializ
     refuse a line by any Exception, and a signal handler that interrupts it may raise one as well.
     Therefore the decoder is asked again: it refuses a line if it refuses it twice, by exceptions
     of one type. A MemoryError is never the line's fault, and neither is a RecursionError unless
-    the line nests deeper than it may (SPEC: OBJ-6).
+    the line nests deeper than it may (SPEC: OBJ-7).
     """
     if isinstance(error, MemoryError) or not _refuses_again(decode, line, type(error)):
         return None

@@ -133,7 +133,7 @@ def follow_log(
     when `stop` was set. It takes no lock, and waits for an unterminated tail to become a line.
     Where the log is replaced, it goes on with the new one 2 s later.
 
-    Raises ValueError for a bad `poll_interval`, and what `iter_log` raises but for TornTailError;
+    Raises ValueError for a bad `poll_interval`, and what `iter_log` raises, except TornTailError;
     LogIOError also when the log is gone for good or final lines were cut off.
     """
     path = absolute_path(path)
