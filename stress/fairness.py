@@ -47,7 +47,7 @@ Opener: TypeAlias = Callable[[Path], AbstractContextManager[Append]]
 class PollingLog(EventLog):
     """The control: it polls every 25 ms, as the original does, and is never polite."""
 
-    def _wait(self, file: LockableFile, started: float) -> float:
+    def _wait_for_lock(self, file: LockableFile, started: float) -> float:
         while not try_lock(file.fd):
             waited_s = monotonic() - started
             if waited_s >= self.lock_timeout:

@@ -18,7 +18,7 @@ SHELL = ("the shell loop",)
 
 _LARGEST = 1024 * 1024  # bytes of a line
 _LARGEST_IN_PIECES = 128 * 1024  # where each takes thousands of writes
-LOCK_PATIENCE_S = 5.0
+_PATIENCE_S = 5.0
 _LITTLE_PATIENCE_S = 0.05
 _RUNS = (1, 1, 3)  # most rounds have one log, for what is contended breaks sooner
 _SABOTAGE_PAUSE_S = 0.0005  # so that nobody is done before the others have begun
@@ -158,7 +158,7 @@ def draw_round(
                 run=0 if process < 2 else dice.randrange(runs),
                 start=starts[process],
                 handle=Handle.OWN if durable or once or hasty else handles[process],
-                lock_timeout_s=0 if once else _LITTLE_PATIENCE_S if hasty else LOCK_PATIENCE_S,
+                lock_timeout_s=0 if once else _LITTLE_PATIENCE_S if hasty else _PATIENCE_S,
                 durable=durable,
                 writers=tuple(writers),
                 children=children,
@@ -176,7 +176,7 @@ def draw_round(
                 run=dice.randrange(runs),
                 start=Start.FORKSERVER,
                 handle=Handle.OWN,
-                lock_timeout_s=LOCK_PATIENCE_S,
+                lock_timeout_s=_PATIENCE_S,
                 durable=False,
                 writers=(writer,),
                 foreign=tuple(words),
@@ -230,7 +230,7 @@ def draw_sabotage(
                 run=0,
                 start=Start.FORK,
                 handle=Handle.OWN,
-                lock_timeout_s=lock_timeout_s if sabotaged else LOCK_PATIENCE_S,
+                lock_timeout_s=lock_timeout_s if sabotaged else _PATIENCE_S,
                 durable=False,
                 writers=writers,
                 sabotaged=sabotaged,

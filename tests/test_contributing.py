@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""CONTRIBUTING.md: its verbs are nox's, and a ninth event type takes as few lines as it says."""
+"""CONTRIBUTING.md: its verbs are nox's, and a ninth event type takes what it says."""
 
 import ast
-import difflib
 import re
 import shutil
 import subprocess
@@ -64,25 +63,20 @@ def name_of(decorator: ast.expr) -> str:
     return ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator)
 
 
-def test_a_ninth_event_type_takes_fewer_than_ten_lines(tmp_path: Path) -> None:
+def test_a_ninth_event_type_is_declared_in_one_place_and_written_in_another(tmp_path: Path) -> None:
+    """What CONTRIBUTING says, done in a copy of the package: all else knows the type then."""
     copy = tmp_path / "omnelog"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    [declaration] = re.findall(r"```python\n(.*?)```", CONTRIBUTING, re.DOTALL)
+    declaration, writer = re.findall(r"```python\n(.*?)```", CONTRIBUTING, re.DOTALL)
     last = "    byte_offset: U64  # P\n"
     edit(copy / "events.py", last, f"{last}\n\n{declaration}")
     edit(copy / "events.py", "| NodeCompleted |", "| NodeSkipped | NodeCompleted |")
+    edit(copy / "codec.py", "    NodeStarted,\n", "    NodeSkipped,\n    NodeStarted,\n")
+    edit(copy / "codec.py", "\n_U32_SPAN =", f"\n{writer}\n\n_U32_SPAN =")
+    written = "    NodeStarted: _write_node_started,\n"
+    edit(copy / "codec.py", written, f"    NodeSkipped: _write_node_skipped,\n{written}")
     edit(copy / "__init__.py", "NodeStarted,", "NodeSkipped, NodeStarted,")
     edit(copy / "__init__.py", '"NodeStarted",', '"NodeSkipped", "NodeStarted",')
-    changed = [
-        line
-        for name in ("events.py", "__init__.py")
-        for line in difflib.ndiff(
-            (PACKAGE / name).read_text().splitlines(), (copy / name).read_text().splitlines()
-        )
-        if line.startswith("+ ") and line != "+ "
-    ]
-    assert 5 < len(changed) < 10, changed
-    assert max(map(len, changed)) <= 2 + 100, "ruff wants more lines"
     done = subprocess.run([sys.executable, "-c", NINTH], cwd=tmp_path, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
 

@@ -25,8 +25,8 @@ assert one.__version__ != two.__version__ and one.EventLog is not two.EventLog
 for holder, other in (one, two), (two, one):
     event = other.PipeCompleted(id="i", ts="t", run_id="run")
     with other.EventLog.for_run(root, "run", lock_timeout=0) as log:
-        with holder.lock.LockableFile(log.path, os.O_RDWR) as held:
-            held.lock(0, 0)
+        with holder.linelog.lock.LockableFile(log.path, os.O_RDWR) as held:
+            held.acquire(0, 0)
             try:
                 log.append(event)
             except other.LockTimeout as error:

@@ -111,7 +111,7 @@ class Adapter:
         path = omnelog.events_log_path(request["root"], request["run_id"])
         path.parent.mkdir(parents=True, exist_ok=True)
         self._held = omnelog.linelog.lock.LockableFile(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
-        self._held.lock(monotonic(), timeout_s(request))
+        self._held.acquire(monotonic(), timeout_s(request))
         return {}
 
     def release(self, _: Json) -> Json:

@@ -196,7 +196,7 @@ class TestTheCommand:
     ) -> None:
         """It ends though the process that was left would go on until we let it."""
         monkeypatch.setattr(f"{PROCESS}._READ", 1)
-        monkeypatch.setattr(f"{PROCESS}.LINGER_S", 0)
+        monkeypatch.setattr(f"{PROCESS}._LINGER_S", 0)
         os.mkfifo("go")
         script = f"(read x < go; echo late) & echo {'x' * 2000}"
         said = volume.call("record", "--pipe", "ci", "n", "--", "sh", "-c", script)
@@ -209,7 +209,7 @@ class TestTheCommand:
     ) -> None:
         """It ends with nearly all of its output unread, and no time is allowed for stragglers."""
         monkeypatch.setattr(f"{PROCESS}._READ", 1)
-        monkeypatch.setattr(f"{PROCESS}.LINGER_S", 0)
+        monkeypatch.setattr(f"{PROCESS}._LINGER_S", 0)
         script = "import os; os.write(2, b'e' * 2000); os.write(1, b'o' * 2000)"
         said = volume.call("record", "--pipe", "ci", "n", "--", sys.executable, "-c", script)
         captured = volume.capture(said.run_id, "n")

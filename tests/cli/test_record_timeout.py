@@ -98,7 +98,7 @@ class TestWhatTakesTooLong:
         self, volume: Volume, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The command heeds SIGTERM; what it started does not, and holds its output open."""
-        monkeypatch.setattr(f"{PROCESS}.LINGER_S", 0.1)
+        monkeypatch.setattr(f"{PROCESS}._LINGER_S", 0.1)
         deaf = "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         deaf += 'print(os.getpid(), flush=True); open("up", "w"); print(flush=True); '
         deaf += "[signal.pause() for _ in iter(int, 1)]"

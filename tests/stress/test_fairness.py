@@ -108,7 +108,7 @@ def test_turns_are_taken_behind_a_lock_that_is_held_as_long_as_said() -> None:
 
 def test_an_append_that_times_out_is_counted() -> None:
     class Impatient(PollingLog):
-        def _wait(self, file: LockableFile, started: float) -> float:
+        def _wait_for_lock(self, file: LockableFile, started: float) -> float:
             raise LockTimeout(self.path, 0, None)
 
     # Each of two holds the lock for most of the time, so the other comes upon it being held.
