@@ -31,7 +31,7 @@ for holder, other in (one, two), (two, one):
                 log.append(event)
             except other.LockTimeout as error:
                 print(error.holder_pid == os.getpid())
-            holder.lock.unlock(held.fd)
+            holder.linelog.lock.unlock(held.fd)
         log.append(event)
 """
 
