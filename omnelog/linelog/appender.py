@@ -127,11 +127,11 @@ class LineLog(Generic[Record]):
         self._yields_next = False
         self._end = 0  # where this handle left the log, just after a newline
         self._path_checked_at = -math.inf  # when the file was last seen to be at the path
-        self._directories = self._directories_to_sync() if durable else []
         fork.register(self)
         with errors.refusals("cannot open", self.path):
             if os.name != "posix":
                 raise OSError(errno.ENOTSUP, "appending needs flock(2), which is missing here")
+            self._directories = self._directories_to_sync() if durable else []
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._mutex:
                 self._open()
@@ -268,7 +268,7 @@ class LineLog(Generic[Record]):
                 try:
                     unlock(file.fd)
                 except OSError as error:
-                    lines = data.count(b"\n")
+                    lines = data.count(b"\n")  # 0 if this was a mere repair
                     kind = AppendIndeterminate if lines else LogIOError
                     self._raise_for(error, kind, _failed(error, lines, data), lines)
                     raise
@@ -295,10 +295,14 @@ class LineLog(Generic[Record]):
             raise
 
     def _acquire_mutex(self, mutex: Any, started: float, timeout_s: float) -> None:
-        """Wait for the thread that is in the section, until `timeout_s` seconds after `started`."""
+        """Wait for the thread that is in the section, until `timeout_s` seconds after `started`.
+
+        Looks up every second: if a signal handler forked, this is the child, which does not have
+        that thread.
+        """
         left_s = timeout_s
         while not mutex.acquire(timeout=min(left_s, 1)):
-            if mutex is not self._mutex:  # a signal handler forked: nobody will ever release it
+            if mutex is not self._mutex:
                 raise self._left_to_parent()
             left_s = started + timeout_s - monotonic()
             if left_s <= 0:
