@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The named verbs of this project; `nox -l` lists them, `nox -s VERB -- ARGUMENTS` runs one."""
 
+import os
 import shlex
 import shutil
 
@@ -14,6 +15,8 @@ nox.options.sessions = ["tests", "lint", "types"]
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 MODULES = ("codec", "events", "volume", "errors", "ulid", "lock", "appender", "reader", "stateful")
 CORE = [f"tests/test_{module}.py" for module in MODULES]
+# Half of the tests' time is waiting for processes, so there are twice as many workers as cores.
+IN_PARALLEL = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
 BRIEF = {"HYPOTHESIS_PROFILE": "brief"}  # where the same code is tried at length elsewhere
 
 
@@ -26,17 +29,17 @@ def install(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on every core."""
     install(session, "tests")
-    session.run("pytest", "-n", "auto", *session.posargs)
+    session.run("pytest", *IN_PARALLEL, *session.posargs)
 
 
 @nox.session(python=["3.11", "3.12", "3.13", "3.14", "3.14t"])
 def core(session: nox.Session) -> None:
     """Run the tests of the core on each interpreter, with the oldest and the newest filelock."""
     install(session, "tests")
-    session.run("pytest", "-n", "auto", *CORE, *session.posargs)
+    session.run("pytest", *IN_PARALLEL, *CORE, *session.posargs)
     [filelock] = PYPROJECT["project"]["dependencies"]
     session.install(filelock.replace(">=", "=="))
-    session.run("pytest", "-n", "auto", *CORE, *session.posargs, env=BRIEF)
+    session.run("pytest", *IN_PARALLEL, *CORE, *session.posargs, env=BRIEF)
 
 
 @nox.session
@@ -64,7 +67,7 @@ def mutants(session: nox.Session) -> None:
 def tools(session: nox.Session) -> None:
     """Try what others use, on the real jq, DuckDB, Dask, pyright, pip; none may be missing."""
     install(session, "tests", "tools")
-    session.run("pytest", "-n", "auto", "tests/tools", *session.posargs, env={"OMNELOG_TOOLS": "1"})
+    session.run("pytest", *IN_PARALLEL, "tests/tools", *session.posargs, env={"OMNELOG_TOOLS": "1"})
     session.run("python", "-m", "tests.tools.sizes")
 
 
@@ -72,7 +75,7 @@ def tools(session: nox.Session) -> None:
 def vendoring(session: nox.Session) -> None:
     """Vendor omnelog into hosts as README says, and test the copies with omnelog itself gone."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "tests", "vendoring"))
-    session.run("python", "tests/vendoring.py", "-n", "auto", *CORE, *session.posargs, env=BRIEF)
+    session.run("python", "tests/vendoring.py", *IN_PARALLEL, *CORE, *session.posargs, env=BRIEF)
 
 
 @nox.session
