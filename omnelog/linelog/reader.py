@@ -290,6 +290,8 @@ def _located(
 
 def _forget_frames(error: BaseException | None) -> None:
     """Drop the frames of `error` and its causes, each of which keeps a block of the log alive."""
-    while error is not None:
+    seen: set[int] = set()  # a decoder's exceptions may be the cause of one another
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
