@@ -55,7 +55,7 @@ def allocate_ulid(root: Root, *, lock_timeout: float = 5.0) -> str:
 def _number(ulid: bytes, path: Path) -> int:
     digits = [_ALPHABET.find(chr(byte)) for byte in ulid.lower()]  # others may write capitals
     if len(digits) != _LENGTH or -1 in digits or digits[0] > 7:
-        raise UlidError(f"{path}: holds {ulid!r}, which is no ULID; mend or remove it")
+        raise UlidError(f"{path}: holds {ulid!r}, which is not a ULID; fix or delete the file")
     number = 0
     for digit in digits:
         number = number << 5 | digit

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Forks: in a forked child, every registered object is told that it is a copy.
+"""Forks: in a forked child, every registered object learns that it is a copy.
 
 A child inherits its parent's descriptors, and with them its parent's locks: a lock belongs to the
 open file description, which both share. It also inherits mutexes that threads hold which the child
@@ -29,7 +29,7 @@ _generation = 0
 
 
 def register(thing: Inherited) -> None:
-    """Have `thing` told in each forked child. It is not kept alive by this."""
+    """Call `thing.after_fork` in each forked child. This does not keep `thing` alive."""
     _inherited.add(thing)
 
 
