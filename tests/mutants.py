@@ -1386,25 +1386,50 @@ MUTANTS = [
     Mutant(
         name="a decoder is asked once",
         module="linelog/objects",
-        before=(
-            "    if isinstance(error, MemoryError) or not _refuses_again(decode, line, "
-            "type(error)):\n"
-        ),
-        after="    if isinstance(error, MemoryError):\n",
+        before="    again = _exception_of(decode, line)\n",
+        after="    again: Exception | None = error\n",
         tests="faults/test_handlers.py",
     ),
     Mutant(
         name="a decoder may refuse a line in two ways",
         module="linelog/objects",
-        before="        return type(error) is kind\n",
-        after="        return True\n",
+        before="    if type(again) is not type(error):\n",
+        after="    if again is None:\n",
         tests="faults/test_handlers.py",
+    ),
+    Mutant(
+        name="what interrupts a decoder that is asked again is lost",
+        module="linelog/objects",
+        before="            raise again\n",
+        after="            return None\n",
+        tests="faults/test_handlers.py",
+    ),
+    Mutant(
+        name="what interrupts a decoder that is asked for the first time is lost",
+        module="linelog/objects",
+        before="type(_exception_of(decode, line)) is type(error)",
+        after="True",
+        tests="faults/test_handlers.py",
+    ),
+    Mutant(
+        name="a lack of stack passes for a refusal of another kind",
+        module="linelog/objects",
+        before="        if isinstance(again, RecursionError) or type(",
+        after="        if type(",
+        tests="faults/test_recursion.py",
     ),
     Mutant(
         name="a lack of memory condemns a line",
         module="linelog/objects",
-        before="    if isinstance(error, MemoryError) or not _refuses_again",
-        after="    if not _refuses_again",
+        before=("    if isinstance(error, MemoryError):\n        return None\n"),
+        after="",
+        tests="faults/test_handlers.py",
+    ),
+    Mutant(
+        name="a lack of memory is lost when a decoder is asked again",
+        module="linelog/objects",
+        before=("    except MemoryError:\n        raise\n"),
+        after="",
         tests="faults/test_handlers.py",
     ),
     Mutant(

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The recursion limit: at any depth a call works or raises RecursionError, and holds nothing.
 
-A program that logs where it catches an error may do so on a stack that is nearly used up. Here each
-public call is made with room for 0, 1, 2 … more frames, until it works. After each the log is whole,
-another thread can append and read at once, and no descriptor is left. All of it is done in a thread
-of its own, so that no other test is near the limit.
+A program that logs where it catches an error may do so on a stack that is nearly used up. Here
+each public call is made with room for 0, 1, 2 … more frames, until it works. After each the log is
+whole, another thread can append and read at once, and no descriptor is left. All of it is done in
+a thread of its own, so that no other test is near the limit.
 """
 
 import gc
@@ -186,7 +186,7 @@ def test_an_append_at_any_depth_works_or_is_refused_and_holds_nothing(
     acts: dict[str, tuple[Act, int]] = {
         "append": (lambda: log.log.append(one), 1),
         "append_many": (lambda: log.log.append_many([one] * 3), 3),
-        "repair": (lambda: log.log.repair(), 0),
+        "repair": (log.log.repair, 0),
     }
     act, lines = acts[call]
 
@@ -237,6 +237,9 @@ def test_closing_at_any_depth_works_or_is_refused_and_holds_nothing(
         logs.append(open_log(root, lock_timeout=0))
         logs[-1].append(event(2, "new"))
 
+    def close() -> None:
+        logs[-1].close()
+
     def look(outcome: object) -> None:
         log = logs.pop()
         assert lock_is_free(log.path)
@@ -247,7 +250,7 @@ def test_closing_at_any_depth_works_or_is_refused_and_holds_nothing(
             log.append(event(3))
         assert open_descriptors(root) == []
 
-    thread.submit(at_every_depth, prepare, lambda: logs[-1].close(), look).result()
+    thread.submit(at_every_depth, prepare, close, look).result()
 
 
 @pytest.mark.parametrize("durable", [False, True], ids=["quick", "durable"])
