@@ -57,443 +57,1475 @@ class Mutant:
 
 
 TESTS = {
-    "appender": "test_appender.py test_reader.py test_lock.py",
     "codec": "test_codec.py test_events.py",
-    "lock": "test_lock.py",
-    "reader": "test_reader.py",
+    "eventlog": "test_appender.py test_reader.py",
+    "linelog/appender": "test_appender.py test_reader.py test_lock.py",
+    "linelog/lock": "test_lock.py",
+    "linelog/objects": "test_codec.py",
+    "linelog/reader": "test_reader.py",
+    "linelog/repair": "test_appender.py",
 }
 """Those of each module."""
 
 MUTANTS = [
     Mutant(
         name="no lock",
-        module="lock",
+        module="linelog/lock",
         before="    return lock_descriptor(fd, blocking=False)",
         after="    return True",
     ),
     Mutant(
         name="unlock before the write",
-        module="appender",
-        before="                written = os.write(file.fd, data)\n",
-        after="                unlock(file.fd); written = os.write(file.fd, data)\n",
+        module="linelog/appender",
+        before="                        written = os.write(file.fd, data)\n",
+        after=(
+            "                        unlock(file.fd)\n"
+            "                        written = os.write(file.fd, data)\n"
+        ),
         tests="test_lock.py test_appender.py",
     ),
     Mutant(
         name="the lock is kept after the append",
-        module="appender",
-        before=("                unlock(file.fd)\n                self._polite"),
-        after="                self._polite",
+        module="linelog/appender",
+        before=(
+            "                try:\n"
+            "                    unlock(file.fd)\n"
+            "                except OSError as error:\n"
+            "                    lines"
+        ),
+        after=(
+            "                try:\n"
+            "                    pass\n"
+            "                except OSError as error:\n"
+            "                    lines"
+        ),
     ),
     Mutant(
         name="line and newline in two writes",
-        module="appender",
+        module="linelog/appender",
         before="written = os.write(file.fd, data)",
         after="written = os.write(file.fd, data[:-1]) + os.write(file.fd, data[-1:])",
     ),
     Mutant(
         name="no repair",
-        module="appender",
-        before="                    end = _repair(file, end)\n",
-        after="                    pass\n",
+        module="linelog/appender",
+        before=(
+            "                        end = repair(file, end, self._decode, durable=self.durable)\n"
+        ),
+        after="                        pass\n",
     ),
     Mutant(
         name="a whole event without its newline is quarantined",
-        module="appender",
-        before='if last in b"} \\t\\r":',
-        after="if False:",
+        module="linelog/repair",
+        before="    if is_whole(log, start, end, decode):\n",
+        after="    if False:\n",
     ),
     Mutant(
         name="any tail gets a newline",
-        module="appender",
-        before="            decode(os.pread(log.fd, end - start, start))\n",
-        after="            pass\n",
+        module="linelog/repair",
+        before='    return tail_refusal(decode, b"".join(log.blocks(start, end))) is None\n',
+        after="    return True\n",
     ),
     Mutant(
         name="no quarantine copy",
-        module="appender",
-        before="    _quarantine(log, start, end)\n",
-        after="",
+        module="linelog/repair",
+        before=("    _quarantine(log, start, end, durable=durable)\n    log."),
+        after="    log.",
     ),
     Mutant(
         name="the quarantine is not synced before the cut",
-        module="appender",
-        before="        os.fsync(file.fd)\n",
+        module="linelog/repair",
+        before="        os.fsync(quarantine.fd)\n",
         after="",
     ),
     Mutant(
         name="the quarantine copies again what it ends with",
-        module="appender",
-        before="if size - 1 - begin != end - start or any(copy != tail for copy, tail in pairs):",
+        module="linelog/repair",
+        before="if not _ends_with_copy(quarantine, size, log, start, end):",
         after="if True:",
     ),
     Mutant(
         name="a suffix of a quarantined line passes for the line",
-        module="appender",
-        before="        begin = file.line_start(size - 1)\n",
-        after="        begin = max(0, size - 1 - (end - start))\n",
+        module="linelog/repair",
+        before="    last_line = quarantine.line_start(size - 1)\n",
+        after="    last_line = max(0, size - 1 - (end - start))\n",
+    ),
+    Mutant(
+        name="what the quarantine ends with is compared by its length alone",
+        module="linelog/repair",
+        before=(
+            "    return all(block == other for block, other in zip(copied, original, "
+            "strict=True))\n"
+        ),
+        after="    return bool(copied) and bool(original)\n",
+    ),
+    Mutant(
+        name="a quarantine that everybody may read",
+        module="linelog/repair",
+        before="owner.st_mode & 0o666",
+        after="0o666",
+    ),
+    Mutant(
+        name="the quarantine's name is not synced",
+        module="linelog/repair",
+        before="            sync_directory(path.parent)\n",
+        after="            pass\n",
+        tests="faults/test_power_loss.py",
+    ),
+    Mutant(
+        name="a tail is cut before it is copied",
+        module="linelog/repair",
+        before=(
+            "    _quarantine(log, start, end, durable=durable)\n    log.truncate_tail(start, end)\n"
+        ),
+        after=(
+            "    import tempfile\n"
+            "\n"
+            "    with tempfile.NamedTemporaryFile() as kept:\n"
+            "        kept.write(bytes(start) + os.pread(log.fd, end - start, start))\n"
+            "        kept.flush()\n"
+            "        log.truncate_tail(start, end)\n"
+            "        copy = LockableFile(Path(kept.name), os.O_RDONLY)\n"
+            "        copy.path = log.path\n"
+            "        _quarantine(copy, start, end, durable=durable)\n"
+        ),
+        tests="faults/test_power_loss.py",
+    ),
+    Mutant(
+        name="a copy that was cut short is continued",
+        module="linelog/repair",
+        before="        if lines_end != size:",
+        after="        if False:",
+    ),
+    Mutant(
+        name="only the first block of a tail is kept",
+        module="linelog/repair",
+        before="            at += len(block)\n",
+        after="            at = end\n",
+        tests="faults/test_every_syscall.py",
+    ),
+    Mutant(
+        name="what came after the tail is cut off with it",
+        module="linelog/lock",
+        before="        if os.lseek(self.fd, 0, os.SEEK_END) != end:\n",
+        after="        if False:\n",
+        tests="faults/test_every_syscall.py",
+    ),
+    Mutant(
+        name="what a decoder accepts is whole, whatever it is",
+        module="linelog/objects",
+        before="    for accepts in (decode_object, decode):\n",
+        after="    for accepts in (decode,):\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="a tail is whole if it is an object, whatever the decoder says",
+        module="linelog/objects",
+        before="    for accepts in (decode_object, decode):\n",
+        after="    for accepts in (decode_object,):\n",
+    ),
+    Mutant(
+        name="a tail of any length is decoded",
+        module="linelog/repair",
+        before="    if end - start > LONGEST_DECODED:\n",
+        after="    if False:\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="a tail too long to be decoded is torn",
+        module="linelog/repair",
+        before='        return last == b"}"\n',
+        after="        return False\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="a tail too long to be decoded is whole",
+        module="linelog/repair",
+        before='        return last == b"}"\n',
+        after="        return True\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="a tail as long as may be decoded is not",
+        module="linelog/repair",
+        before="    if end - start > LONGEST_DECODED:\n",
+        after="    if end - start >= LONGEST_DECODED:\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="a tail is read although its last byte shows that it is torn",
+        module="linelog/repair",
+        before="    if last not in _LAST_BYTES:\n",
+        after="    if False:\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="part of a copy stays in the quarantine when there is no room",
+        module="linelog/repair",
+        before="                    os.ftruncate(quarantine.fd, size)\n",
+        after="                    pass\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="too much is cut off the quarantine when there is no room",
+        module="linelog/repair",
+        before="                    os.ftruncate(quarantine.fd, size)\n",
+        after="                    os.ftruncate(quarantine.fd, 0)\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="a quarantine keeps the owner of its maker",
+        module="linelog/repair",
+        before="        if size == 0:\n",
+        after="        if False:\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="a quarantine that was there gets another owner",
+        module="linelog/repair",
+        before="        if size == 0:\n",
+        after="        if True:\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="a quarantine that cannot be given away stops the append",
+        module="linelog/repair",
+        before=(
+            "        with refusals_ignored():\n"
+            "            os.fchown(quarantine.fd, owner.st_uid, owner.st_gid)\n"
+        ),
+        after="        os.fchown(quarantine.fd, owner.st_uid, owner.st_gid)\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="a directory that cannot be synced stops every append",
+        module="linelog/repair",
+        before="            if durable or error.errno not in _NO_DIRECTORY_SYNC:\n",
+        after="            if True:\n",
+        tests="faults/test_refusals.py",
+    ),
+    Mutant(
+        name="a durable append does not mind that a directory was not synced",
+        module="linelog/repair",
+        before="            if durable or error.errno not in _NO_DIRECTORY_SYNC:\n",
+        after="            if error.errno not in _NO_DIRECTORY_SYNC:\n",
+        tests="faults/test_refusals.py",
+    ),
+    Mutant(
+        name="a directory that is broken passes for one that cannot be synced",
+        module="linelog/repair",
+        before="            if durable or error.errno not in _NO_DIRECTORY_SYNC:\n",
+        after="            if durable:\n",
+        tests="faults/test_refusals.py",
+    ),
+    Mutant(
+        name="holes are read to find the last newline",
+        module="linelog/lock",
+        before=(
+            "            while end > BLOCK_SIZE and self.hole_end(end - BLOCK_SIZE, end) == end:\n"
+        ),
+        after="            while False:\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="a hole that ends before a block does passes for one",
+        module="linelog/lock",
+        before="self.hole_end(end - BLOCK_SIZE, end) == end:",
+        after="self.hole_end(end - BLOCK_SIZE, end) > end - BLOCK_SIZE:",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="holes are copied byte by byte",
+        module="linelog/repair",
+        before="        if hole_end > at:\n",
+        after="        if False:\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="what is behind a hole is lost",
+        module="linelog/repair",
+        before="            at = hole_end\n",
+        after="            at = end\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="a hole is left out of the copy",
+        module="linelog/repair",
+        before="            os.ftruncate(quarantine.fd, size + hole_end - at)\n",
+        after="            pass\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="a file system that knows no holes stops the append",
+        module="linelog/lock",
+        before="            if error.errno == errno.EINVAL:  # this file system does not say\n",
+        after="            if False:\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="a hole at the end of the file stops the append",
+        module="linelog/lock",
+        before=(
+            "            if error.errno == errno.ENXIO:  # there is only a hole up to the "
+            "end of the file\n"
+        ),
+        after="            if False:\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="a hole reaches beyond the end that was asked for",
+        module="linelog/lock",
+        before="            return min(end, os.lseek(self.fd, start, os.SEEK_DATA))\n",
+        after="            return os.lseek(self.fd, start, os.SEEK_DATA)\n",
+        tests="faults/test_quarantine.py",
     ),
     Mutant(
         name="no roll-back",
-        module="appender",
-        before="                    _cut(file, start + whole, start + same)\n",
-        after="                    pass\n",
+        module="linelog/appender",
+        before="                file.truncate_tail(start + whole, start + length)\n",
+        after="                pass\n",
     ),
     Mutant(
         name="roll-back takes whole lines back",
-        module="appender",
-        before="_cut(file, start + whole, start + same)",
-        after="_cut(file, start, start + same)",
+        module="linelog/appender",
+        before="file.truncate_tail(start + whole, start + length)",
+        after="file.truncate_tail(start, start + length)",
     ),
     Mutant(
         name="roll-back cuts foreign bytes",
-        module="appender",
-        before="_cut(file, start + whole, start + same)",
+        module="linelog/appender",
+        before="file.truncate_tail(start + whole, start + length)",
         after="os.ftruncate(file.fd, start + whole)",
     ),
     Mutant(
+        name="roll-back reads all at once",
+        module="linelog/lock",
+        before="            expected = data[length : length + BLOCK_SIZE]\n",
+        after="            expected = data[length:]\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="roll-back looks at the first block only",
+        module="linelog/lock",
+        before="            length += len(expected)\n",
+        after="            return len(data)\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="roll-back takes any block for its own",
+        module="linelog/lock",
+        before="            if found != expected:\n",
+        after="            if len(found) != len(expected):\n",
+    ),
+    Mutant(
+        name="only what is an Exception is rolled back",
+        module="linelog/appender",
+        before=(
+            "                    except BaseException as error:\n"
+            "                        self._roll_back"
+        ),
+        after=(
+            "                    except Exception as error:\n"
+            "                        self._roll_back"
+        ),
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
         name="a short write is retried from the start of the line",
-        module="appender",
+        module="linelog/appender",
         before="memoryview(data)[written:]",
         after="memoryview(data)",
     ),
     Mutant(
         name="a short write passes for a whole one",
-        module="appender",
+        module="linelog/appender",
         before="if written != len(data):",
         after="if False:",
     ),
     Mutant(
+        name="a write that makes no progress is tried for ever",
+        module="linelog/lock",
+        before="            if not written:\n",
+        after="            if False:\n",
+        tests="test_appender.py::TestShortWrites",
+        hangs=True,
+    ),
+    Mutant(
+        name="a buffered file",
+        module="linelog/appender",
+        before="                        written = os.write(file.fd, data)\n",
+        after=(
+            "                        buffer = self.__dict__.setdefault(\n"
+            '                            "_buffer", open(file.fd, "ab", closefd=False)\n'
+            "                        )\n"
+            "                        written = buffer.write(data)\n"
+            "                        buffer.flush()\n"
+        ),
+        tests="faults/test_kernel.py",
+    ),
+    Mutant(
+        name="an append without room says that it was written",
+        module="linelog/appender",
+        before=(
+            "                        self._roll_back(file, end, data, error)\n"
+            "                        raise\n"
+        ),
+        after=(
+            "                        import contextlib\n"
+            "\n"
+            "                        with contextlib.suppress(LogIOError):\n"
+            "                            self._roll_back(file, end, data, error)\n"
+            "                            raise\n"
+        ),
+        tests="faults/test_kernel.py",
+    ),
+    Mutant(
+        name="what cannot be taken back passes for taken back",
+        module="linelog/appender",
+        before=(
+            "                self._raise_for(error, AppendIndeterminate, message, lines)\n"
+            "            return\n"
+        ),
+        after=(
+            "                self._raise_for(error, LogIOError, message, lines)\n"
+            "            return\n"
+        ),
+        tests="faults/test_kernel.py",
+    ),
+    Mutant(
+        name="lines that are whole although the write failed are denied",
+        module="linelog/appender",
+        before=(
+            "            kind = AppendIndeterminate if lines == total else LogIOError\n"
+            "            self"
+        ),
+        after=("            kind = LogIOError\n            self"),
+    ),
+    Mutant(
+        name="a line whose lock cannot be freed is denied",
+        module="linelog/appender",
+        before="                    kind = AppendIndeterminate if lines else LogIOError\n",
+        after="                    kind = LogIOError\n",
+    ),
+    Mutant(
         name="no sync",
-        module="appender",
+        module="linelog/appender",
         before="                if self.durable:\n",
         after="                if False:\n",
     ),
     Mutant(
+        name="a repair is not synced",
+        module="linelog/appender",
+        before="                if self.durable:\n",
+        after="                if self.durable and data:\n",
+    ),
+    Mutant(
         name="the way to the log is not synced",
-        module="appender",
-        before="self.path.parents[: 5 if self.durable else 0]",
-        after="()",
+        module="linelog/appender",
+        before="self._directories_to_sync() if durable else []",
+        after="[]",
+    ),
+    Mutant(
+        name="the way to the log is not synced when it is opened again",
+        module="linelog/appender",
+        before=("        return self._file\n\n    def _close_file"),
+        after=("        self._directories = []\n        return self._file\n\n    def _close_file"),
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="the default mode syncs directories too",
+        module="linelog/appender",
+        before="self._directories_to_sync() if durable else []",
+        after="self._directories_to_sync()",
     ),
     Mutant(
         name="a failed sync is forgotten",
-        module="appender",
-        before="            self._sync_failed = True",
-        after="            self._sync_failed = False",
+        module="linelog/appender",
+        before="                self._sync_failed = True",
+        after="                self._sync_failed = False",
+    ),
+    Mutant(
+        name="only the run's directory is synced",
+        module="eventlog",
+        before="self.path.parents[:5]",
+        after="self.path.parents[:1]",
+        tests="faults/test_power_loss.py",
+    ),
+    Mutant(
+        name="the root is not synced",
+        module="eventlog",
+        before="self.path.parents[:5]",
+        after="self.path.parents[:4]",
+        tests="faults/test_power_loss.py",
+    ),
+    Mutant(
+        name="a sync under the lock",
+        module="linelog/appender",
+        before="                # 7. Release the lock.\n",
+        after=(
+            "                # 7. Release the lock.\n"
+            "                if self.durable:\n"
+            '                    self._sync(file, data.count(b"\\n"))\n'
+        ),
+        tests="faults/test_every_syscall.py",
+    ),
+    Mutant(
+        name="a sync before the write",
+        module="linelog/appender",
+        before=(
+            "                # 6. Write all bytes in one call; if that fails, roll back.\n"
+            "                if data:\n"
+        ),
+        after=(
+            "                if self.durable:\n"
+            "                    self._sync(file, 0)\n"
+            "                    self.__dict__['_sync'] = lambda *_: None\n"
+            "                if data:\n"
+        ),
+        tests="faults/test_power_loss.py",
+    ),
+    Mutant(
+        name="what stands of a failed batch is not synced",
+        module="linelog/appender",
+        before="            if refused and self.durable and lines:\n",
+        after="            if False:\n",
+        tests="faults/test_power_loss.py",
+    ),
+    Mutant(
+        name="what stands of a failed batch is synced under the lock",
+        module="linelog/appender",
+        before=(
+            "                with errors.refusals_ignored():\n"
+            "                    unlock(file.fd)\n"
+            "                self._sync(file, lines)\n"
+        ),
+        after="                self._sync(file, lines)\n",
+    ),
+    Mutant(
+        name="a handle goes on after a failed sync",
+        module="linelog/appender",
+        before="        if self._sync_failed:\n",
+        after="        if False:\n",
+        tests="faults/test_every_syscall.py",
     ),
     Mutant(
         name="not appending to the end",
-        module="appender",
-        before="_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT",
-        after="_FLAGS = os.O_RDWR | os.O_CREAT",
+        module="linelog/repair",
+        before="OPEN_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT",
+        after="OPEN_FLAGS = os.O_RDWR | os.O_CREAT",
+        tests="test_appender.py test_lock.py test_calls.py",
     ),
     Mutant(
         name="a FIFO is opened and waited for",
-        module="lock",
-        before="os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY",
-        after="os.O_CLOEXEC",
+        module="linelog/lock",
+        before="flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY",
+        after="flags |= os.O_CLOEXEC",
+        tests="test_lock.py::TestLockableFile",
         hangs=True,
     ),
     Mutant(
+        name="a symlink is not followed",
+        module="linelog/lock",
+        before="flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY",
+        after="flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW",
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="a file stays open when it cannot be used",
+        module="linelog/lock",
+        before="                self.close()  # harmless if nothing was opened\n",
+        after="                pass\n",
+        tests="faults/test_every_syscall.py",
+    ),
+    Mutant(
+        name="a system without flock is not named",
+        module="linelog/lock",
+        before='            if os.name != "posix":\n',
+        after="            if False:\n",
+        tests="faults/test_refusals.py",
+    ),
+    Mutant(
+        name="a file that is dropped warns",
+        module="linelog/lock",
+        before="    __del__ = FileIO.close\n",
+        after="",
+        tests="faults/test_threads.py",
+    ),
+    Mutant(
+        name="a timeout that is no number is taken",
+        module="linelog/lock",
+        before="if not seconds >= 0:",
+        after="if seconds < 0:",
+        tests="test_appender.py",
+    ),
+    Mutant(
+        name="directories that were removed are made again",
+        module="linelog/appender",
+        before=(
+            "        self._end = 0\n        self._file = LockableFile(self.path, OPEN_FLAGS)\n"
+        ),
+        after=(
+            "        self._end = 0\n"
+            "        self.path.parent.mkdir(parents=True, exist_ok=True)\n"
+            "        self._file = LockableFile(self.path, OPEN_FLAGS)\n"
+        ),
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
         name="a sleep past the deadline",
-        module="lock",
-        before="sleep(min(timeout_s - age_s, ",
-        after="sleep(max(0.0, ",
+        module="linelog/lock",
+        before="            sleep(min(timeout_s - age_s, longest_s))\n",
+        after="            sleep(longest_s)\n",
     ),
     Mutant(
         name="growing backoff",
-        module="lock",
-        before="    if age_s < 0.6:",
-        after="    if age_s > 0.6:",
+        module="linelog/lock",
+        before="    if age_s < _OLD_S:\n",
+        after="    if age_s > _OLD_S:\n",
+    ),
+    Mutant(
+        name="waiters march in step",
+        module="linelog/lock",
+        before="random.uniform(0.8, 1)",
+        after="1.0",
+        tests="test_calls.py",
+    ),
+    Mutant(
+        name="a lock is tried once before the first sleep",
+        module="linelog/lock",
+        before="_TRIES_IN_A_ROW = 4",
+        after="_TRIES_IN_A_ROW = 1",
+    ),
+    Mutant(
+        name="a lock that the system refuses passes for one that is taken",
+        module="linelog/lock",
+        before="                if try_lock_strictly(self.fd):\n",
+        after="                if try_lock(self.fd):\n",
+        tests="faults/test_refusals.py",
+    ),
+    Mutant(
+        name="a lock that gets free at the deadline is left",
+        module="linelog/lock",
+        before=("                if try_lock_strictly(self.fd):\n                    return\n"),
+        after="                try_lock_strictly(self.fd)\n",
+        tests="faults/test_refusals.py",
+    ),
+    Mutant(
+        name="each wait has a deadline of its own",
+        module="linelog/appender",
+        before="        file.acquire(started, self.lock_timeout)\n",
+        after="        file.acquire(monotonic(), self.lock_timeout)\n",
+        tests="faults/test_threads.py",
+    ),
+    Mutant(
+        name="no wait for a thread",
+        module="linelog/appender",
+        before=(
+            "        left_s = timeout_s\n        while not mutex.acquire(timeout=min(left_s, 1)):\n"
+        ),
+        after=("        started = -math.inf\n        while not mutex.acquire(blocking=False):\n"),
+        tests="faults/test_threads.py",
+    ),
+    Mutant(
+        name="the wait for a thread ends later than its deadline",
+        module="linelog/appender",
+        before="mutex.acquire(timeout=min(left_s, 1))",
+        after="mutex.acquire(timeout=1)",
+        tests="faults/test_threads.py",
+    ),
+    Mutant(
+        name="what was waited is what might have been",
+        module="linelog/appender",
+        before="raise errors.LockTimeout(self.path, timeout_s - left_s, os.getpid())",
+        after="raise errors.LockTimeout(self.path, timeout_s, os.getpid())",
+        tests="faults/test_threads.py",
+    ),
+    Mutant(
+        name="what was waited for a lock is what might have been",
+        module="linelog/lock",
+        before="raise LockTimeout(self.path, age_s, self._holder())",
+        after="raise LockTimeout(self.path, timeout_s, self._holder())",
+        tests="faults/test_threads.py",
+    ),
+    Mutant(
+        name="waiting counts as holding",
+        module="linelog/appender",
+        before=("        file.acquire(started, self.lock_timeout)\n        return monotonic()\n"),
+        after=("        file.acquire(started, self.lock_timeout)\n        return started\n"),
+        tests="test_calls.py faults/test_threads.py",
+    ),
+    Mutant(
+        name="who held the lock for long takes it again at once",
+        module="linelog/appender",
+        before="monotonic() - acquired_at > LONG_HOLD_S",
+        after="False",
+        tests="test_calls.py",
+    ),
+    Mutant(
+        name="any lock's holder passes for this one's",
+        module="linelog/lock",
+        before='fields[1] == b"FLOCK" and fields[5] == ours',
+        after='fields[1] == b"FLOCK"',
+    ),
+    Mutant(
+        name="the holder is read as text of a default encoding",
+        module="linelog/lock",
+        before='            table = Path("/proc/locks").read_bytes()\n',
+        after='            table = Path("/proc/locks").read_text().encode()\n',
+        tests="faults/test_refusals.py",
+    ),
+    Mutant(
+        name="closing waits no longer than an append",
+        module="linelog/appender",
+        before="self._acquire_mutex(mutex, monotonic(), math.inf)",
+        after="self._acquire_mutex(mutex, monotonic(), self.lock_timeout)",
+        tests="faults/test_threads.py",
     ),
     Mutant(
         name="descriptors stay open in a forked child",
-        module="lock",
-        before="        file.close()\n\n\nif",
-        after="        pass\n\n\nif",
-    ),
-    Mutant(
-        name="any bad tail is in flight",
-        module="reader",
-        before="            yield from self._decode([tail], TornTailError)\n",
-        after="            self.tail_in_flight = True\n",
-    ),
-    Mutant(
-        name="a tail is read without the lock",
-        module="reader",
-        before="            self.lock(monotonic(), LOCK_PATIENCE_S)\n",
-        after="            pass\n",
-    ),
-    Mutant(
-        name="a tail is kept from before the lock",
-        module="reader",
-        before="            end, size = self.extent()\n",
-        after="",
-    ),
-    Mutant(
-        name="a reader leaves the lock taken",
-        module="reader",
-        before="            unlock(self.fd)\n",
-        after="            pass\n",
-    ),
-    Mutant(
-        name="damage is skipped",
-        module="reader",
-        before="if damage is DeserializeError and is_blank(line):",
-        after="if damage is DeserializeError:",
-    ),
-    Mutant(
-        name="lines end at anything that may end a line",
-        module="reader",
-        before='block.split(b"\\n")',
-        after='block.replace(b"\\r", b"\\n").split(b"\\n")',
-    ),
-    Mutant(
-        name="a follower yields unterminated lines",
-        module="reader",
-        before="log.advance(log.extent()[0])",
-        after="log.snapshot()",
-    ),
-    Mutant(
-        name="duplicate keys are taken",
-        module="codec",
-        before="if len(self) != len(pairs):",
-        after="if False:",
-    ),
-    Mutant(
-        name="NaN is taken",
-        module="codec",
-        before="parse_constant=_finite",
-        after="parse_constant=float",
-    ),
-    Mutant(
-        name="lone surrogates are taken",
-        module="codec",
-        before='if ("\\\\ud" in text or "\\\\uD" in text) and (',
-        after="if False and (",
-    ),
-    Mutant(
-        name="any nesting is taken",
-        module="codec",
-        before='if text.count("{") + text.count("[") > _MAX_NESTING:',
-        after="if False:",
-    ),
-    Mutant(
-        name="a bool passes for an integer where lines are accepted",
-        module="codec",
-        before="elif _exactly(where, int, value) not in",
-        after="elif not isinstance(value, int) or value not in",
+        module="linelog/lock",
+        before=(
+            "            self.close()\n        except OSError:\n            pass  # it is closed"
+        ),
+        after=("            pass\n        except OSError:\n            pass  # it is closed"),
     ),
     Mutant(
         name="no reopening after a fork",
-        module="lock",
-        before=(
-            "    for file in list(_FILES):\n"
-            "        with suppress(OSError):\n"
-            "            file.close()\n"
-        ),
+        module="linelog/lock",
+        before="                fork.register(self)\n",
         after="",
         tests="faults/test_fork.py",
     ),
     Mutant(
         name="the mutex is not renewed in a forked child",
-        module="appender",
-        before="        log._mutex = RLock()  # the parent's may",
-        after="        pass  # the parent's may",
+        module="linelog/appender",
+        before=("        self._mutex = RLock()\n\n    def _dir"),
+        after=("        pass\n\n    def _dir"),
         tests="faults/test_fork.py",
     ),
     Mutant(
         name="an idle child keeps its parent's file",
-        module="lock",
-        before=(
-            "    for file in list(_FILES):\n"
-            "        with suppress(OSError):\n"
-            "            file.close()\n"
-        ),
-        after="    _FILES.clear()\n",
+        module="linelog/fork",
+        before=("    for thing in list(_inherited):\n        thing.after_fork()\n"),
+        after="    _inherited.clear()\n",
         tests="faults/test_fork.py",
     ),
     Mutant(
         name="a child unlocks what it inherited",
-        module="lock",
+        module="linelog/lock",
+        before=("        self.fd = _NO_DESCRIPTOR\n        try:\n            self.close()\n"),
+        after=("        try:\n            unlock(self.fd)\n            self.close()\n"),
+        tests="faults/test_fork.py",
+    ),
+    Mutant(
+        name="a child uses the number of the descriptor that it closed",
+        module="linelog/lock",
         before=(
-            "    for file in list(_FILES):\n"
-            "        with suppress(OSError):\n"
-            "            file.close()\n"
+            '        """Close the child\'s descriptor, which leaves the parent its lock '
+            '(SPEC: APP-46)."""\n'
+            "        self.fd = _NO_DESCRIPTOR\n"
         ),
-        after=("    for file in list(_FILES):\n        unlock(file.fd)\n        file.close()\n"),
+        after=(
+            '        """Close the child\'s descriptor, which leaves the parent its lock '
+            '(SPEC: APP-46)."""\n'
+        ),
         tests="faults/test_fork.py",
     ),
     Mutant(
         name="a child takes its parent's append for its own",
-        module="appender",
-        before="if not self._mutex._is_owned():  # a fork",
-        after="if False:  # a fork",
+        module="linelog/appender",
+        before="        if error.errno is not None and not self._mutex._is_owned():\n",
+        after="        if False:\n",
         tests="faults/test_fork.py",
     ),
     Mutant(
         name="a child goes on with an append whose opening forked",
-        module="appender",
+        module="linelog/appender",
         before=("            if not self._mutex._is_owned():\n                raise OSError("),
         after=("            if False:\n                raise OSError("),
         tests="faults/test_fork.py",
     ),
     Mutant(
+        name="a child goes on with an append whose mutex is its parent's",
+        module="linelog/appender",
+        before="                    if mutex is not self._mutex:\n",
+        after="                    if False:\n",
+        tests="faults/test_fork.py",
+    ),
+    Mutant(
+        name="a child waits for ever for its parent's thread",
+        module="linelog/appender",
+        before="            if mutex is not self._mutex:  # a signal",
+        after="            if False:  # a signal",
+        tests="faults/test_fork.py",
+        hangs=True,
+    ),
+    Mutant(
         name="a child goes on with a file whose opening forked",
-        module="lock",
-        before="                if process is not _process:\n",
-        after="                if False:\n",
+        module="linelog/lock",
+        before="                if fork.generation() != generation:",
+        after="                if False:",
         tests="faults/test_fork.py",
     ),
     Mutant(
         name="a child takes its parent's sync for failed",
-        module="appender",
-        before="if error.errno is None or file.closed:",
-        after="if error.errno is None:",
+        module="linelog/appender",
+        before="            if errors.is_refusal(error) and not file.closed:\n",
+        after="            if errors.is_refusal(error):\n",
         tests="faults/test_fork.py",
     ),
     Mutant(
         name="a pickled handle forgets its settings",
-        module="appender",
-        before="return type(self), self._args",
-        after="return type(self), (*self._args[:2], 5.0, False)",
+        module="eventlog",
+        before="self._run_id, self.lock_timeout, self.durable)",
+        after="self._run_id, 5.0, False)",
+        tests="faults/test_threads.py",
+    ),
+    Mutant(
+        name="a pickled handle on a line log forgets its settings",
+        module="linelog/appender",
+        before="**functions, **options), ()",
+        after="**functions), ()",
+        tests="faults/test_threads.py",
+    ),
+    Mutant(
+        name="a pickled handle on a line log forgets its functions",
+        module="linelog/appender",
+        before="**functions, **options), ()",
+        after="**options), ()",
         tests="faults/test_threads.py",
     ),
     Mutant(
         name="a relative root moves with the working directory",
-        module="appender",
-        before="root = Path(root).absolute()",
-        after="root = Path(root)",
+        module="eventlog",
+        before="        self._root = absolute_path(root)\n",
+        after="        self._root = root\n",
         tests="faults/test_threads.py",
     ),
     Mutant(
-        name="an interrupt of an append leaves the lock taken",
-        module="appender",
-        before=("        if mutex._is_owned():\n            self._drop()\n"),
-        after="        if mutex._is_owned():\n",
-        tests="faults/test_interrupts.py",
-    ),
-    Mutant(
         name="an interrupt of an append leaves the mutex taken",
-        module="appender",
-        before=("            self._drop()\n            mutex.release()\n"),
-        after="            self._drop()\n",
+        module="linelog/appender",
+        before=(
+            "            except BaseException:\n"
+            "                self._close_file()\n"
+            "                mutex.release()\n"
+            "                raise\n"
+            "            mutex.release()\n"
+            "        except BaseException:\n"
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+        ),
+        after=(
+            "            except BaseException:\n"
+            "                self._close_file()\n"
+            "                raise\n"
+            "            mutex.release()\n"
+            "        except BaseException:\n"
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    pass\n"
+        ),
         tests="faults/test_interrupts.py",
     ),
     Mutant(
-        name="an interrupt of the clean-up leaves the locks taken",
-        module="appender",
+        name="an interrupt of an append leaves the lock taken",
+        module="linelog/appender",
         before=(
-            "            try:\n"
-            "                self._free()\n"
-            "            finally:  # or of this one, for two signals may come at once\n"
-            "                self._free()\n"
-            "            raise\n"
+            "            except BaseException:\n"
+            "                self._close_file()\n"
+            "                mutex.release()\n"
+            "                raise\n"
         ),
-        after="            raise\n",
+        after=(
+            "            except BaseException:\n"
+            "                mutex.release()\n"
+            "                raise\n"
+        ),
         tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="the clean-up does not unlock",
+        module="linelog/appender",
+        before=(
+            "            except BaseException:\n"
+            "                self._close_file()\n"
+            "                mutex.release()\n"
+            "                raise\n"
+        ),
+        after=("            except BaseException:\n                raise\n"),
+        tests="test_calls.py",
     ),
     Mutant(
         name="only what is an Exception is cleaned up after",
-        module="appender",
-        before=("            except BaseException as error:\n                meaning"),
-        after=("            except Exception as error:\n                meaning"),
+        module="linelog/appender",
+        before=(
+            "            except BaseException:\n"
+            "                self._close_file()\n"
+            "                mutex.release()\n"
+        ),
+        after=(
+            "            except Exception:\n"
+            "                self._close_file()\n"
+            "                mutex.release()\n"
+        ),
+        tests="test_calls.py",
+    ),
+    Mutant(
+        name="an interrupt of the clean-up leaves the locks taken",
+        module="linelog/appender",
+        before=(
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:  # this thread did not hold it\n"
+            "                    pass\n"
+        ),
+        after="",
         tests="faults/test_interrupts.py",
     ),
     Mutant(
-        name="a handler appends amid an append",
-        module="appender",
-        before=("        if mutex._is_owned():\n            raise errors.LogBusy("),
-        after=("        if False:\n            raise errors.LogBusy("),
+        name="an interrupt of the clean-up leaves the lock taken",
+        module="linelog/appender",
+        before=(
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:  # this thread did not hold it\n"
+            "                    pass\n"
+        ),
+        after=(
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    pass\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:  # this thread did not hold it\n"
+            "                    pass\n"
+        ),
         tests="faults/test_interrupts.py",
     ),
     Mutant(
-        name="a handler closes amid an append",
-        module="appender",
-        before="        if self._mutex._is_owned():\n",
-        after="        if False:\n",
+        name="an interrupt of the clean-up leaves the mutex taken",
+        module="linelog/appender",
+        before=(
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:  # this thread did not hold it\n"
+            "                    pass\n"
+        ),
+        after=(
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    pass\n"
+            "                except RuntimeError:  # this thread did not hold it\n"
+            "                    pass\n"
+        ),
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="the last clean-up closes under another thread's append",
+        module="linelog/appender",
+        before=(
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:  # this thread did not hold it\n"
+            "                    pass\n"
+        ),
+        after=(
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if True:\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:  # this thread did not hold it\n"
+            "                    pass\n"
+        ),
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="the last clean-up needs frames of Python",
+        module="linelog/appender",
+        before=(
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:  # this thread did not hold it\n"
+            "                    pass\n"
+        ),
+        after=(
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    self._close_file()\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:  # this thread did not hold it\n"
+            "                    pass\n"
+        ),
+        tests="faults/test_recursion.py",
+    ),
+    Mutant(
+        name="the last clean-up is for Exceptions",
+        module="linelog/appender",
+        before=(
+            "        except BaseException:\n"
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:  # this thread did not hold it\n"
+            "                    pass\n"
+        ),
+        after=(
+            "        except Exception:\n"
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:  # this thread did not hold it\n"
+            "                    pass\n"
+        ),
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="the mutex stays taken when the last clean-up is interrupted",
+        module="linelog/appender",
+        before=(
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:  # this thread did not hold it\n"
+            "                    pass\n"
+        ),
+        after=(
+            "            if mutex._is_owned():\n"
+            "                FileIO.close(self._file)\n"
+            "                mutex.release()\n"
+        ),
+        tests="faults/test_recursion.py faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="whether the mutex is held is kept in a flag",
+        module="linelog/appender",
+        before=(
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:  # this thread did not hold it\n"
+            "                    pass\n"
+        ),
+        after=(
+            "            # The last stage: two calls into C. See the theory of operation.\n"
+            "            try:\n"
+            "                if self._closed:\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:  # this thread did not hold it\n"
+            "                    pass\n"
+        ),
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="two interrupts of closing leave the mutex taken",
+        module="linelog/appender",
+        before=(
+            "            self._acquire_mutex(mutex, monotonic(), math.inf)\n"
+            "            self._closed = True\n"
+            "            self._close_file()\n"
+            "            mutex.release()\n"
+            "        except BaseException:\n"
+            "            # The last stage, as in `_append`.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:\n"
+            "                    pass\n"
+            "            raise\n"
+        ),
+        after=(
+            "            self._acquire_mutex(mutex, monotonic(), math.inf)\n"
+            "            try:\n"
+            "                self._closed = True\n"
+            "                self._close_file()\n"
+            "            finally:\n"
+            "                mutex.release()\n"
+            "        except BaseException:\n"
+            "            self._close_file()\n"
+            "            raise\n"
+        ),
+        tests="faults/test_interrupts.py faults/test_recursion.py",
+    ),
+    Mutant(
+        name="an interrupt of closing leaves the mutex taken",
+        module="linelog/appender",
+        before=(
+            "            self._acquire_mutex(mutex, monotonic(), math.inf)\n"
+            "            self._closed = True\n"
+            "            self._close_file()\n"
+            "            mutex.release()\n"
+            "        except BaseException:\n"
+            "            # The last stage, as in `_append`.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:\n"
+            "                    pass\n"
+            "            raise\n"
+        ),
+        after=(
+            "            self._acquire_mutex(mutex, monotonic(), math.inf)\n"
+            "            self._closed = True\n"
+            "            self._close_file()\n"
+            "            mutex.release()\n"
+            "        except BaseException:\n"
+            "            # The last stage, as in `_append`.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                pass\n"
+            "            raise\n"
+        ),
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="an interrupt of closing leaves the file open",
+        module="linelog/appender",
+        before=(
+            "            self._acquire_mutex(mutex, monotonic(), math.inf)\n"
+            "            self._closed = True\n"
+            "            self._close_file()\n"
+            "            mutex.release()\n"
+            "        except BaseException:\n"
+            "            # The last stage, as in `_append`.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    FileIO.close(self._file)\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:\n"
+            "                    pass\n"
+            "            raise\n"
+        ),
+        after=(
+            "            self._acquire_mutex(mutex, monotonic(), math.inf)\n"
+            "            self._closed = True\n"
+            "            self._close_file()\n"
+            "            mutex.release()\n"
+            "        except BaseException:\n"
+            "            # The last stage, as in `_append`.\n"
+            "            try:\n"
+            "                if mutex._is_owned():\n"
+            "                    pass\n"
+            "            finally:\n"
+            "                try:\n"
+            "                    mutex.release()\n"
+            "                except RuntimeError:\n"
+            "                    pass\n"
+            "            raise\n"
+        ),
+        tests="faults/test_interrupts.py faults/test_recursion.py",
+    ),
+    Mutant(
+        name="a handler appends during an append",
+        module="linelog/appender",
+        before=(
+            '        if mutex._is_owned():\n            raise errors.LogBusy(f"{self.path}: used'
+        ),
+        after=('        if False:\n            raise errors.LogBusy(f"{self.path}: used'),
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="a handler closes during an append",
+        module="linelog/appender",
+        before=(
+            '        if mutex._is_owned():\n            raise errors.LogBusy(f"{self.path}: closed'
+        ),
+        after=('        if False:\n            raise errors.LogBusy(f"{self.path}: closed'),
         tests="faults/test_interrupts.py",
     ),
     Mutant(
         name="a handler's exception passes for the system's",
-        module="appender",
-        before="if code is None or isinstance(error, errors.OmnelogError):",
-        after="if isinstance(error, errors.OmnelogError):",
+        module="linelog/errors",
+        before="    return error.errno is not None and not isinstance(error, OmnelogError)\n",
+        after="    return not isinstance(error, OmnelogError)\n",
+        tests="faults/test_interrupts.py",
+    ),
+    Mutant(
+        name="a handler's error of a log passes for the system's",
+        module="linelog/errors",
+        before="    return error.errno is not None and not isinstance(error, OmnelogError)\n",
+        after="    return error.errno is not None\n",
         tests="faults/test_interrupts.py",
     ),
     Mutant(
         name="a handler's exception passes for the system's in opening",
-        module="errors",
-        before="if isinstance(error, OmnelogError) or error.errno is None:",
-        after="if isinstance(error, OmnelogError):",
-        tests="faults/test_interrupts.py",
+        module="linelog/errors",
+        before=("        if not is_refusal(error):\n            raise\n        is_closed"),
+        after="        is_closed",
+        tests="faults/test_interrupts.py faults/test_handlers.py",
+    ),
+    Mutant(
+        name="a handler's exception is ignored in the clean-up",
+        module="linelog/errors",
+        before=(
+            '    """Go on when the system refuses something that nothing depends on."""\n'
+            "    try:\n"
+            "        yield\n"
+            "    except OSError as error:\n"
+            "        if not is_refusal(error):\n"
+            "            raise\n"
+        ),
+        after=(
+            '    """Go on when the system refuses something that nothing depends on."""\n'
+            "    try:\n"
+            "        yield\n"
+            "    except OSError as error:\n"
+            "        del error\n"
+        ),
+        tests="faults/test_interrupts.py faults/test_handlers.py",
+    ),
+    Mutant(
+        name="any exception is ignored in the clean-up",
+        module="linelog/errors",
+        before=(
+            '    """Go on when the system refuses something that nothing depends on."""\n'
+            "    try:\n"
+            "        yield\n"
+            "    except OSError as error:\n"
+            "        if not is_refusal(error):\n"
+            "            raise\n"
+        ),
+        after=(
+            '    """Go on when the system refuses something that nothing depends on."""\n'
+            "    try:\n"
+            "        yield\n"
+            "    except Exception:\n"
+            "        pass\n"
+        ),
+        tests="faults/test_handlers.py",
+    ),
+    Mutant(
+        name="a handler's exception that has an errno passes for the system's",
+        module="linelog/appender",
+        before=(
+            "                except OSError as error:\n"
+            "                    self._raise_for(error, LogIOError, _failed(error, 0, data), 0)\n"
+        ),
+        after=(
+            "                except Exception as error:\n"
+            "                    if getattr(error, 'errno', None) is None:\n"
+            "                        raise\n"
+            "                    self._raise_for(error, LogIOError, _failed(error, 0, data), 0)\n"
+        ),
+        tests="faults/test_handlers.py",
+    ),
+    Mutant(
+        name="a decoder is asked once",
+        module="linelog/objects",
+        before="    again = _exception_of(decode, line)\n",
+        after="    again: Exception | None = error\n",
+        tests="faults/test_handlers.py",
+    ),
+    Mutant(
+        name="a decoder may refuse a line in two ways",
+        module="linelog/objects",
+        before="    if type(again) is not type(error):\n",
+        after="    if again is None:\n",
+        tests="faults/test_handlers.py",
+    ),
+    Mutant(
+        name="what interrupts a decoder that is asked again is lost",
+        module="linelog/objects",
+        before="            raise again\n",
+        after="            return None\n",
+        tests="faults/test_handlers.py",
+    ),
+    Mutant(
+        name="what interrupts a decoder that is asked for the first time is lost",
+        module="linelog/objects",
+        before="type(_exception_of(decode, line)) is type(error)",
+        after="True",
+        tests="faults/test_handlers.py",
+    ),
+    Mutant(
+        name="a lack of stack passes for a refusal of another kind",
+        module="linelog/objects",
+        before="        if isinstance(again, RecursionError) or type(",
+        after="        if type(",
+        tests="faults/test_recursion.py",
+    ),
+    Mutant(
+        name="a lack of memory condemns a line",
+        module="linelog/objects",
+        before=("    if isinstance(error, MemoryError):\n        return None\n"),
+        after="",
+        tests="faults/test_handlers.py",
+    ),
+    Mutant(
+        name="a lack of memory is lost when a decoder is asked again",
+        module="linelog/objects",
+        before=("    except MemoryError:\n        raise\n"),
+        after="",
+        tests="faults/test_handlers.py",
+    ),
+    Mutant(
+        name="a lack of stack condemns a line",
+        module="linelog/objects",
+        before="    if isinstance(error, RecursionError) and nesting(",
+        after="    if False and nesting(",
+        tests="faults/test_recursion.py",
     ),
     Mutant(
         name="closing is left to free the lock",
-        module="appender",
-        before="            unlock(self._file.fd)  # closing",
-        after="            pass  # closing",
+        module="linelog/appender",
+        before="            unlock(file.fd)  # closing is",
+        after="            pass  # closing is",
         tests="test_calls.py",
     ),
     Mutant(
         name="the path is never looked at",
-        module="appender",
-        before="if now - self._looked >= PATH_CHECK_INTERVAL_S:",
-        after="if False:",
+        module="linelog/appender",
+        before="acquired_at - self._path_checked_at >= PATH_CHECK_INTERVAL_S",
+        after="False",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="the path is looked at every time",
-        module="appender",
-        before="if now - self._looked >= PATH_CHECK_INTERVAL_S:",
-        after="if True:",
+        module="linelog/appender",
+        before="acquired_at - self._path_checked_at >= PATH_CHECK_INTERVAL_S",
+        after="True",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="a look at the path is forgotten",
-        module="appender",
-        before="        self._looked = monotonic()\n        while ",
-        after="        while ",
+        module="linelog/appender",
+        before=(
+            "        self._path_checked_at = monotonic()  # before: the process may be "
+            "stopped after the look\n"
+            "        while file.replaced():\n"
+            "            self._close_file()\n"
+            "            file = self._open()\n"
+            "            self._wait_for_lock(file, started)\n"
+        ),
+        after=(
+            "        while file.replaced():\n"
+            "            self._close_file()\n"
+            "            file = self._open()\n"
+            "            self._wait_for_lock(file, started)\n"
+        ),
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="the time of a look at the path is taken after it",
-        module="appender",
+        module="linelog/appender",
         before=(
-            "        self._looked = monotonic()\n"
+            "        self._path_checked_at = monotonic()  # before: the process may be "
+            "stopped after the look\n"
             "        while file.replaced():\n"
-            "            self._drop()\n"
+            "            self._close_file()\n"
             "            file = self._open()\n"
-            "            self._wait(file, started)\n"
+            "            self._wait_for_lock(file, started)\n"
         ),
         after=(
             "        while file.replaced():\n"
-            "            self._drop()\n"
+            "            self._close_file()\n"
             "            file = self._open()\n"
-            "            self._wait(file, started)\n"
-            "        self._looked = monotonic()\n"
+            "            self._wait_for_lock(file, started)\n"
+            "        self._path_checked_at = monotonic()\n"
         ),
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="the time of an opening is taken after it",
-        module="appender",
-        before="        self._file, self._end = (file := LockableFile(self.path, _FLAGS)), 0\n",
+        module="linelog/appender",
+        before="        self._file = LockableFile(self.path, OPEN_FLAGS)\n",
         after=(
-            "        self._file, self._end = (file := LockableFile(self.path, _FLAGS)), 0\n"
-            "        self._looked = monotonic()\n"
+            "        self._file = LockableFile(self.path, OPEN_FLAGS)\n"
+            "        self._path_checked_at = monotonic()\n"
         ),
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="the path is looked at every ten seconds",
-        module="appender",
+        module="linelog/appender",
         before="PATH_CHECK_INTERVAL_S = 1.0",
         after="PATH_CHECK_INTERVAL_S = 10.0",
         tests="faults/test_paths.py",
     ),
     Mutant(
+        name="a log that replaces one just opened is not noticed",
+        module="linelog/appender",
+        before="        while file.replaced():\n",
+        after="        if file.replaced():\n",
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
         name="a log that is gone passes for one that is there",
-        module="lock",
+        module="linelog/lock",
         before=(
             "        except (FileNotFoundError, NotADirectoryError):\n            return True\n"
         ),
@@ -503,353 +1535,612 @@ MUTANTS = [
         tests="faults/test_paths.py",
     ),
     Mutant(
-        name="the end of a file that was left is taken for that of the next",
-        module="appender",
-        before="self._file, self._end = (file := LockableFile(self.path, _FLAGS)), 0",
-        after=(
-            "self._file = file = LockableFile(self.path, _FLAGS)\n"
-            '        self._end = getattr(self, "_end", 0)'
+        name="a look that is refused stops the append",
+        module="linelog/lock",
+        before=(
+            "        except PermissionError as error:\n"
+            "            if not is_refusal(error):\n"
+            "                raise\n"
+            "            return False\n"
         ),
+        after="",
+        tests="faults/test_refusals.py",
+    ),
+    Mutant(
+        name="a look that is refused passes for a replaced log",
+        module="linelog/lock",
+        before=(
+            "        except PermissionError as error:\n"
+            "            if not is_refusal(error):\n"
+            "                raise\n"
+            "            return False\n"
+        ),
+        after=(
+            "        except PermissionError as error:\n"
+            "            if not is_refusal(error):\n"
+            "                raise\n"
+            "            return True\n"
+        ),
+        tests="faults/test_refusals.py",
+    ),
+    Mutant(
+        name="a handler's exception passes for a look that is refused",
+        module="linelog/lock",
+        before=(
+            "        except PermissionError as error:\n"
+            "            if not is_refusal(error):\n"
+            "                raise\n"
+            "            return False\n"
+        ),
+        after=("        except PermissionError:\n            return False\n"),
+        tests="faults/test_handlers.py faults/test_refusals.py",
+    ),
+    Mutant(
+        name="the end of a file that was left is taken for that of the next",
+        module="linelog/appender",
+        before=("        self._end = 0\n        self._file = LockableFile"),
+        after="        self._file = LockableFile",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="the time is not asked for after the wait for the lock",
-        module="appender",
-        before="                    now = self._wait(file, started)\n",
-        after="                    self._wait(file, started)\n",
+        module="linelog/appender",
+        before="                        acquired_at = self._wait_for_lock(file, started)\n",
+        after="                        self._wait_for_lock(file, started)\n",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="the time is not asked for after the wait for a thread",
-        module="appender",
-        before="                now = self._enter(started, self.lock_timeout)\n",
-        after="                self._enter(started, self.lock_timeout)\n",
-        tests="faults/test_paths.py",
-    ),
-    Mutant(
-        name="directories that were removed are made again",
-        module="appender",
-        before="        self._file, self._end = (file := LockableFile(self.path, _FLAGS)), 0\n",
-        after=(
-            "        self.path.parent.mkdir(parents=True, exist_ok=True)\n"
-            "        self._file, self._end = (file := LockableFile(self.path, _FLAGS)), 0\n"
-        ),
-        tests="faults/test_paths.py",
-    ),
-    Mutant(
-        name="a symlink is not followed",
-        module="lock",
-        before="os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY",
-        after="os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW",
-        tests="faults/test_paths.py",
-    ),
-    Mutant(
-        name="only the run's directory is synced",
-        module="appender",
-        before="[: 5 if",
-        after="[: 1 if",
-        tests="faults/test_power_loss.py",
-    ),
-    Mutant(
-        name="the root is not synced",
-        module="appender",
-        before="[: 5 if",
-        after="[: 4 if",
-        tests="faults/test_power_loss.py",
-    ),
-    Mutant(
-        name="a sync under the lock",
-        module="appender",
+        module="linelog/appender",
         before=(
-            "                unlock(file.fd)\n"
-            "                self._polite = monotonic() - now > LONG_HOLD_S\n"
-            "                if self.durable:\n"
-            '                    self._sync(file, data.count(b"\\n"))\n'
+            "                self._acquire_mutex(mutex, started, self.lock_timeout)\n"
+            "                acquired_at = monotonic()\n"
         ),
-        after=(
-            "                if self.durable:\n"
-            '                    self._sync(file, data.count(b"\\n"))\n'
-            "                unlock(file.fd)\n"
-            "                self._polite = monotonic() - now > LONG_HOLD_S\n"
-        ),
-        tests="faults/test_every_syscall.py",
+        after="                self._acquire_mutex(mutex, started, self.lock_timeout)\n",
+        tests="faults/test_paths.py",
     ),
     Mutant(
-        name="a sync before the write",
-        module="appender",
+        name="any bad tail is in flight",
+        module="linelog/reader",
         before=(
-            "                start = end  # where our bytes begin, while they are being written\n"
+            "                report(_located(TornTailError, refusal, self.path, self._line "
+            "+ 1, end))\n"
         ),
-        after=(
-            "                start = end\n"
-            "                if self.durable:\n"
-            "                    self._sync(file, 0)\n"
-        ),
-        tests="faults/test_power_loss.py",
+        after="                self.tail_in_flight = True\n",
     ),
     Mutant(
-        name="what stands of a failed batch is not synced",
-        module="appender",
-        before="                if self.durable and lines:\n",
+        name="a tail is read without the lock",
+        module="linelog/reader",
+        before="            self.acquire(monotonic(), LOCK_PATIENCE_S)\n",
+        after="            pass\n",
+    ),
+    Mutant(
+        name="a tail is kept from before the lock",
+        module="linelog/reader",
+        before=(
+            "            end, size = self.extent()  # the tail may have been completed or "
+            "cut: look again\n"
+        ),
+        after="",
+    ),
+    Mutant(
+        name="a reader leaves the lock taken",
+        module="linelog/reader",
+        before="            unlock(self.fd)\n",
+        after="            pass\n",
+    ),
+    Mutant(
+        name="a tail of any length is read",
+        module="linelog/reader",
+        before="            is_long = size - end > LONGEST_DECODED\n",
+        after="            is_long = False\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="the end of a long tail is not looked at",
+        module="linelog/reader",
+        before='            if is_long and os.pread(self.fd, 1, size - 1) != b"}":\n',
+        after="            if is_long:\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="damage is skipped",
+        module="linelog/reader",
+        before="                if is_blank(line):\n",
+        after="                if True:\n",
+    ),
+    Mutant(
+        name="blank lines are damage",
+        module="linelog/reader",
+        before="                if is_blank(line):\n",
         after="                if False:\n",
-        tests="faults/test_power_loss.py",
     ),
     Mutant(
-        name="a handle goes on after a failed sync",
-        module="appender",
-        before="        if self._sync_failed:\n",
-        after="        if False:\n",
-        tests="faults/test_every_syscall.py",
+        name="lines end at anything that may end a line",
+        module="linelog/reader",
+        before='block.split(b"\\n")',
+        after='block.replace(b"\\r", b"\\n").split(b"\\n")',
     ),
     Mutant(
-        name="a quarantine that everybody may read",
-        module="appender",
-        before="mode = os.fstat(log.fd).st_mode & 0o777",
-        after="mode = 0o666",
+        name="a line that two blocks share is read in two",
+        module="linelog/reader",
+        before='                lines[0] = b"".join((*pieces, lines[0]))\n',
+        after="",
     ),
     Mutant(
-        name="the quarantine's name is not synced",
-        module="appender",
-        before=("        os.fsync(file.fd)\n        _sync_directory(path.parent)\n"),
-        after="        os.fsync(file.fd)\n",
-        tests="faults/test_power_loss.py",
-    ),
-    Mutant(
-        name="a tail is cut before it is copied",
-        module="appender",
-        before=("    _quarantine(log, start, end)\n    _cut(log, start, end)\n"),
-        after=(
-            "    import tempfile\n"
-            "\n"
-            "    with tempfile.NamedTemporaryFile() as kept:\n"
-            "        kept.write(bytes(start) + os.pread(log.fd, end - start, start))\n"
-            "        kept.flush()\n"
-            "        _cut(log, start, end)\n"
-            "        copy = LockableFile(Path(kept.name), os.O_RDONLY)\n"
-            "        copy.path = log.path\n"
-            "        _quarantine(copy, start, end)\n"
-        ),
-        tests="faults/test_power_loss.py",
-    ),
-    Mutant(
-        name="a copy that was cut short is continued",
-        module="appender",
-        before="        if lines_end != size:",
-        after="        if False:",
-    ),
-    Mutant(
-        name="only the first block of a tail is kept",
-        module="appender",
-        before='            for block in chain(log.blocks(start, end), [b"\\n"]):\n',
-        after='            for block in chain([next(log.blocks(start, end))], [b"\\n"]):\n',
-        tests="faults/test_every_syscall.py",
-    ),
-    Mutant(
-        name="what came after the tail is cut off with it",
-        module="appender",
-        before="    if os.lseek(log.fd, 0, os.SEEK_END) != end:\n",
-        after="    if False:\n",
-        tests="faults/test_every_syscall.py",
-    ),
-    Mutant(
-        name="a buffered file",
-        module="appender",
-        before="                written = os.write(file.fd, data)\n",
-        after=(
-            "                file = self.__dict__.setdefault(\n"
-            '                    "_buffer", open(file.fd, "ab", closefd=False)\n'
-            "                )\n"
-            "                written = file.write(data)\n"
-            "                file.flush()\n"
-        ),
-        tests="faults/test_kernel.py",
-    ),
-    Mutant(
-        name="an append without room says that it was written",
-        module="appender",
+        name="a follower yields unterminated lines",
+        module="linelog/reader",
         before=(
-            "                self._free()\n"
-            "                if meaning is error:\n"
-            "                    raise\n"
-            "                raise meaning from error\n"
+            "                yield from log.records(end, decode, _raise)\n"
+            "                if is_last"
         ),
         after=(
-            "                self._free()\n"
-            "                if meaning is error:\n"
-            "                    raise\n"
+            "                yield from log.snapshot(decode, _raise)\n                if is_last"
         ),
-        tests="faults/test_kernel.py",
     ),
     Mutant(
-        name="what cannot be taken back passes for taken back",
-        module="appender",
-        before='kind, why = AppendIndeterminate, f"{why}; not taken',
-        after='kind, why = LogIOError, f"{why}; not taken',
-        tests="faults/test_kernel.py",
-    ),
-    Mutant(
-        name="each wait has a deadline of its own",
-        module="appender",
-        before="        file.lock(started, self.lock_timeout)\n",
-        after="        file.lock(monotonic(), self.lock_timeout)\n",
-        tests="faults/test_threads.py",
-    ),
-    Mutant(
-        name="no wait for a thread",
-        module="appender",
-        before="acquire(timeout=min(left_s, 1))",
-        after="acquire(blocking=False)",
-        tests="faults/test_threads.py",
-    ),
-    Mutant(
-        name="a timeout that is no number is taken",
-        module="lock",
-        before="if not seconds >= 0:",
-        after="if seconds < 0:",
-        tests="test_appender.py",
-    ),
-    Mutant(
-        name="any lock's holder passes for this one's",
-        module="lock",
-        before='if (kind, file) == ("FLOCK", ours):',
-        after='if kind == "FLOCK":',
-    ),
-    Mutant(
-        name="a file stays open when it cannot be used",
-        module="lock",
-        before="                self.close()  # harmless when nothing was opened\n",
-        after="                pass\n",
-        tests="faults/test_every_syscall.py",
-    ),
-    Mutant(
-        name="a file that shrinks is read for ever",
-        module="lock",
-        before="            if not block:\n",
-        after="            if False:\n",
-        hangs=True,
-    ),
-    Mutant(
-        name="the last newline is looked for in the last block only",
-        module="lock",
-        before="        while end > 0:\n",
-        after="        if end > 0:\n",
+        name="a follower takes the lock",
+        module="linelog/reader",
+        before="                end, _ = log.extent()\n",
+        after="                end, _ = log.settle()\n",
     ),
     Mutant(
         name="a reader waits as long as a writer",
-        module="reader",
+        module="linelog/reader",
         before="LOCK_PATIENCE_S = 0.1",
         after="LOCK_PATIENCE_S = 60.0",
         tests="faults/test_every_syscall.py",
     ),
     Mutant(
         name="a follower leaves a replaced log at once",
-        module="reader",
+        module="linelog/reader",
         before="LINGER_S = 2.0",
         after="LINGER_S = 0.0",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="a follower never leaves a replaced log",
-        module="reader",
-        before="monotonic() - self._replaced_at >= LINGER_S",
+        module="linelog/reader",
+        before="now - self._replaced_at >= LINGER_S",
         after="False",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="a follower leaves a log for good that was moved away and back",
-        module="reader",
+        module="linelog/reader",
         before="if self.replaced() else math.inf",
         after="if self.replaced() else self._replaced_at",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="a follower reads a log again that is back just as it would be left",
-        module="reader",
-        before="if os.path.samestat(os.fstat(new.fd), os.fstat(self.fd)):",
-        after="if False:",
+        module="linelog/reader",
+        before="        if os.path.samestat(os.fstat(new.fd), os.fstat(self.fd)):\n",
+        after="        if False:\n",
+        tests="faults/test_paths.py",
+    ),
+    Mutant(
+        name="a follower leaves the file open that it left",
+        module="linelog/reader",
+        before=("        self.close()\n        return new\n"),
+        after="        return new\n",
         tests="faults/test_paths.py",
     ),
     Mutant(
         name="a follower looks before it asks whether to stop",
-        module="reader",
+        module="linelog/reader",
         before=(
-            "                stopped, left_behind = stop.is_set(), log.left_behind()\n"
-            "                yield from log.advance(log.extent()[0])\n"
+            "                is_last_look = stop.is_set()\n"
+            "                is_left_behind = log.is_left_behind()\n"
+            "                end, _ = log.extent()\n"
+            "                yield from log.records(end, decode, _raise)\n"
         ),
         after=(
-            "                yield from log.advance(log.extent()[0])\n"
-            "                stopped, left_behind = stop.is_set(), log.left_behind()\n"
+            "                end, _ = log.extent()\n"
+            "                yield from log.records(end, decode, _raise)\n"
+            "                is_last_look = stop.is_set()\n"
+            "                is_left_behind = log.is_left_behind()\n"
         ),
     ),
     Mutant(
         name="final lines that are gone are not missed",
-        module="reader",
-        before="        if end < start:\n",
+        module="linelog/reader",
+        before="        if end < offset:\n",
         after="        if False:\n",
+    ),
+    Mutant(
+        name="a file that shrinks is read for ever",
+        module="linelog/lock",
+        before="            if not block:\n",
+        after="            if False:\n",
+        tests="test_lock.py::TestLockableFile",
+        hangs=True,
+    ),
+    Mutant(
+        name="the last newline is looked for in the last block only",
+        module="linelog/lock",
+        before="        while end > 0:\n",
+        after="        if end > 0:\n",
+    ),
+    Mutant(
+        name="problems keep the log alive",
+        module="linelog/reader",
+        before="        _forget_frames(problem)\n",
+        after="",
+    ),
+    Mutant(
+        name="problems keep the log alive through their causes",
+        module="linelog/reader",
+        before="        error = error.__cause__ or error.__context__\n",
+        after="        error = None\n",
+    ),
+    Mutant(
+        name="problems lose their cause",
+        module="linelog/reader",
+        before="    problem.__cause__ = refusal.__cause__\n",
+        after="",
+    ),
+    Mutant(
+        name="a relative root is read wherever the working directory is by then",
+        module="linelog/reader",
+        before="    return _snapshot(absolute_path(path), decode)\n",
+        after="    return _snapshot(Path(path), decode)\n",
+    ),
+    Mutant(
+        name="a relative root is followed wherever the working directory is by then",
+        module="linelog/reader",
+        before=("    path = absolute_path(path)\n    poll"),
+        after=("    path = Path(path)\n    poll"),
+    ),
+    Mutant(
+        name="one bad line hides the next",
+        module="linelog/reader",
+        before=(
+            "                if is_blank(line):\n"
+            "                    self.blank_lines += 1\n"
+            "                else:\n"
+            "                    report(_located(DeserializeError, refusal, self.path, "
+            "number, offset))\n"
+        ),
+        after=(
+            "                if is_blank(line):\n"
+            "                    self.blank_lines += 1\n"
+            "                else:\n"
+            "                    report(_located(DeserializeError, refusal, self.path, "
+            "number, offset))\n"
+            "                    return\n"
+        ),
+    ),
+    Mutant(
+        name="duplicate keys are taken",
+        module="linelog/objects",
+        before="    if len(members) != len(pairs):\n",
+        after="    if False:\n",
+        tests="test_codec.py",
+    ),
+    Mutant(
+        name="NaN is taken",
+        module="linelog/objects",
+        before="parse_constant=_finite",
+        after="parse_constant=float",
+        tests="test_codec.py",
+    ),
+    Mutant(
+        name="lone surrogates are taken",
+        module="linelog/objects",
+        before='    if "\\\\ud" in text or "\\\\uD" in text:',
+        after="    if False:",
+        tests="test_codec.py",
+    ),
+    Mutant(
+        name="lone surrogates are taken in capitals",
+        module="linelog/objects",
+        before='    if "\\\\ud" in text or "\\\\uD" in text:',
+        after='    if "\\\\ud" in text:',
+        tests="test_codec.py",
+    ),
+    Mutant(
+        name="any nesting is taken",
+        module="linelog/objects",
+        before="    if nesting(text) > MAX_NESTING:\n",
+        after="    if False:\n",
+        tests="test_codec.py",
+    ),
+    Mutant(
+        name="minus nought passes for nought",
+        module="linelog/objects",
+        before=('    if digits == "-0":\n        return -0.0\n'),
+        after="",
+        tests="test_codec.py",
+    ),
+    Mutant(
+        name="a number beyond a double is taken",
+        module="linelog/objects",
+        before="    if not math.isfinite(number):",
+        after="    if math.isnan(number):",
+        tests="test_codec.py",
+    ),
+    Mutant(
+        name="long integers take quadratic time",
+        module="linelog/objects",
+        before="    if len(digits) >= _LONGEST_INTEGER:\n",
+        after="    if False:\n",
+        tests="test_codec.py",
+    ),
+    Mutant(
+        name="a newline inside a line is taken",
+        module="linelog/objects",
+        before='    if "\\n" in text:\n',
+        after="    if False:\n",
+        tests="test_codec.py",
+    ),
+    Mutant(
+        name="a byte order mark is taken",
+        module="linelog/objects",
+        before=(
+            '    if text.startswith("\\ufeff"):\n'
+            '        raise Unfit("not JSON: a byte order mark")\n'
+        ),
+        after='    text = text.removeprefix("\\ufeff")\n',
+        tests="test_codec.py",
+    ),
+    Mutant(
+        name="a bool passes for an integer where lines are accepted",
+        module="codec",
+        before="    _require_type(where, int, value)\n",
+        after=("    if not isinstance(value, int):\n        _require_type(where, int, value)\n"),
+    ),
+    Mutant(
+        name="an integer out of range is read",
+        module="codec",
+        before=("    if value not in span:\n        raise Unfit("),
+        after=("    if False:\n        raise Unfit("),
+    ),
+    Mutant(
+        name="a line that is not canonical is taken unchecked",
+        module="codec",
+        before=("    if kind is str:\n        _require_type(where, str, value)\n    else"),
+        after=("    if kind is str:\n        pass\n    else"),
+    ),
+    Mutant(
+        name="a type that is no string makes an exception",
+        module="codec",
+        before="    cls = _CLASSES.get(name) if type(name) is str else None\n",
+        after="    cls = _CLASSES.get(name)\n",
+    ),
+    Mutant(
+        name="a null that may not be is taken",
+        module="codec",
+        before=(
+            "            if not (is_optional and member is None):\n                member = _build"
+        ),
+        after=("            if member is not None:\n                member = _build"),
     ),
     Mutant(
         name="what is not there is written as null",
         module="codec",
-        before="{{'' if {value} is None else",
-        after="{{',{key}null' if {value} is None else",
+        before='    name = "" if e.name is None else',
+        after="    name = ',\"name\":null' if e.name is None else",
     ),
     Mutant(
         name="a string passes for an enum",
         module="codec",
         before=(
-            "written = f'\"{{{value}._value_ if {value}.__class__ is {name} else misfit()}}\"'"
+            "    if type(e.method) is not GateMethod:\n"
+            "        raise Unfit\n"
+            "    return (\n"
+            '        f\'{{"type":"gate.passed","id":{_quote(e.id)},"ts":{_quote(e.ts)}\'\n'
+            '        f\',"run_id":{_quote(e.run_id)},"node_id":{_quote(e.node_id)}\'\n'
+            '        f\',"gate":{_quote(e.gate)},"method":"{e.method._value_}"}}\\n\'\n'
         ),
-        after="written = f'\"{{{value}}}\"'",
+        after=(
+            "    return (\n"
+            '        f\'{{"type":"gate.passed","id":{_quote(e.id)},"ts":{_quote(e.ts)}\'\n'
+            '        f\',"run_id":{_quote(e.run_id)},"node_id":{_quote(e.node_id)}\'\n'
+            '        f\',"gate":{_quote(e.gate)},"method":"{e.method}"}}\\n\'\n'
+        ),
     ),
     Mutant(
-        name="minus nought passes for nought",
+        name="an enum of another kind is written",
         module="codec",
-        before='if digits == "-0" or len',
-        after="if len",
+        before=("    if type(e.kind) is not NodeKind:\n        raise Unfit\n"),
+        after="",
     ),
     Mutant(
-        name="a number beyond a double is taken",
+        name="an error of any kind is written",
         module="codec",
-        before="    if not math.isfinite(number := float(digits)):",
-        after="    if math.isnan(number := float(digits)):",
+        before=("    if type(e.error) is not NodeError or type(e.error.kind) is not ErrorKind:\n"),
+        after="    if type(e.error) is not NodeError:\n",
     ),
     Mutant(
-        name="a newline inside a line is taken",
+        name="an error of any class is written",
         module="codec",
-        before='    if "\\n" in text:',
-        after="    if False:",
+        before=("    if type(e.error) is not NodeError or type(e.error.kind) is not ErrorKind:\n"),
+        after="    if type(e.error.kind) is not ErrorKind:\n",
     ),
     Mutant(
         name="a bool passes for an integer where events are written",
         module="codec",
-        before='fits = f"{value}.__class__ is int and',
-        after='fits = f"isinstance({value}, int) and',
+        before="    if type(e.iteration) is not int or e.iteration",
+        after="    if not isinstance(e.iteration, int) or e.iteration",
+    ),
+    Mutant(
+        name="an integer out of range is written",
+        module="codec",
+        before="e.iteration not in _U32_SPAN",
+        after="e.iteration not in _U64_SPAN",
+    ),
+    Mutant(
+        name="a negative integer is written",
+        module="codec",
+        before="e.byte_offset not in _U64_SPAN",
+        after="e.byte_offset >= 2**64",
+    ),
+    Mutant(
+        name="a subclass of list is written",
+        module="codec",
+        before="    if type(e.inputs) is not list:\n",
+        after="    if not isinstance(e.inputs, list):\n",
+    ),
+    Mutant(
+        name="a subclass of Input is written",
+        module="codec",
+        before="    if type(item) is not Input:\n",
+        after="    if not isinstance(item, Input):\n",
+    ),
+    Mutant(
+        name="an instance of a subclass of an event is written",
+        module="codec",
+        before="        return _WRITERS[type(event)](event).encode()\n",
+        after=(
+            "        writer = next(of for cls, of in _WRITERS.items() if isinstance(event, cls))\n"
+            "        return writer(event).encode()\n"
+        ),
+    ),
+    Mutant(
+        name="a string is written without its escapes",
+        module="codec",
+        before='f\',"run_id":{_quote(e.run_id)},"reason":{_quote(e.reason)}}}\\n\'',
+        after='f\',"run_id":{_quote(e.run_id)},"reason":"{e.reason}"}}\\n\'',
+    ),
+    Mutant(
+        name="members are written in another order",
+        module="codec",
+        before="{name}{model}}}\\n'",
+        after="{model}{name}}}\\n'",
+    ),
+    Mutant(
+        name="a member is not written",
+        module="codec",
+        before='f\',"gate":{_quote(e.gate)},"method"',
+        after='f\',"method"',
+    ),
+    Mutant(
+        name="a type has no writer",
+        module="codec",
+        before="    IterationStarted: _write_iteration_started,\n",
+        after="",
+    ),
+    Mutant(
+        name="an event that cannot be written is an exception of its own",
+        module="codec",
+        before=("    except (KeyError, TypeError, ValueError, AttributeError, Unfit) as error:\n"),
+        after="    except (KeyError, TypeError, ValueError, Unfit) as error:\n",
+    ),
+    Mutant(
+        name="a handler's exception passes for an event that cannot be written",
+        module="codec",
+        before="        raise  # the event fits, so a signal handler raised this\n",
+        after="        raise SerializeError(str(error)) from error\n",
+        tests="faults/test_handlers.py",
     ),
     Mutant(
         name="a line need not be canonical to be taken unchecked",
         module="codec",
-        before='if code.write_plain(event) == text or code.write(event) == text + "\\n":',
-        after="if True:",
+        before="compiled.fullmatch",
+        after="compiled.match",
     ),
     Mutant(
-        name="a line that is not canonical is taken unchecked",
+        name="control characters in a string are taken",
         module="codec",
-        before="    _check(kind, event.__class__, event)\n",
+        before="_PLAIN = r'[^\"\\\\\\x00-\\x1f]*'",
+        after="_PLAIN = r'[^\"\\\\]*'",
+    ),
+    Mutant(
+        name="a string goes on behind its end",
+        module="codec",
+        before="_PLAIN = r'[^\"\\\\\\x00-\\x1f]*'",
+        after="_PLAIN = r'[^\\\\\\x00-\\x1f]*'",
+    ),
+    Mutant(
+        name="any escape is taken",
+        module="codec",
+        before='["\\\\bfnrt]|u00[01][0-9a-f]',
+        after=".|u00[01][0-9a-f]",
+    ),
+    Mutant(
+        name="escapes of surrogates are taken",
+        module="codec",
+        before="u00[01][0-9a-f]",
+        after="u[0-9a-f]{4}",
+    ),
+    Mutant(
+        name="escapes are not undone",
+        module="codec",
+        before="_unescape if has_escapes else None",
+        after="None",
+    ),
+    Mutant(
+        name="escapes are not undone in inputs",
+        module="codec",
+        before="[Input(key=_unescape(key), value=_unescape(value)) for",
+        after="[Input(key=key, value=_unescape(value)) for",
+    ),
+    Mutant(
+        name="a name and its value are swapped",
+        module="codec",
+        before="[Input(key=_unescape(key), value=_unescape(value)) for key, value",
+        after="[Input(key=_unescape(key), value=_unescape(value)) for value, key",
+    ),
+    Mutant(
+        name="a comma too many is taken",
+        module="codec",
+        before="((?:{item}(?:,{item})*)?)",
+        after="((?:{item},?)*)",
+    ),
+    Mutant(
+        name="only the first two inputs are taken",
+        module="codec",
+        before="            found = each.findall(items)\n",
+        after="            found = each.findall(items)[:2]\n",
+    ),
+    Mutant(
+        name="an integer out of range is read in a canonical line",
+        module="codec",
+        before=("        if number not in span:\n            _require_integer("),
+        after=("        if False:\n            _require_integer("),
+    ),
+    Mutant(
+        name="a nought may come before an integer",
+        module="codec",
+        before="(0|[1-9][0-9]{0,19})",
+        after="([0-9]{1,20})",
+    ),
+    Mutant(
+        name="minus nought passes for nought in a canonical line",
+        module="codec",
+        before="(0|[1-9][0-9]{0,19})",
+        after="(-?0|[1-9][0-9]{0,19})",
+    ),
+    Mutant(
+        name="digits of any script are taken",
+        module="codec",
+        before="(0|[1-9][0-9]{0,19})",
+        after="(0|[1-9]\\\\d{0,19})",
+    ),
+    Mutant(
+        name="a member that has to be there may be missing",
+        module="codec",
+        before='        pattern += f"(?:{member})?" if is_optional else member\n',
+        after='        pattern += f"(?:{member})?"\n',
+    ),
+    Mutant(
+        name="a type is known by its first letters",
+        module="codec",
+        before='    pattern = f\'{{"type":"{re.escape(cls.type)}"\'',
+        after='    pattern = \'{"type":"[^"]*"\'',
+    ),
+    Mutant(
+        name="another type with the same first letters is taken for the first",
+        module="codec",
+        before="            if cls.type[:_KEY_LENGTH] == key:\n",
+        after="            if cls.type[:2] == key[:2]:\n",
+    ),
+    Mutant(
+        name="an event that was read is of another class",
+        module="codec",
+        before="    event.__class__ = cls\n",
         after="",
-    ),
-    Mutant(
-        name="a fork does not wait for a file that is being opened",
-        module="lock",
-        before="                with _no_fork:\n",
-        after="                if True:\n",
-        tests="faults/test_fork.py",
-    ),
-    Mutant(
-        name="a fork does not wait for a file that is being closed",
-        module="lock",
-        before="            with _no_fork:  #",
-        after="            if True:  #",
-        tests="faults/test_fork.py",
     ),
 ]
 
@@ -903,14 +2194,27 @@ def killed(mutant: Mutant) -> tuple[bool, str]:
     return code == pytest.ExitCode.TESTS_FAILED or (mutant.hangs and code is None), said
 
 
-def run(mutants: Sequence[Mutant]) -> tuple[int, int]:
-    """Try all `mutants`, saying how each fares: how many were killed, and of how many."""
-    sound = sorted({mutant.tests or TESTS[mutant.module] for mutant in mutants})
+def sound(mutants: Sequence[Mutant]) -> dict[str, str]:
+    """The tests of all `mutants` by file, as pytest takes them: those named, or the whole file."""
+    named: dict[str, set[str]] = {}
+    for mutant in mutants:
+        for test in shlex.split(mutant.tests or TESTS[mutant.module]):
+            named.setdefault(test.partition("::")[0], set()).add(test)
+    return {file: file if file in some else " ".join(sorted(some)) for file, some in named.items()}
+
+
+def run(mutants: Sequence[Mutant], jobs: int | None = None) -> tuple[int, int]:
+    """Try all `mutants`, saying how each fares: how many were killed, and of how many.
+
+    So many `jobs` at once, by default one a core.
+    """
     dead = 0
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for tests, (code, said) in zip(sound, pool.map(run_tests, sound), strict=True):
+    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+        chosen = sound(mutants)
+        results = pool.map(run_tests, chosen.values())
+        for file, (code, said) in zip(chosen, results, strict=True):
             if code != pytest.ExitCode.OK:
-                print(f"without any mutant, {tests} does not pass: {said}")
+                print(f"without any mutant, {file} does not pass: {said}")
                 return 0, len(mutants)
         for mutant, (is_dead, said) in zip(mutants, pool.map(killed, mutants), strict=True):
             dead += is_dead
@@ -919,12 +2223,26 @@ def run(mutants: Sequence[Mutant]) -> tuple[int, int]:
 
 
 def main() -> int:
-    """Run all mutants, or those whose names hold one of the words given; 1 if any survives."""
+    """Run all mutants, or those that are chosen; 1 if any survives."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("words", nargs="*", help="run only mutants with one of these in their name")
-    words = parser.parse_args().words
-    chosen = [m for m in MUTANTS if not words or any(word in m.name for word in words)]
-    dead, tried = run(chosen)
+    parser.add_argument(
+        "-m",
+        "--module",
+        choices=sorted({mutant.module for mutant in MUTANTS}),
+        help="run only mutants of this module",
+    )
+    parser.add_argument(
+        "-j", "--jobs", type=int, help="how many to run at once (default: one a core)"
+    )
+    options = parser.parse_args()
+    chosen = [
+        mutant
+        for mutant in MUTANTS
+        if options.module in (None, mutant.module)
+        and (not options.words or any(word in mutant.name for word in options.words))
+    ]
+    dead, tried = run(chosen, options.jobs)
     print(f"{dead} of {tried} mutants killed")
     return int(dead != tried or not tried)
 

@@ -25,17 +25,21 @@ Theory of operation
 
 However the section is left, the file's lock and the mutex are free, in two stages. First, an
 exception out of steps 2 to 8 unlocks and closes the file, since the state of the lock cannot be
-known from inside, and releases the mutex; the next append opens the path again. That stage is
-Python code, so an interrupt or the recursion limit can cut it short. The last stage does the same
-by two calls into C, which need no Python frame: it closes the file, which releases the lock unless
-a process that was just spawned has a copy of it, and it releases the mutex. CPython runs signal
-handlers only after a call, so the release, the first call in its ``finally``, is always made.
+known from inside; the next append opens the path again. That stage is Python code, so an interrupt
+or the recursion limit can cut it short. The last stage does the same by two calls into C, which
+need no Python frame: it closes the file, which releases the lock unless a process that was just
+spawned has a copy of it, and it releases the mutex. CPython runs signal handlers only after a call.
+So the close and the release, each the first call in its block, are made however often it strikes.
 
-Whether this thread holds the mutex is asked from the mutex itself (``RLock._is_owned``, which
-`threading.Condition` uses as well). A flag would be wrong for a moment after each acquire and each
-release, and an interrupt in that moment would leave the mutex locked for good, or close the file
-under another thread's append. That is also why the mutex is an RLock, though it is never acquired
-twice, and why releasing one that is not owned is not an error here.
+Whether the last stage closes the file is kept in a flag, which is set once the mutex is acquired
+and cleared before it is released, so that a file is never closed under another thread's append.
+Reading a variable is not a call, so no interrupt comes between the flag and the close. A flag would
+not do for the mutex: it would be wrong for a moment after each acquire and each release, and an
+interrupt in that moment would leave the mutex locked for good. So the last stage always releases,
+and that this thread did not own the mutex is not an error there. For the same reason it is the
+mutex itself that is asked whether a signal handler has interrupted an append to its own handle
+(``RLock._is_owned``, which `threading.Condition` uses as well). That is why it is an RLock, though
+it is never acquired twice.
 """
 
 import errno
@@ -172,15 +176,18 @@ class LineLog(Generic[Record]):
         mutex = self._mutex
         if mutex._is_owned():
             raise errors.LogBusy(f"{self.path}: closed by a signal handler during an append to it")
+        may_be_open = False
         try:
             self._acquire_mutex(mutex, monotonic(), math.inf)
+            may_be_open = True
             self._closed = True
             self._close_file()
+            may_be_open = False
             mutex.release()
         except BaseException:
             # The last stage, as in `_append`.
             try:
-                if mutex._is_owned():
+                if may_be_open:
                     FileIO.close(self._file)
             finally:
                 try:
@@ -221,12 +228,14 @@ class LineLog(Generic[Record]):
         if mutex._is_owned():
             raise errors.LogBusy(f"{self.path}: used by a signal handler during an append to it")
         started = monotonic()
+        may_hold_lock = False
         try:
             # 1. Acquire the mutex. Trying first saves time: a timeout makes it three times slower.
             acquired_at = started
             if not mutex.acquire(False):
                 self._acquire_mutex(mutex, started, self.lock_timeout)
                 acquired_at = monotonic()
+            may_hold_lock = True
             try:
                 try:
                     # 2. Open the file, unless it is open. From here on a fork closes it.
@@ -279,13 +288,13 @@ class LineLog(Generic[Record]):
                     self._sync(file, data.count(b"\n"))
             except BaseException:
                 self._close_file()
-                mutex.release()
                 raise
+            may_hold_lock = False
             mutex.release()
         except BaseException:
             # The last stage: two calls into C. See the theory of operation.
             try:
-                if mutex._is_owned():
+                if may_hold_lock:
                     FileIO.close(self._file)
             finally:
                 try:

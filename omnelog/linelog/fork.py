@@ -29,7 +29,7 @@ _generation = 0
 
 
 def register(thing: Inherited) -> None:
-    """Have `thing.after_fork` called in each forked child. This does not keep `thing` alive."""
+    """Call `thing.after_fork` in each forked child. This does not keep `thing` alive."""
     _inherited.add(thing)
 
 

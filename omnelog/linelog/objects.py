@@ -249,9 +249,18 @@ def refusal_of(decode: Decode[Any], line: bytes, error: Exception) -> Deserializ
     refuse a line by any Exception, and a signal handler that interrupts it may raise one as well.
     Therefore the decoder is asked again: it refuses a line if it refuses it twice, by exceptions
     of one type. A MemoryError is never the line's fault, and neither is a RecursionError unless
-    the line nests deeper than it may (SPEC: OBJ-7).
+    the line nests deeper than it may (SPEC: OBJ-7). Raises what the decoder is interrupted by when
+    it is asked again.
     """
-    if isinstance(error, MemoryError) or not _refuses_again(decode, line, type(error)):
+    if isinstance(error, MemoryError):
+        return None
+    again = _exception_of(decode, line)
+    if type(again) is not type(error):
+        # One of the two is the decoder's and the other is not, which has to come out.
+        if again is None:
+            return None
+        if isinstance(again, RecursionError) or type(_exception_of(decode, line)) is type(error):
+            raise again
         return None
     if isinstance(error, RecursionError) and nesting(line.decode(errors="replace")) <= MAX_NESTING:
         return None
@@ -262,12 +271,15 @@ def refusal_of(decode: Decode[Any], line: bytes, error: Exception) -> Deserializ
     return refusal
 
 
-def _refuses_again(decode: Decode[Any], line: bytes, kind: type[Exception]) -> bool:
+def _exception_of(decode: Decode[Any], line: bytes) -> Exception | None:
+    """Return what ``decode(line)`` raises, or None. Raises a MemoryError."""
     try:
         decode(line)
+    except MemoryError:
+        raise
     except Exception as error:
-        return type(error) is kind
-    return False
+        return error
+    return None
 
 
 def tail_refusal(decode: Decode[Any], tail: bytes) -> DeserializeError | None:

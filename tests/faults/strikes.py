@@ -8,13 +8,17 @@ append can take, each arranged anew before every strike.
 
 import _weakrefset
 import dis
+import gc
 import os
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any, Self
@@ -22,7 +26,17 @@ from typing import Any, Self
 import pytest
 
 from .. import omnelog
-from .logs import APPENDER, LOCK, between, event, holding, line
+from .logs import (
+    APPENDER,
+    LOCK,
+    between,
+    event,
+    holding,
+    line,
+    lock_is_free,
+    names,
+    open_log,
+)
 from .processes import WATCHDOG_S
 
 SPARED = (os.path.dirname(__file__), _weakrefset.__file__)
@@ -51,14 +65,23 @@ def calls(code: CodeType) -> frozenset[int]:
 class Strike:
     """Calls `act` once: before the bytecode number `at` of what this thread calls.
 
-    Counts the bytecodes of all frames but those of the tests, and of weak references' callbacks,
+    Counts the bytecodes of all frames except those of the tests, and of weak references' callbacks,
     out of which Python lets no exception come; with `after_calls`, only those where CPython looks
-    for signals after a call.
+    for signals after a call. `then` makes it strike again, each time after so many calls more.
     """
 
-    def __init__(self, at: int, act: Callable[[], None], *, after_calls: bool = False) -> None:
+    def __init__(
+        self,
+        at: int,
+        act: Callable[[], None],
+        *,
+        after_calls: bool = False,
+        then: Sequence[int] = (),
+    ) -> None:
         self.at, self.act, self.seen = at, act, 0
         self.where, self.after_calls, self.last = "nowhere", after_calls, -1
+        self.then = list(then)
+        self.struck = 0  # how often
 
     def __enter__(self) -> Self:
         self.thread = get_ident()
@@ -77,9 +100,17 @@ class Strike:
             return
         self.seen += 1
         if self.seen == self.at:
-            self._stop()
             self.where = f"{code.co_name}, offset {offset}"
-            self.act()
+            self.hit()
+
+    def hit(self) -> None:
+        """Strike, and get ready for the next time."""
+        self.struck += 1
+        self._stop()
+        if self.then:
+            self.at, self.seen, self.after_calls = self.then.pop(0), 0, True
+            self._watch_again()
+        self.act()
 
     # Trace functions see every bytecode up to CPython 3.11, and not reliably in 3.12 and 3.13.0.
 
@@ -92,6 +123,10 @@ class Strike:
             monitoring.register_callback(monitoring.DEBUGGER_ID, instruction, self._instruction)
             monitoring.set_events(monitoring.DEBUGGER_ID, instruction)
             self.watching = True
+
+        def _watch_again(self) -> None:
+            self.last = -1
+            self._watch()
 
         def _stop(self) -> None:
             if self.watching:
@@ -109,8 +144,28 @@ class Strike:
             self.before = sys.gettrace()
             sys.settrace(self._trace)
 
+        def _watch_again(self) -> None:
+            # A trace function that raises is removed, and a profile function takes its place,
+            # which is called after each call into C; and the other way round.
+            if self.struck % 2:
+                sys.setprofile(self._profile)
+                return
+            frame: FrameType | None = sys._getframe()
+            while frame is not None:
+                if not frame.f_code.co_filename.startswith(SPARED):
+                    frame.f_trace, frame.f_trace_opcodes = self._trace, True
+                frame = frame.f_back
+            sys.settrace(self._trace)
+
         def _stop(self) -> None:
+            sys.setprofile(None)
             sys.settrace(self.before)
+
+        def _profile(self, frame: FrameType, kind: str, _: object) -> None:
+            if kind == "c_return" and not frame.f_code.co_filename.startswith(SPARED):
+                self.seen += 1
+                if self.seen == self.at:
+                    self.hit()
 
         def _trace(self, frame: FrameType, kind: str, _: object) -> Any:
             if kind == "call":
@@ -277,3 +332,110 @@ WAYS = {
     "failing sync": Way(failing_sync, omnelog.AppendIndeterminate, durable=True, dies=True),
     "timed out": Way(timed_out, omnelog.LockTimeout),
 }
+
+
+@pytest.fixture(autouse=True)
+def nothing_but_the_append(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make a path through the core the same every time.
+
+    Being traced takes time: nobody is polite because of that. Disks do not matter here. And the
+    garbage collector runs other people's code, out of which no exception comes.
+    """
+    monkeypatch.setattr(APPENDER, "LONG_HOLD_S", float("inf"))
+    with_system(monkeypatch)
+    gc.disable()
+    yield
+    with warnings.catch_warnings():  # a file may have been opened, and an interrupt taken it away
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+    gc.enable()
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What was raised where Python lets nothing come out: in finalizers, that is."""
+    lost: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: lost.append(what.exc_type))
+    return lost
+
+
+@pytest.fixture
+def other_thread() -> Iterator[ThreadPoolExecutor]:
+    """A thread besides this one."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+class Bench:
+    """A log, what an append to it is interrupted by, and what must hold afterwards."""
+
+    def __init__(self, root: Path, way: Way, pool: ThreadPoolExecutor) -> None:
+        self.root, self.way, self.pool = root, way, pool
+        self.log = open_log(root, durable=way.durable)
+        self.count = 0
+        self.where = ""
+
+    def strike(
+        self,
+        at: int,
+        act: Callable[[], None],
+        *,
+        after_calls: bool = False,
+        then: Sequence[int] = (),
+    ) -> tuple[BaseException | None, bool]:
+        """Append with `act` striking at bytecode `at`: what came out, and whether it struck."""
+        self.count += 1
+        self.log.lock_timeout = 60.0
+        size = self.log.path.stat().st_size
+        outcome: BaseException | None = None
+        strike = Strike(at, act, after_calls=after_calls, then=then)
+        with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+            self.way.arrange(self.log, patch, stack)
+            self.before = min(size, self.log.path.stat().st_size)  # which may be another file's
+            try:
+                if self.way.batch == 1:
+                    one = event(self.count, "struck")
+                    with strike:
+                        self.log.append(one)
+                else:
+                    batch = [event(self.count, "struck")] * self.way.batch
+                    with strike:
+                        self.log.append_many(batch)
+            except BaseException as error:  # whatever comes out
+                outcome = error
+        self.where = f"struck at bytecode {at}: {strike.where}"
+        return outcome, strike.struck > 0
+
+    def fresh(self) -> bytes:
+        """What is in the log since the strike."""
+        with self.log.path.open("rb") as file:
+            file.seek(self.before)
+            return file.read()
+
+    def look(self) -> int:
+        """Check that nothing is leaked and all works again; how much of the append is there."""
+        path, log = self.log.path, self.log
+        assert lock_is_free(path), f"the lock of the file is leaked; {self.where}"
+        tail = self.fresh().rpartition(b"\n")[2]
+        if tail and self.way.arrange not in (torn, unterminated):
+            assert self.way.leaves_tail, f"half of an append; {self.where}"
+        log.lock_timeout = 0
+        if self.way.dies:
+            with suppress(omnelog.LogIOError):
+                self.pool.submit(log.append, event(self.count, "old")).result()
+            log.close()
+            self.log = log = open_log(self.root, durable=True, lock_timeout=0)
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(APPENDER, "PATH_CHECK_INTERVAL_S", 0.0)
+                self.pool.submit(log.append, event(self.count, "other")).result(WATCHDOG_S)
+                log.append(event(self.count, "own"))
+        except omnelog.OmnelogError as error:
+            raise AssertionError(f"the handle does not work again; {self.where}") from error
+        found = names(self.fresh())
+        ignored = {"before", "thread", "open", "old", "nested"}
+        found = [name for name in found if name[0] not in ignored]
+        struck, mine = ("struck", self.count), [("other", self.count), ("own", self.count)]
+        whole = found.count(struck)
+        assert found == [struck] * whole + mine
+        return whole

@@ -11,14 +11,12 @@ the append is in it whole or not at all, and the handle works again.
 from 100,000 on, no bytecode is left out anywhere.
 """
 
-import gc
 import os
 import random
 import signal
-import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -29,11 +27,21 @@ import pytest
 
 from .. import omnelog
 from .counts import INTERRUPTED, INTERRUPTS, Count
-from .logs import APPENDER, close_logs, event, line, lock_is_free, names, open_log
+from .logs import close_logs, event, line, lock_is_free, names, open_log
 from .processes import WATCHDOG_S
-from .strikes import WAYS, Strike, Way, failing_write, torn, unterminated, with_system
+from .strikes import (
+    WAYS,
+    Bench,
+    Strike,
+    failing_write,
+    lost,
+    nothing_but_the_append,
+    other_thread,
+    torn,
+    with_system,
+)
 
-__all__ = ["close_logs"]  # a fixture
+__all__ = ["close_logs", "lost", "nothing_but_the_append", "other_thread"]  # fixtures
 
 STEP = 1 if INTERRUPTS >= 100_000 else 3
 """Of what is less than the main thing here, every third bytecode will do by default."""
@@ -42,106 +50,6 @@ STEP = 1 if INTERRUPTS >= 100_000 else 3
 def interrupt() -> None:
     """What happens to a program when somebody types ^C."""
     raise KeyboardInterrupt
-
-
-@pytest.fixture(autouse=True)
-def nothing_but_the_append(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make a path through the core the same every time.
-
-    Being traced takes time: nobody is polite because of that. Disks do not matter here. And the
-    garbage collector runs other people's code, out of which no exception comes.
-    """
-    monkeypatch.setattr(APPENDER, "LONG_HOLD_S", float("inf"))
-    with_system(monkeypatch)
-    gc.disable()
-    yield
-    with warnings.catch_warnings():  # a file may have been opened, and an interrupt taken it away
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
-    gc.enable()
-
-
-@pytest.fixture
-def lost(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What was raised where Python lets nothing come out: in finalizers, that is."""
-    lost: list[object] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda what: lost.append(what.exc_type))
-    return lost
-
-
-@pytest.fixture
-def other_thread() -> Iterator[ThreadPoolExecutor]:
-    """A thread besides this one."""
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
-
-
-class Bench:
-    """A log, what an append to it is interrupted by, and what must hold afterwards."""
-
-    def __init__(self, root: Path, way: Way, pool: ThreadPoolExecutor) -> None:
-        self.root, self.way, self.pool = root, way, pool
-        self.log = open_log(root, durable=way.durable)
-        self.count = 0
-        self.where = ""
-
-    def strike(self, at: int, act: Callable[[], None]) -> tuple[BaseException | None, bool]:
-        """Append with `act` striking at bytecode `at`: what came out, and whether it struck."""
-        self.count += 1
-        self.log.lock_timeout = 60.0
-        size = self.log.path.stat().st_size
-        outcome: BaseException | None = None
-        strike = Strike(at, act)
-        with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-            self.way.arrange(self.log, patch, stack)
-            self.before = min(size, self.log.path.stat().st_size)  # which may be another file's
-            try:
-                if self.way.batch == 1:
-                    one = event(self.count, "struck")
-                    with strike:
-                        self.log.append(one)
-                else:
-                    batch = [event(self.count, "struck")] * self.way.batch
-                    with strike:
-                        self.log.append_many(batch)
-            except BaseException as error:  # whatever comes out
-                outcome = error
-        self.where = f"struck at bytecode {at}: {strike.where}"
-        return outcome, strike.seen >= at
-
-    def fresh(self) -> bytes:
-        """What is in the log since the strike."""
-        with self.log.path.open("rb") as file:
-            file.seek(self.before)
-            return file.read()
-
-    def look(self) -> int:
-        """Check that nothing is leaked and all works again; how much of the append is there."""
-        path, log = self.log.path, self.log
-        assert lock_is_free(path), f"the lock of the file is leaked; {self.where}"
-        tail = self.fresh().rpartition(b"\n")[2]
-        if tail and self.way.arrange not in (torn, unterminated):
-            assert self.way.leaves_tail, f"half of an append; {self.where}"
-        log.lock_timeout = 0
-        if self.way.dies:
-            with suppress(omnelog.LogIOError):
-                self.pool.submit(log.append, event(self.count, "old")).result()
-            log.close()
-            self.log = log = open_log(self.root, durable=True, lock_timeout=0)
-        try:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(APPENDER, "PATH_CHECK_INTERVAL_S", 0.0)
-                self.pool.submit(log.append, event(self.count, "other")).result(WATCHDOG_S)
-                log.append(event(self.count, "own"))
-        except omnelog.OmnelogError as error:
-            raise AssertionError(f"the handle does not work again; {self.where}") from error
-        found = names(self.fresh())
-        ignored = {"before", "thread", "open", "old", "nested"}
-        found = [name for name in found if name[0] not in ignored]
-        struck, mine = ("struck", self.count), [("other", self.count), ("own", self.count)]
-        whole = found.count(struck)
-        assert found == [struck] * whole + mine
-        return whole
 
 
 @pytest.mark.spec("APP-38", "LOCK-15")
@@ -254,7 +162,7 @@ def test_an_append_from_a_handler_at_any_bytecode_of_closing_never_hangs(tmp_pat
             strike = Strike(at, nested)
             with strike:
                 log.close()
-            struck = strike.seen >= at
+            struck = strike.struck > 0
             assert lock_is_free(log.path)
             assert names(log.path.read_bytes()[size:]) in ([], [("nested", 0)])
             with pytest.raises(omnelog.LogClosed):
@@ -367,7 +275,7 @@ def test_an_interrupt_between_any_two_bytecodes_of_opening_leaves_nothing_locked
             strike = Strike(at, interrupt)
             with suppress(KeyboardInterrupt), strike:
                 open_log(tmp_path, durable=at % 2 == 0)
-            struck = strike.seen >= at
+            struck = strike.struck > 0
             log = open_log(tmp_path, lock_timeout=0)
             log.append(event(at))
             log.close()
@@ -392,7 +300,7 @@ def test_an_interrupt_wherever_signals_strike_in_opening_keeps_no_other_thread_f
             strike = Strike(at, interrupt, after_calls=True)
             with suppress(KeyboardInterrupt), strike:
                 open_log(tmp_path, durable=durable)
-            struck = strike.seen >= at
+            struck = strike.struck > 0
             other_thread.submit(open_as_well).result(WATCHDOG_S)
     assert at > 20, "this struck nowhere"
     path = omnelog.events_log_path(tmp_path, "r")
@@ -411,13 +319,68 @@ def test_an_interrupt_wherever_signals_strike_in_closing_is_mended_by_closing(
         strike = Strike(at, interrupt, after_calls=True)
         with suppress(KeyboardInterrupt), strike:
             log.close()
-        struck = strike.seen >= at
+        struck = strike.struck > 0
         log.close()
         with pytest.raises(omnelog.LogClosed):
             log.append(event(0))
         assert lock_is_free(log.path)
         read = other_thread.submit(omnelog.read_run, tmp_path, "r")
         assert len(read.result(WATCHDOG_S)) == at
+
+
+THEN = [(), *((n,) for n in range(1, 13)), *((n, m) for n in (1, 2, 3, 5) for m in (1, 2, 3, 5))]
+"""After how many calls the second and the third of several interrupts come."""
+
+
+def mutex_is_free(log: "omnelog.EventLog", thread: ThreadPoolExecutor) -> bool:
+    """Whether a thread can enter an append to `log` at once."""
+
+    def enter() -> bool:
+        entered = log._mutex.acquire(blocking=False)
+        if entered:
+            log._mutex.release()
+        return bool(entered)
+
+    return thread.submit(enter).result(WATCHDOG_S)
+
+
+@pytest.mark.spec("APP-43", "LOCK-15")
+@pytest.mark.parametrize("then", THEN, ids=str)
+def test_any_number_of_interrupts_of_closing_leave_nothing_locked(
+    tmp_path: Path, other_thread: ThreadPoolExecutor, then: tuple[int, ...]
+) -> None:
+    at, struck, most = 0, True, 0
+    while struck:
+        at += 1
+        log = open_log(tmp_path, lock_timeout=0)
+        strike = Strike(at, interrupt, after_calls=True, then=then)
+        with suppress(KeyboardInterrupt), strike:
+            log.close()
+        struck = strike.struck > 0
+        most = max(most, strike.struck)
+        assert mutex_is_free(log, other_thread), f"{strike.where}, then {then}"
+        assert lock_is_free(log.path)
+        other_thread.submit(log.close).result(WATCHDOG_S)
+        with pytest.raises(omnelog.LogClosed):
+            log.append(event(0))
+    assert most > 1 or max(then, default=0) != 1, "it struck only once"
+
+
+@pytest.mark.spec("APP-38", "LOCK-15")
+@pytest.mark.parametrize("then", THEN[1:], ids=str)
+def test_any_number_of_interrupts_of_a_failing_append_leave_nothing_locked(
+    tmp_path: Path, other_thread: ThreadPoolExecutor, then: tuple[int, ...]
+) -> None:
+    bench = Bench(tmp_path, WAYS["failing write"], other_thread)
+    at, struck = 0, True
+    while struck:
+        at += 1
+        outcome, struck = bench.strike(at, interrupt, after_calls=True, then=then)
+        expected = KeyboardInterrupt if struck else omnelog.LogIOError
+        assert type(outcome) is expected, f"{bench.where}: {outcome!r}"
+        assert mutex_is_free(bench.log, other_thread), f"{bench.where}, then {then}"
+        bench.look()
+    assert at > 20, "this struck nowhere"
 
 
 def test_an_interrupt_between_any_two_bytecodes_of_reading_leaves_nothing_locked(
@@ -434,7 +397,7 @@ def test_an_interrupt_between_any_two_bytecodes_of_reading_leaves_nothing_locked
             strike = Strike(at, interrupt)
             with suppress(KeyboardInterrupt, omnelog.TornTailError), strike:
                 omnelog.read_run(tmp_path, "r")
-            struck = strike.seen >= at
+            struck = strike.struck > 0
             assert lock_is_free(log.path)
     assert {*lost} <= {KeyboardInterrupt}
 
