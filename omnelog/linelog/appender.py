@@ -48,7 +48,6 @@ import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from io import FileIO
-from os import PathLike
 from pathlib import Path
 from threading import RLock
 from time import monotonic, sleep
@@ -56,8 +55,16 @@ from typing import Any, Generic, Self, overload
 
 from . import errors, fork
 from .errors import AppendIndeterminate, LogIOError
-from .lock import LockableFile, absolute_path, checked_seconds, sync_directory, try_lock, unlock
-from .objects import Record, decode_object, encode_object, line_of
+from .lock import (
+    LockableFile,
+    StrPath,
+    absolute_path,
+    checked_seconds,
+    sync_directory,
+    try_lock,
+    unlock,
+)
+from .objects import Decode, Encode, Record, decode_object, encode_object, line_of
 from .repair import OPEN_FLAGS, repair
 
 PATH_CHECK_INTERVAL_S = 1.0
@@ -81,28 +88,28 @@ class LineLog(Generic[Record]):
     @overload
     def __init__(
         self: "LineLog[dict[str, Any]]",
-        path: str | PathLike[str],
+        path: StrPath,
         *,
-        decode: Callable[[bytes], object] = ...,
+        decode: Decode[Any] = ...,
         lock_timeout: float = ...,
         durable: bool = ...,
     ) -> None: ...
     @overload
     def __init__(
         self,
-        path: str | PathLike[str],
+        path: StrPath,
         *,
-        encode: Callable[[Record], str | bytes],
-        decode: Callable[[bytes], object] = ...,
+        encode: Encode[Record],
+        decode: Decode[Any] = ...,
         lock_timeout: float = ...,
         durable: bool = ...,
     ) -> None: ...
     def __init__(
         self,
-        path: str | PathLike[str],
+        path: StrPath,
         *,
-        encode: Callable[[Any], str | bytes] = encode_object,
-        decode: Callable[[bytes], object] = decode_object,
+        encode: Encode[Any] = encode_object,
+        decode: Decode[Any] = decode_object,
         lock_timeout: float = 5.0,
         durable: bool = False,
     ) -> None:
@@ -436,7 +443,7 @@ def _failed(error: OSError, lines: int, data: bytes) -> str:
 
 @overload
 def append_log(
-    path: str | PathLike[str],
+    path: StrPath,
     record: dict[str, Any],
     *,
     lock_timeout: float = ...,
@@ -444,18 +451,18 @@ def append_log(
 ) -> None: ...
 @overload
 def append_log(
-    path: str | PathLike[str],
+    path: StrPath,
     record: Record,
     *,
-    encode: Callable[[Record], str | bytes],
+    encode: Encode[Record],
     lock_timeout: float = ...,
     durable: bool = ...,
 ) -> None: ...
 def append_log(
-    path: str | PathLike[str],
+    path: StrPath,
     record: Any,
     *,
-    encode: Callable[[Any], str | bytes] = encode_object,
+    encode: Encode[Any] = encode_object,
     lock_timeout: float = 5.0,
     durable: bool = False,
 ) -> None:

@@ -17,11 +17,14 @@ from io import FileIO
 from os.path import commonprefix
 from pathlib import Path
 from time import monotonic, sleep
+from typing import TypeAlias
 
 from filelock import lock_descriptor, unlock_descriptor
 
 from . import fork
 from .errors import LockTimeout, is_refusal, refusals, refusals_ignored
+
+StrPath: TypeAlias = str | os.PathLike[str]
 
 BLOCK_SIZE = 256 * 1024
 """How many bytes of a file are read at once."""
@@ -69,7 +72,7 @@ def checked_seconds(name: str, seconds: float) -> float:
     return seconds
 
 
-def absolute_path(path: str | os.PathLike[str]) -> Path:
+def absolute_path(path: StrPath) -> Path:
     """Return `path` made absolute against the working directory of this moment.
 
     Raises LogIOError if there is no working directory, or if no system takes such a path.

@@ -16,15 +16,19 @@ from json.encoder import (  # type: ignore[attr-defined]  # typeshed leaves the 
     c_make_encoder,
     encode_basestring,
 )
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from .errors import DeserializeError, SerializeError
 
 # Any: the values of a JSON object are whatever JSON can hold.
 
 Record = TypeVar("Record")
-Encode = Callable[[Record], str | bytes]
-Decode = Callable[[bytes], Record]
+
+Encode: TypeAlias = Callable[[Record], str | bytes]
+"""Turns a record into one JSON object on one line, without a newline."""
+
+Decode: TypeAlias = Callable[[bytes], Record]
+"""Turns a line, without its newline, into a record; raises any Exception to refuse it."""
 
 MAX_NESTING = 127
 """How many objects and arrays may be nested, the line's own object counted."""

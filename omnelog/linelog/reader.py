@@ -11,7 +11,6 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from threading import TIMEOUT_MAX
 from threading import Event as Flag
@@ -19,8 +18,8 @@ from time import monotonic
 from typing import Any, Generic, Self, overload
 
 from .errors import DeserializeError, LockTimeout, TornTailError, refusals
-from .lock import LockableFile, absolute_path, checked_seconds, unlock
-from .objects import Record, decode_object, is_blank, refusal_of, tail_refusal
+from .lock import LockableFile, StrPath, absolute_path, checked_seconds, unlock
+from .objects import Decode, Record, decode_object, is_blank, refusal_of, tail_refusal
 from .repair import LONGEST_DECODED
 
 LOCK_PATIENCE_S = 0.1
@@ -48,12 +47,10 @@ class LogScan(Generic[Record]):
 
 
 @overload
-def read_log(path: str | PathLike[str]) -> list[dict[str, Any]]: ...
+def read_log(path: StrPath) -> list[dict[str, Any]]: ...
 @overload
-def read_log(path: str | PathLike[str], *, decode: Callable[[bytes], Record]) -> list[Record]: ...
-def read_log(
-    path: str | PathLike[str], *, decode: Callable[[bytes], Any] = decode_object
-) -> list[Any]:
+def read_log(path: StrPath, *, decode: Decode[Record]) -> list[Record]: ...
+def read_log(path: StrPath, *, decode: Decode[Any] = decode_object) -> list[Any]:
     """Return all records of the log at `path`, in order: a snapshot taken now (SPEC: READ).
 
     `decode` turns the bytes of a line, without its newline, into a record; by default into a dict.
@@ -66,14 +63,10 @@ def read_log(
 
 
 @overload
-def iter_log(path: str | PathLike[str]) -> Iterator[dict[str, Any]]: ...
+def iter_log(path: StrPath) -> Iterator[dict[str, Any]]: ...
 @overload
-def iter_log(
-    path: str | PathLike[str], *, decode: Callable[[bytes], Record]
-) -> Iterator[Record]: ...
-def iter_log(
-    path: str | PathLike[str], *, decode: Callable[[bytes], Any] = decode_object
-) -> Iterator[Any]:
+def iter_log(path: StrPath, *, decode: Decode[Record]) -> Iterator[Record]: ...
+def iter_log(path: StrPath, *, decode: Decode[Any] = decode_object) -> Iterator[Any]:
     """Yield what `read_log` returns, in constant memory.
 
     The snapshot is taken at the first next(). A relative `path` is the one of the call. Raises
@@ -83,14 +76,10 @@ def iter_log(
 
 
 @overload
-def scan_log(path: str | PathLike[str]) -> LogScan[dict[str, Any]]: ...
+def scan_log(path: StrPath) -> LogScan[dict[str, Any]]: ...
 @overload
-def scan_log(
-    path: str | PathLike[str], *, decode: Callable[[bytes], Record]
-) -> LogScan[Record]: ...
-def scan_log(
-    path: str | PathLike[str], *, decode: Callable[[bytes], Any] = decode_object
-) -> LogScan[Any]:
+def scan_log(path: StrPath, *, decode: Decode[Record]) -> LogScan[Record]: ...
+def scan_log(path: StrPath, *, decode: Decode[Any] = decode_object) -> LogScan[Any]:
     """Read a snapshot past all damage. Raises LogIOError, also where there is no log."""
     path = absolute_path(path)
     problems: list[DeserializeError] = []
@@ -110,20 +99,20 @@ def scan_log(
 
 @overload
 def follow_log(
-    path: str | PathLike[str], *, stop: Flag | None = ..., poll_interval: float = ...
+    path: StrPath, *, stop: Flag | None = ..., poll_interval: float = ...
 ) -> Iterator[dict[str, Any]]: ...
 @overload
 def follow_log(
-    path: str | PathLike[str],
+    path: StrPath,
     *,
-    decode: Callable[[bytes], Record],
+    decode: Decode[Record],
     stop: Flag | None = ...,
     poll_interval: float = ...,
 ) -> Iterator[Record]: ...
 def follow_log(
-    path: str | PathLike[str],
+    path: StrPath,
     *,
-    decode: Callable[[bytes], Any] = decode_object,
+    decode: Decode[Any] = decode_object,
     stop: Flag | None = None,
     poll_interval: float = 0.05,
 ) -> Iterator[Any]:
@@ -158,7 +147,7 @@ class LogReader(LockableFile):
         """Open the log at `path` for reading. Raises LogIOError."""
         super().__init__(path, os.O_RDONLY)
 
-    def snapshot(self, decode: Callable[[bytes], Record], report: Report) -> Iterator[Record]:
+    def snapshot(self, decode: Decode[Record], report: Report) -> Iterator[Record]:
         """Yield the records of the lines that are final now, and of a tail nobody is writing."""
         end, tail = self.settle()
         yield from self.records(end, decode, report)
@@ -169,9 +158,7 @@ class LogReader(LockableFile):
             else:
                 report(_located(TornTailError, refusal, self.path, self._line + 1, end))
 
-    def records(
-        self, end: int, decode: Callable[[bytes], Record], report: Report
-    ) -> Iterator[Record]:
+    def records(self, end: int, decode: Decode[Record], report: Report) -> Iterator[Record]:
         """Yield the records of the lines up to `end`, from where the last call stopped."""
         for number, offset, line in self.lines(end):
             try:
@@ -249,13 +236,13 @@ class LogReader(LockableFile):
         return new
 
 
-def _snapshot(path: Path, decode: Callable[[bytes], Record]) -> Iterator[Record]:
+def _snapshot(path: Path, decode: Decode[Record]) -> Iterator[Record]:
     with refusals("cannot read", path), LogReader(path) as log:
         yield from log.snapshot(decode, _raise)
 
 
 def _follow(
-    path: Path, decode: Callable[[bytes], Record], stop: Flag, poll_interval_s: float
+    path: Path, decode: Decode[Record], stop: Flag, poll_interval_s: float
 ) -> Iterator[Record]:
     with refusals("cannot read", path):
         log = LogReader(path)
