@@ -9,11 +9,9 @@ append and nothing else.
 
 import fcntl
 import importlib
-import logging
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, make_dataclass, replace
 from functools import cache, partial
 from importlib.util import find_spec
@@ -44,6 +42,7 @@ from omnelog import (
     encode,
 )
 
+from . import ways
 from .fairness import Append, Opener, PollingLog
 
 RUN_ID = "bench-01kpfntqeej7vhn935kc0tm9vn"
@@ -247,18 +246,9 @@ def _records() -> list[Any]:
 
 
 @contextmanager
-def _first_thought(root: Path, *, durable: bool = False) -> Iterator[Callable[[Any], None]]:
-    path = _log_path(root)
-    lock = FileLock(f"{path}.lock", timeout=60)
-
-    def append(record: Any) -> None:
-        with lock, path.open("a") as file:
-            file.write(record.to_json() + "\n")
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-
-    yield append
+def _first_thought(root: Path, *, durable: bool = False) -> Iterator[Callable[[Any], object]]:
+    with ways.side_file_lock(_log_path(root), durable=durable) as append:
+        yield lambda record: append(record.to_json())
 
 
 @contextmanager
@@ -280,67 +270,13 @@ def _texts() -> list[str]:
     return [line.decode().rstrip("\n") for line in LINES]
 
 
-@contextmanager
-def _handler(make: Callable[[Path], logging.Handler], root: Path) -> Iterator[Any]:
-    logger = logging.getLogger("stress.peers")
-    logger.propagate = False
-    logger.setLevel(logging.INFO)
-    with closing(make(_log_path(root))) as handler:
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
-        try:
-            yield logger.info
-        finally:
-            logger.removeHandler(handler)
-
-
-def _file_handler(path: Path) -> logging.Handler:
-    return logging.FileHandler(path)
-
-
-def _concurrent_handler(path: Path) -> logging.Handler:
-    module = importlib.import_module("concurrent_log_handler")
-    handler: logging.Handler = module.ConcurrentRotatingFileHandler(path)
-    return handler
-
-
-@contextmanager
-def _loguru(root: Path) -> Iterator[Any]:
-    logger = importlib.import_module("loguru").logger
-    logger.remove()
-    logger.add(_log_path(root), format="{message}", enqueue=True)
-    try:
-        yield logger.info
-    finally:
-        logger.complete()  # what was queued is part of the work
-        logger.remove()
-
-
-@contextmanager
-def _database(root: Path, synchronous: str) -> Iterator[sqlite3.Connection]:
-    path = _log_path(root)
-    with FileLock(f"{path}.setup"):  # not everybody at once may switch it to WAL
-        database = sqlite3.connect(path, timeout=60, isolation_level=None)
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute(f"PRAGMA synchronous={synchronous}")
-        database.execute("CREATE TABLE IF NOT EXISTS log (line TEXT)")
-    with closing(database):
-        yield database
-
-
-@contextmanager
-def _sqlite(root: Path, *, synchronous: str) -> Iterator[Callable[[str], None]]:
-    with _database(root, synchronous) as database:
-
-        def append(text: str) -> None:
-            database.execute("INSERT INTO log VALUES (?)", (text,))
-
-        yield append
+def _at_log(opening: ways.Opening, root: Path) -> AbstractContextManager[ways.Append]:
+    return opening(_log_path(root))
 
 
 @contextmanager
 def _sqlite_batch(root: Path, *, synchronous: str) -> Iterator[Callable[[list[str]], None]]:
-    with _database(root, synchronous) as database:
+    with ways.sqlite_database(_log_path(root), synchronous) as database:
 
         def append(texts: list[str]) -> None:
             database.execute("BEGIN IMMEDIATE")
@@ -353,7 +289,7 @@ def _sqlite_batch(root: Path, *, synchronous: str) -> Iterator[Callable[[list[st
 def _sqlite_peer(synchronous: str) -> Peer:
     return _peer(
         f"SQLite WAL {synchronous}",
-        partial(_sqlite, synchronous=synchronous),
+        partial(_at_log, partial(ways.sqlite_rows, synchronous=synchronous)),
         _texts,
         batch=partial(_sqlite_batch, synchronous=synchronous),
     )
@@ -370,14 +306,14 @@ FLOOR_AND = [
     for steps, more in enumerate(["encode", "encode, filelock", "encode, filelock, mutex"], 1)
 ]
 """What bounds an append: the floor and, step by step, what comes on top of it in any case."""
-FILE_HANDLER = _peer("logging.FileHandler", partial(_handler, _file_handler), _texts)
+FILE_HANDLER = _peer("logging.FileHandler", partial(_at_log, ways.file_handler), _texts)
 CONCURRENT = _peer(
     "concurrent-log-handler",
-    partial(_handler, _concurrent_handler),
+    partial(_at_log, ways.concurrent_handler),
     _texts,
     module="concurrent_log_handler",
 )
-LOGURU = _peer("loguru, enqueue", _loguru, _texts, module="loguru")
+LOGURU = _peer("loguru, enqueue", partial(_at_log, ways.loguru_enqueue), _texts, module="loguru")
 SQLITE_OFF, SQLITE_FULL = _sqlite_peer("OFF"), _sqlite_peer("FULL")
 FIRST_THOUGHT = _peer(
     "FileLock + dataclasses-json",

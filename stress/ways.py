@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: MIT
+"""The usual ways to append a line to a log, each used as its own documentation says.
+
+A way is opened on the path of a log, by the process that appends, and yields a function that
+appends one line: it is given the text without the newline. The bench measures some of these
+(`peers`), and `damage` counts what each of them does to the records under faults.
+"""
+
+import fcntl
+import importlib
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from filelock import FileLock
+
+from .faults import REPLACE, SHORT_WRITE
+
+Append: TypeAlias = Callable[[str], object]
+"""Appends one line, given without its newline."""
+Opening: TypeAlias = Callable[[Path], AbstractContextManager[Append]]
+"""Opens the log at a path."""
+
+
+@contextmanager
+def plain_open(path: Path) -> Iterator[Append]:
+    """Open for append, write, close: the Python tutorial, 7.2, "Reading and Writing Files"."""
+
+    def append(text: str) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+
+    yield append
+
+
+@contextmanager
+def flock_buffered(path: Path) -> Iterator[Append]:
+    """Lock the file, write, unlock, close, by the calls in the documentation of `fcntl`.
+
+    The write goes into the buffer of the file, which `close` flushes after the unlock. That is how
+    programs have it that write these four lines by hand.
+    """
+
+    def append(text: str) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(text + "\n")
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+    yield append
+
+
+@contextmanager
+def flock_flushed(path: Path) -> Iterator[Append]:
+    """The same with the one line more that it takes: a flush before the unlock."""
+
+    def append(text: str) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(text + "\n")
+            file.flush()
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+    yield append
+
+
+@contextmanager
+def side_file_lock(path: Path, *, durable: bool = False) -> Iterator[Append]:
+    """The first example in filelock's documentation: lock ``PATH.lock``, then ``open("a")``."""
+    lock = FileLock(f"{path}.lock", timeout=60)
+
+    def append(text: str) -> None:
+        with lock, path.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+
+    yield append
+
+
+@contextmanager
+def _handler(make: Callable[[Path], logging.Handler], path: Path) -> Iterator[Append]:
+    logger = logging.getLogger("stress.ways")
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    with closing(make(path)) as handler:
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+        try:
+            yield logger.info
+        finally:
+            logger.removeHandler(handler)
+
+
+def _file_handler(path: Path) -> logging.Handler:
+    return logging.FileHandler(path, encoding="utf-8")
+
+
+def _concurrent_handler(path: Path) -> logging.Handler:
+    module = importlib.import_module("concurrent_log_handler")
+    handler: logging.Handler = module.ConcurrentRotatingFileHandler(path, "a", encoding="utf-8")
+    return handler
+
+
+file_handler: Opening = partial(_handler, _file_handler)
+"""A handler of each process on the same file.
+
+The Logging Cookbook says that this is not supported ("Logging to a single file from multiple
+processes"), since nothing in Python serializes it. Programs do it all the same.
+"""
+
+concurrent_handler: Opening = partial(_handler, _concurrent_handler)
+"""The quick start in its README, without the rotation: a handler of its own for each process."""
+
+
+@contextmanager
+def loguru_enqueue(path: Path) -> Iterator[Append]:
+    """``logger.add(path, enqueue=True)``, the way its documentation names for several processes."""
+    logger = importlib.import_module("loguru").logger
+    logger.remove()
+    logger.add(path, format="{message}", enqueue=True)
+    try:
+        yield logger.info
+    finally:
+        logger.complete()  # what was queued is part of the work
+        logger.remove()
+
+
+def _loguru_leave() -> None:
+    """What its documentation has a child process call before it ends."""
+    importlib.import_module("loguru").logger.complete()
+
+
+@contextmanager
+def jsonl_log(path: Path) -> Iterator[Append]:
+    """The first function in its README.
+
+    There it also says: "A multi-worker deployment needs OS-level file locking [...] out of scope
+    here".
+    """
+    append_jsonl = importlib.import_module("jsonl_log").append_jsonl
+
+    def append(text: str) -> None:
+        append_jsonl(path, json.loads(text))
+
+    yield append
+
+
+@contextmanager
+def sqlite_database(path: Path, synchronous: str) -> Iterator[sqlite3.Connection]:
+    """A database in WAL mode with one table, as SQLite's page "Write-Ahead Logging" advises."""
+    with FileLock(f"{path}.setup"):  # not everybody at once may switch it to WAL
+        database = sqlite3.connect(path, timeout=60, isolation_level=None)
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute(f"PRAGMA synchronous={synchronous}")
+        database.execute("CREATE TABLE IF NOT EXISTS log (line TEXT)")
+    with closing(database):
+        yield database
+
+
+@contextmanager
+def sqlite_rows(path: Path, synchronous: str = "NORMAL") -> Iterator[Append]:
+    """A row for each line."""
+    with sqlite_database(path, synchronous) as database:
+
+        def append(text: str) -> None:
+            database.execute("INSERT INTO log VALUES (?)", (text,))
+
+        yield append
+
+
+@contextmanager
+def _sqlite_beside(path: Path) -> Iterator[Append]:
+    with sqlite_rows(_database_path(path)) as append:
+        yield append
+
+
+def _database_path(log: Path) -> Path:
+    return log.with_name("log.sqlite")
+
+
+def _sqlite_export(path: Path) -> None:
+    """Write what a reader of the database finds to `path`, a line for each row."""
+    with closing(sqlite3.connect(_database_path(path))) as database, path.open("wb") as file:
+        for (text,) in database.execute("SELECT line FROM log ORDER BY rowid"):
+            file.write(text.encode() + b"\n")
+
+
+class AfterFork(Enum):
+    """What a forked child does with the way that its parent has opened."""
+
+    GOES_ON = "it uses it"
+    REOPENS = "it closes it and opens its own"
+    ABANDONS = "it leaves it alone and opens its own"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way, and what its documentation says about processes."""
+
+    opening: Opening
+    module: str | None = None
+    """What it needs installed, beside omnelog's own dependencies."""
+    spaced: bool = False
+    """Whether it writes JSON with a space after each comma and colon."""
+    by_parent: bool = False
+    """Whether a parent opens it, and the processes that it starts use that."""
+    after_fork: AfterFork = AfterFork.GOES_ON
+    leave: Callable[[], None] | None = None
+    """What a process calls at its end that uses what its parent has opened."""
+    export: Callable[[Path], None] | None = None
+    """Writes what a reader finds to the path of the log, if that is no file of lines already."""
+    cannot: Mapping[str, str] = field(default_factory=dict)
+    """The faults that it cannot be put to, each with the reason."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether it can be used here."""
+        return self.module is None or find_spec(self.module) is not None
+
+
+WAYS = {
+    'open("a")': Way(opening=plain_open),
+    "flock, flushed by close": Way(opening=flock_buffered),
+    "flock, flushed in time": Way(opening=flock_flushed),
+    "FileLock on a side file": Way(opening=side_file_lock),
+    "logging.FileHandler": Way(opening=file_handler),
+    "concurrent-log-handler": Way(
+        opening=concurrent_handler,
+        module="concurrent_log_handler",
+        after_fork=AfterFork.REOPENS,  # its README, "Using fork()"
+    ),
+    "loguru, enqueue": Way(
+        opening=loguru_enqueue,
+        module="loguru",
+        by_parent=True,  # its recipes, "Compatibility with multiprocessing using enqueue argument"
+        leave=_loguru_leave,
+    ),
+    "jsonl-log": Way(opening=jsonl_log, module="jsonl_log", spaced=True),
+    "SQLite": Way(
+        opening=_sqlite_beside,
+        after_fork=AfterFork.ABANDONS,  # "How To Corrupt An SQLite Database File", 2.6
+        export=_sqlite_export,
+        cannot={
+            SHORT_WRITE: "it writes in C, where writes cannot be cut short from within Python",
+            REPLACE: "its documentation forbids to rename a database that is in use",
+        },
+    ),
+}
+"""By their names in the table."""
+
+
+class WayLog:
+    """A handle on a log in one of the `WAYS`, with the methods that a writer needs."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self._way, self._path = WAYS[name], path
+        self._owner = os.getpid()
+        self._abandoned: list[Any] = []
+        self._open()
+
+    def _open(self) -> None:
+        self._process = os.getpid()
+        self._opened = self._way.opening(self._path)
+        self._append = self._opened.__enter__()
+
+    def append(self, text: str) -> None:
+        """Append `text` as one line. Raises whatever the way raises."""
+        if self._process != os.getpid() and self._way.after_fork is not AfterFork.GOES_ON:
+            self._open_in_child()
+        self._append(text)
+
+    def _open_in_child(self) -> None:
+        if self._way.after_fork is AfterFork.REOPENS:
+            self._opened.__exit__(None, None, None)
+        else:
+            self._abandoned.append(self._opened)  # lest it be closed when it is collected
+        self._open()
+
+    def append_many(self, texts: list[str]) -> None:
+        """Append each of `texts`."""
+        for text in texts:
+            self.append(text)
+
+    def close(self) -> None:
+        """Finish in this process."""
+        if self._process == os.getpid():
+            self._opened.__exit__(None, None, None)
+        elif self._way.leave is not None:
+            self._way.leave()
