@@ -113,7 +113,10 @@ class _Aimed(Fault):
 
 
 class Kill(_Aimed):
-    """SIGKILL for anybody or for who holds the lock; the crew starts again who died of it."""
+    """SIGKILL for who holds the lock, for who is running, or for anybody.
+
+    The crew starts again who died of it.
+    """
 
     name, every_s = KILL, 0.06
 
@@ -122,14 +125,28 @@ class Kill(_Aimed):
 
     def step(self) -> float:
         victims = self.victims()
-        holder = self.stop_holder() if self.dice.random() < 0.5 else None
+        chance = self.dice.random()
+        chosen = self.stop_holder() if chance < 0.5 else None
+        if chance > 0.75:
+            chosen = self._find_running()
         if victims:
-            name, pid = holder or self.dice.choice(sorted(victims.items()))
+            name, pid = chosen or self.dice.choice(sorted(victims.items()))
             note_death(self.directory, name)
             with suppress(ProcessLookupError):  # it has just ended by itself
                 os.kill(pid, signal.SIGKILL)
                 self.strikes += 1
         return 0
+
+    def _find_running(self) -> tuple[str, int] | None:
+        """Find a process that a processor is working for, and so is likely to be in an append."""
+        victims = list(self.victims().items())
+        for _ in range(self._tries if victims else 0):
+            name, pid = self.dice.choice(victims)
+            with suppress(OSError):
+                status = Path(f"/proc/{pid}/stat").read_text()
+                if status.rpartition(")")[2].split()[0] == "R":
+                    return name, pid
+        return None
 
 
 class Freeze(_Aimed):

@@ -88,6 +88,8 @@ class RoundPlan:
     """Bytes of the longest line."""
     seconds: float
     """Over which the unhurried writers and the faults are spread."""
+    log: str = "events"
+    """The kind of log, by its name in `logs`."""
 
     @property
     def events(self) -> int:

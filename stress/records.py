@@ -5,6 +5,7 @@ Their sizes are heavy-tailed, their texts full of what careless code trips over.
 """
 
 import json
+import math
 import string
 from collections.abc import Iterator
 from random import Random
@@ -16,6 +17,9 @@ Record: TypeAlias = dict[str, Any]
 PAGE = 4096
 PIPE_BUFFER = 65536
 _POOL = 8192  # characters that all texts of a writer are cut out of
+_SMALLEST = 100  # bytes of a line with tags
+_LARGE_PART = 0.25  # of the lines with tags
+_TAGGED_FRAME = len('{"id": "", "text": ""}') + 26 + 1  # bytes of such a line besides the tags
 _TYPICAL = 100  # characters: half of the texts are shorter than twice this
 _TAIL = 1.1  # the Pareto exponent: 1 in 60 texts is above 4 KiB, 1 in 1,250 above 64 KiB
 
@@ -62,6 +66,39 @@ def draw_frame(run_id: str, writer: int) -> Iterator[Record]:
     started = {"pipe": "stress", "inputs": [], "distro_version": "0.1.0"}
     yield {"type": "pipe.started", **head(run_id, writer, 0), **started}
     yield {"type": "pipe.completed", **head(run_id, writer, 1)}
+
+
+def spaced_line(record: Record) -> bytes:
+    """The same as `json.dumps` spells it if it is asked for nothing but UTF-8."""
+    return json.dumps(record, ensure_ascii=False).encode() + b"\n"
+
+
+def draw_tagged(
+    dice: Random, run_id: str, writer: int, events: int, largest: int
+) -> Iterator[Record]:
+    """Records of which any piece, if it is not tiny, tells whose it is, by the tags in it.
+
+    Three quarters are 100 bytes to 4 KiB, the rest up to `largest`; all sizes are equally likely
+    by their order of magnitude. Whoever appends at least two has one of almost `largest`.
+    """
+    sizes = [
+        _draw_size(dice, largest if dice.random() < _LARGE_PART else PAGE) for _ in range(events)
+    ]
+    if events >= 2:
+        sizes[dice.randrange(events)] = largest
+    for seq, size in enumerate(sizes):
+        yield tagged_record(writer, seq, size)
+
+
+def _draw_size(dice: Random, largest: int) -> int:
+    return round(math.exp(dice.uniform(math.log(_SMALLEST), math.log(largest))))
+
+
+def tagged_record(writer: int, seq: int, size: int) -> Record:
+    """A record whose line is of `size` bytes, or somewhat less where that is not little."""
+    tag = f"w{writer}s{seq};"
+    text = tag * ((size - _TAGGED_FRAME) // len(tag))
+    return {"id": event_id(writer, seq), "text": text or tag}
 
 
 def head(run_id: str, writer: int, seq: int) -> Record:

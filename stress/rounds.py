@@ -8,8 +8,6 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from omnelog import EventLog
-
 from .crew import Crew, HangError
 from .faults import ENOSPC, KILL, OUTSIDE, Fault, Replace, mount_disk, unmount_disk
 from .foreign import drive
@@ -19,6 +17,7 @@ from .history import (
     save_json,
     volume_path,
 )
+from .logs import LOGS
 from .plan import Handle, RoundPlan, Start
 from .progress import Progress
 from .readers import FOLLOWER, READER, follow, read
@@ -27,6 +26,7 @@ from .standins import Waits
 from .workers import Account, open_log, write
 
 _LOOK_S = 0.1  # between two looks at how far it is
+_PATIENCE_S = 5.0  # of a runner, for the lock
 _GRACE_S = 5.0  # for processes that were asked to end
 _HANG_GRACE_S = 1.0  # for those that are not the ones which hang
 _PROCESS, _RUNNER = "process", "runner"
@@ -50,7 +50,7 @@ def conduct(
     stack trace in its ``.trace``, and has None for an exit code. KeyboardInterrupt ends it early.
     """
     history_path(directory, "").mkdir(parents=True)
-    root = volume_path(directory)
+    root, kind = volume_path(directory), LOGS[plan.log]
     mounted = ENOSPC in plan.faults and mount_disk(root)
     _lay_out(directory, plan, command)
     crew = Crew(monotonic() + timeout_s)
@@ -59,7 +59,10 @@ def conduct(
     runner_code: int | None = 1
     try:
         with ExitStack() as stack:
-            logs = [stack.enter_context(EventLog.for_run(root, run)) for run in plan.run_ids]
+            logs = [
+                stack.enter_context(closing(kind.open(directory, run_id, _PATIENCE_S, False)))
+                for run_id in plan.run_ids
+            ]
             runners = [
                 Account(directory, plan, run, writer, Waits())
                 for run, writer in enumerate(plan.runners)
@@ -155,13 +158,14 @@ def _start(
     directory: Path,
     plan: RoundPlan,
     crew: Crew,
-    logs: list[EventLog],
+    logs: list[Appender],
     shared: Appender | None,
 ) -> None:
     """Start everybody, those first who take longest."""
     order = list(Start)
     small = plan.sabotage is not None
-    crew.start(READER, Start.FORK if small else Start.SPAWN, read, directory, plan)
+    if LOGS[plan.log].read:
+        crew.start(READER, Start.FORK if small else Start.SPAWN, read, directory, plan)
     if plan.followed:
         crew.start(FOLLOWER, Start.FORKSERVER, follow, directory, plan)
     for process in sorted(plan.processes, key=lambda each: order.index(each.start)):

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import sleep
-from typing import IO, ClassVar, Protocol
+from typing import IO, Any, ClassVar, Protocol
 
 from omnelog import Event, EventLog, LockTimeout, LogIOError, encode
 
@@ -29,11 +29,11 @@ _SLOW_S = 0.0001  # gives the processor away
 class Appender(Protocol):
     """What a writer needs of its handle on the log."""
 
-    def append(self, event: Event, /) -> None:
-        """Append `event` as one line."""
+    def append(self, record: Any, /) -> None:
+        """Append `record` as one line."""
 
-    def append_many(self, events: list[Event], /) -> None:
-        """Append `events` as one."""
+    def append_many(self, records: list[Any], /) -> None:
+        """Append `records` as one."""
 
     def close(self) -> None:
         """Finish."""

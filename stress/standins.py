@@ -6,11 +6,14 @@ that a round without faults says little about the lock. With its writes cut shor
 several for a line, and nothing but the lock keeps the others out between them.
 """
 
+import builtins
+import io
 import os
 import sys
 import threading
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import omnelog.linelog.lock
@@ -25,9 +28,18 @@ class Strikes:
         self.capped = 0
 
 
-def cap_writes() -> Strikes:
-    """Make every `os.write` by omnelog in this process a short one from now on."""
+def cap_writes(root: Path) -> Strikes:
+    """Make short writes of all that this process writes from now on, be it by itself or a library.
+
+    That is `os.write` by omnelog, and what goes through Python's files to a path under `root`.
+    """
     strikes = Strikes()
+    _cap_os_write(strikes)
+    _cap_files(strikes, root)
+    return strikes
+
+
+def _cap_os_write(strikes: Strikes) -> None:
     write = os.write
 
     def short_write(fd: int, data: Any) -> int:
@@ -43,7 +55,51 @@ def cap_writes() -> Strikes:
             setattr(module, attribute, stand_in)
         elif value is write:
             setattr(module, attribute, short_write)
-    return strikes
+
+
+def _cap_files(strikes: Strikes, root: Path) -> None:
+    """Put a raw file that takes little at a time below the buffer of each file that is opened.
+
+    The buffer goes on until all is written, as it would after a short write by the system.
+    """
+    real_open = io.open
+
+    class ShortFile(io.FileIO):
+        def write(self, data: Any, /) -> int:
+            view = memoryview(data).cast("B")
+            if len(view) > SHORT_WRITE_BYTES:
+                strikes.capped += 1
+            return super().write(view[:SHORT_WRITE_BYTES])
+
+    def short_open(  # noqa: PLR0917 - what `open` takes
+        file: Any,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+        closefd: bool = True,
+        opener: Any = None,
+    ) -> Any:
+        appends = set(mode) <= set("abt") and "a" in mode
+        if not appends or not buffering or not _is_under(file, root):
+            return real_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
+        raw = ShortFile(file, "ab", closefd, opener)
+        buffered = io.BufferedWriter(raw, buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE)
+        if "b" in mode:
+            return buffered
+        return io.TextIOWrapper(buffered, encoding, errors, newline, buffering == 1)
+
+    builtins.open = short_open
+    io.open = short_open
+    for module in list(sys.modules.values()):
+        for attribute, value in list(vars(module).items()):
+            if value is real_open:
+                setattr(module, attribute, short_open)
+
+
+def _is_under(file: Any, root: Path) -> bool:
+    return isinstance(file, str | os.PathLike) and Path(os.fsdecode(file)).is_relative_to(root)
 
 
 class Waits(threading.local):

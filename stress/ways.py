@@ -249,7 +249,7 @@ WAYS = {
     "jsonl-log": Way(opening=jsonl_log, module="jsonl_log", spaced=True),
     "SQLite": Way(
         opening=_sqlite_beside,
-        after_fork=AfterFork.ABANDONS,  # "How To Corrupt An SQLite Database File", 2.6
+        after_fork=AfterFork.ABANDONS,  # as "How To Corrupt An SQLite Database File" says
         export=_sqlite_export,
         cannot={
             SHORT_WRITE: "it writes in C, where writes cannot be cut short from within Python",

@@ -13,27 +13,16 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 from time import monotonic, monotonic_ns, sleep
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
-from omnelog import (
-    AppendIndeterminate,
-    ErrorKind,
-    Event,
-    EventLog,
-    GateMethod,
-    Input,
-    LockTimeout,
-    LogIOError,
-    NodeError,
-    NodeKind,
-)
+from omnelog import AppendIndeterminate, EventLog, LockTimeout, LogIOError
 
 from .faults import FORK, SHORT_WRITE
 from .history import (
@@ -45,32 +34,14 @@ from .history import (
     volume_path,
     writer_name,
 )
+from .logs import LOGS
 from .plan import ProcessPlan, RoundPlan, WriterPlan
-from .records import Record, canonical_line, draw_frame, draw_records
+from .records import Record
 from .sabotage import Appender, broken
 from .standins import Waits, cap_writes, count_waits
 
 _FULL_S = 0.002  # after a refusal: let not every event be refused while the disk is full
 _OPENING_TRIES = 1000  # of 5 ms, by who starts while the disk is full
-
-_CLASSES = {cls.type: cls for cls in get_args(Event)}
-_MEMBERS: dict[str, Callable[[Any], Any]] = {
-    "inputs": lambda value: [Input(**item) for item in value],
-    "error": lambda value: NodeError(kind=ErrorKind(value["kind"])),
-    "kind": NodeKind,
-    "method": GateMethod,
-}
-
-
-def event_of(record: Record) -> Event:
-    """The event that `record` describes."""
-    members = {name: _MEMBERS.get(name, _same)(record[name]) for name in record if name != "type"}
-    event: Event = _CLASSES[record["type"]](**members)
-    return event
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +83,14 @@ def draw_lines(directory: Path, plan: RoundPlan, run: int, writer: WriterPlan) -
     """Lay down what a writer means to append, unless that was done; return it."""
     run_id, number = plan.run_ids[run], writer.writer
     dice = plan.dice("events", number)
+    kind = LOGS[plan.log]
     if number < len(plan.run_ids):
-        records = list(draw_frame(run_id, number))
+        records = list(kind.frame(run_id, number))
     else:
-        records = list(draw_records(dice, run_id, number, writer.events, plan.largest))
+        records = list(kind.draw(dice, run_id, number, writer.events, plan.largest))
     path = history_path(directory, f"{writer_name(number)}.lines")
     if not path.exists():  # who is killed while writing it is not restarted: the gate was shut
-        path.write_bytes(b"".join(map(canonical_line, records)))
+        path.write_bytes(b"".join(map(kind.line, records)))
     return records
 
 
@@ -151,7 +123,9 @@ class Account:
     def __init__(
         self, directory: Path, plan: RoundPlan, run: int, writer: WriterPlan, waits: Waits
     ) -> None:
-        self._events = [event_of(record) for record in draw_lines(directory, plan, run, writer)]
+        kind = LOGS[plan.log]
+        self._items = [kind.item(record) for record in draw_lines(directory, plan, run, writer)]
+        self._refusals = kind.refusals
         self._receipts = Receipts(directory, writer.writer)
         self._calls = draw_calls(plan, writer, self._receipts.resume())
         self._pause_s, self._waits = writer.pause_s, waits
@@ -163,22 +137,24 @@ class Account:
         if call is None:
             return False
         seq, n = call
-        events = self._events[seq : seq + n]
+        items = self._items[seq : seq + n]
         outcome, appended = Outcome.ACKNOWLEDGED, 0
         error: Exception | None = None
         self._receipts.before(seq, n)
         called_ns = monotonic_ns()
         try:
             if n == 1:
-                log.append(events[0])
+                log.append(items[0])
             else:
-                log.append_many(events)
+                log.append_many(items)
         except LockTimeout as caught:
             outcome, error = Outcome.TIMED_OUT, caught
         except AppendIndeterminate as caught:
             outcome, error, appended = Outcome.INDETERMINATE, caught, caught.appended
         except LogIOError as caught:
             outcome, error, appended = Outcome.REFUSED, caught, caught.appended
+        except self._refusals as caught:
+            outcome, error = Outcome.REFUSED, caught
         end_ns = monotonic_ns()
         self._receipts.after(
             seq,
@@ -216,7 +192,8 @@ def write(
     name = process_name(process.process)
     warnings.filterwarnings("ignore", "This process.*multi-threaded", DeprecationWarning)  # 3.12+
     with until_terminated(directory, name) as stop:
-        strikes = cap_writes() if SHORT_WRITE in plan.faults and not process.sabotaged else None
+        capped = SHORT_WRITE in plan.faults and not process.sabotaged
+        strikes = cap_writes(volume_path(directory)) if capped else None
         here = _Here(directory, plan, process, count_waits())
         for child in process.children:
             draw_lines(directory, plan, process.run, child)
@@ -239,13 +216,12 @@ def open_log(directory: Path, plan: RoundPlan, process: ProcessPlan) -> Appender
     tries = 0
     while True:
         try:
-            log = EventLog.for_run(
-                volume_path(directory),
-                plan.run_ids[process.run],
-                lock_timeout=process.lock_timeout_s,
-                durable=process.durable,
+            log = LOGS[plan.log].open(
+                directory, plan.run_ids[process.run], process.lock_timeout_s, process.durable
             )
-            return broken(plan.sabotage, log) if plan.sabotage and process.sabotaged else log
+            if plan.sabotage and process.sabotaged and isinstance(log, EventLog):
+                return broken(plan.sabotage, log)
+            return log
         except LogIOError as error:
             tries += 1
             if error.errno != errno.ENOSPC or tries > _OPENING_TRIES:
@@ -283,7 +259,9 @@ class _Forks:
         )
         self._left = [c for c, b in zip(process.children, begun, strict=True) if not b]
         self._pids: list[int] = []
-        self._by_signal = len(process.writers) == 1
+        kind = LOGS[here.plan.log]
+        self._by_signal = len(process.writers) == 1 and kind.forks_in_appends
+        self._leaves = kind.leaves
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -329,6 +307,8 @@ class _Forks:
             account = self._here.account(child)
             account.work(self._log, self._stop)
             account.close()
+            if self._leaves:
+                self._log.close()
         except BaseException as error:
             _fail(error)
         return True

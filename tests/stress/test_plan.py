@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from omnelog import encode
+from stress.logs import event_of, record_of
 from stress.plan import SHELL, Handle, RoundPlan, Size, Start, draw_round
-from stress.readers import record_of
 from stress.records import canonical_line
-from stress.workers import draw_calls, draw_lines, event_of
+from stress.workers import draw_calls, draw_lines
 
 SIZE = Size(processes=24, threads=3, events=60, runs=2, seconds=1)
 PLAN = draw_round(7, "plain", SIZE)

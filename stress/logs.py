@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""The kinds of log that a round can be about: what is appended, by what, and how it is read.
+
+A round's writers, readers and runner ask here and nowhere else which records to draw, what to open
+and what to hand to ``append``. So the same faults strike, and the same checker judges, events on
+omne's event log, records that are no events on a line log, and the usual ways (`ways`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from random import Random
+from threading import Event as Flag
+from typing import Any, get_args
+
+from omnelog import (
+    ErrorKind,
+    Event,
+    EventLog,
+    GateMethod,
+    Input,
+    NodeError,
+    NodeKind,
+    follow_run,
+    read_run,
+)
+
+from .history import log_path, volume_path
+from .records import (
+    Record,
+    canonical_line,
+    draw_frame,
+    draw_records,
+    draw_tagged,
+    spaced_line,
+    tagged_record,
+)
+from .sabotage import Appender
+from .ways import WAYS, WayLog
+
+EVENTS = "events"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogKind:
+    """One kind of log."""
+
+    frame: Callable[[str, int], Iterator[Record]]
+    """Draws the two records of a runner: the log's first and its last."""
+    draw: Callable[[Random, str, int, int, int], Iterator[Record]]
+    """Draws the records of a writer: see `draw_records`."""
+    line: Callable[[Record], bytes]
+    """The line that must be in the log for a record, newline included."""
+    item: Callable[[Record], Any]
+    """What ``append`` is given for a record."""
+    open: Callable[[Path, str, float, bool], Appender]
+    """Opens the log of a run: the round's directory, the run, the lock timeout in s, durable."""
+    read: Callable[[Path, str], Iterable[Record]] | None = None
+    """A snapshot of the log of a run, as plain JSON; None: nobody reads while it grows."""
+    follow: Callable[[Path, str, Flag], Iterator[Record]] | None = None
+    """The log of a run as it grows, until a flag is set."""
+    refusals: tuple[type[Exception], ...] = ()
+    """What an append may raise besides the errors of omnelog."""
+    forks_in_appends: bool = True
+    """Whether a signal handler may fork in the middle of an append, and the child append."""
+    leaves: bool = False
+    """Whether a forked child closes the handle that it inherited."""
+    by_parent: bool = False
+    """Whether only the parent of the writers can open it."""
+    export: Callable[[Path], None] | None = None
+    """Called with the path of the log when all is over: writes the lines that a reader finds."""
+
+
+# ---- events ----
+
+_CLASSES = {cls.type: cls for cls in get_args(Event)}
+_MEMBERS: dict[str, Callable[[Any], Any]] = {
+    "inputs": lambda value: [Input(**item) for item in value],
+    "error": lambda value: NodeError(kind=ErrorKind(value["kind"])),
+    "kind": NodeKind,
+    "method": GateMethod,
+}
+
+
+def event_of(record: Record) -> Event:
+    """The event that `record` describes."""
+    members = {name: _MEMBERS.get(name, _same)(record[name]) for name in record if name != "type"}
+    event: Event = _CLASSES[record["type"]](**members)
+    return event
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def record_of(event: Event) -> Record:
+    """The plain JSON of `event`, made without omnelog's codec."""
+    return {"type": event.type, **_members_of(event)}
+
+
+def _members_of(value: Any) -> Record:
+    members = ((field.name, getattr(value, field.name)) for field in fields(value))
+    return {name: _plain(member) for name, member in members if member is not None}
+
+
+def _plain(member: Any) -> Any:
+    if isinstance(member, list):
+        return [_members_of(item) for item in member]
+    return _members_of(member) if isinstance(member, NodeError) else member
+
+
+def _open_events(directory: Path, run_id: str, lock_timeout_s: float, durable: bool) -> EventLog:
+    root = volume_path(directory)
+    return EventLog.for_run(root, run_id, lock_timeout=lock_timeout_s, durable=durable)
+
+
+def _read_events(directory: Path, run_id: str) -> Iterator[Record]:
+    return map(record_of, read_run(volume_path(directory), run_id))
+
+
+def _follow_events(directory: Path, run_id: str, stop: Flag) -> Iterator[Record]:
+    return map(record_of, follow_run(volume_path(directory), run_id, stop=stop))
+
+
+# ---- the usual ways ----
+
+
+def _frame_of_tags(run_id: str, writer: int) -> Iterator[Record]:
+    for seq in range(2):
+        yield tagged_record(writer, seq, 100)
+
+
+def _open_way(name: str, directory: Path, run_id: str, *_: object) -> WayLog:
+    return WayLog(name, log_path(directory, run_id))
+
+
+def _way(name: str) -> LogKind:
+    way = WAYS[name]
+    line = spaced_line if way.spaced else canonical_line
+    return LogKind(
+        frame=_frame_of_tags,
+        draw=draw_tagged,
+        line=line,
+        item=lambda record: line(record).decode().removesuffix("\n"),
+        open=partial(_open_way, name),
+        refusals=(Exception,),
+        forks_in_appends=False,
+        leaves=True,
+        by_parent=way.by_parent,
+        export=way.export,
+    )
+
+
+LOGS = {
+    EVENTS: LogKind(
+        frame=draw_frame,
+        draw=draw_records,
+        line=canonical_line,
+        item=event_of,
+        open=_open_events,
+        read=_read_events,
+        follow=_follow_events,
+    ),
+    **{name: _way(name) for name in WAYS},
+}
+"""By the names that plans have for them."""
