@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""What became of the records of a round: counted from receipts and from what a reader finds.
+
+It goes by the same testimony as the checker, after it, and says how much is wrong where the checker
+says what. For records with tags (`records.draw_tagged`), which make pieces of lines recognizable:
+
+- lost: an acknowledged record that no line of any file of its log is, a log that was moved away
+  included;
+- torn: a line that is a part of one record, or the bare newline of one;
+- glued: a line made of pieces of two records or more;
+- out of order: a record that stands behind a later one of the same writer;
+- refused: a record whose append raised;
+- left behind: a record in a log that had been moved away more than 1.75 s before its append;
+- twice: a line whose record stands in the log already;
+- foreign: a line of which some byte is of no record.
+"""
+
+import re
+from dataclasses import dataclass
+
+from .checker import Kind, Verdict
+from .history import Outcome
+from .testimony import OPEN, Testimony, Writer, line_spans
+
+_HEAD = re.compile(rb'\{"id": ?"([0-9]{6})([0-9]{20})"')
+_TAG = re.compile(rb"w([0-9]+)s([0-9]+);")
+_OF_RECORDS = re.compile(rb'[{}": ,;a-z0-9]*')
+"""All that occurs in a line with tags."""
+_TINY = 64  # bytes, below which a piece need not hold a tag
+
+Attempt = tuple[int, int]
+
+
+@dataclass(slots=True, kw_only=True)
+class Damage:
+    """The counts of one round."""
+
+    acknowledged: int = 0
+    """Records whose append returned."""
+    lost: int = 0
+    torn: int = 0
+    glued: int = 0
+    out_of_order: int = 0
+    refused: int = 0
+    left_behind: int = 0
+    twice: int = 0
+    foreign: int = 0
+    cut_short: int = 0
+    """Appends whose writer died, or was ended, before they told anything."""
+
+
+def count_damage(verdict: Verdict) -> Damage:
+    """Count it, for a round that was checked."""
+    told = verdict.told
+    done = Damage(
+        out_of_order=verdict.counts[Kind.REORDERED], left_behind=verdict.counts[Kind.LEFT_BEHIND]
+    )
+    found: set[Attempt] = set()
+    for file in told.files:
+        for begin, end in line_spans(file.data):
+            _count_line(done, told, file.data[begin:end], found)
+    for writer in told.writers.values():
+        _count_outcomes(done, writer, found)
+    return done
+
+
+def _count_outcomes(done: Damage, writer: Writer, found: set[Attempt]) -> None:
+    for call, outcome in enumerate(writer.outcomes):
+        records = writer.events_of(call)
+        if outcome == OPEN:
+            done.cut_short += len(records)
+        elif outcome == Outcome.ACKNOWLEDGED:
+            done.acknowledged += len(records)
+            done.lost += sum((writer.number, seq) not in found for seq in records)
+        else:
+            done.refused += len(records)
+
+
+def _count_line(done: Damage, told: Testimony, line: bytes, found: set[Attempt]) -> None:
+    attempt = _record_of(told, line)
+    if attempt is not None:
+        done.twice += attempt in found
+        found.add(attempt)
+    elif not _OF_RECORDS.fullmatch(line.removesuffix(b"\n")):
+        done.foreign += 1
+    elif _is_part_of_one(told, line):
+        done.torn += 1
+    else:
+        done.glued += 1
+
+
+def _record_of(told: Testimony, line: bytes) -> Attempt | None:
+    """The record that this line is, the newline of a last line excepted."""
+    head = _HEAD.match(line)
+    if head is None:
+        return None
+    attempt = int(head[1]), int(head[2])
+    meant = _meant(told, attempt)
+    return attempt if meant is not None and line in (meant, meant[:-1]) else None
+
+
+def _is_part_of_one(told: Testimony, line: bytes) -> bool:
+    """Whether the line is one piece of one record. No record has a newline but at its end."""
+    if line == b"\n":
+        return True
+    tags = {(int(writer), int(seq)) for writer, seq in _TAG.findall(line)}
+    if head := _HEAD.match(line):
+        tags.add((int(head[1]), int(head[2])))
+    if len(tags) > 1:
+        return False
+    for attempt in tags:
+        meant = _meant(told, attempt)
+        return meant is not None and line.removesuffix(b"\n") in meant
+    if len(line) > _TINY:
+        return False
+    return any(writer.lines.find(line.removesuffix(b"\n")) >= 0 for writer in told.writers.values())
+
+
+def _meant(told: Testimony, attempt: Attempt) -> bytes | None:
+    writer = told.writers.get(attempt[0])
+    return writer.line(attempt[1]) if writer and attempt[1] < writer.planned else None
