@@ -70,7 +70,7 @@ class Crew:
         others = (*self._lines, ours) if start is Start.FORK else ()
         gate = Gate(theirs, others, self._start_ns)
         process = context.Process(target=target, args=(*args, gate), name=name, daemon=True)
-        with _sigint_blocked():
+        with sigint_blocked():
             process.start()
             self._members[name] = _Member(process, ours, start, target, args)
             self._lines.append(ours)
@@ -187,7 +187,7 @@ class Crew:
 
 
 @contextmanager
-def _sigint_blocked() -> Iterator[None]:
+def sigint_blocked() -> Iterator[None]:
     """Keep Ctrl-C from the processes started meanwhile, and from us until they are noted."""
     resource_tracker.ensure_running()  # which, when it has to, unblocks SIGINT as it starts
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from random import Random
-from time import monotonic, monotonic_ns
+from time import monotonic, monotonic_ns, sleep
 from typing import ClassVar
 
 from .history import history_path, log_path, moved_path, save_json, volume_path
@@ -25,7 +25,7 @@ from .plan import RoundPlan
 KILL, FREEZE, ENOSPC = "kill", "freeze", "enospc"
 SHORT_WRITE, FORK, REPLACE = "short-write", "fork", "replace"
 FAULTS = {
-    KILL: "writers are killed (SIGKILL), half of them with the lock, and started again",
+    KILL: "writers are killed (SIGKILL), many with the lock or in a write, and started again",
     FREEZE: "whoever holds the lock is stopped (SIGSTOP), with the lock, for up to 0.4 s",
     ENOSPC: "the disk is full, and a while later has room again",
     SHORT_WRITE: "every write(2) of a writer takes 64 bytes at the most",
@@ -33,6 +33,7 @@ FAULTS = {
     REPLACE: "the log is renamed while it is being written, and the next one is begun",
 }
 
+_GROWING_S = 0.06  # to wait for a write to be on its way
 _FOLLOWED_S = 3.0  # a follower stays with a log for 2 s after it noticed
 
 Victims = Callable[[], Mapping[str, int]]
@@ -113,7 +114,7 @@ class _Aimed(Fault):
 
 
 class Kill(_Aimed):
-    """SIGKILL for who holds the lock, for who is running, or for anybody.
+    """SIGKILL for whoever holds the lock, for all in the middle of a write, or for anybody.
 
     The crew starts again who died of it.
     """
@@ -124,29 +125,39 @@ class Kill(_Aimed):
         return min(super()._pause_s(), self.plan.seconds / 20)  # some even in a short round
 
     def step(self) -> float:
-        victims = self.victims()
-        chance = self.dice.random()
-        chosen = self.stop_holder() if chance < 0.5 else None
-        if chance > 0.75:
-            chosen = self._find_running()
-        if victims:
-            name, pid = chosen or self.dice.choice(sorted(victims.items()))
+        victims = dict(sorted(self.victims().items()))
+        if not victims:
+            return 0
+        aim = self.dice.choice(("anybody", "holder", "write", "write"))
+        holder = self.stop_holder() if aim == "holder" else None
+        if aim != "write":
+            victims = dict([holder or self.dice.choice(list(victims.items()))])
+        for name in victims:
             note_death(self.directory, name)
+        if aim == "write":
+            self._await_write()
+        for pid in victims.values():
             with suppress(ProcessLookupError):  # it has just ended by itself
                 os.kill(pid, signal.SIGKILL)
                 self.strikes += 1
         return 0
 
-    def _find_running(self) -> tuple[str, int] | None:
-        """Find a process that a processor is working for, and so is likely to be in an append."""
-        victims = list(self.victims().items())
-        for _ in range(self._tries if victims else 0):
-            name, pid = self.dice.choice(victims)
-            with suppress(OSError):
-                status = Path(f"/proc/{pid}/stat").read_text()
-                if status.rpartition(")")[2].split()[0] == "R":
-                    return name, pid
-        return None
+    def _await_write(self) -> None:
+        """Return when a log ends in the middle of a line, or after a while."""
+        logs = [log_path(self.directory, run_id) for run_id in self.plan.run_ids]
+        until_s = monotonic() + _GROWING_S
+        while monotonic() < until_s and not any(map(_is_being_written, logs)):
+            pass
+
+
+def _is_being_written(log: Path) -> bool:
+    """Whether a write is on its way, or was cut short."""
+    try:
+        with log.open("rb", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            return end > 0 and os.pread(file.fileno(), 1, end - 1) != b"\n"
+    except OSError:
+        return False
 
 
 class Freeze(_Aimed):
@@ -213,6 +224,7 @@ class Enospc(Fault):
         self._full, self._limited = False, []
 
 
+_UNMOUNT_TRIES = 40
 _DISK_BYTES = 1 << 30  # no memory is used until it is written
 
 
@@ -226,7 +238,13 @@ def mount_disk(root: Path) -> bool:
 def unmount_disk(root: Path, keep: Path) -> None:
     """Take the disk away, having moved what is on it to `keep`, on the same disk as its parent."""
     subprocess.run(["cp", "-a", "--", str(root), str(keep)], check=True)
-    subprocess.run(["umount", str(root)], check=True)
+    words = ["umount", str(root)]
+    for _ in range(_UNMOUNT_TRIES):  # who was killed may not have let go of it yet
+        if subprocess.run(words, capture_output=True, check=False).returncode == 0:
+            break
+        sleep(0.05)
+    else:
+        subprocess.run([*words, "--lazy"], check=True)
     root.rmdir()
     keep.rename(root)
 

@@ -90,6 +90,10 @@ class RoundPlan:
     """Over which the unhurried writers and the faults are spread."""
     log: str = "events"
     """The kind of log, by its name in `logs`."""
+    compared: bool = False
+    """Whether it is a round of the comparison. Then its volume is a disk of its own, if the system
+    lets us mount one, since a tmpfs takes what is written page by page, so that a kill may come in
+    between; and all is drawn before the processes are forked, so that they soon start again."""
 
     @property
     def events(self) -> int:
@@ -249,6 +253,58 @@ def draw_sabotage(
         sabotage=sabotage,
         largest=4096,
         seconds=seconds,
+    )
+
+
+def draw_comparison(
+    seed: int, log: str, faults: Sequence[str], *, events: int, seconds: float, by_parent: bool
+) -> RoundPlan:
+    """Plan a round that any way of appending can be put to: four forked processes, six writers.
+
+    It is the same for each `log`, but that with `by_parent` they use the handle of their parent.
+    Half of the writers append thrice as much as the others, in the same time.
+    """
+    dice = Random(f"{seed}/comparison/{'/'.join(faults)}")
+    run_ids = (f"stress-{_draw_ulid(dice)}",)
+    processes = []
+    number = len(run_ids)
+    for process in range(4):
+        writers = []
+        for _ in range(1 + process % 2):
+            count = events * (3 if number % 2 else 1)
+            writers.append(WriterPlan(writer=number, events=count, pause_s=seconds / count))
+            number += 1
+        children: tuple[WriterPlan, ...] = ()
+        if "fork" in faults:
+            children = tuple(
+                WriterPlan(writer=number + n, events=events // 2, pause_s=0.001) for n in range(2)
+            )
+            number += len(children)
+        processes.append(
+            ProcessPlan(
+                process=process,
+                run=0,
+                start=Start.FORK,
+                handle=Handle.PASSED if by_parent else Handle.OWN,
+                lock_timeout_s=_PATIENCE_S,
+                durable=False,
+                writers=tuple(writers),
+                children=children,
+            )
+        )
+    return RoundPlan(
+        name="-".join(("comparison", *faults)),
+        seed=seed,
+        run_ids=run_ids,
+        runners=(WriterPlan(writer=0, events=2),),
+        processes=tuple(processes),
+        followed=False,
+        faults=frozenset(faults),
+        sabotage=None,
+        largest=_LARGEST_IN_PIECES if "short-write" in faults else _LARGEST,
+        seconds=seconds,
+        log=log,
+        compared=True,
     )
 
 

@@ -18,7 +18,7 @@ PAGE = 4096
 PIPE_BUFFER = 65536
 _POOL = 8192  # characters that all texts of a writer are cut out of
 _SMALLEST = 100  # bytes of a line with tags
-_LARGE_PART = 0.25  # of the lines with tags
+_LARGE_PART = 0.4  # of the lines with tags
 _TAGGED_FRAME = len('{"id": "", "text": ""}') + 26 + 1  # bytes of such a line besides the tags
 _TYPICAL = 100  # characters: half of the texts are shorter than twice this
 _TAIL = 1.1  # the Pareto exponent: 1 in 60 texts is above 4 KiB, 1 in 1,250 above 64 KiB
@@ -78,7 +78,7 @@ def draw_tagged(
 ) -> Iterator[Record]:
     """Records of which any piece, if it is not tiny, tells whose it is, by the tags in it.
 
-    Three quarters are 100 bytes to 4 KiB, the rest up to `largest`; all sizes are equally likely
+    Three in five are 100 bytes to 4 KiB, the rest up to `largest`; all sizes are equally likely
     by their order of magnitude. Whoever appends at least two has one of almost `largest`.
     """
     sizes = [

@@ -9,7 +9,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from .crew import Crew, HangError
-from .faults import ENOSPC, KILL, OUTSIDE, Fault, Replace, mount_disk, unmount_disk
+from .faults import ENOSPC, KILL, OUTSIDE, SHORT_WRITE, Fault, Replace, mount_disk, unmount_disk
 from .foreign import drive
 from .history import (
     history_path,
@@ -22,8 +22,8 @@ from .plan import Handle, RoundPlan, Start
 from .progress import Progress
 from .readers import FOLLOWER, READER, follow, read
 from .sabotage import SABOTAGES, Appender
-from .standins import Waits
-from .workers import Account, open_log, write
+from .standins import Waits, cap_writes
+from .workers import Account, draw_items, open_log, write
 
 _LOOK_S = 0.1  # between two looks at how far it is
 _PATIENCE_S = 5.0  # of a runner, for the lock
@@ -51,8 +51,9 @@ def conduct(
     """
     history_path(directory, "").mkdir(parents=True)
     root, kind = volume_path(directory), LOGS[plan.log]
-    mounted = ENOSPC in plan.faults and mount_disk(root)
+    mounted = (plan.compared or ENOSPC in plan.faults) and mount_disk(root)
     _lay_out(directory, plan, command)
+    strikes = cap_writes(root) if kind.by_parent and SHORT_WRITE in plan.faults else None
     crew = Crew(monotonic() + timeout_s)
     faults: list[Fault] = []
     done = Conduct()
@@ -69,12 +70,18 @@ def conduct(
             ]
             for runner, log in zip(runners, logs, strict=True):
                 runner.append_next(log)
+            for process in plan.processes if plan.compared else ():
+                for each in (*process.writers, *process.children):
+                    draw_items(directory, plan, process.run, each)
             shared = _shared(directory, plan, stack)
             _start(directory, plan, crew, logs, shared)
             crew.open_gate()
             progress.begin(plan, len(crew))
             faults += _faults(directory, plan, crew)
-            _watch(directory, plan, crew, faults, progress)
+            try:
+                _watch(directory, plan, crew, faults, progress)
+            finally:
+                _save_strikes(directory, faults, mounted)  # closing a log may hang
             for runner, log in zip(runners, logs, strict=True):
                 runner.append_next(log)
                 runner.close()
@@ -112,8 +119,17 @@ def conduct(
                 progress.milestone(f"{name} was stuck here:\n{text}")
         if mounted:
             unmount_disk(root, directory / "kept")
-    done.strikes = {fault.name: fault.strikes for fault in faults}
+    if strikes:
+        save_json(history_path(directory, f"{_RUNNER}.strikes"), {"capped": strikes.capped})
+    done.strikes = _save_strikes(directory, faults, mounted)
     return done
+
+
+def _save_strikes(directory: Path, faults: list[Fault], mounted: bool) -> dict[str, int]:
+    strikes = {fault.name: fault.strikes for fault in faults}
+    about = {"strikes": strikes, "mounted": mounted}
+    save_json(history_path(directory, "strikes.json"), about)
+    return strikes
 
 
 def _lay_out(directory: Path, plan: RoundPlan, command: str) -> None:

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
@@ -90,7 +91,7 @@ def side_file_lock(path: Path, *, durable: bool = False) -> Iterator[Append]:
 
 @contextmanager
 def _handler(make: Callable[[Path], logging.Handler], path: Path) -> Iterator[Append]:
-    logger = logging.getLogger("stress.ways")
+    logger = logging.getLogger(f"stress.ways.{os.getpid()}")  # no child inherits its handlers
     logger.propagate = False
     logger.setLevel(logging.INFO)
     with closing(make(path)) as handler:
@@ -160,7 +161,7 @@ def jsonl_log(path: Path) -> Iterator[Append]:
 def sqlite_database(path: Path, synchronous: str) -> Iterator[sqlite3.Connection]:
     """A database in WAL mode with one table, as SQLite's page "Write-Ahead Logging" advises."""
     with FileLock(f"{path}.setup"):  # not everybody at once may switch it to WAL
-        database = sqlite3.connect(path, timeout=60, isolation_level=None)
+        database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         database.execute("PRAGMA journal_mode=WAL")
         database.execute(f"PRAGMA synchronous={synchronous}")
         database.execute("CREATE TABLE IF NOT EXISTS log (line TEXT)")
@@ -170,11 +171,13 @@ def sqlite_database(path: Path, synchronous: str) -> Iterator[sqlite3.Connection
 
 @contextmanager
 def sqlite_rows(path: Path, synchronous: str = "NORMAL") -> Iterator[Append]:
-    """A row for each line."""
+    """A row for each line; threads take turns, as the documentation of `sqlite3` has them do."""
+    mutex = threading.Lock()
     with sqlite_database(path, synchronous) as database:
 
         def append(text: str) -> None:
-            database.execute("INSERT INTO log VALUES (?)", (text,))
+            with mutex:
+                database.execute("INSERT INTO log VALUES (?)", (text,))
 
         yield append
 

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
@@ -94,6 +95,13 @@ def draw_lines(directory: Path, plan: RoundPlan, run: int, writer: WriterPlan) -
     return records
 
 
+@cache
+def draw_items(directory: Path, plan: RoundPlan, run: int, writer: WriterPlan) -> list[Any]:
+    """What a writer hands to ``append``, in order; a process that is forked afterwards has it."""
+    item = LOGS[plan.log].item
+    return [item(record) for record in draw_lines(directory, plan, run, writer)]
+
+
 def draw_calls(plan: RoundPlan, writer: WriterPlan, first: int) -> Iterator[tuple[int, int]]:
     """The appends of a writer from event `first` on: the first event of each, and how many."""
     dice, seq = plan.dice("calls", writer.writer), 0
@@ -123,9 +131,8 @@ class Account:
     def __init__(
         self, directory: Path, plan: RoundPlan, run: int, writer: WriterPlan, waits: Waits
     ) -> None:
-        kind = LOGS[plan.log]
-        self._items = [kind.item(record) for record in draw_lines(directory, plan, run, writer)]
-        self._refusals = kind.refusals
+        self._items = draw_items(directory, plan, run, writer)
+        self._refusals = LOGS[plan.log].refusals
         self._receipts = Receipts(directory, writer.writer)
         self._calls = draw_calls(plan, writer, self._receipts.resume())
         self._pause_s, self._waits = writer.pause_s, waits

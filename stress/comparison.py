@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""What goes wrong with the usual ways, counted: ``python -m stress --peers``.
+
+Each way of appending has a round under each fault: the same writers, records of 100 bytes to 1 MiB,
+the same strikes, the same checker. A round runs in a process of its own, a session leader, since
+what a library does there (patched files, threads, locks that nobody frees) must end with it.
+"""
+
+import json
+import os
+import signal
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkContext
+from pathlib import Path
+from shutil import rmtree
+from time import monotonic
+from typing import Any
+
+from rich.console import Console
+
+from .checker import Verdict, check
+from .crew import sigint_blocked
+from .damage import Damage, count_damage
+from .faults import ENOSPC, FORK, KILL, REPLACE, SHORT_WRITE, unmount_disk
+from .history import history_path, log_path, save_json, volume_path
+from .logs import LOGS
+from .plan import RoundPlan, draw_comparison
+from .progress import Progress
+from .rounds import conduct
+from .ways import WAYS
+
+PLAIN = "plain"
+FAULTS = (PLAIN, KILL, ENOSPC, SHORT_WRITE, FORK, REPLACE)
+_LOOK_S = 0.1
+_END_S = 4.0  # for a round's processes to be ended after the time is up
+_OVER_S = 3.0  # that a round may take over twice its length
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Length:
+    """How long rounds are."""
+
+    events: int
+    """Of every other writer; the rest append thrice as much."""
+    seconds: float
+    replace_seconds: float
+    """Of a round in which the log is replaced: who stays behind is only noticed after 1.75 s."""
+
+
+USUAL = Length(events=80, seconds=1.2, replace_seconds=2.8)
+QUICK = Length(events=30, seconds=0.5, replace_seconds=2.4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What a way did under a fault."""
+
+    way: str
+    fault: str
+    damage: Damage | None = None
+    """None: it was not put to this fault."""
+    why: str = ""
+    """Why it was not, or what else has to be said."""
+    strikes: int = 0
+    hung: bool = False
+    """Whether a process hung, and was ended."""
+    violations: dict[str, int] = field(default_factory=dict)
+    """What the checker found, by its kinds."""
+
+
+def compare(
+    root: Path,
+    progress: Progress,
+    *,
+    seed: int,
+    length: Length,
+    ways: Sequence[str],
+    faults: Sequence[str] = FAULTS,
+    command: str = "",
+) -> Iterator[Cell]:
+    """Put each of `ways` to each of `faults`; yield each cell as it is known."""
+    total, begun = len(ways) * len(faults), monotonic()
+    for place, (fault, way) in enumerate((fault, way) for fault in faults for way in ways):
+        progress.status(
+            f"{place + 1} of {total}: {way}, {fault}; {monotonic() - begun:.0f} s so far"
+        )
+        directory = root / f"{place:02}"
+        plan = _plan(way, fault, seed, length)
+        yield _cell(directory, way, fault, plan, command)
+        rmtree(directory, ignore_errors=True)
+
+
+def _plan(way: str, fault: str, seed: int, length: Length) -> RoundPlan:
+    return draw_comparison(
+        seed,
+        way,
+        [] if fault == PLAIN else [fault],
+        events=length.events,
+        seconds=length.replace_seconds if fault == REPLACE else length.seconds,
+        by_parent=LOGS[way].by_parent,
+    )
+
+
+def _cell(directory: Path, way: str, fault: str, plan: RoundPlan, command: str) -> Cell:
+    about = WAYS.get(way)
+    if about is not None:
+        if not about.installed:
+            return Cell(way=way, fault=fault, why=f"{about.module} is not installed")
+        if fault in about.cannot:
+            return Cell(way=way, fault=fault, why=about.cannot[fault])
+    kind = LOGS[way]
+    hung = not _run_apart(directory, plan, command)
+    if kind.export is not None:
+        kind.export(log_path(directory, plan.run_ids[0]))
+    exits = history_path(directory, "exits.json")
+    if not exits.exists():
+        save_json(exits, {})
+    verdict = check(directory)
+    strikes, mounted = _strikes(directory, plan, verdict)
+    if fault != PLAIN and not strikes:
+        return Cell(way=way, fault=fault, why="the fault never struck")
+    if fault == ENOSPC and kind.by_parent and not mounted:
+        return Cell(way=way, fault=fault, why="no disk of its own could be mounted")
+    return Cell(
+        way=way,
+        fault=fault,
+        damage=count_damage(verdict),
+        strikes=strikes,
+        hung=hung or None in verdict.told.exits.values(),
+        violations={str(kind): count for kind, count in verdict.counts.items()},
+    )
+
+
+def _strikes(directory: Path, plan: RoundPlan, verdict: Verdict) -> tuple[int, bool]:
+    """How often the fault of a round struck, and whether the volume had a disk of its own."""
+    history = history_path(directory, "")
+    saved = history / "strikes.json"
+    about: dict[str, Any] = {"strikes": {}, "mounted": False}
+    if saved.exists():
+        about = json.loads(saved.read_text())
+    strikes: int = sum(about["strikes"].values())
+    strikes += sum(json.loads(path.read_text())["capped"] for path in history.glob("*.strikes"))
+    if FORK in plan.faults:
+        strikes += sum(writer.forked and writer.born for writer in verdict.told.writers.values())
+    return strikes, bool(about["mounted"])
+
+
+def _run_apart(directory: Path, plan: RoundPlan, command: str) -> bool:
+    """Run a round in a process of its own; return whether it ended by itself.
+
+    Whatever ends this call, Ctrl-C included, ends all processes of the round as well.
+    """
+    timeout_s = 2 * plan.seconds + _OVER_S
+    host = ForkContext().Process(target=_host, args=(directory, plan, command, timeout_s))
+    with sigint_blocked():  # in the host for good
+        host.start()
+    ended = False
+    try:
+        ended = bool(wait([host.sentinel], timeout_s + _END_S))
+    finally:
+        assert host.pid
+        with suppress(ProcessLookupError):
+            os.killpg(host.pid, signal.SIGKILL)  # all that are left of its session
+        host.kill()  # which may not have made it yet
+        host.join()
+        root = volume_path(directory)
+        if root.is_mount():
+            unmount_disk(root, directory / "kept")
+    return ended
+
+
+def _host(directory: Path, plan: RoundPlan, command: str, timeout_s: float) -> None:
+    os.setsid()
+    directory.mkdir()
+    errors = os.open(directory / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(errors, 2)  # where libraries complain
+    warnings.simplefilter("ignore", DeprecationWarning)  # forks beside loguru's thread, 3.12+
+    with open(os.devnull, "w") as nowhere:
+        conduct(directory, plan, Progress(Console(file=nowhere)), command, timeout_s)
