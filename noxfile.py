@@ -44,8 +44,8 @@ def core(session: nox.Session) -> None:
 
 @nox.session
 def stress(session: nox.Session) -> None:
-    """Let many processes append at once and prove every line intact (-- --quick, -- --soak M)."""
-    install(session, "stress")
+    """Let many processes append at once and prove every line intact (-- --quick, -- --peers)."""
+    install(session, "stress", *(["peers"] if "--peers" in session.posargs else []))
     session.run("python", "-m", "stress", *session.posargs)
 
 

@@ -24,6 +24,7 @@ Time and memory are linear in the number of events; lines are looked up in mappe
 
 import json
 import re
+import signal
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -536,7 +537,7 @@ def _check_exits(verdict: Verdict, interrupted: bool) -> None:
         if code is None:
             if not interrupted:
                 verdict.add(Kind.EXIT, f"{name} hung, and was ended")
-        elif code and not (interrupted and code < 0):
+        elif code and not (interrupted and code == -signal.SIGKILL):
             how = f"was killed by signal {-code}" if code < 0 else f"exited with {code}"
             verdict.add(Kind.EXIT, f"{name} {how}")
     for writer in told.writers.values():

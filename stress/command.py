@@ -18,14 +18,18 @@ from time import monotonic
 
 from rich.console import Console
 
+from . import comparison
 from .checker import Verdict, check
+from .comparison import Cell
 from .evidence import evidence
 from .fairness import SCENARIOS, judged
 from .faults import ENOSPC, FAULTS
+from .logs import EVENTS, LINES, OMNELOG
 from .page import save_page
-from .plan import SHELL, RoundPlan, Size, draw_round, draw_sabotage
+from .plan import SHELL, RoundPlan, Size, draw_longer, draw_round, draw_sabotage
 from .progress import Progress
 from .report import (
+    RoundReport,
     RunReport,
     SabotageReport,
     ScenarioReport,
@@ -45,6 +49,7 @@ _QUICK = Size(processes=5, threads=2, events=250, runs=None, seconds=1.5)
 _SCENARIOS = ("fair", "bursty")  # in which nothing breaks, but some may wait for too long
 _ENOUGH_TO_MEET = 2000  # events; of fewer each writer may have had a turn of its own
 _FILE_WIDTH = 110  # characters, where there is no terminal to say
+_ROUND_TRIES = 3  # of a round, while a fault of it never struck
 _SABOTAGE_TRIES = 3  # one is all but certain; another where the machine was too busy to collide
 _MOUNTS = "OMNELOG_STRESS_MOUNTS"  # set once we are where file systems may be mounted
 
@@ -58,7 +63,8 @@ loop around flock(1) appends to the same logs. All keep receipts of what they we
 process takes snapshots all the while, another follows each log. Then a checker that shares no
 code with omnelog compares the logs with what everybody says.
 
-There is a plain round, one for each fault, and one in which all faults strike at once. Then it
+There is a plain round, one for each fault, one in which all faults strike at once, and another of
+those on a line log of records that are no events. Then it
 is measured who waits for the lock, and how long: 64 writers that each hold it for 5 ms, and 8
 that append once a millisecond, beside appenders that poll every 25 ms. At last every sabotage, an
 appender broken on purpose, gets a small round of its own, and one that is not caught fails the
@@ -75,6 +81,7 @@ examples:
   python -m stress --fault kill,short-write     torn tails galore
   python -m stress --foreign 'perl adapter.pl'  an implementation of yours, beside ours
   python -m stress --sabotage no-lock           see what a violation looks like
+  python -m stress --peers                      what goes wrong with the usual ways
 """
 
 
@@ -94,7 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     size = parser.add_argument_group("how much")
     length = size.add_mutually_exclusive_group()
     length.add_argument(
-        "--quick", action="store_true", help="a plain round and one with all faults, about 10 s"
+        "--quick",
+        action="store_true",
+        help="a plain round and two with all faults, on events and on lines, about 15 s",
     )
     length.add_argument(
         "--soak", type=_minutes, metavar="MINUTES", help="go on with other rounds for so long"
@@ -123,6 +132,18 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_argument_group("what")
     what.add_argument(
         "--seed", type=int, metavar="N", help="draw the same rounds again: all but the timing"
+    )
+    what.add_argument(
+        "--log",
+        choices=(EVENTS, LINES),
+        help="append omne's events, or records that are no events, to a plain line log (events, "
+        "and one round on lines)",
+    )
+    what.add_argument(
+        "--peers",
+        action="store_true",
+        help="put the usual ways to append a line to the same faults instead, and print what "
+        "becomes of the records: about two minutes, a third of that with --quick",
     )
     what.add_argument(
         "--fault",
@@ -209,8 +230,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _check_again(parser, console, options.check)
     seed = secrets.randbelow(2**32) if options.seed is None else options.seed
     _check_paths(parser, options)
+    _check_together(parser, options)
     faults = list(FAULTS) if options.fault is None else options.fault
-    if ENOSPC in faults and not options.sabotage and arguments is None:
+    mounting = options.peers or (ENOSPC in faults and not options.sabotage)
+    if mounting and arguments is None:
         _move_to_where_one_may_mount(["--seed", str(seed)])
     usual = _QUICK if options.quick else _USUAL
     given = {name: getattr(options, name) for name in Size.__slots__}
@@ -218,6 +241,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = _command(options, seed, given)
     signal.signal(signal.SIGTERM, partial(_terminate, os.getpid()))
     root = options.root or Path(tempfile.mkdtemp(prefix="omnelog-stress-"))
+    if options.peers:
+        return _compare(console, root, options, seed)
     run = _Run(root, RunReport(seed=seed, command=command), Progress(console), options.timeout)
     foreign = [SHELL, *map(tuple, options.foreign)]
     try:
@@ -274,6 +299,66 @@ def _check_paths(parser: argparse.ArgumentParser, options: argparse.Namespace) -
             parser.error(f"--foreign {shlex.join(words)}: no such command")
 
 
+def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Complain about options that make no sense together."""
+    if options.log == LINES and options.foreign:
+        parser.error("--foreign: its protocol is about events, not about --log lines")
+    if not options.peers:
+        return
+    for name in ("soak", "log", "foreign", "html", "sabotage", "rounds_only", *Size.__slots__):
+        if getattr(options, name):
+            parser.error(f"--{name.replace('_', '-')}: not with --peers")
+    for fault in options.fault or ():
+        if fault not in comparison.FAULTS:
+            parser.error(f"--fault {fault}: not with --peers")
+
+
+def _compare(console: Console, root: Path, options: argparse.Namespace, seed: int) -> int:
+    """Put the usual ways to the faults, print what became of the records; return the exit code."""
+    command = _command(options, seed, {})
+    chosen = comparison.FAULTS[1:] if options.fault is None else options.fault
+    faults = [comparison.PLAIN, *chosen]
+    progress = Progress(console)
+    cells: list[Cell] = []
+    interrupted = False
+    try:
+        progress.milestone(f"omnelog stress --peers, seed {seed}", "bold")
+        cells.extend(
+            comparison.compare(
+                root,
+                progress,
+                seed=seed,
+                length=comparison.QUICK if options.quick else comparison.USUAL,
+                ways=comparison.EVERYBODY,
+                faults=faults,
+                command=command,
+            )
+        )
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        progress.clear()
+        if options.root is None:
+            shutil.rmtree(root, ignore_errors=True)
+    console.print(comparison.table(cells, faults))
+    for note in comparison.notes(cells):
+        progress.milestone(note)
+    if options.json is not None:
+        comparison.save_report(
+            options.json, cells, seed=seed, command=command, interrupted=interrupted
+        )
+    ours = [cell for cell in cells if cell.way == OMNELOG]
+    violated = any(cell.violations or cell.hung or cell.damage is None for cell in ours)
+    if violated:
+        progress.milestone("VIOLATED: omnelog did not keep its promises, see --json", "bold red")
+    if interrupted:
+        progress.milestone(f"Interrupted after {len(cells)} rounds.")
+    progress.milestone(f"Repeat with: {command}")
+    if interrupted:
+        return INTERRUPTED
+    return VIOLATED if violated else CLEAN
+
+
 def _command(options: argparse.Namespace, seed: int, given: dict[str, object]) -> str:
     """What to type to have the same drawn again."""
     words = ["python", "-m", "stress", "--seed", str(seed)]
@@ -285,6 +370,8 @@ def _command(options: argparse.Namespace, seed: int, given: dict[str, object]) -
         words += ["--fault", ",".join(options.fault) or "none"]
     for foreign in options.foreign:
         words += ["--foreign", shlex.join(foreign)]
+    words += ["--log", options.log] if options.log else []
+    words += ["--peers"] if options.peers else []
     words += ["--rounds-only"] if options.rounds_only else []
     words += ["--sabotage", options.sabotage] if options.sabotage else []
     return shlex.join(words)
@@ -310,17 +397,23 @@ def _rounds(
     foreign: list[tuple[str, ...]],
     options: argparse.Namespace,
 ) -> Iterator[RoundPlan]:
-    """A plain round, one for each fault, one for all; with --soak so again with other seeds."""
-    sets: list[tuple[str, list[str]]] = [("plain", [])]
+    """A plain round, one for each fault, one for all, one for all on lines.
+
+    With --soak so again with other seeds.
+    """
+    log = options.log or EVENTS
+    sets: list[tuple[str, list[str], str]] = [("plain", [], log)]
     if not options.quick or len(faults) == 1:
-        sets += [(fault, [fault]) for fault in faults]
+        sets += [(fault, [fault], log) for fault in faults]
     if len(faults) > 1:
-        sets.append(("all", faults))
+        sets.append(("all", faults, log))
+        if options.log is None and not options.foreign:
+            sets.append(("lines", faults, LINES))
     times = 0
     while True:
-        for name, chosen in sets:
+        for name, chosen, on in sets:
             number = f"{name}.{times + 1}" if options.soak else name
-            yield draw_round(seed + times, number, size, faults=chosen, foreign=foreign)
+            yield draw_round(seed + times, number, size, faults=chosen, foreign=foreign, log=on)
         times += 1
         if not options.soak:
             return
@@ -357,25 +450,38 @@ class _Run:
         for plan in plans:
             if soak_minutes and monotonic() >= until:
                 break
-            directory = self.root / plan.name
-            verdict, conduct = self._round(directory, plan)
-            report = report_round(directory, plan, verdict, conduct)
-            self.report.rounds.append(report)
-            self.progress.violations += verdict.counts.total()
-            self.progress.milestone(
-                f"{plan.name}: {report.events:,} events, {report.bytes:,} bytes "
-                f"in {report.seconds:.1f} s; {report.snapshots:,} snapshots; "
-                f"{verdict.counts.total():,} violations"
-            )
-            self._show(verdict)
-            self.report.interrupted = conduct.interrupted
-            if conduct.interrupted:
-                break
-            del verdict  # and with it the maps of its files
-            if soak_minutes and not report.violations:
-                shutil.rmtree(directory)
-        if not self.report.interrupted:
-            self._doubt()
+            self._until_struck(plan, 1 if soak_minutes else _ROUND_TRIES)
+            if soak_minutes and not self.report.rounds[-1].violations:
+                shutil.rmtree(self.root / plan.name)
+            if self.report.interrupted:
+                return
+        self._doubt()
+
+    def _until_struck(self, plan: RoundPlan, most: int) -> None:
+        """Run a round, and again, each time for longer, while a fault of it never struck."""
+        struck: set[str] = set()
+        for tries in range(1, most + 1):
+            report = self._checked_round(plan)
+            struck.update(fault for fault, times in report.strikes.items() if times)
+            if self.report.interrupted or struck >= plan.faults:
+                return
+            plan = draw_longer(plan, tries + 1)
+
+    def _checked_round(self, plan: RoundPlan) -> RoundReport:
+        """Run and check one round, and say what came of it."""
+        directory = self.root / plan.name
+        verdict, conduct = self._round(directory, plan)
+        report = report_round(directory, plan, verdict, conduct)
+        self.report.rounds.append(report)
+        self.progress.violations += verdict.counts.total()
+        self.progress.milestone(
+            f"{plan.name}: {report.events:,} events, {report.bytes:,} bytes "
+            f"in {report.seconds:.1f} s; {report.snapshots:,} snapshots; "
+            f"{verdict.counts.total():,} violations"
+        )
+        self._show(verdict)
+        self.report.interrupted = conduct.interrupted
+        return report
 
     def scenarios(self, names: Sequence[str]) -> None:
         """Measure who waits for the lock, and how long."""

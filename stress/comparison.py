@@ -12,7 +12,7 @@ import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkContext
 from pathlib import Path
@@ -20,20 +20,24 @@ from shutil import rmtree
 from time import monotonic
 from typing import Any
 
+from rich import box
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from .checker import Verdict, check
 from .crew import sigint_blocked
 from .damage import Damage, count_damage
 from .faults import ENOSPC, FORK, KILL, REPLACE, SHORT_WRITE, unmount_disk
 from .history import history_path, log_path, save_json, volume_path
-from .logs import LOGS
+from .logs import LOGS, OMNELOG
 from .plan import RoundPlan, draw_comparison
 from .progress import Progress
 from .rounds import conduct
 from .ways import WAYS
 
 PLAIN = "plain"
+EVERYBODY = (*WAYS, OMNELOG)
 FAULTS = (PLAIN, KILL, ENOSPC, SHORT_WRITE, FORK, REPLACE)
 _LOOK_S = 0.1
 _END_S = 4.0  # for a round's processes to be ended after the time is up
@@ -51,7 +55,7 @@ class Length:
     """Of a round in which the log is replaced: who stays behind is only noticed after 1.75 s."""
 
 
-USUAL = Length(events=80, seconds=1.2, replace_seconds=2.8)
+USUAL = Length(events=70, seconds=1.1, replace_seconds=2.6)
 QUICK = Length(events=30, seconds=0.5, replace_seconds=2.4)
 
 
@@ -181,3 +185,86 @@ def _host(directory: Path, plan: RoundPlan, command: str, timeout_s: float) -> N
     warnings.simplefilter("ignore", DeprecationWarning)  # forks beside loguru's thread, 3.12+
     with open(os.devnull, "w") as nowhere:
         conduct(directory, plan, Progress(Console(file=nowhere)), command, timeout_s)
+
+
+# ---- the table ----
+
+WORDS = {
+    "lost": "lost",
+    "torn": "torn",
+    "glued": "glued",
+    "out_of_order": "out of order",
+    "refused": "refused",
+    "left_behind": "left behind",
+    "twice": "twice",
+    "foreign": "foreign",
+}
+"""What is counted against a way, by the names in `Damage`, in the words of the table."""
+
+MEANINGS = """\
+lost: records that were acknowledged and are no line of any file of the log; torn: lines that are
+part of one record; glued: lines with pieces of two or more; out of order: records behind a later
+one of their writer; refused: records whose append raised; left behind: records that went to the
+old file more than 1.75 s after it was replaced; hung: a process had to be killed; 0: none of that;
+·: not put to that fault, for the reason below.
+"""
+
+
+def table(cells: Sequence[Cell], faults: Sequence[str] = FAULTS) -> Table:
+    """A row for each way, a column for each fault: what is not 0 is named."""
+    shown = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1), show_lines=False)
+    shown.add_column("", no_wrap=True)
+    for fault in faults:
+        shown.add_column(fault, no_wrap=True)
+    found = {(cell.way, cell.fault): cell for cell in cells}
+    for way in dict.fromkeys(cell.way for cell in cells):
+        row = [_told(found.get((way, fault))) for fault in faults]
+        shown.add_row(way, *row, end_section=True)
+    return shown
+
+
+def _told(cell: Cell | None) -> Text:
+    if cell is None or cell.damage is None:
+        return Text("·", "dim")
+    words = _counted(cell)
+    if not words:
+        return Text("0", "green")
+    style = "" if list(words) == ["refused"] else "red"
+    return Text("\n".join(f"{count} {word}".strip() for word, count in words.items()), style)
+
+
+def _counted(cell: Cell) -> dict[str, int | str]:
+    """What is not 0, in words."""
+    counts = asdict(cell.damage) if cell.damage else {}
+    words: dict[str, int | str] = {
+        word: counts[name] for name, word in WORDS.items() if counts.get(name)
+    }
+    return words | ({"hung": ""} if cell.hung else {})
+
+
+def notes(cells: Sequence[Cell]) -> Iterator[str]:
+    """What the table means, how often the faults struck, and who was not put to which."""
+    yield from MEANINGS.splitlines()
+    struck: dict[str, list[int]] = {}
+    for cell in cells:
+        if cell.strikes:
+            struck.setdefault(cell.fault, []).append(cell.strikes)
+    told = [f"{fault} {min(times):,} to {max(times):,}" for fault, times in struck.items()]
+    if told:
+        yield f"Times that a fault struck, by way: {', '.join(told)}."
+    for cell in cells:
+        if cell.damage is None:
+            yield f"{cell.way}, {cell.fault}: {cell.why}"
+
+
+def save_report(
+    path: Path, cells: Sequence[Cell], *, seed: int, command: str, interrupted: bool
+) -> None:
+    """Write all of it as JSON, for machines."""
+    report = {
+        "seed": seed,
+        "command": command,
+        "interrupted": interrupted,
+        "cells": [asdict(cell) for cell in cells],
+    }
+    path.write_text(json.dumps(report, indent=2) + "\n")

@@ -178,11 +178,14 @@ class Crew:
             line.close()
 
     def exits(self) -> dict[str, int | None]:
-        """The exit codes; None for those that were ended by us."""
+        """The exit codes; None for those that hung; 0 for those that ended when they were asked.
+
+        A process dies of SIGTERM that is asked before it has got as far as to listen.
+        """
         codes = {name: member.process.exitcode for name, member in self._members.items()}
         for name in self._asked:
-            if (codes[name] or 0) < 0:
-                codes[name] = None
+            if codes[name] == -signal.SIGTERM:
+                codes[name] = 0
         return codes | dict.fromkeys(self.hung)
 
 

@@ -33,6 +33,7 @@ FAULTS = {
     REPLACE: "the log is renamed while it is being written, and the next one is begun",
 }
 
+_UNTIL_STRUCK_S = 10.0  # that a fault goes on after its time for the sake of its first strike
 _GROWING_S = 0.06  # to wait for a write to be on its way
 _FOLLOWED_S = 3.0  # a follower stays with a log for 2 s after it noticed
 
@@ -64,8 +65,13 @@ class Fault:
         return self.dice.uniform(0.5, 1.5) * self.every_s
 
     def look(self) -> float:
-        """Strike if it is time; return when to look again, by time.monotonic()."""
-        if monotonic() >= self._until_s:
+        """Strike if it is time; return when to look again, by time.monotonic().
+
+        A fault that has not struck yet goes on for a while after its time, as long as there are
+        victims: where the machine is busy, a round takes longer than planned.
+        """
+        late_s = monotonic() - self._until_s
+        if late_s >= (0 if self.strikes else _UNTIL_STRUCK_S):
             self.undo()
             return math.inf
         if monotonic() >= self._next_s:
@@ -122,7 +128,8 @@ class Kill(_Aimed):
     name, every_s = KILL, 0.06
 
     def _pause_s(self) -> float:
-        return min(super()._pause_s(), self.plan.seconds / 20)  # some even in a short round
+        strikes = 60 if self.plan.compared else 20  # some even in a short round
+        return min(super()._pause_s(), self.plan.seconds / strikes)
 
     def step(self) -> float:
         victims = dict(sorted(self.victims().items()))

@@ -20,9 +20,12 @@ from omnelog import (
     EventLog,
     GateMethod,
     Input,
+    LineLog,
     NodeError,
     NodeKind,
+    follow_log,
     follow_run,
+    read_log,
     read_run,
 )
 
@@ -31,6 +34,8 @@ from .records import (
     Record,
     canonical_line,
     draw_frame,
+    draw_message_frame,
+    draw_messages,
     draw_records,
     draw_tagged,
     spaced_line,
@@ -39,7 +44,9 @@ from .records import (
 from .sabotage import Appender
 from .ways import WAYS, WayLog
 
-EVENTS = "events"
+EVENTS, LINES = "events", "lines"
+OMNELOG = "omnelog, a line log"
+"""By its name in the table of the usual ways."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +130,22 @@ def _follow_events(directory: Path, run_id: str, stop: Flag) -> Iterator[Record]
     return map(record_of, follow_run(volume_path(directory), run_id, stop=stop))
 
 
+# ---- records that are no events ----
+
+
+def _open_lines(directory: Path, run_id: str, lock_timeout_s: float, durable: bool) -> Appender:
+    path = log_path(directory, run_id)
+    return LineLog(path, lock_timeout=lock_timeout_s, durable=durable)
+
+
+def _read_lines(directory: Path, run_id: str) -> list[Record]:
+    return read_log(log_path(directory, run_id))
+
+
+def _follow_lines(directory: Path, run_id: str, stop: Flag) -> Iterator[Record]:
+    return follow_log(log_path(directory, run_id), stop=stop)
+
+
 # ---- the usual ways ----
 
 
@@ -161,6 +184,23 @@ LOGS = {
         open=_open_events,
         read=_read_events,
         follow=_follow_events,
+    ),
+    LINES: LogKind(
+        frame=draw_message_frame,
+        draw=draw_messages,
+        line=canonical_line,
+        item=_same,
+        open=_open_lines,
+        read=_read_lines,
+        follow=_follow_lines,
+    ),
+    OMNELOG: LogKind(
+        frame=_frame_of_tags,
+        draw=draw_tagged,
+        line=canonical_line,
+        item=_same,
+        open=_open_lines,
+        forks_in_appends=False,
     ),
     **{name: _way(name) for name in WAYS},
 }

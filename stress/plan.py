@@ -6,7 +6,7 @@ victims. It does not give the same interleaving: that is the machine's part, and
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 from typing import TypeVar
@@ -128,8 +128,9 @@ def draw_round(
     faults: Sequence[str] = (),
     sabotage: str | None = None,
     foreign: Sequence[tuple[str, ...]] = (SHELL,),
+    log: str = "events",
 ) -> RoundPlan:
-    """Plan a round of `size`, which has a process for each `foreign` command besides.
+    """Plan a round of `size` on a kind of `log`, with a process for each `foreign` command besides.
 
     Of the processes a third each is spawned, forked and forked by a server; of eight one each is
     durable, tries the lock once, or gives up after 50 ms; half of the rest use the runner's handle.
@@ -199,7 +200,21 @@ def draw_round(
         sabotage=sabotage,
         largest=_LARGEST_IN_PIECES if "short-write" in faulty else _LARGEST,
         seconds=size.seconds,
+        log=log,
     )
+
+
+def draw_longer(plan: RoundPlan, times: int) -> RoundPlan:
+    """The same round once more, for the `times`-th time, and each time twice as long."""
+
+    def slower(writers: tuple[WriterPlan, ...]) -> tuple[WriterPlan, ...]:
+        return tuple(replace(writer, pause_s=2 * writer.pause_s) for writer in writers)
+
+    processes = tuple(
+        replace(process, writers=slower(process.writers), children=slower(process.children))
+        for process in plan.processes
+    )
+    return replace(plan, name=f"{plan.name}.{times}", seconds=2 * plan.seconds, processes=processes)
 
 
 def draw_sabotage(

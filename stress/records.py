@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The events that writers append, as plain JSON drawn from the seed; no omnelog code.
+"""The records that writers append, as plain JSON drawn from the seed; no omnelog code.
 
 Their sizes are heavy-tailed, their texts full of what careless code trips over.
 """
@@ -18,7 +18,7 @@ PAGE = 4096
 PIPE_BUFFER = 65536
 _POOL = 8192  # characters that all texts of a writer are cut out of
 _SMALLEST = 100  # bytes of a line with tags
-_LARGE_PART = 0.4  # of the lines with tags
+_LARGE_PART = 1 / 3  # of the lines with tags
 _TAGGED_FRAME = len('{"id": "", "text": ""}') + 26 + 1  # bytes of such a line besides the tags
 _TYPICAL = 100  # characters: half of the texts are shorter than twice this
 _TAIL = 1.1  # the Pareto exponent: 1 in 60 texts is above 4 KiB, 1 in 1,250 above 64 KiB
@@ -28,6 +28,7 @@ _NASTY = '"\\/\b\f\n\r\t\x00\x01\x1b\x1c\x7f\x85\xa0é߀ऄ\u2028\u2029\ufeff\uf
 _ALPHABET = string.ascii_letters + string.digits + "     " + _NASTY
 _KINDS = ("command", "prompt", "bash", "loop")
 _ERRORS = ("crash", "timeout", "gate_failed", "blocked", "max_iterations_exceeded", "host_missing")
+_ROLES = ("system", "user", "assistant", "tool")
 _METHODS = ("hook", "human_cli", "mcp_tool")
 
 
@@ -49,6 +50,34 @@ def draw_records(
     `largest`: bytes that a line has at the most. Whoever appends at least three has one between 4
     and 64 KiB among them and, where `largest` allows, one beyond 64 KiB and one almost as large.
     """
+    for seq, text in enumerate(_draw_texts(dice, events, largest)):
+        yield _draw_record(dice, head(run_id, writer, seq), text)
+
+
+def draw_messages(
+    dice: Random, run_id: str, writer: int, events: int, largest: int
+) -> Iterator[Record]:
+    """The same texts in records that are no events, as a tool may keep of a conversation."""
+    for seq, text in enumerate(_draw_texts(dice, events, largest)):
+        message: Record = {"id": event_id(writer, seq), "role": dice.choice(_ROLES)}
+        shape = dice.randrange(3) if len(text) <= PAGE else 0
+        if shape == 0:
+            message["content"] = text
+        elif shape == 1:
+            message["content"] = [{"type": "text", "text": text}, {"cached": None, "ok": True}, []]
+        else:
+            message[text] = {"tokens": -dice.randrange(2**70), "temperature": dice.random()}
+        yield message
+
+
+def draw_message_frame(run_id: str, writer: int) -> Iterator[Record]:
+    """What a runner appends to a log of messages."""
+    yield {"id": event_id(writer, 0), "role": "system", "content": run_id}
+    yield {"id": event_id(writer, 1), "role": "system", "content": "", "": {}}
+
+
+def _draw_texts(dice: Random, events: int, largest: int) -> Iterator[str]:
+    """Texts of which a few are large, as `draw_records` says."""
     pool = "".join(dice.choices(_ALPHABET, k=_POOL))
     most = largest * 6 // 10  # characters, of 1.56 bytes on average
     sizes = [min(int(_TYPICAL * dice.paretovariate(_TAIL)), most) for _ in range(events)]
@@ -57,8 +86,8 @@ def draw_records(
         sizes[middling] = min(dice.randrange(PAGE, PIPE_BUFFER // 2), most)
         sizes[large] = min(PIPE_BUFFER, most)
         sizes[huge] = dice.randrange(most // 2, most)
-    for seq, size in enumerate(sizes):
-        yield _draw_record(dice, head(run_id, writer, seq), _draw_text(dice, pool, size))
+    for size in sizes:
+        yield _draw_text(dice, pool, size)
 
 
 def draw_frame(run_id: str, writer: int) -> Iterator[Record]:
@@ -78,7 +107,7 @@ def draw_tagged(
 ) -> Iterator[Record]:
     """Records of which any piece, if it is not tiny, tells whose it is, by the tags in it.
 
-    Three in five are 100 bytes to 4 KiB, the rest up to `largest`; all sizes are equally likely
+    Two in three are 100 bytes to 4 KiB, the rest up to `largest`; all sizes are equally likely
     by their order of magnitude. Whoever appends at least two has one of almost `largest`.
     """
     sizes = [

@@ -236,7 +236,10 @@ WAYS = {
     'open("a")': Way(opening=plain_open),
     "flock, flushed by close": Way(opening=flock_buffered),
     "flock, flushed in time": Way(opening=flock_flushed),
-    "FileLock on a side file": Way(opening=side_file_lock),
+    "FileLock on a side file": Way(
+        opening=side_file_lock,
+        after_fork=AfterFork.REOPENS,  # "was inherited across fork; construct a new instance"
+    ),
     "logging.FileHandler": Way(opening=file_handler),
     "concurrent-log-handler": Way(
         opening=concurrent_handler,

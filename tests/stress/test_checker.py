@@ -224,6 +224,15 @@ def test_writer_that_stopped_early(tmp_path: Path) -> None:
     assert made.kinds(tmp_path) == {Kind.UNFINISHED: 1}
 
 
+@pytest.mark.parametrize(("code", "count"), [(-9, 0), (-11, 1), (-15, 1), (1, 1), (None, 0)])
+def test_a_crash_is_noticed_although_the_round_was_interrupted(
+    tmp_path: Path, code: int | None, count: int
+) -> None:
+    """Who was killed, or was ended after a while, may have been so by us."""
+    made = MadeUp(exits={"process-001": code})
+    assert made.check(tmp_path, interrupted=True).counts[Kind.EXIT] == count
+
+
 def test_writer_may_stop_early_when_interrupted(tmp_path: Path) -> None:
     made = MadeUp(meant={1: A0 + A1 + line(1, 2)})
     assert not made.check(tmp_path, interrupted=True).counts

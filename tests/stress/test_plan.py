@@ -9,7 +9,7 @@ import pytest
 
 from omnelog import encode
 from stress.logs import event_of, record_of
-from stress.plan import SHELL, Handle, RoundPlan, Size, Start, draw_round
+from stress.plan import SHELL, Handle, RoundPlan, Size, Start, draw_longer, draw_round
 from stress.records import canonical_line
 from stress.workers import draw_calls, draw_lines
 
@@ -114,3 +114,12 @@ def test_expected_lines_are_what_the_encoder_writes(tmp_path: Path) -> None:
                 assert record_of(event) == record
                 types.add(event.type)
     assert len(types) == 8
+
+
+def test_a_round_that_is_run_again_takes_longer() -> None:
+    again = draw_longer(PLAN, 2)
+    assert (again.name, again.seconds) == ("plain.2", 2 * PLAN.seconds)
+    assert again.events == PLAN.events
+    before = [each.pause_s for process in PLAN.processes for each in process.writers]
+    after = [each.pause_s for process in again.processes for each in process.writers]
+    assert after == [2 * pause_s for pause_s in before]

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -54,16 +55,23 @@ def test_small_run_is_clean_and_catches_every_sabotage(tmp_path: Path) -> None:
 
 
 def test_all_faults_at_once_do_no_harm(tmp_path: Path) -> None:
-    """Each of them has to strike; where file systems can't be mounted, a full disk is simulated."""
+    """Each of them has to strike, both on events and on lines.
+
+    Where file systems can't be mounted, a full disk is simulated.
+    """
     report_path = tmp_path / "report.json"
     done = _stress(
         "--quick", "--seconds", "2", "--seed", "6", "--rounds-only", "--json", str(report_path)
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    *_, every = json.loads(report_path.read_text())["rounds"]
-    assert every["faults"] == sorted(FAULTS)
-    assert set(every["strikes"]) == set(FAULTS)
-    assert all(every["strikes"].values())
+    rounds = json.loads(report_path.read_text())["rounds"]
+    for kind in ("all", "lines"):
+        strikes: Counter[str] = Counter()
+        for each in rounds:
+            if each["name"].partition(".")[0] == kind:
+                assert each["faults"] == sorted(FAULTS)
+                strikes.update(each["strikes"])
+        assert {fault for fault, times in strikes.items() if times} == set(FAULTS)
 
 
 def test_foreign_command_appends_beside_ours(tmp_path: Path) -> None:
@@ -145,10 +153,12 @@ sys.exit(main([*size, "--fault", "none", "--root", sys.argv[1]]))
 def test_what_hangs_is_ended_and_told(tmp_path: Path) -> None:
     """A writer that is still preparing its events when time is up stands for all that hang."""
     report_path, root = tmp_path / "report.json", tmp_path / "kept"
-    size = ["--processes", "1", "--events", "1000000", "--fault", "none", "--timeout", "1"]
-    done = _stress(*size, "--root", str(root), "--json", str(report_path))
+    size = ["--processes", "2", "--events", "1000000", "--fault", "none", "--timeout", "2"]
+    paths = ["--root", str(root), "--json", str(report_path)]
+    seed = "1"  # by which the first process is forked, so that it soon listens for SIGTERM
+    done = _stress(*size, *paths, "--seed", seed)
     assert (done.returncode, done.stderr) == (1, ""), done.stdout
-    assert "not over after 1 s, ending it" in done.stdout
+    assert "not over after 2 s, ending it" in done.stdout
     [round_] = json.loads(report_path.read_text())["rounds"]
     assert "process-000 hung, and was ended" in " ".join(round_["evidence"]["a process failed"])
 

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: MIT
+"""The comparison of the usual ways: each of its columns is filled by a way broken on purpose."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from io import StringIO
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from stress import logs
+from stress.comparison import PLAIN, Cell, Length, compare, notes, table
+from stress.damage import Damage
+from stress.faults import KILL, REPLACE, SHORT_WRITE
+from stress.logs import OMNELOG
+from stress.progress import Progress
+from stress.ways import WAYS, Append, Way
+
+ROOT = Path(__file__).parents[2]
+TOO_LONG_S = 100  # only ever reached by a hang
+SHORT = Length(events=10, seconds=0.1, replace_seconds=2.5)
+
+Put = Callable[[bytes], object]
+"""Writes bytes at the end of the log, in one call."""
+
+
+def _lose(put: Put, text: str) -> None:
+    pass
+
+
+def _tear(put: Put, text: str) -> None:
+    put(text[: len(text) // 2].encode() + b"\n")
+
+
+def _glue(put: Put, text: str) -> None:
+    put(text.encode())
+
+
+def _refuse(put: Put, text: str) -> None:
+    raise OSError("no room")
+
+
+def _write_twice(put: Put, text: str) -> None:
+    put(text.encode() + b"\n" + text.encode() + b"\n")
+
+
+def _write_zeros(put: Put, text: str) -> None:
+    put(bytes(len(text)) + b"\n")
+
+
+def _broken(blunder: Callable[[Put, str], None], every: int) -> Way:
+    """A way that blunders with one record in `every`, and appends the rest in one write(2) each."""
+
+    @contextmanager
+    def opening(path: Path) -> Iterator[Append]:
+        calls = 0
+
+        def put(data: bytes) -> None:
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            os.write(fd, data)
+            os.close(fd)
+
+        def append(text: str) -> None:
+            nonlocal calls
+            calls += 1
+            if calls % every == 0:
+                blunder(put, text)
+            else:
+                put(text.encode() + b"\n")
+
+        yield append
+
+    return Way(opening=opening)
+
+
+@contextmanager
+def _overtake(path: Path) -> Iterator[Append]:
+    """Holds every other record of a thread back until its next was written."""
+    held: dict[int, bytes] = {}
+    with path.open("ab", buffering=0) as file:
+
+        def append(text: str) -> None:
+            line = text.encode() + b"\n"
+            if before := held.pop(threading.get_ident(), b""):
+                file.write(line + before)
+            else:
+                held[threading.get_ident()] = line
+
+        yield append
+        file.write(b"".join(held.values()))
+
+
+@contextmanager
+def _stay(path: Path) -> Iterator[Append]:
+    """Never looks whether the file is still the one at the path."""
+    with path.open("ab", buffering=0) as file:
+        yield lambda text: file.write(text.encode() + b"\n")
+
+
+@contextmanager
+def _hang(path: Path) -> Iterator[Append]:
+    """Appends, but never comes back from closing."""
+    path.touch()
+    yield lambda text: None
+    sleep(TOO_LONG_S)
+
+
+@pytest.fixture
+def put_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Way, str], Cell]:
+    """What a way does under a fault."""
+
+    def run(way: Way, fault: str) -> Cell:
+        monkeypatch.setitem(WAYS, "broken", way)
+        monkeypatch.setitem(logs.LOGS, "broken", logs._way("broken"))
+        progress = Progress(Console(file=StringIO()))
+        [cell] = compare(tmp_path, progress, seed=1, length=SHORT, ways=["broken"], faults=[fault])
+        assert not list(tmp_path.iterdir())
+        return cell
+
+    return run
+
+
+def _counts(cell: Cell) -> dict[str, int]:
+    """What is not 0, but for the acknowledged."""
+    assert cell.damage is not None, cell.why
+    return {
+        name: count
+        for name, count in asdict(cell.damage).items()
+        if count and name != "acknowledged"
+    }
+
+
+@pytest.mark.parametrize(
+    ("blunder", "columns"),
+    [
+        (_lose, {"lost"}),
+        (_tear, {"lost", "torn"}),
+        (_glue, {"lost", "glued"}),
+        (_refuse, {"refused"}),
+        (_write_twice, {"twice"}),
+        (_write_zeros, {"lost", "foreign"}),
+    ],
+)
+def test_a_way_broken_on_purpose_fills_its_columns(
+    put_to: Callable[[Way, str], Cell],
+    blunder: Callable[[Put, str], None],
+    columns: set[str],
+) -> None:
+    cell = put_to(_broken(blunder, 5), PLAIN)
+    assert _counts(cell).keys() == columns
+    assert not cell.hung
+
+
+def test_who_lets_records_be_overtaken_has_them_out_of_order(
+    put_to: Callable[[Way, str], Cell],
+) -> None:
+    assert _counts(put_to(Way(opening=_overtake), PLAIN)).keys() == {"out_of_order"}
+
+
+def test_a_way_that_is_not_broken_fills_none(put_to: Callable[[Way, str], Cell]) -> None:
+    cell = put_to(_broken(_lose, 1_000_000), PLAIN)
+    assert _counts(cell) == {}
+    assert cell.damage is not None
+    assert cell.damage.acknowledged > 100
+    assert not cell.violations
+
+
+def test_who_stays_with_a_replaced_file_is_left_behind(put_to: Callable[[Way, str], Cell]) -> None:
+    assert _counts(put_to(Way(opening=_stay), REPLACE)).keys() == {"left_behind"}
+
+
+def test_what_hangs_is_ended_and_said_to_hang(put_to: Callable[[Way, str], Cell]) -> None:
+    cell = put_to(Way(opening=_hang), PLAIN)
+    assert cell.hung
+    assert _counts(cell).keys() == {"lost"}
+
+
+def test_a_fault_that_a_way_cannot_be_put_to_is_not_counted_as_nothing(
+    put_to: Callable[[Way, str], Cell],
+) -> None:
+    """It cannot by what it is, it is not installed, or the fault had no effect on it."""
+    cannot = put_to(Way(opening=_stay, cannot={KILL: "it is immortal"}), KILL)
+    absent = put_to(Way(opening=_stay, module="no_such_module_anywhere"), PLAIN)
+    unmoved = put_to(_broken(_lose, 1_000_000), SHORT_WRITE)  # it writes by no file of Python's
+    cells = [cannot, absent, unmoved]
+    assert [cell.damage for cell in cells] == [None] * 3
+    said = "\n".join(notes(cells))
+    for reason in ("it is immortal", "no_such_module_anywhere is not", "the fault never struck"):
+        assert reason in said
+    assert set(_cells(cells)) == {"·"}
+
+
+def _cells(cells: list[Cell]) -> list[str]:
+    faults = list(dict.fromkeys(cell.fault for cell in cells))
+    shown = table(cells, faults)
+    return [str(each) for column in shown.columns[1:] for each in column.cells]
+
+
+def test_a_cell_names_what_is_not_nothing() -> None:
+    damaged = Cell(way="w", fault=KILL, damage=Damage(acknowledged=9, lost=3, out_of_order=1))
+    assert _cells([damaged]) == ["3 lost\n1 out of order"]
+    assert _cells([Cell(way="w", fault=KILL, damage=Damage(acknowledged=9))]) == ["0"]
+    assert _cells([Cell(way="w", fault=KILL, damage=Damage(), hung=True)]) == ["hung"]
+
+
+@pytest.mark.parametrize("way", [*WAYS, OMNELOG])
+def test_each_way_appends_all_where_nothing_strikes(tmp_path: Path, way: str) -> None:
+    """That each is used rightly: what is lost later, the fault has done."""
+    progress = Progress(Console(file=StringIO()))
+    [cell] = compare(tmp_path, progress, seed=1, length=SHORT, ways=[way], faults=[PLAIN])
+    if cell.damage is None:
+        pytest.skip(cell.why)
+    assert _counts(cell) == {}
+
+
+FEW = """
+import sys
+from stress import comparison, logs
+from stress.command import main
+comparison.EVERYBODY = ('open("a")', logs.OMNELOG)
+comparison.QUICK = comparison.Length(events=10, seconds=float(sys.argv[1]), replace_seconds=2.5)
+sys.exit(main(["--peers", "--quick", "--seed", "1", *sys.argv[2:]]))
+"""
+
+
+def test_it_runs_as_a_program_and_writes_all_it_counted(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    command = [sys.executable, "-W", "error", "-c", FEW, "0.3"]
+    options = ["--fault", "short-write", "--json", str(report)]
+    done = subprocess.run(
+        [*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=TOO_LONG_S
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Repeat with: python -m stress --seed 1 --quick --fault short-write --peers" in (
+        done.stdout
+    )
+    assert not {"\r", "\x1b"} & set(done.stdout)
+    cells: dict[tuple[str, str], dict[str, Any]] = {
+        (cell["way"], cell["fault"]): cell for cell in json.loads(report.read_text())["cells"]
+    }
+    assert len(cells) == 4
+    usual, ours = (cells[way, SHORT_WRITE] for way in ('open("a")', OMNELOG))
+    assert usual["damage"]["lost"] > 0
+    assert usual["violations"]
+    assert ours["strikes"] > 0
+    assert ours["violations"] == {}
+
+
+def test_ctrl_c_ends_it_with_what_was_counted_by_then() -> None:
+    command = [sys.executable, "-W", "error", "-c", FEW, "60", "--fault", "none"]
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "omnelog stress --peers, seed 1\n"
+        os.killpg(process.pid, signal.SIGINT)
+        # Both ends with the last process that holds the pipes: none is left behind.
+        rest, errors = process.communicate(timeout=TOO_LONG_S)
+    assert (process.returncode, errors) == (130, ""), rest
+    assert "Interrupted after 0 rounds." in rest
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--soak", "1"], ["--log", "lines"], ["--fault", "freeze"], ["--sabotage", "no-lock"]],
+)
+def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    from stress.command import main
+
+    with pytest.raises(SystemExit) as raised:
+        main(["--peers", *arguments])
+    assert raised.value.code == 2
+    assert f"{arguments[0]}" in capsys.readouterr().err

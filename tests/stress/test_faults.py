@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""When a fault strikes, and that a round goes on until each of its faults has."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stress import command, faults
+from stress.command import main
+from stress.plan import RoundPlan, Size, draw_round
+from stress.report import RoundReport
+
+from .test_report import ROUND
+
+PLAN = draw_round(1, "kill", Size(processes=1, threads=1, events=2, runs=1, seconds=2))
+
+
+class _Clock:
+    """A time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class _Reluctant(faults.Fault):
+    """Strikes when it is let."""
+
+    name = "reluctant"
+    every_s = 0.1
+    can = False
+
+    def step(self) -> float:
+        self.strikes += self.can
+        return 0.01
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    clock = _Clock()
+    monkeypatch.setattr(faults, "monotonic", clock)
+    return clock
+
+
+def _fault() -> _Reluctant:
+    return _Reluctant(Path(), PLAN, dict)
+
+
+def test_a_fault_that_has_struck_ends_with_its_time(clock: _Clock) -> None:
+    fault = _fault()
+    fault.can = True
+    clock.now_s += 1
+    assert fault.look() < math.inf
+    clock.now_s += 1
+    assert fault.look() == math.inf
+    assert fault.strikes == 1
+
+
+def test_a_fault_goes_on_until_it_has_struck(clock: _Clock) -> None:
+    fault = _fault()
+    clock.now_s += 5
+    assert fault.look() < math.inf
+    fault.can = True
+    clock.now_s += 5
+    assert fault.look() < math.inf
+    assert fault.look() == math.inf
+    assert fault.strikes == 1
+
+
+def test_a_fault_that_never_strikes_does_not_go_on_for_ever(clock: _Clock) -> None:
+    fault = _fault()
+    clock.now_s += 12
+    assert fault.look() == math.inf
+
+
+@pytest.mark.parametrize(("struck_in", "rounds", "code"), [(1, 1, 0), (3, 3, 0), (4, 3, 1)])
+def test_a_round_is_run_again_until_its_faults_have_struck(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    struck_in: int,
+    rounds: int,
+    code: int,
+) -> None:
+    """Three times at most; then the run has failed."""
+    run: list[str] = []
+
+    def checked_round(self: Any, plan: RoundPlan) -> RoundReport:
+        run.append(plan.name)
+        strikes = {"kill": int(len(run) - 1 >= struck_in)}
+        report = _report(plan.name, sorted(plan.faults), strikes if plan.faults else {})
+        self.report.rounds.append(report)
+        return report
+
+    monkeypatch.setattr(command._Run, "_checked_round", checked_round)
+    assert main(["--fault", "kill", "--rounds-only", "--seed", "1"]) == code
+    assert run == ["plain", "kill", "kill.2", "kill.2.3"][: 1 + rounds]
+    assert ("the fault kill never struck" in capsys.readouterr().out) == bool(code)
+
+
+def _report(name: str, faults_of_it: list[str], strikes: dict[str, int]) -> RoundReport:
+    members = {each: getattr(ROUND, each) for each in RoundReport.__slots__}
+    return RoundReport(**members | {"name": name, "faults": faults_of_it, "strikes": strikes})
