@@ -212,6 +212,26 @@ def _append(scale: int) -> Iterator[Workload]:
     )
 
 
+def _lines(scale: int) -> Iterator[Workload]:
+    """One writer of dicts to a line log."""
+    count = 80 * scale
+    row = partial(
+        Row, workload="dicts", what="append", figure="time", unit="µs", ours=peers.LINE_LOG.name
+    )
+    others = [peers.DUMPS_FLOOR, peers.SAME_BYTES_FLOOR]
+    yield Workload(
+        subjects={
+            peer.name: partial(_per_item, peer.loop, count) for peer in [peers.LINE_LOG, *others]
+        }
+        | {peers.NAIVE.name: partial(_per_item, peers.NAIVE.loop, max(count // _SLOW, 800))},
+        rows=[
+            row(theirs=peers.DUMPS_FLOOR.name, must=1.25),
+            row(theirs=peers.SAME_BYTES_FLOOR.name),
+            row(theirs=peers.NAIVE.name, must=1.0),
+        ],
+    )
+
+
 def _flat(scale: int) -> Iterator[Workload]:
     """Several writers as fast as they can."""
 
@@ -521,6 +541,7 @@ def _write_round(directory: Path, events: int, writers: int = 8) -> None:
 
 WORKLOADS = {
     "append": "one writer: append, append_many, encode",
+    "lines": "one writer of dicts to a line log",
     "flat": "2, 4, 8, 16 writers as fast as they can",
     "bursty": "8 writers, an append a millisecond each",
     "durable": "1 and 4 writers that wait for the disk",
@@ -535,6 +556,7 @@ def workloads(names: Sequence[str], scale: int, root: Path) -> list[Workload]:
     """The workloads of `names`, as large as `scale` says: 100 is in full."""
     makers: dict[str, Callable[[], Iterator[Workload]]] = {
         "append": partial(_append, scale),
+        "lines": partial(_lines, scale),
         "flat": partial(_flat, 10 * scale),
         "bursty": partial(_bursty, 10 * scale),
         "durable": partial(_durable, 10 * scale),

@@ -9,6 +9,7 @@ append and nothing else.
 
 import fcntl
 import importlib
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -31,6 +32,7 @@ from omnelog import (
     GatePassed,
     Input,
     IterationStarted,
+    LineLog,
     NodeCompleted,
     NodeError,
     NodeFailed,
@@ -68,6 +70,8 @@ EVENTS: list[Event] = [
 ]
 """One of each of the eight types: what every workload appends and reads in turn."""
 LINES = [encode(event) for event in EVENTS]
+RECORDS: list[dict[str, Any]] = [json.loads(line) for line in LINES]
+"""The same as dicts, for a line log."""
 
 Loop: TypeAlias = Callable[[int], object]
 """Appends so many events, in as tight a loop as can be."""
@@ -157,6 +161,12 @@ def _omnelog_batch(root: Path) -> Iterator[Any]:
         yield log.append_many
 
 
+@contextmanager
+def _line_log(root: Path) -> Iterator[Any]:
+    with LineLog(_log_path(root)) as log:
+        yield log.append
+
+
 # The floor.
 
 
@@ -233,6 +243,44 @@ def _floor_loop(root: Path, steps: int = 0) -> Iterator[Loop]:
         os.close(fd)
 
 
+@contextmanager
+def _dumps_floor_loop(root: Path, **spelling: Any) -> Iterator[Loop]:
+    """`json.dumps` before the same system calls; with `spelling`, by its keyword arguments."""
+    flock, lseek, write, dumps = fcntl.flock, os.lseek, os.write, json.dumps
+    lock, unlock, end = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN, os.SEEK_END
+    fd = os.open(_log_path(root), os.O_RDWR | os.O_CREAT | os.O_APPEND)
+
+    def floor(count: int) -> None:
+        for _ in range(count // len(RECORDS)):
+            for record in RECORDS:
+                line = dumps(record).encode() + b"\n"
+                flock(fd, lock)
+                lseek(fd, 0, end)
+                write(fd, line)
+                flock(fd, unlock)
+
+    def spelt(count: int) -> None:
+        for _ in range(count // len(RECORDS)):
+            for record in RECORDS:
+                line = dumps(record, **spelling).encode() + b"\n"
+                flock(fd, lock)
+                lseek(fd, 0, end)
+                write(fd, line)
+                flock(fd, unlock)
+
+    try:
+        yield spelt if spelling else floor
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _naive(root: Path) -> Iterator[Callable[[dict[str, Any]], object]]:
+    """`json.dumps`, and a `FileLock` around opening, writing and closing."""
+    with ways.side_file_lock(_log_path(root)) as append:
+        yield lambda record: append(json.dumps(record))
+
+
 # What one would write at first.
 
 
@@ -306,6 +354,14 @@ FLOOR_AND = [
     for steps, more in enumerate(["encode", "encode, filelock", "encode, filelock, mutex"], 1)
 ]
 """What bounds an append: the floor and, step by step, what comes on top of it in any case."""
+LINE_LOG = _peer("LineLog of dicts", _line_log, lambda: RECORDS)
+DUMPS_FLOOR = replace(FLOOR, name="json.dumps and the floor", loop=_dumps_floor_loop)
+SAME_BYTES_FLOOR = replace(
+    FLOOR,
+    name="json.dumps of the same bytes and the floor",
+    loop=partial(_dumps_floor_loop, separators=(",", ":"), ensure_ascii=False),
+)
+NAIVE = _peer("FileLock, open, write, close", _naive, lambda: RECORDS)
 FILE_HANDLER = _peer("logging.FileHandler", partial(_at_log, ways.file_handler), _texts)
 CONCURRENT = _peer(
     "concurrent-log-handler",

@@ -49,4 +49,4 @@ def test_it_runs_as_a_program_and_tells_all_figures() -> None:
 def test_usage_names_the_workloads() -> None:
     done = subprocess.run([*BENCH, "--only", "speed"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "no workload 'speed'; there is append, flat, bursty" in done.stderr
+    assert "no workload 'speed'; there is append, lines, flat, bursty" in done.stderr
