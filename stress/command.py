@@ -329,7 +329,7 @@ def _compare(console: Console, root: Path, options: argparse.Namespace, seed: in
                 progress,
                 seed=seed,
                 length=comparison.QUICK if options.quick else comparison.USUAL,
-                ways=comparison.EVERYBODY,
+                ways=comparison.ALL_WAYS,
                 faults=faults,
                 command=command,
             )

@@ -3,7 +3,7 @@
 
 Each way of appending has a round under each fault: the same writers, records of 100 bytes to 1 MiB,
 the same strikes, the same checker. A round runs in a process of its own, a session leader, since
-what a library does there (patched files, threads, locks that nobody frees) must end with it.
+what a library leaves there (patched files, threads, locks that stay locked) must end with it.
 """
 
 import json
@@ -37,7 +37,7 @@ from .rounds import conduct
 from .ways import WAYS
 
 PLAIN = "plain"
-EVERYBODY = (*WAYS, OMNELOG)
+ALL_WAYS = (*WAYS, OMNELOG)
 FAULTS = (PLAIN, KILL, ENOSPC, SHORT_WRITE, FORK, REPLACE)
 _LOOK_S = 0.1
 _END_S = 4.0  # for a round's processes to be ended after the time is up
@@ -52,7 +52,7 @@ class Length:
     """Of every other writer; the rest append thrice as much."""
     seconds: float
     replace_seconds: float
-    """Of a round in which the log is replaced: who stays behind is only noticed after 1.75 s."""
+    """Of a round in which the log is replaced: a record counts as left behind after 1.75 s."""
 
 
 USUAL = Length(events=70, seconds=1.1, replace_seconds=2.6)
@@ -218,12 +218,12 @@ def table(cells: Sequence[Cell], faults: Sequence[str] = FAULTS) -> Table:
         shown.add_column(fault, no_wrap=True)
     found = {(cell.way, cell.fault): cell for cell in cells}
     for way in dict.fromkeys(cell.way for cell in cells):
-        row = [_told(found.get((way, fault))) for fault in faults]
+        row = [_shown(found.get((way, fault))) for fault in faults]
         shown.add_row(way, *row, end_section=True)
     return shown
 
 
-def _told(cell: Cell | None) -> Text:
+def _shown(cell: Cell | None) -> Text:
     if cell is None or cell.damage is None:
         return Text("·", "dim")
     words = _counted(cell)
@@ -243,15 +243,15 @@ def _counted(cell: Cell) -> dict[str, int | str]:
 
 
 def notes(cells: Sequence[Cell]) -> Iterator[str]:
-    """What the table means, how often the faults struck, and who was not put to which."""
+    """What the table means, how often the faults struck, and which way was not put to which."""
     yield from MEANINGS.splitlines()
     struck: dict[str, list[int]] = {}
     for cell in cells:
         if cell.strikes:
             struck.setdefault(cell.fault, []).append(cell.strikes)
-    told = [f"{fault} {min(times):,} to {max(times):,}" for fault, times in struck.items()]
-    if told:
-        yield f"Times that a fault struck, by way: {', '.join(told)}."
+    ranges = [f"{fault} {min(times):,} to {max(times):,}" for fault, times in struck.items()]
+    if ranges:
+        yield f"Times that a fault struck, by way: {', '.join(ranges)}."
     for cell in cells:
         if cell.damage is None:
             yield f"{cell.way}, {cell.fault}: {cell.why}"

@@ -46,20 +46,20 @@ class Damage:
     twice: int = 0
     foreign: int = 0
     cut_short: int = 0
-    """Appends whose writer died, or was ended, before they told anything."""
+    """Appends whose writer died, or was ended, before the outcome was known."""
 
 
 def count_damage(verdict: Verdict) -> Damage:
     """Count it, for a round that was checked."""
-    told = verdict.told
+    testimony = verdict.told
     done = Damage(
         out_of_order=verdict.counts[Kind.REORDERED], left_behind=verdict.counts[Kind.LEFT_BEHIND]
     )
     found: set[Attempt] = set()
-    for file in told.files:
+    for file in testimony.files:
         for begin, end in line_spans(file.data):
-            _count_line(done, told, file.data[begin:end], found)
-    for writer in told.writers.values():
+            _count_line(done, testimony, file.data[begin:end], found)
+    for writer in testimony.writers.values():
         _count_outcomes(done, writer, found)
     return done
 
@@ -76,30 +76,30 @@ def _count_outcomes(done: Damage, writer: Writer, found: set[Attempt]) -> None:
             done.refused += len(records)
 
 
-def _count_line(done: Damage, told: Testimony, line: bytes, found: set[Attempt]) -> None:
-    attempt = _record_of(told, line)
+def _count_line(done: Damage, testimony: Testimony, line: bytes, found: set[Attempt]) -> None:
+    attempt = _record_of(testimony, line)
     if attempt is not None:
         done.twice += attempt in found
         found.add(attempt)
     elif not _OF_RECORDS.fullmatch(line.removesuffix(b"\n")):
         done.foreign += 1
-    elif _is_part_of_one(told, line):
+    elif _is_part_of_one(testimony, line):
         done.torn += 1
     else:
         done.glued += 1
 
 
-def _record_of(told: Testimony, line: bytes) -> Attempt | None:
+def _record_of(testimony: Testimony, line: bytes) -> Attempt | None:
     """The record that this line is, the newline of a last line excepted."""
     head = _HEAD.match(line)
     if head is None:
         return None
     attempt = int(head[1]), int(head[2])
-    meant = _meant(told, attempt)
+    meant = _meant(testimony, attempt)
     return attempt if meant is not None and line in (meant, meant[:-1]) else None
 
 
-def _is_part_of_one(told: Testimony, line: bytes) -> bool:
+def _is_part_of_one(testimony: Testimony, line: bytes) -> bool:
     """Whether the line is one piece of one record. No record has a newline but at its end."""
     if line == b"\n":
         return True
@@ -109,13 +109,15 @@ def _is_part_of_one(told: Testimony, line: bytes) -> bool:
     if len(tags) > 1:
         return False
     for attempt in tags:
-        meant = _meant(told, attempt)
+        meant = _meant(testimony, attempt)
         return meant is not None and line.removesuffix(b"\n") in meant
     if len(line) > _TINY:
         return False
-    return any(writer.lines.find(line.removesuffix(b"\n")) >= 0 for writer in told.writers.values())
+    return any(
+        writer.lines.find(line.removesuffix(b"\n")) >= 0 for writer in testimony.writers.values()
+    )
 
 
-def _meant(told: Testimony, attempt: Attempt) -> bytes | None:
-    writer = told.writers.get(attempt[0])
+def _meant(testimony: Testimony, attempt: Attempt) -> bytes | None:
+    writer = testimony.writers.get(attempt[0])
     return writer.line(attempt[1]) if writer and attempt[1] < writer.planned else None

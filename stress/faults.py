@@ -120,9 +120,9 @@ class _Aimed(Fault):
 
 
 class Kill(_Aimed):
-    """SIGKILL for whoever holds the lock, for all in the middle of a write, or for anybody.
+    """SIGKILL for a process that holds the lock, for all during a write, or for any process.
 
-    The crew starts again who died of it.
+    The crew starts again those that died of it.
     """
 
     name, every_s = KILL, 0.06
@@ -135,7 +135,7 @@ class Kill(_Aimed):
         victims = dict(sorted(self.victims().items()))
         if not victims:
             return 0
-        aim = self.dice.choice(("anybody", "holder", "write", "write"))
+        aim = self.dice.choice(("any", "holder", "write", "write"))
         holder = self.stop_holder() if aim == "holder" else None
         if aim != "write":
             victims = dict([holder or self.dice.choice(list(victims.items()))])
@@ -246,7 +246,7 @@ def unmount_disk(root: Path, keep: Path) -> None:
     """Take the disk away, having moved what is on it to `keep`, on the same disk as its parent."""
     subprocess.run(["cp", "-a", "--", str(root), str(keep)], check=True)
     words = ["umount", str(root)]
-    for _ in range(_UNMOUNT_TRIES):  # who was killed may not have let go of it yet
+    for _ in range(_UNMOUNT_TRIES):  # a process that was killed may still be ending
         if subprocess.run(words, capture_output=True, check=False).returncode == 0:
             break
         sleep(0.05)

@@ -64,7 +64,7 @@ class LogKind:
     open: Callable[[Path, str, float, bool], Appender]
     """Opens the log of a run: the round's directory, the run, the lock timeout in s, durable."""
     read: Callable[[Path, str], Iterable[Record]] | None = None
-    """A snapshot of the log of a run, as plain JSON; None: nobody reads while it grows."""
+    """A snapshot of the log of a run, as plain JSON; None: it is not read while it grows."""
     follow: Callable[[Path, str, Flag], Iterator[Record]] | None = None
     """The log of a run as it grows, until a flag is set."""
     refusals: tuple[type[Exception], ...] = ()

@@ -105,10 +105,10 @@ def spaced_line(record: Record) -> bytes:
 def draw_tagged(
     dice: Random, run_id: str, writer: int, events: int, largest: int
 ) -> Iterator[Record]:
-    """Records of which any piece, if it is not tiny, tells whose it is, by the tags in it.
+    """Records of which each piece that is not tiny shows by its tags where it comes from.
 
     Two in three are 100 bytes to 4 KiB, the rest up to `largest`; all sizes are equally likely
-    by their order of magnitude. Whoever appends at least two has one of almost `largest`.
+    by their order of magnitude. A writer of at least two has one of almost `largest`.
     """
     sizes = [
         _draw_size(dice, largest if dice.random() < _LARGE_PART else PAGE) for _ in range(events)

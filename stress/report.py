@@ -279,7 +279,7 @@ _SECTIONS: list[dict[str, Callable[[RoundReport], str]]] = [
         "logs replaced": _struck(REPLACE),
     },
     {
-        "torn tails mended": lambda r: f"{r.torn_tails:,}",
+        "torn tails repaired": lambda r: f"{r.torn_tails:,}",
         "snapshots": lambda r: f"{r.snapshots:,}",
     },
 ]

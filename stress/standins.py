@@ -29,7 +29,7 @@ class Strikes:
 
 
 def cap_writes(root: Path) -> Strikes:
-    """Make short writes of all that this process writes from now on, be it by itself or a library.
+    """Make short writes of all writes of this process from now on, those of libraries included.
 
     That is `os.write` by omnelog, and what goes through Python's files to a path under `root`.
     """

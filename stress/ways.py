@@ -160,7 +160,7 @@ def jsonl_log(path: Path) -> Iterator[Append]:
 @contextmanager
 def sqlite_database(path: Path, synchronous: str) -> Iterator[sqlite3.Connection]:
     """A database in WAL mode with one table, as SQLite's page "Write-Ahead Logging" advises."""
-    with FileLock(f"{path}.setup"):  # not everybody at once may switch it to WAL
+    with FileLock(f"{path}.setup"):  # only one process at a time may switch it to WAL
         database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         database.execute("PRAGMA journal_mode=WAL")
         database.execute(f"PRAGMA synchronous={synchronous}")
@@ -290,7 +290,7 @@ class WayLog:
         if self._way.after_fork is AfterFork.REOPENS:
             self._opened.__exit__(None, None, None)
         else:
-            self._abandoned.append(self._opened)  # lest it be closed when it is collected
+            self._abandoned.append(self._opened)  # so that it is not closed when it is collected
         self._open()
 
     def append_many(self, texts: list[str]) -> None:

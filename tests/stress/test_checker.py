@@ -228,7 +228,7 @@ def test_writer_that_stopped_early(tmp_path: Path) -> None:
 def test_a_crash_is_noticed_although_the_round_was_interrupted(
     tmp_path: Path, code: int | None, count: int
 ) -> None:
-    """Who was killed, or was ended after a while, may have been so by us."""
+    """A process that was killed, or was ended after a while, may have been so by us."""
     made = MadeUp(exits={"process-001": code})
     assert made.check(tmp_path, interrupted=True).counts[Kind.EXIT] == count
 

@@ -131,7 +131,7 @@ def put_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Way, st
 
 
 def _counts(cell: Cell) -> dict[str, int]:
-    """What is not 0, but for the acknowledged."""
+    """The counts that are not 0, except for the acknowledged records."""
     assert cell.damage is not None, cell.why
     return {
         name: count
@@ -227,7 +227,7 @@ FEW = """
 import sys
 from stress import comparison, logs
 from stress.command import main
-comparison.EVERYBODY = ('open("a")', logs.OMNELOG)
+comparison.ALL_WAYS = ('open("a")', logs.OMNELOG)
 comparison.QUICK = comparison.Length(events=10, seconds=float(sys.argv[1]), replace_seconds=2.5)
 sys.exit(main(["--peers", "--quick", "--seed", "1", *sys.argv[2:]]))
 """

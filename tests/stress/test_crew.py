@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How processes end, and that each way is told from the others."""
+"""How processes end, and that each way is distinguished from the others."""
 
 import faulthandler
 import os
@@ -31,7 +31,7 @@ def _orderly(directory: Path, gate: Gate) -> None:
 
 
 def _crashing(gate: Gate) -> None:
-    faulthandler.disable()  # pytest's, which would tell all about it
+    faulthandler.disable()  # pytest's, which would print a stack trace
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGSEGV))
     gate.wait()
     while True:

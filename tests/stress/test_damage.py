@@ -21,7 +21,7 @@ SOUND = A0 + B0 + A1 + B1
 
 
 def _damage(directory: Path, log: bytes, **others: Any) -> dict[str, int]:
-    """The counts that are not 0, but for the acknowledged records."""
+    """The counts that are not 0, except for the acknowledged records."""
     made = MadeUp(log=log, meant={1: A0 + A1, 2: B0 + B1}, **others)
     counted = asdict(count_damage(made.check(directory)))
     assert counted.pop("acknowledged") == sum(
@@ -117,7 +117,7 @@ def test_json_with_spaces_is_recognized(tmp_path: Path) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_pieces_are_told_from_glue_wherever_a_log_is_cut(
+def test_torn_and_glued_lines_are_distinguished_wherever_a_log_is_cut(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     """Cut whole lines into pieces and end each with a newline: all that are no record are torn.

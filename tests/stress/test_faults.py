@@ -18,7 +18,7 @@ PLAN = draw_round(1, "kill", Size(processes=1, threads=1, events=2, runs=1, seco
 
 
 class _Clock:
-    """A time that passes when it is told to."""
+    """A time that only the test moves on."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
