@@ -328,7 +328,7 @@ def _compare(console: Console, root: Path, options: argparse.Namespace, seed: in
                 root,
                 progress,
                 seed=seed,
-                length=comparison.QUICK if options.quick else comparison.USUAL,
+                seconds=comparison.QUICK if options.quick else comparison.USUAL,
                 ways=comparison.ALL_WAYS,
                 faults=faults,
                 command=command,

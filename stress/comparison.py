@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import wait
@@ -44,19 +44,11 @@ _END_S = 4.0  # for a round's processes to be ended after the time is up
 _OVER_S = 3.0  # that a round may take over twice its length
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Length:
-    """How long rounds are."""
-
-    events: int
-    """Of every other writer; the rest append thrice as much."""
-    seconds: float
-    replace_seconds: float
-    """Of a round in which the log is replaced: a record counts as left behind after 1.75 s."""
-
-
-USUAL = Length(events=70, seconds=1.1, replace_seconds=2.6)
-QUICK = Length(events=30, seconds=0.5, replace_seconds=2.4)
+_EVENTS_PER_S = 60  # of every other writer; the rest append thrice as much
+USUAL = {PLAIN: 0.6, KILL: 2.2, ENOSPC: 1.0, SHORT_WRITE: 0.8, FORK: 0.6, REPLACE: 2.5}
+QUICK = {PLAIN: 0.3, KILL: 0.6, ENOSPC: 0.4, SHORT_WRITE: 0.3, FORK: 0.3, REPLACE: 2.4}
+"""For how long writers append in a round. Who stays with a replaced file counts as left behind only
+after 1.75 s, so that round is never short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,30 +73,33 @@ def compare(
     progress: Progress,
     *,
     seed: int,
-    length: Length,
+    seconds: Mapping[str, float] = USUAL,
     ways: Sequence[str],
     faults: Sequence[str] = FAULTS,
     command: str = "",
 ) -> Iterator[Cell]:
-    """Put each of `ways` to each of `faults`; yield each cell as it is known."""
+    """Put each of `ways` to each of `faults`; yield each cell as it is known.
+
+    `seconds`: for how long writers append in the round of each fault.
+    """
     total, begun = len(ways) * len(faults), monotonic()
     for place, (fault, way) in enumerate((fault, way) for fault in faults for way in ways):
         progress.status(
             f"{place + 1} of {total}: {way}, {fault}; {monotonic() - begun:.0f} s so far"
         )
         directory = root / f"{place:02}"
-        plan = _plan(way, fault, seed, length)
+        plan = _plan(way, fault, seed, seconds[fault])
         yield _cell(directory, way, fault, plan, command)
         rmtree(directory, ignore_errors=True)
 
 
-def _plan(way: str, fault: str, seed: int, length: Length) -> RoundPlan:
+def _plan(way: str, fault: str, seed: int, seconds: float) -> RoundPlan:
     return draw_comparison(
         seed,
         way,
         [] if fault == PLAIN else [fault],
-        events=length.events,
-        seconds=length.replace_seconds if fault == REPLACE else length.seconds,
+        events=max(10, round(_EVENTS_PER_S * seconds)),
+        seconds=seconds,
         by_parent=LOGS[way].by_parent,
     )
 

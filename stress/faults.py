@@ -135,7 +135,7 @@ class Kill(_Aimed):
         victims = dict(sorted(self.victims().items()))
         if not victims:
             return 0
-        aim = self.dice.choice(("any", "holder", "write", "write"))
+        aim = self.dice.choice(("any", "holder", "write", "write", "write"))
         holder = self.stop_holder() if aim == "holder" else None
         if aim != "write":
             victims = dict([holder or self.dice.choice(list(victims.items()))])

@@ -38,7 +38,7 @@ from .records import (
     draw_messages,
     draw_records,
     draw_tagged,
-    spaced_line,
+    tagged_line,
     tagged_record,
 )
 from .sabotage import Appender
@@ -160,7 +160,7 @@ def _open_way(name: str, directory: Path, run_id: str, *_: object) -> WayLog:
 
 def _way(name: str) -> LogKind:
     way = WAYS[name]
-    line = spaced_line if way.spaced else canonical_line
+    line = partial(tagged_line, spaced=way.spaced)
     return LogKind(
         frame=_frame_of_tags,
         draw=draw_tagged,
@@ -197,7 +197,7 @@ LOGS = {
     OMNELOG: LogKind(
         frame=_frame_of_tags,
         draw=draw_tagged,
-        line=canonical_line,
+        line=tagged_line,
         item=_same,
         open=_open_lines,
         forks_in_appends=False,

@@ -292,7 +292,8 @@ def draw_comparison(
         children: tuple[WriterPlan, ...] = ()
         if "fork" in faults:
             children = tuple(
-                WriterPlan(writer=number + n, events=events // 2, pause_s=0.001) for n in range(2)
+                WriterPlan(writer=number + n, events=max(10, events // 2), pause_s=0.001)
+                for n in range(2)
             )
             number += len(children)
         processes.append(

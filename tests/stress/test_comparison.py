@@ -19,7 +19,7 @@ import pytest
 from rich.console import Console
 
 from stress import logs
-from stress.comparison import PLAIN, Cell, Length, compare, notes, table
+from stress.comparison import PLAIN, Cell, compare, notes, table
 from stress.damage import Damage
 from stress.faults import KILL, REPLACE, SHORT_WRITE
 from stress.logs import OMNELOG
@@ -28,7 +28,7 @@ from stress.ways import WAYS, Append, Way
 
 ROOT = Path(__file__).parents[2]
 TOO_LONG_S = 100  # only ever reached by a hang
-SHORT = Length(events=10, seconds=0.1, replace_seconds=2.5)
+SHORT = {PLAIN: 0.1, KILL: 0.1, SHORT_WRITE: 0.1, REPLACE: 2.4}
 
 Put = Callable[[bytes], object]
 """Writes bytes at the end of the log, in one call."""
@@ -123,7 +123,7 @@ def put_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Way, st
         monkeypatch.setitem(WAYS, "broken", way)
         monkeypatch.setitem(logs.LOGS, "broken", logs._way("broken"))
         progress = Progress(Console(file=StringIO()))
-        [cell] = compare(tmp_path, progress, seed=1, length=SHORT, ways=["broken"], faults=[fault])
+        [cell] = compare(tmp_path, progress, seed=1, seconds=SHORT, ways=["broken"], faults=[fault])
         assert not list(tmp_path.iterdir())
         return cell
 
@@ -217,7 +217,7 @@ def test_a_cell_names_what_is_not_nothing() -> None:
 def test_each_way_appends_all_where_nothing_strikes(tmp_path: Path, way: str) -> None:
     """That each is used rightly: what is lost later, the fault has done."""
     progress = Progress(Console(file=StringIO()))
-    [cell] = compare(tmp_path, progress, seed=1, length=SHORT, ways=[way], faults=[PLAIN])
+    [cell] = compare(tmp_path, progress, seed=1, seconds=SHORT, ways=[way], faults=[PLAIN])
     if cell.damage is None:
         pytest.skip(cell.why)
     assert _counts(cell) == {}
@@ -228,7 +228,7 @@ import sys
 from stress import comparison, logs
 from stress.command import main
 comparison.ALL_WAYS = ('open("a")', logs.OMNELOG)
-comparison.QUICK = comparison.Length(events=10, seconds=float(sys.argv[1]), replace_seconds=2.5)
+comparison.QUICK = dict.fromkeys(comparison.FAULTS, float(sys.argv[1]))
 sys.exit(main(["--peers", "--quick", "--seed", "1", *sys.argv[2:]]))
 """
 

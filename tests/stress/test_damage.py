@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stress.damage import count_damage
-from stress.records import canonical_line, spaced_line, tagged_record
+from stress.records import tagged_line, tagged_record
 
 from .histories import MadeUp
 
 A0, A1, B0, B1 = (
-    canonical_line(tagged_record(writer, seq, 120)) for writer in (1, 2) for seq in (0, 1)
+    tagged_line(tagged_record(writer, seq, 120)) for writer in (1, 2) for seq in (0, 1)
 )
 SOUND = A0 + B0 + A1 + B1
 
@@ -108,7 +108,9 @@ def test_bytes_of_no_record_are_foreign(tmp_path: Path, line: bytes) -> None:
 
 def test_json_with_spaces_is_recognized(tmp_path: Path) -> None:
     """As jsonl-log writes it."""
-    lines = {w: [spaced_line(tagged_record(w, seq, 120)) for seq in (0, 1)] for w in (1, 2)}
+    lines = {
+        w: [tagged_line(tagged_record(w, seq, 120), spaced=True) for seq in (0, 1)] for w in (1, 2)
+    }
     log = lines[1][0] + lines[2][0] + lines[1][1][:50] + lines[2][1]
     made = MadeUp(log=log, meant={w: b"".join(each) for w, each in lines.items()})
     counted = count_damage(made.check(tmp_path))

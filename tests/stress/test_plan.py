@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: MIT
 """That a seed repeats a round, and that a round is what it is said to be."""
 
+import json
 from collections import Counter
 from itertools import chain
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from omnelog import encode
+from omnelog import decode_object, encode, encode_object
 from stress.logs import event_of, record_of
 from stress.plan import SHELL, Handle, RoundPlan, Size, Start, draw_longer, draw_round
-from stress.records import canonical_line
+from stress.records import canonical_line, draw_messages, draw_tagged, tagged_line
 from stress.workers import draw_calls, draw_lines
 
 SIZE = Size(processes=24, threads=3, events=60, runs=2, seconds=1)
@@ -123,3 +125,22 @@ def test_a_round_that_is_run_again_takes_longer() -> None:
     before = [each.pause_s for process in PLAN.processes for each in process.writers]
     after = [each.pause_s for process in again.processes for each in process.writers]
     assert after == [2 * pause_s for pause_s in before]
+
+
+def test_a_tagged_line_is_what_json_makes_of_its_record() -> None:
+    records = list(draw_tagged(Random(1), "run", 3, 50, 50_000))
+    sizes = [len(tagged_line(record)) for record in records]
+    assert 49_900 < max(sizes) <= 50_000
+    assert min(sizes) >= 60
+    for record in records:
+        assert tagged_line(record) == canonical_line(record)
+        assert tagged_line(record, spaced=True) == f"{json.dumps(record)}\n".encode()
+
+
+def test_messages_are_no_events_and_are_read_back_as_they_were_written() -> None:
+    messages = list(draw_messages(Random(1), "run", 3, 200, 100_000))
+    assert len({tuple(message)[1:] for message in messages}) > 2
+    for message in messages:
+        assert "type" not in message
+        assert encode_object(message) + b"\n" == canonical_line(message)
+        assert decode_object(canonical_line(message)) == message
