@@ -44,8 +44,8 @@ _END_S = 4.0  # for a round's processes to be ended after the time is up
 _OVER_S = 3.0  # that a round may take over twice its length
 
 
-_EVENTS_PER_S = 60  # of every other writer; the rest append thrice as much
-USUAL = {PLAIN: 0.6, KILL: 2.2, ENOSPC: 1.0, SHORT_WRITE: 0.8, FORK: 0.6, REPLACE: 2.5}
+_EVENTS_PER_S = 50  # of every other writer; the rest append thrice as much
+USUAL = {PLAIN: 0.6, KILL: 2.0, ENOSPC: 1.0, SHORT_WRITE: 0.8, FORK: 0.6, REPLACE: 2.5}
 QUICK = {PLAIN: 0.3, KILL: 0.6, ENOSPC: 0.4, SHORT_WRITE: 0.3, FORK: 0.3, REPLACE: 2.4}
 """For how long writers append in a round. Who stays with a replaced file counts as left behind only
 after 1.75 s, so that round is never short."""

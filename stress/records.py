@@ -107,10 +107,9 @@ def draw_tagged(
     """
     sizes = []
     for _ in range(events):
-        large = dice.random() < _LARGE_PART
-        sizes.append(
-            _draw_size(dice, PAGE, largest) if large else _draw_size(dice, _SMALLEST, PAGE)
-        )
+        is_large = dice.random() < _LARGE_PART
+        limits = (PAGE, largest) if is_large else (_SMALLEST, PAGE)
+        sizes.append(_draw_size(dice, *limits))
     if events >= 2:
         sizes[dice.randrange(events)] = largest
     for seq, size in enumerate(sizes):
