@@ -39,16 +39,13 @@ from .ways import WAYS
 PLAIN = "plain"
 ALL_WAYS = (*WAYS, OMNELOG)
 FAULTS = (PLAIN, KILL, ENOSPC, SHORT_WRITE, FORK, REPLACE)
-_LOOK_S = 0.1
-_END_S = 4.0  # for a round's processes to be ended after the time is up
-_OVER_S = 3.0  # that a round may take over twice its length
-
-
-_EVENTS_PER_S = 50  # of every other writer; the rest append thrice as much
 USUAL = {PLAIN: 0.6, KILL: 2.0, ENOSPC: 1.0, SHORT_WRITE: 0.8, FORK: 0.6, REPLACE: 2.5}
+"""For how many seconds writers append in the round of each fault."""
 QUICK = {PLAIN: 0.3, KILL: 0.6, ENOSPC: 0.4, SHORT_WRITE: 0.3, FORK: 0.3, REPLACE: 2.4}
-"""For how long writers append in a round. Who stays with a replaced file counts as left behind only
-after 1.75 s, so that round is never short."""
+"""The same for a quick run; only after 1.75 s does a record count as left behind."""
+_EVENTS_PER_S = 50  # of every other writer; the rest append thrice as much
+_OVER_S = 3.0  # a round may take twice its length and so many seconds more
+_END_S = 4.0  # for the processes of a round to be ended after that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +61,8 @@ class Cell:
     strikes: int = 0
     hung: bool = False
     """Whether a process hung, and was ended."""
+    repaired: int = 0
+    """How many torn tails were moved to a quarantine."""
     violations: dict[str, int] = field(default_factory=dict)
     """What the checker found, by its kinds."""
 
@@ -130,6 +129,7 @@ def _cell(directory: Path, way: str, fault: str, plan: RoundPlan, command: str) 
         damage=count_damage(verdict),
         strikes=strikes,
         hung=hung or None in verdict.told.exits.values(),
+        repaired=verdict.fragments,
         violations={str(kind): count for kind, count in verdict.counts.items()},
     )
 
@@ -248,6 +248,8 @@ def notes(cells: Sequence[Cell]) -> Iterator[str]:
     if ranges:
         yield f"Times that a fault struck, by way: {', '.join(ranges)}."
     for cell in cells:
+        if cell.repaired:
+            yield f"{cell.way}, {cell.fault}: {cell.repaired} torn tails moved to the quarantine"
         if cell.damage is None:
             yield f"{cell.way}, {cell.fault}: {cell.why}"
 

@@ -16,15 +16,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from filelock import FileLock
 
-from .faults import REPLACE, SHORT_WRITE
+from .faults import FORK, REPLACE, SHORT_WRITE
 
 Append: TypeAlias = Callable[[str], object]
 """Appends one line, given without its newline."""
@@ -199,14 +198,6 @@ def _sqlite_export(path: Path) -> None:
             file.write(text.encode() + b"\n")
 
 
-class AfterFork(Enum):
-    """What a forked child does with the way that its parent has opened."""
-
-    GOES_ON = "it uses it"
-    REOPENS = "it closes it and opens its own"
-    ABANDONS = "it leaves it alone and opens its own"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
     """One way, and what its documentation says about processes."""
@@ -218,7 +209,8 @@ class Way:
     """Whether it writes JSON with a space after each comma and colon."""
     by_parent: bool = False
     """Whether a parent opens it, and the processes that it starts use that."""
-    after_fork: AfterFork = AfterFork.GOES_ON
+    reopens: bool = False
+    """Whether a forked child closes what it inherited, and opens its own."""
     leave: Callable[[], None] | None = None
     """What a process calls at its end that uses what its parent has opened."""
     export: Callable[[Path], None] | None = None
@@ -238,13 +230,13 @@ WAYS = {
     "flock, flushed in time": Way(opening=flock_flushed),
     "FileLock on a side file": Way(
         opening=side_file_lock,
-        after_fork=AfterFork.REOPENS,  # "was inherited across fork; construct a new instance"
+        reopens=True,  # "was inherited across fork; construct a new instance"
     ),
     "logging.FileHandler": Way(opening=file_handler),
     "concurrent-log-handler": Way(
         opening=concurrent_handler,
         module="concurrent_log_handler",
-        after_fork=AfterFork.REOPENS,  # its README, "Using fork()"
+        reopens=True,  # its README, "Using fork()"
     ),
     "loguru, enqueue": Way(
         opening=loguru_enqueue,
@@ -255,10 +247,10 @@ WAYS = {
     "jsonl-log": Way(opening=jsonl_log, module="jsonl_log", spaced=True),
     "SQLite": Way(
         opening=_sqlite_beside,
-        after_fork=AfterFork.ABANDONS,  # as "How To Corrupt An SQLite Database File" says
         export=_sqlite_export,
-        cannot={
+        cannot={  # its page "How To Corrupt An SQLite Database File"
             SHORT_WRITE: "it writes in C, where writes cannot be cut short from within Python",
+            FORK: "its documentation forbids to carry an open database across a fork",
             REPLACE: "its documentation forbids to rename a database that is in use",
         },
     ),
@@ -271,8 +263,6 @@ class WayLog:
 
     def __init__(self, name: str, path: Path) -> None:
         self._way, self._path = WAYS[name], path
-        self._owner = os.getpid()
-        self._abandoned: list[Any] = []
         self._open()
 
     def _open(self) -> None:
@@ -282,16 +272,10 @@ class WayLog:
 
     def append(self, text: str) -> None:
         """Append `text` as one line. Raises whatever the way raises."""
-        if self._process != os.getpid() and self._way.after_fork is not AfterFork.GOES_ON:
-            self._open_in_child()
-        self._append(text)
-
-    def _open_in_child(self) -> None:
-        if self._way.after_fork is AfterFork.REOPENS:
+        if self._way.reopens and self._process != os.getpid():
             self._opened.__exit__(None, None, None)
-        else:
-            self._abandoned.append(self._opened)  # so that it is not closed when it is collected
-        self._open()
+            self._open()
+        self._append(text)
 
     def append_many(self, texts: list[str]) -> None:
         """Append each of `texts`."""
