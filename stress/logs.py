@@ -3,7 +3,7 @@
 
 A round's writers, readers and runner ask here and nowhere else which records to draw, what to open
 and what to hand to ``append``. So the same faults strike, and the same checker judges, events on
-omne's event log, records that are no events on a line log, and the usual ways (`ways`).
+omne's event log, records that are not events on a line log, and the usual ways (`ways`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -130,7 +130,7 @@ def _follow_events(directory: Path, run_id: str, stop: Flag) -> Iterator[Record]
     return map(record_of, follow_run(volume_path(directory), run_id, stop=stop))
 
 
-# ---- records that are no events ----
+# ---- records that are not events ----
 
 
 def _open_lines(directory: Path, run_id: str, lock_timeout_s: float, durable: bool) -> Appender:

@@ -57,7 +57,7 @@ def draw_records(
 def draw_messages(
     dice: Random, run_id: str, writer: int, events: int, largest: int
 ) -> Iterator[Record]:
-    """The same texts in records that are no events, as a tool may keep of a conversation."""
+    """The same texts in records that are not events, as a tool may keep of a conversation."""
     for seq, text in enumerate(_draw_texts(dice, events, largest)):
         message: Record = {"id": event_id(writer, seq), "role": dice.choice(_ROLES)}
         shape = dice.randrange(3) if len(text) <= PAGE else 0

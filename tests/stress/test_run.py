@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stress.faults import FAULTS
+from stress.faults import FAULTS, REPLACE
 from stress.sabotage import SABOTAGES
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +55,7 @@ def test_small_run_is_clean_and_catches_every_sabotage(tmp_path: Path) -> None:
 
 
 def test_all_faults_at_once_do_no_harm(tmp_path: Path) -> None:
-    """Each of them has to strike, both on events and on lines.
+    """Each of them has to strike on events, and all but the slowest on lines.
 
     Where file systems can't be mounted, a full disk is simulated.
     """
@@ -65,13 +65,13 @@ def test_all_faults_at_once_do_no_harm(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     rounds = json.loads(report_path.read_text())["rounds"]
-    for kind in ("all", "lines"):
+    for kind, faults in {"all": {*FAULTS}, "lines": {*FAULTS} - {REPLACE}}.items():
         strikes: Counter[str] = Counter()
         for each in rounds:
             if each["name"].partition(".")[0] == kind:
-                assert each["faults"] == sorted(FAULTS)
+                assert each["faults"] == sorted(faults)
                 strikes.update(each["strikes"])
-        assert {fault for fault, times in strikes.items() if times} == set(FAULTS)
+        assert {fault for fault, times in strikes.items() if times} == faults
 
 
 def test_foreign_command_appends_beside_ours(tmp_path: Path) -> None:
