@@ -103,19 +103,13 @@ def _is_part_of_one(testimony: Testimony, line: bytes) -> bool:
     """Whether the line is one piece of one record. No record has a newline but at its end."""
     if line == b"\n":
         return True
-    tags = {(int(writer), int(seq)) for writer, seq in _TAG.findall(line)}
-    if head := _HEAD.match(line):
-        tags.add((int(head[1]), int(head[2])))
-    if len(tags) > 1:
-        return False
-    for attempt in tags:
-        meant = _meant(testimony, attempt)
-        return meant is not None and line.removesuffix(b"\n") in meant
-    if len(line) > _TINY:
-        return False
-    return any(
-        writer.lines.find(line.removesuffix(b"\n")) >= 0 for writer in testimony.writers.values()
-    )
+    piece = line.removesuffix(b"\n")
+    tag = _HEAD.match(line) or _TAG.search(line)
+    if tag is not None:
+        meant = _meant(testimony, (int(tag[1]), int(tag[2])))
+        return meant is not None and piece in meant
+    is_tiny = len(piece) < _TINY
+    return is_tiny and any(writer.lines.find(piece) >= 0 for writer in testimony.writers.values())
 
 
 def _meant(testimony: Testimony, attempt: Attempt) -> bytes | None:
