@@ -39,13 +39,14 @@ from .ways import WAYS
 PLAIN = "plain"
 ALL_WAYS = (*WAYS, OMNELOG)
 FAULTS = (PLAIN, KILL, ENOSPC, SHORT_WRITE, FORK, REPLACE)
-USUAL = {PLAIN: 0.6, KILL: 2.0, ENOSPC: 1.0, SHORT_WRITE: 0.8, FORK: 0.6, REPLACE: 2.5}
+USUAL = {PLAIN: 0.5, KILL: 2.0, ENOSPC: 0.8, SHORT_WRITE: 0.6, FORK: 0.5, REPLACE: 2.4}
 """For how many seconds writers append in the round of each fault."""
 QUICK = {PLAIN: 0.3, KILL: 0.6, ENOSPC: 0.4, SHORT_WRITE: 0.3, FORK: 0.3, REPLACE: 2.4}
 """The same for a quick run; only after 1.75 s does a record count as left behind."""
 _EVENTS_PER_S = 50  # of every other writer; the rest append thrice as much
-_OVER_S = 3.0  # a round may take twice its length and so many seconds more
-_END_S = 4.0  # for the processes of a round to be ended after that
+_LOOK_S = 0.1  # between two looks at whether a round gets on
+_STILL_S = 5.0  # without any account of an append, after which a round is taken to hang
+_TIMEOUT_S = 120.0  # of a round that gets on, but does not end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,13 +154,11 @@ def _run_apart(directory: Path, plan: RoundPlan, command: str) -> bool:
 
     Whatever ends this call, Ctrl-C included, ends all processes of the round as well.
     """
-    timeout_s = 2 * plan.seconds + _OVER_S
-    host = ForkContext().Process(target=_host, args=(directory, plan, command, timeout_s))
+    host = ForkContext().Process(target=_host, args=(directory, plan, command))
     with sigint_blocked():  # in the host for good
         host.start()
-    ended = False
     try:
-        ended = bool(wait([host.sentinel], timeout_s + _END_S))
+        return _ends(host.sentinel, history_path(directory, ""))
     finally:
         assert host.pid
         with suppress(ProcessLookupError):
@@ -169,17 +168,28 @@ def _run_apart(directory: Path, plan: RoundPlan, command: str) -> bool:
         root = volume_path(directory)
         if root.is_mount():
             unmount_disk(root, directory / "kept")
-    return ended
 
 
-def _host(directory: Path, plan: RoundPlan, command: str, timeout_s: float) -> None:
+def _ends(sentinel: int, history: Path) -> bool:
+    """Wait until a process has ended; return False if the history has stopped growing before."""
+    size, since_s = 0, monotonic()
+    while not wait([sentinel], _LOOK_S):
+        now = sum(path.stat().st_size for path in history.glob("writer-*"))
+        if now != size:
+            size, since_s = now, monotonic()
+        elif monotonic() - since_s > _STILL_S:
+            return False
+    return True
+
+
+def _host(directory: Path, plan: RoundPlan, command: str) -> None:
     os.setsid()
     directory.mkdir()
     errors = os.open(directory / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(errors, 2)  # where libraries complain
     warnings.simplefilter("ignore", DeprecationWarning)  # forks beside loguru's thread, 3.12+
     with open(os.devnull, "w") as nowhere:
-        conduct(directory, plan, Progress(Console(file=nowhere)), command, timeout_s)
+        conduct(directory, plan, Progress(Console(file=nowhere)), command, _TIMEOUT_S)
 
 
 # ---- the table ----

@@ -78,10 +78,7 @@ def conduct(
             crew.open_gate()
             progress.begin(plan, len(crew))
             faults += _faults(directory, plan, crew)
-            try:
-                _watch(directory, plan, crew, faults, progress)
-            finally:
-                _save_strikes(directory, faults, mounted)  # closing a log may hang
+            _watch(directory, plan, crew, faults, progress, mounted=mounted)
             for runner, log in zip(runners, logs, strict=True):
                 runner.append_next(log)
                 runner.close()
@@ -128,7 +125,9 @@ def conduct(
 def _save_strikes(directory: Path, faults: list[Fault], mounted: bool) -> dict[str, int]:
     strikes = {fault.name: fault.strikes for fault in faults}
     about = {"strikes": strikes, "mounted": mounted}
-    save_json(history_path(directory, "strikes.json"), about)
+    new = history_path(directory, "strikes.json.new")
+    save_json(new, about)
+    new.replace(history_path(directory, "strikes.json"))
     return strikes
 
 
@@ -207,7 +206,13 @@ def _faults(directory: Path, plan: RoundPlan, crew: Crew) -> list[Fault]:
 
 
 def _watch(
-    directory: Path, plan: RoundPlan, crew: Crew, faults: list[Fault], progress: Progress
+    directory: Path,
+    plan: RoundPlan,
+    crew: Crew,
+    faults: list[Fault],
+    progress: Progress,
+    *,
+    mounted: bool,
 ) -> None:
     """Strike until all writers are done; start again who was killed."""
     look_at = 0.0
@@ -219,6 +224,7 @@ def _watch(
                 crew.restart(name)
         if monotonic() >= look_at:
             look_at = monotonic() + _LOOK_S
+            _save_strikes(directory, faults, mounted)  # for the case that closing a log hangs
             progress.look(directory, {fault.name: fault.strikes for fault in faults})
     for fault in faults:
         fault.undo()
