@@ -39,7 +39,7 @@ from .ways import WAYS
 PLAIN = "plain"
 ALL_WAYS = (*WAYS, OMNELOG)
 FAULTS = (PLAIN, KILL, ENOSPC, SHORT_WRITE, FORK, REPLACE)
-USUAL = {PLAIN: 0.5, KILL: 2.0, ENOSPC: 0.8, SHORT_WRITE: 0.6, FORK: 0.5, REPLACE: 2.4}
+USUAL = {PLAIN: 0.5, KILL: 3.5, ENOSPC: 0.8, SHORT_WRITE: 0.6, FORK: 0.5, REPLACE: 2.4}
 """For how many seconds writers append in the round of each fault."""
 QUICK = {PLAIN: 0.3, KILL: 0.6, ENOSPC: 0.4, SHORT_WRITE: 0.3, FORK: 0.3, REPLACE: 2.4}
 """The same for a quick run; only after 1.75 s does a record count as left behind."""
