@@ -45,7 +45,7 @@ QUICK = {PLAIN: 0.3, KILL: 0.6, ENOSPC: 0.4, SHORT_WRITE: 0.3, FORK: 0.3, REPLAC
 """The same for a quick run; only after 1.75 s does a record count as left behind."""
 _EVENTS_PER_S = 50  # of every other writer; the rest append thrice as much
 _LOOK_S = 0.1  # between two looks at whether a round gets on
-_STILL_S = 5.0  # without any account of an append, after which a round is taken to hang
+_STILL_S = 8.0  # without any account of an append, after which a round is taken to hang
 _TIMEOUT_S = 120.0  # of a round that gets on, but does not end
 
 
@@ -171,11 +171,14 @@ def _run_apart(directory: Path, plan: RoundPlan, command: str) -> bool:
 
 
 def _ends(sentinel: int, history: Path) -> bool:
-    """Wait until a process has ended; return False if the history has stopped growing before."""
+    """Wait until a process has ended; return False if the history has stopped growing before.
+
+    After the round's processes have ended it need not grow, while the files are put in their place.
+    """
     size, since_s = 0, monotonic()
     while not wait([sentinel], _LOOK_S):
         now = sum(path.stat().st_size for path in history.glob("writer-*"))
-        if now != size:
+        if now != size or (history / "exits.json").exists():
             size, since_s = now, monotonic()
         elif monotonic() - since_s > _STILL_S:
             return False
