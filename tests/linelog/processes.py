@@ -48,7 +48,7 @@ def forked(*bodies: Callable[[], object]) -> Iterator[list[Child]]:
     try:
         for body in bodies:
             ours, theirs = Pipe()
-            pid = _fork()
+            pid = fork()
             if not pid:
                 ours.close()
                 _run_and_exit(body, theirs)
@@ -66,7 +66,7 @@ def in_child(body: Callable[[], object]) -> Any:
         return child.result()
 
 
-def _fork() -> int:
+def fork() -> int:
     """Call os.fork. A process with threads may do so here, which CPython 3.12 and later warn of."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)

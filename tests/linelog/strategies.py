@@ -21,14 +21,14 @@ def values() -> SearchStrategy[object]:
     """Any JSON value."""
     return st.recursive(
         scalars(),
-        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-        max_leaves=10,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+        max_leaves=5,
     )
 
 
 def records() -> SearchStrategy[dict[str, Any]]:
     """Any JSON object."""
-    return st.dictionaries(st.text(), values(), max_size=5)
+    return st.dictionaries(st.text(), values(), max_size=4)
 
 
 def unfit_scalars() -> SearchStrategy[object]:
@@ -55,7 +55,7 @@ def perhaps_records() -> SearchStrategy[Any]:
             | st.lists(inner, max_size=3).map(tuple)
             | st.dictionaries(keys, inner, max_size=3)
         ),
-        max_leaves=6,
+        max_leaves=5,
     )
     return st.dictionaries(keys, inner_values, max_size=3)
 

@@ -180,7 +180,7 @@ class TestASubclass:
                 linelog.SerializeError, match=r'^record\["value"\]\[0\]: duplicate key "a"$'
             ):
                 encode_object({"value": [value]})
-            with pytest.raises(linelog.SerializeError, match='^record: duplicate key "a"$'):
+            with pytest.raises(linelog.SerializeError, match=r'^record: duplicate key "a"$'):
                 encode_object(value)
 
 
