@@ -21,7 +21,7 @@ import pytest
 from .conftest import CACHES
 
 PROJECT = Path(__file__).parents[2]
-CONSUMER = Path(__file__).with_name("consumer.py")
+CONSUMERS = [Path(__file__).with_name(name) for name in ("consumer.py", "records_consumer.py")]
 KEPT = [
     *("omnelog", "tests", "stress", "conformance", "examples"),
     "*.md",
@@ -145,7 +145,8 @@ def test_a_consumer_has_types(
 ) -> None:
     module(checker)
     python = new_environment(tmp_path / "environment", wheel_of(built[0]))
-    shutil.copy(CONSUMER, tmp_path)
+    for consumer in CONSUMERS:
+        shutil.copy(consumer, tmp_path)
     if checker == "mypy":
         options = ["--strict", "--python-executable", str(python)]
     else:
@@ -153,8 +154,18 @@ def test_a_consumer_has_types(
             '{"typeCheckingMode": "strict", "reportUnnecessaryTypeIgnoreComment": "error"}'
         )
         options = ["--pythonpath", str(python)]
-    command = [sys.executable, "-m", checker, *options, CONSUMER.name]
+    command = [sys.executable, "-m", checker, *options, *(path.name for path in CONSUMERS)]
     run(*command, cwd=tmp_path)
+
+
+def test_every_public_name_has_a_type(
+    built: list[Path], module: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    module("pyright")
+    python = new_environment(tmp_path / "environment", wheel_of(built[0]))
+    command = [sys.executable, "-m", "pyright", "--pythonpath", str(python)]
+    report = run(*command, "--verifytypes", "omnelog", "--ignoreexternal", cwd=tmp_path)
+    assert "Type completeness score: 100%" in report, report
 
 
 def test_pyright_finds_nothing_in_the_package(module: Callable[[str], ModuleType]) -> None:
