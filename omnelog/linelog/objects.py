@@ -269,8 +269,9 @@ def refusal_of(decode: Decode[Any], line: bytes, error: Exception) -> Deserializ
     and a RecursionError unless the line nests deeper than it may (SPEC: OBJ-7). Raises what the
     decoder is interrupted by when it is asked again.
     """
-    is_of_a_log = isinstance(error, OmnelogError) and not isinstance(error, DeserializeError)
-    if is_of_a_log or isinstance(error, MemoryError):
+    if isinstance(error, MemoryError):
+        return None
+    if isinstance(error, OmnelogError) and not isinstance(error, DeserializeError):
         return None
     again = _exception_of(decode, line)
     if type(again) is not type(error):
