@@ -150,8 +150,7 @@ class LockableFile(FileIO):
 
     # Nothing is buffered, so dropping a file loses nothing and needs no ResourceWarning. `close`
     # is inherited as it is: a function in C, which works near the recursion limit too.
-    __del__: ClassVar[Callable[[FileIO], None]]
-    __del__ = FileIO.close
+    __del__: ClassVar[Callable[[FileIO], None]] = FileIO.close
 
     def after_fork(self) -> None:
         """Close the child's descriptor, which leaves the parent its lock (SPEC: APP-46)."""
