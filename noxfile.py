@@ -14,7 +14,7 @@ nox.options.sessions = ["tests", "lint", "types"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 MODULES = ("codec", "events", "volume", "errors", "ulid", "lock", "appender", "reader", "stateful")
-CORE = [f"tests/test_{module}.py" for module in MODULES]
+CORE = ["tests/linelog", *(f"tests/test_{module}.py" for module in MODULES)]
 # Half of the tests' time is waiting for processes, so there are twice as many workers as cores.
 IN_PARALLEL = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
 BRIEF = {"HYPOTHESIS_PROFILE": "brief"}  # where the same code is tried at length elsewhere

@@ -647,7 +647,7 @@ MUTANTS = [
     Mutant(
         name="a file that is dropped warns",
         module="linelog/lock",
-        before="    __del__ = FileIO.close\n",
+        before="    __del__: ClassVar[Callable[[FileIO], None]] = FileIO.close\n",
         after="",
         tests="faults/test_threads.py",
     ),

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 """`nox -s vendoring`: omnelog vendored into a host, and its own tests run on the copy.
 
-Three hosts are made in a temporary directory, by the commands and the configuration that README's
-section "Vendoring" shows: copied by hand, filelock being installed; copied by hand with filelock;
-fetched by the `vendoring` tool with filelock. In none of them can omnelog be imported by its own
-name, nor filelock where it was vendored, so nothing but the copy can be what is tested. The tests
-are those of the core as they are, but for the two lines of ``tests/__init__.py``.
+Five hosts are made in a temporary directory, by the commands and the configuration that README's
+section "Vendoring" shows. Two have layer 1 alone, copied by hand: with filelock installed, and with
+the two functions that do without it. Three have the whole of omnelog: copied by hand with filelock
+installed, copied by hand with filelock, and fetched by the `vendoring` tool with filelock.
+
+In none of them can omnelog be imported by its own name, nor filelock where it was vendored or is
+not used, so nothing but the copy can be what is tested. The tests are those of layer 1 and of the
+core as they are, except for the lines of ``tests/__init__.py`` and ``tests/linelog/__init__.py``
+that import the package.
 """
 
 import os
@@ -17,13 +21,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 PROJECT = Path(__file__).parents[1]
+LAYER_1 = "tests/linelog"
 HOUSE = ["tests/test_house.py", "tests/test_vendoring.py"]  # these know filelock by its name
 
 
 def main(arguments: list[str]) -> int:
-    """Run pytest in each host with `arguments`, test files; return 0, or 1 if any test failed."""
+    """Run pytest in each host with `arguments`; return 0, or 1 if any test failed.
+
+    `arguments` are options and the tests of the core. A host of layer 1 runs its tests alone.
+    """
     section = (PROJECT / "README.md").read_text().split("\n## Vendoring\n")[1].split("\n## ")[0]
-    by_hand, filelock_too = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    layer_1_by_hand, by_hand, filelock_too = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    [without_filelock] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    layer_1_tests = [*(word for word in arguments if not word.startswith("tests/")), LAYER_1]
     [configuration] = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
     [pins] = re.findall(r"```text\n(.*?)```", section, re.DOTALL)
     with TemporaryDirectory(prefix="omnelog-vendoring-") as name:
@@ -33,10 +43,20 @@ def main(arguments: list[str]) -> int:
         run(work, "pip", "wheel", "-q", "--no-deps", "-w", work, PROJECT)
         [wheel] = work.glob("*.whl")
 
+        layer_1 = new_host(work / "layer-1")
+        run(layer_1, "sh", "-ec", layer_1_by_hand)
+        updated(layer_1, layer_1_by_hand)
+        passed = [tested(layer_1, layer_1_tests, site)]
+
+        alone = new_host(work / "layer-1-without-filelock")
+        run(alone, "sh", "-ec", layer_1_by_hand)
+        replace_lock(alone / "host" / "_vendor" / "linelog" / "lock.py", without_filelock)
+        passed.append(tested(alone, layer_1_tests, None))
+
         copied = new_host(work / "copied")
         run(copied, "sh", "-ec", by_hand)
         updated(copied, by_hand)
-        passed = [tested(copied, [*arguments, *HOUSE], site)]
+        passed.append(tested(copied, [*arguments, *HOUSE], site))
 
         both = new_host(work / "copied-with-filelock")
         run(both, "sh", "-ec", by_hand + filelock_too, PYTHONPATH=site)
@@ -83,6 +103,19 @@ def updated(host: Path, script: str, **environment: Path) -> None:
         assert (copy / "LICENSE").read_text().strip(), f"no licence in {copy}"
 
 
+def replace_lock(module: Path, functions: str) -> None:
+    """Do without filelock in lock.py, as README says."""
+    text = module.read_text()
+    import_line, *others = re.findall(r"^from filelock import .*\n", text, re.MULTILINE)
+    unlock, *more = re.findall(r"^unlock = .*\n", text, re.MULTILINE)
+    try_lock, *rest = re.findall(r"^def try_lock\(.*\n(?: +.*\n|\n(?= ))+", text, re.MULTILINE)
+    assert not others + more + rest, "lock.py is not as README says"
+    for old, new in ((import_line, ""), (unlock, ""), (try_lock, functions)):
+        text = text.replace(old, new)
+    assert "lock_descriptor" not in text
+    module.write_text(text)
+
+
 def run(directory: Path, *command: str | Path, **environment: Path) -> None:
     """Run a command that must succeed."""
     print("+", *command, flush=True)
@@ -90,19 +123,28 @@ def run(directory: Path, *command: str | Path, **environment: Path) -> None:
     subprocess.run(list(map(str, command)), cwd=directory, env=variables, check=True)
 
 
+def replace_import(tests: Path, line: str, vendored: str) -> None:
+    """Have the tests in a folder import the copy."""
+    seam = tests / "__init__.py"
+    text = seam.read_text()
+    assert f"\n{line}\n" in text
+    seam.write_text(text.replace(f"\n{line}\n", f"\n{vendored}\n"))
+
+
 def tested(host: Path, arguments: list[str], site: Path | None) -> bool:
     """Run tests on the host's copy, with what is in `site` installed too; whether they passed."""
     (host / "omnelog").unlink()  # from here on there is no omnelog but the copy
-    shutil.copytree(PROJECT / "tests", host / "tests")
-    seam = host / "tests" / "__init__.py"
-    text = seam.read_text()
-    for line, vendored in (
-        ("\nimport omnelog\n", "\nfrom host._vendor import omnelog\n"),
-        ("\nfrom omnelog import testing\n", "\nfrom host._vendor.omnelog import testing\n"),
-    ):
-        assert line in text
-        text = text.replace(line, vendored)
-    seam.write_text(text)
+    if (host / "host" / "_vendor" / "omnelog").exists():
+        shutil.copytree(PROJECT / "tests", host / "tests")
+        package = "host._vendor.omnelog"
+        replace_import(host / "tests", "import omnelog", "from host._vendor import omnelog")
+        replace_import(
+            host / "tests", "from omnelog import testing", f"from {package} import testing"
+        )
+    else:
+        shutil.copytree(PROJECT / LAYER_1, host / LAYER_1)
+        package = "host._vendor"
+    replace_import(host / LAYER_1, "from omnelog import linelog", f"from {package} import linelog")
     variables = os.environ | {"PYTHONPATH": str(site or "")}
     gone = ["omnelog", *([] if site else ["filelock"])]
     find = f"from importlib.util import find_spec; print(*filter(find_spec, {gone}))"

@@ -31,8 +31,8 @@ def log_exists(path: Path) -> bool:
 class Lines(LogReader):
     """A log that is being read, and how far it has been."""
 
-    number = 0
-    offset = 0
+    number: int = 0
+    offset: int = 0
 
     def snapshot_lines(self) -> Iterator[bytes]:
         """Yield what is there now, a line at a time; a last one that nobody ends has no newline.

@@ -66,7 +66,8 @@ class Verb:
 
     def __init__(self, parser: ArgumentParser, command_example: str | None) -> None:
         """Made by `Verbs.add`."""
-        self.parser, self.command_example = parser, command_example
+        self.parser: ArgumentParser = parser
+        self.command_example: str | None = command_example
 
     def run_argument(self, **settings: Any) -> None:
         """Take the id of a run, which a shell can complete."""
@@ -81,7 +82,7 @@ class Verbs:
     def __init__(self) -> None:
         """There are none yet."""
         self._added: dict[str, Verb] = {}
-        self.parser = ArgumentParser(
+        self.parser: ArgumentParser = ArgumentParser(
             prog="omnelog",
             description=_PROGRAM,
             epilog=_PROGRAM_END,

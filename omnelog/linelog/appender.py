@@ -167,7 +167,8 @@ class LineLog(Generic[Record]):
         Raises what `append` raises, but a whole line is final: `appended` of a LogIOError or an
         AppendIndeterminate says how many of the records stand. Does nothing if there are none.
         """
-        data = b"".join(map(self._line, records))
+        # Not by map(): a StopIteration out of an encoder would end it, and drop the other records.
+        data = b"".join([self._line(record) for record in records])
         if data:
             self._append(data)
 

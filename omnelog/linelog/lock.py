@@ -12,12 +12,12 @@ import errno
 import os
 import random
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import FileIO
 from os.path import commonprefix
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from filelock import lock_descriptor, unlock_descriptor
 
@@ -150,7 +150,7 @@ class LockableFile(FileIO):
 
     # Nothing is buffered, so dropping a file loses nothing and needs no ResourceWarning. `close`
     # is inherited as it is: a function in C, which works near the recursion limit too.
-    __del__ = FileIO.close
+    __del__: ClassVar[Callable[[FileIO], None]] = FileIO.close
 
     def after_fork(self) -> None:
         """Close the child's descriptor, which leaves the parent its lock (SPEC: APP-46)."""

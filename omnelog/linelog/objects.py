@@ -18,7 +18,7 @@ from json.encoder import (  # type: ignore[attr-defined]  # typeshed leaves the 
 )
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
-from .errors import DeserializeError, SerializeError
+from .errors import DeserializeError, OmnelogError, SerializeError
 
 # Any: the values of a JSON object are whatever JSON can hold.
 
@@ -64,7 +64,7 @@ def encode_object(record: dict[str, Any]) -> bytes:
     if not isinstance(record, dict):
         raise SerializeError(f"expected a dict, got {type(record).__name__}")
     try:
-        _require_string_keys(record)  # or json would convert the others
+        _require_names(record)  # or json would convert keys that are not strings
         text = _encode(record)
         line = text.encode()
     except (Unfit, TypeError, ValueError, RecursionError):
@@ -77,17 +77,25 @@ def encode_object(record: dict[str, Any]) -> bytes:
     return line
 
 
-def _require_string_keys(value: Any) -> None:
+def _require_names(value: Any) -> None:
+    """Raise Unfit unless the keys of every dict in `value` are strings, each a different one."""
     if isinstance(value, dict):
+        may_repeat = type(value) is not dict
         for key, member in value.items():
-            if not isinstance(key, str):
-                raise Unfit
+            if type(key) is not str:
+                if not isinstance(key, str):
+                    raise Unfit
+                may_repeat = True
             if type(member) not in _LEAVES:
-                _require_string_keys(member)
+                _require_names(member)
+        if may_repeat:  # a subclass may find keys different that are the same on the line
+            names = [str.__str__(key) for key, _ in value.items()]
+            if len(set(names)) != len(names):
+                raise Unfit
     elif isinstance(value, (list, tuple)):
         for item in value:
             if type(item) not in _LEAVES:
-                _require_string_keys(item)
+                _require_names(item)
 
 
 def _require_writable(record: dict[str, Any]) -> None:
@@ -108,7 +116,7 @@ def _require_json(where: str, value: Any, level: int) -> None:
             raise Unfit(f"{where}: lone surrogate, character {surrogate.start()}")
     elif isinstance(value, int):
         try:
-            float(value)
+            int.__float__(value)  # a subclass may have a __float__ of its own
         except OverflowError:
             raise Unfit(f"{where}: an integer beyond the range of a double") from None
     elif isinstance(value, float):
@@ -117,9 +125,14 @@ def _require_json(where: str, value: Any, level: int) -> None:
     elif level > MAX_NESTING and isinstance(value, dict | list | tuple):
         raise Unfit(f"{where[:60]}…: more than {MAX_NESTING} nested levels")
     elif isinstance(value, dict):
+        names = set()
         for key, member in value.items():
             if not isinstance(key, str):
                 raise Unfit(f"{where}: a key is {type(key).__name__}, not str")
+            name = str.__str__(key)
+            if name in names:
+                raise Unfit(f"{where}: duplicate key {shown(name)}")
+            names.add(name)
             _require_json(f"{where}[{shown(key)}]", key, level)
             _require_json(f"{where}[{shown(key)}]", member, level + 1)
     elif isinstance(value, list | tuple):
@@ -252,11 +265,13 @@ def refusal_of(decode: Decode[Any], line: bytes, error: Exception) -> Deserializ
     None if it is not the decoder's, so that it has to reach the caller as it is. A decoder may
     refuse a line by any Exception, and a signal handler that interrupts it may raise one as well.
     Therefore the decoder is asked again: it refuses a line if it refuses it twice, by exceptions
-    of one type. A MemoryError is never the line's fault, and neither is a RecursionError unless
-    the line nests deeper than it may (SPEC: OBJ-7). Raises what the decoder is interrupted by when
-    it is asked again.
+    of one type. Some are never the line's fault: a MemoryError, what another use of a log raised,
+    and a RecursionError unless the line nests deeper than it may (SPEC: OBJ-7). Raises what the
+    decoder is interrupted by when it is asked again.
     """
     if isinstance(error, MemoryError):
+        return None
+    if isinstance(error, OmnelogError) and not isinstance(error, DeserializeError):
         return None
     again = _exception_of(decode, line)
     if type(again) is not type(error):
@@ -270,7 +285,7 @@ def refusal_of(decode: Decode[Any], line: bytes, error: Exception) -> Deserializ
         return None
     if isinstance(error, DeserializeError):
         return error
-    refusal = DeserializeError(f"{type(error).__name__}: {_message(error)}")
+    refusal = DeserializeError(_message(error))
     refusal.__cause__ = error
     return refusal
 
@@ -303,12 +318,13 @@ def tail_refusal(decode: Decode[Any], tail: bytes) -> DeserializeError | None:
 
 
 def _message(error: Exception) -> str:
-    """Return what a foreign exception says, on one line and at most 200 characters long."""
+    """Return what a foreign exception is and says, on one line, 200 characters of it at most."""
     try:
         message = str(error)
     except Exception as broken:
         message = f"its message cannot be shown ({type(broken).__name__})"
-    return "".join(c if c.isprintable() else " " for c in message[:200])
+    text = f"{type(error).__name__}: {message[:200]}"
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

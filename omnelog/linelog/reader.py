@@ -137,8 +137,8 @@ Report = Callable[[DeserializeError], None]
 class LogReader(LockableFile):
     """A log that is being read, from its beginning, as lines of bytes or as records."""
 
-    blank_lines = 0
-    tail_in_flight = False
+    blank_lines: int = 0
+    tail_in_flight: bool = False
     _line = 0  # the number of the last line that was read
     _offset = 0  # where that line ends
     _replaced_at = math.inf

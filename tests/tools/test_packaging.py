@@ -21,7 +21,7 @@ import pytest
 from .conftest import CACHES
 
 PROJECT = Path(__file__).parents[2]
-CONSUMER = Path(__file__).with_name("consumer.py")
+CONSUMERS = [Path(__file__).with_name(name) for name in ("consumer.py", "records_consumer.py")]
 KEPT = [
     *("omnelog", "tests", "stress", "conformance", "examples"),
     "*.md",
@@ -145,7 +145,8 @@ def test_a_consumer_has_types(
 ) -> None:
     module(checker)
     python = new_environment(tmp_path / "environment", wheel_of(built[0]))
-    shutil.copy(CONSUMER, tmp_path)
+    for consumer in CONSUMERS:
+        shutil.copy(consumer, tmp_path)
     if checker == "mypy":
         options = ["--strict", "--python-executable", str(python)]
     else:
@@ -153,8 +154,21 @@ def test_a_consumer_has_types(
             '{"typeCheckingMode": "strict", "reportUnnecessaryTypeIgnoreComment": "error"}'
         )
         options = ["--pythonpath", str(python)]
-    command = [sys.executable, "-m", checker, *options, CONSUMER.name]
+    command = [sys.executable, "-m", checker, *options, *(path.name for path in CONSUMERS)]
     run(*command, cwd=tmp_path)
+
+
+def test_every_public_name_has_a_type(
+    built: list[Path], module: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    """Of every module, with all extras; pyright takes the python that is first on the path."""
+    module("pyright")
+    with_extras = f"{wheel_of(built[0])}[cli,testing]"
+    python = new_environment(tmp_path / "environment", with_extras)
+    path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+    command = [sys.executable, "-m", "pyright", "--verifytypes", "omnelog", "--ignoreexternal"]
+    report = run(*command, cwd=tmp_path, PATH=path)
+    assert "Type completeness score: 100%" in report, report
 
 
 def test_pyright_finds_nothing_in_the_package(module: Callable[[str], ModuleType]) -> None:

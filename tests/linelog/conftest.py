@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+"""Loads the profile of hypothesis, also where this folder was copied without the other tests."""
+
+from pathlib import Path
+
+import pytest
+
+from . import profiles
+
+__all__ = ["profiles"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a log may be; nothing is there yet."""
+    return tmp_path / "log.jsonl"

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""Forked children for the tests of layer 1: each runs a function, and its result comes back.
+
+A child runs a function of the test that starts it, so what the test has patched is patched there as
+well. Every child is gone when the ``with`` ends. Nothing here sleeps; `WATCHDOG_S` bounds a hang.
+"""
+
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, NoReturn
+
+WATCHDOG_S = 120.0
+"""Longer than anything here takes on a busy machine."""
+
+
+class Child:
+    """A forked child, as its parent sees it."""
+
+    def __init__(self, pid: int, pipe: "Connection[Any, Any]") -> None:
+        self.pid = pid
+        self._pipe = pipe
+
+    def result(self) -> Any:
+        """Return what the child's function returned; what it raised is an AssertionError here."""
+        assert self._pipe.poll(WATCHDOG_S), "the child says nothing: it hangs"
+        result, raised = self._pipe.recv()
+        assert raised is None, f"in the child:\n{raised}"
+        return result
+
+    def end(self) -> None:
+        """Kill the child if it still runs, and wait for it."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        self._pipe.close()
+
+
+@contextmanager
+def forked(*bodies: Callable[[], object]) -> Iterator[list[Child]]:
+    """One child for each of `bodies`, all of them running at once."""
+    children: list[Child] = []
+    try:
+        for body in bodies:
+            ours, theirs = Pipe()
+            pid = fork()
+            if not pid:
+                ours.close()
+                _run_and_exit(body, theirs)
+            theirs.close()
+            children.append(Child(pid, ours))
+        yield children
+    finally:
+        for child in children:
+            child.end()
+
+
+def in_child(body: Callable[[], object]) -> Any:
+    """Return what `body` returns in a child of its own."""
+    with forked(body) as [child]:
+        return child.result()
+
+
+def fork() -> int:
+    """Call os.fork. A process with threads may do so here, which CPython 3.12 and later warn of."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
+        return os.fork()
+
+
+def _run_and_exit(body: Callable[[], object], pipe: "Connection[Any, Any]") -> NoReturn:
+    """Be the child: run `body`, send its result, and leave without any clean-up."""
+    try:
+        sys.settrace(None)
+        pipe.send((body(), None))
+    except BaseException:  # nothing may go on from here into pytest's own frames
+        with suppress(OSError):
+            pipe.send((None, traceback.format_exc()))
+    finally:
+        os._exit(0)

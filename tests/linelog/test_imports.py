@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""Layer 1 needs nothing but itself, the standard library and a lock: that is why it vendors."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+from . import linelog
+
+FOLDER = Path(linelog.__file__).parent
+FILES = sorted(FOLDER.rglob("*.py"))
+LOCKS = {"filelock", linelog.__name__.split(".")[0]}  # which may have a filelock of its own
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_file_imports_only_its_siblings_and_the_standard_library(path: Path) -> None:
+    siblings = {file.stem for file in FILES}
+    allowed = {*sys.stdlib_module_names, *(LOCKS if path.name == "lock.py" else [])}
+    for statement in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(statement, ast.Import):
+            assert {alias.name.split(".")[0] for alias in statement.names} <= allowed
+        elif isinstance(statement, ast.ImportFrom) and statement.level == 0:
+            assert (statement.module or "").split(".")[0] in allowed
+        elif isinstance(statement, ast.ImportFrom):
+            names = [statement.module] if statement.module else [a.name for a in statement.names]
+            assert statement.level == 1
+            assert set(names) <= siblings
+
+
+def test_every_file_is_in_one_folder() -> None:
+    assert {path.parent for path in FILES} == {FOLDER}
+    assert len(FILES) > 5
