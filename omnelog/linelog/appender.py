@@ -25,11 +25,12 @@ Theory of operation
 
 However the section is left, the file's lock and the mutex are free, in two stages. First, an
 exception out of steps 2 to 8 unlocks and closes the file, since the state of the lock cannot be
-known from inside; the next append opens the path again. That stage is Python code, so an interrupt
-or the recursion limit can cut it short. The last stage does the same by two calls into C, which
-need no Python frame: it closes the file, which releases the lock unless a process that was just
-spawned has a copy of it, and it releases the mutex. CPython runs signal handlers only after a call.
-So the close and the release, each the first call in its block, are made however often it strikes.
+known from inside, and releases the mutex; the next append opens the path again. That stage is
+Python code, so an interrupt or the recursion limit can cut it short. The last stage does the same
+by two calls into C, which need no Python frame: it closes the file, which releases the lock unless
+a process that was just spawned has a copy of it, and it releases the mutex. CPython runs signal
+handlers only after a call. So the close and the release, each the first call in its block, are
+made however many signals come.
 
 Whether the last stage closes the file is kept in a flag, which is set once the mutex is acquired
 and cleared before it is released, so that a file is never closed under another thread's append.
@@ -296,6 +297,8 @@ class LineLog(Generic[Record]):
                     self._sync(file, data.count(b"\n"))
             except BaseException:
                 self._close_file()
+                may_hold_lock = False
+                mutex.release()
                 raise
             may_hold_lock = False
             mutex.release()

@@ -80,6 +80,7 @@ class Strike:
     ) -> None:
         self.at, self.act, self.seen = at, act, 0
         self.where, self.after_calls, self.last = "nowhere", after_calls, -1
+        self.file = ""  # of the code that was struck
         self.then = list(then)
         self.struck = 0  # how often
 
@@ -101,6 +102,7 @@ class Strike:
         self.seen += 1
         if self.seen == self.at:
             self.where = f"{code.co_name}, offset {offset}"
+            self.file = code.co_filename
             self.hit()
 
     def hit(self) -> None:
