@@ -17,7 +17,7 @@ from .lock import LockableFile, sync_directory
 from .objects import Decode, tail_refusal
 
 LONGEST_DECODED = 64 * 1024 * 1024
-"""How many bytes of a tail are decoded at most to see whether it is whole (SPEC: APP-56).
+"""How many bytes of a tail are decoded at most to see whether it is whole (SPEC: APP-56, APP-61).
 
 The lock is held meanwhile, and decoding takes several times as much memory.
 """

@@ -119,7 +119,7 @@ def whole_of(length: int) -> bytes:
     return line(1, size=length - len(line(1, size=0)) + 1)[:-1]
 
 
-@pytest.mark.spec("APP-56")
+@pytest.mark.spec("APP-61")
 def test_a_tail_too_long_to_be_decoded_is_whole_if_it_ends_with_a_brace(
     tmp_path: Path, short_bound: int, reads: Reads
 ) -> None:
@@ -133,7 +133,7 @@ def test_a_tail_too_long_to_be_decoded_is_whole_if_it_ends_with_a_brace(
     assert [problem.line for problem in omnelog.scan_run(tmp_path, RUN).problems] == [1]
 
 
-@pytest.mark.spec("APP-56")
+@pytest.mark.spec("APP-61")
 @pytest.mark.parametrize("end", [b"", b" ", b"\r"], ids=["cut", "space", "return"])
 def test_a_tail_too_long_to_be_decoded_is_torn_if_it_does_not(
     tmp_path: Path, short_bound: int, reads: Reads, end: bytes
@@ -161,7 +161,7 @@ def test_a_tail_as_long_as_the_bound_is_decoded(
     assert log.path.read_bytes() == line(2) if is_decoded else tail + b"\n" + line(2)
 
 
-@pytest.mark.spec("READ-8", "APP-56")
+@pytest.mark.spec("READ-8", "APP-62")
 def test_of_a_long_tail_a_reader_reads_no_more_than_the_bound(
     tmp_path: Path, short_bound: int, reads: Reads
 ) -> None:
@@ -285,7 +285,7 @@ def test_a_copy_that_can_be_neither_completed_nor_cut_off_is_reported_as_it_fail
 # Owner and mode.
 
 
-@pytest.mark.spec("APP-57")
+@pytest.mark.spec("APP-63")
 class TestTheOwnerOfTheQuarantine:
     @pytest.fixture
     def others(self, tmp_path: Path) -> "omnelog.EventLog":
@@ -366,7 +366,7 @@ def sparse(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.spec("APP-20")
+@pytest.mark.spec("APP-60")
 @pytest.mark.parametrize("end", [b"", b"\0" * 99], ids=["hole-to-the-end", "bytes-behind-it"])
 def test_two_gigabytes_of_nothing_are_quarantined_without_being_read_or_written(
     sparse: Path, monkeypatch: pytest.MonkeyPatch, end: bytes
@@ -391,7 +391,7 @@ def test_two_gigabytes_of_nothing_are_quarantined_without_being_read_or_written(
         assert file.read() == b"\n"
 
 
-@pytest.mark.spec("APP-20", "APP-17")
+@pytest.mark.spec("APP-60", "APP-17")
 def test_what_is_between_holes_is_copied_where_it_stands(sparse: Path) -> None:
     log = open_log(sparse)
     log.append(event(0))

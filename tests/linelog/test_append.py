@@ -273,7 +273,7 @@ class TestAppendLog:
         assert os.listdir("/proc/self/fd") == before
         assert linelog.read_log(path) == [A, B, {"number": 3}]
 
-    @pytest.mark.spec("OBJ-9")
+    @pytest.mark.spec("OBJ-12")
     @pytest.mark.parametrize("record", [None, [1], {"a": math.nan}, {1: 1}])
     def test_refuses_a_record_before_it_creates_anything(self, tmp_path: Path, record: Any) -> None:
         with pytest.raises(linelog.SerializeError):
@@ -351,7 +351,7 @@ class TestRepair:
         assert path.read_bytes() == foreign + b'{"a":1}\n'
         assert not torn_path(path).exists()
 
-    @pytest.mark.spec("APP-56")
+    @pytest.mark.spec("APP-61")
     @pytest.mark.parametrize(
         ("tail", "is_whole"),
         [
@@ -394,7 +394,7 @@ class TestRepair:
             os.umask(umask)
         assert stat.S_IMODE(torn_path(path).stat().st_mode) == expected
 
-    @pytest.mark.spec("APP-57")
+    @pytest.mark.spec("APP-63")
     @pytest.mark.parametrize("is_allowed", [True, False])
     def test_gives_a_new_quarantine_the_owner_of_its_log_where_the_system_allows_it(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, is_allowed: bool
@@ -448,7 +448,7 @@ class TestRepair:
         assert path.read_bytes() == tail
         assert torn_path(path).read_bytes() == kept
 
-    @pytest.mark.spec("APP-20")
+    @pytest.mark.spec("APP-60")
     def test_copies_a_hole_as_a_hole(self, path: Path) -> None:
         """A power loss can leave gigabytes of zeros that no disk block backs."""
         size = 1 << 33

@@ -186,7 +186,7 @@ class TestASnapshot:
         linelog.append_log(path, {"c": 3})
         assert list(reading) == [{"b": 2}]
 
-    @pytest.mark.spec("APP-56", "READ-8")
+    @pytest.mark.spec("APP-62", "READ-8")
     def test_reports_a_tail_that_is_too_long_to_decode(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

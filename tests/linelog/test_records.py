@@ -283,7 +283,7 @@ class TestADecoder:
         [problem] = linelog.scan_log(path, decode=refuse(errors[0])).problems
         assert problem.__cause__ is errors[0]
 
-    @pytest.mark.spec("OBJ-7")
+    @pytest.mark.spec("OBJ-11")
     @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), GeneratorExit()])
     def test_that_is_interrupted_lets_the_interruption_out(
         self, path: Path, error: BaseException
@@ -301,7 +301,7 @@ class TestADecoder:
             linelog.append_log(path, {"c": 3}, lock_timeout=0)  # the lock is free
         assert path.read_bytes() == whole + b'\n{"c":3}\n'
 
-    @pytest.mark.spec("OBJ-7")
+    @pytest.mark.spec("OBJ-11")
     @pytest.mark.parametrize("error", [MemoryError(), RecursionError("deep")])
     def test_that_lacks_memory_or_stack_refuses_nothing(self, path: Path, error: Exception) -> None:
         path.write_bytes(b'{"bad":1}\n')
@@ -323,7 +323,7 @@ class TestADecoder:
             linelog.read_log(path, decode=refuse(RecursionError("deep")))
         assert caught.value.reason == "RecursionError: deep"
 
-    @pytest.mark.spec("OBJ-7")
+    @pytest.mark.spec("OBJ-7", "OBJ-11")
     @pytest.mark.parametrize("errors", [[ValueError("once")], [ValueError("once"), KeyError("k")]])
     @pytest.mark.parametrize("end", [b"\n", b""], ids=["line", "tail"])
     def test_refuses_a_line_only_if_it_fails_twice_in_the_same_way(
