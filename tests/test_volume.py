@@ -108,7 +108,7 @@ def test_a_root_that_no_system_takes_is_a_value_error_or_has_no_runs(root: str) 
 def test_a_log_below_a_root_that_no_system_takes_is_an_io_error(root: str) -> None:
     for function in (omnelog.EventLog.for_run, omnelog.read_run, omnelog.follow_run):
         with pytest.raises(omnelog.LogIOError, match=r"cannot (open|read)") as caught:
-            function(root, RUN)  # type: ignore[operator]
+            function(root, RUN)
         assert caught.value.errno == errno.EINVAL
 
 
