@@ -45,6 +45,15 @@ def test_the_first_snippet_appends_and_reads_an_event(tmp_path: Path) -> None:
     assert re.fullmatch(rb"pipe\.started [0-9a-z]{26}\n", done.stdout)
 
 
+def test_the_second_snippet_appends_and_reads_dicts_and_a_dataclass(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", SNIPPETS[1]], cwd=tmp_path, capture_output=True)
+    dicts, messages = done.stdout.decode().splitlines()
+    assert dicts == "[{'from': 'ada', 'text': 'hello', 'tags': ['first']}, {'from': 'bob'}]"
+    assert messages == "[Message(sender='ada', text='hello')]"
+    with (tmp_path / "chat.jsonl").open("rb") as log:
+        assert log.read() == b'{"sender": "ada", "text": "hello"}\n'
+
+
 def test_what_the_first_snippet_logs_is_what_verify_wants(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", SNIPPETS[0]], cwd=tmp_path, check=True)
     done = subprocess.run([sys.executable, "-m", "omnelog", "verify", "--all"], cwd=tmp_path)

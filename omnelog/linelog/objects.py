@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import accumulate
 from json.encoder import (  # type: ignore[attr-defined]  # typeshed leaves the first one out
-    c_make_encoder,
+    c_make_encoder,  # pyright: ignore[reportAttributeAccessIssue]
     encode_basestring,
 )
 from typing import Any, NoReturn, TypeAlias, TypeVar
