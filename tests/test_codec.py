@@ -10,6 +10,8 @@ import dataclasses
 import json
 import pickle
 import re
+import sys
+import typing
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn, get_args
 
@@ -419,6 +421,128 @@ def edited(lines: SearchStrategy[bytes]) -> SearchStrategy[bytes]:
         return line
 
     return st.builds(edit, lines, edits)
+
+
+# ---- the fast paths and the strict ones ----
+
+
+def outcome_of(call: Callable[[], object]) -> object:
+    """What `call` returns, with its class; or that it refuses, in the way that it should."""
+    try:
+        found = call()
+    except (omnelog.DeserializeError, omnelog.SerializeError, omnelog.linelog.objects.Unfit):
+        return "refused"
+    return type(found), found
+
+
+def assert_read_alike(line: bytes) -> None:
+    """The fast path may only ever say what the strict one says."""
+    codec, objects = omnelog.codec, omnelog.linelog.objects
+    strictly = outcome_of(lambda: codec._read(objects.text_of(line)))
+    assert outcome_of(lambda: decode(line)) == strictly
+
+
+_NEARLY = {
+    "a type that begins alike": (b'"pipe.completed"', b'"pipe.compleXXX"'),
+    "another type": (b'"pipe.started"', b'"pipe.aborted"'),
+    "a longer type": (b'"gate.passed"', b'"gate.passed.by"'),
+    "white space": (b'","ts"', b'", "ts"'),
+    "another order": (b'"iteration":3,"byte_offset":4294967296', b'"byte_offset":0,"iteration":3'),
+    "a nought before an integer": (b'"iteration":3', b'"iteration":03'),
+    "minus nought": (b'"iteration":3', b'"iteration":-0'),
+    "a negative integer": (b'"iteration":3', b'"iteration":-3'),
+    "a fraction": (b'"iteration":3', b'"iteration":3.0'),
+    "a power of ten": (b'"iteration":3', b'"iteration":3e0'),
+    "Arabic digits": (b'"iteration":3', '"iteration":3\u0663'.encode()),
+    "the greatest integer and one": (b'"iteration":3', b'"iteration":4294967296'),
+    "the greatest offset and one": (b"4294967296", b"18446744073709551616"),
+    "as many digits as there can be": (b"4294967296", b"99999999999999999999"),
+    "one digit more": (b"4294967296", b"999999999999999999999"),
+    "a raw control character": (b'"interrupted"', b'"inter\x1frupted"'),
+    "a raw tab": (b'"interrupted"', b'"inter\trupted"'),
+    "a raw newline": (b'"interrupted"', b'"inter\nrupted"'),
+    "a raw delete": (b'"interrupted"', b'"inter\x7frupted"'),
+    "a quote": (b'"interrupted"', b'"inter"rupted"'),
+    "another member in a string's place": (b'"interrupted"', b'"interrupted","reason":"x"'),
+    "an escape": (b'"interrupted"', b'"inter\\nrupted"'),
+    "an escaped slash": (b'"interrupted"', b'"inter\\/rupted"'),
+    "an escape in capitals": (b'"interrupted"', b'"inter\\u001Frupted"'),
+    "an escape of a letter": (b'"interrupted"', b'"inter\\u0061rupted"'),
+    "an unknown escape": (b'"interrupted"', b'"inter\\xrupted"'),
+    "a short escape": (b'"interrupted"', b'"inter\\u00"'),
+    "a lone surrogate": (b'"interrupted"', b'"inter\\ud800rupted"'),
+    "a surrogate pair": (b'"interrupted"', b'"inter\\ud83d\\ude00rupted"'),
+    "a backslash at the end": (b'"interrupted"', b'"interrupted\\"'),
+    "null for a string": (b'"interrupted"', b"null"),
+    "null for an optional string": (b'"Plan it"', b"null"),
+    "a missing member": (b',"gate":"review"', b""),
+    "a missing enum": (b',"method":"human_cli"', b""),
+    "an unknown enum": (b'"human_cli"', b'"human"'),
+    "an enum with more": (b'"human_cli"', b'"human_cli2"'),
+    "an unknown error": (b'{"kind":"crash"}', b'{"kind":"other"}'),
+    "more in an error": (b'{"kind":"crash"}', b'{"kind":"crash","x":1}'),
+    "no comma between inputs": (b'"1"},{"key"', b'"1"}{"key"'),
+    "a comma too many": (b'"value":""}]', b'"value":""},]'),
+    "three inputs": (b'"value":""}]', b'"value":""},{"key":"c","value":"\\n"}]'),
+    "escapes in inputs": (b'"value":""}]', b'"value":"\\t"},{"key":"\\n","value":""}]'),
+    "an input in another order": (b'{"key":"a","value":"1"}', b'{"value":"1","key":"a"}'),
+    "an input with more": (b'{"key":"a","value":"1"}', b'{"key":"a","value":"1","x":0}'),
+    "an unknown member at the end": (b'"interrupted"', b'"interrupted","x":1'),
+    "something behind the end": (b'"reason":"interrupted"}', b'"reason":"interrupted"}}'),
+    "white space behind the end": (b'"reason":"interrupted"}', b'"reason":"interrupted"} '),
+    "no end": (b'"reason":"interrupted"}', b'"reason":"interrupted"'),
+    "no UTF-8": (b'"interrupted"', b'"inter\xffrupted"'),
+}
+"""What makes of a canonical line one that is nearly so: a piece of it, and what takes its place."""
+
+
+@pytest.mark.spec("ACC-20")
+@pytest.mark.parametrize(("piece", "instead"), _NEARLY.values(), ids=_NEARLY)
+def test_a_line_that_is_nearly_canonical_is_read_as_the_strict_way_reads_it(
+    piece: bytes, instead: bytes
+) -> None:
+    nearly = [line.encode() for _, line in LINES.values() if piece in line.encode()]
+    assert nearly
+    for line in nearly:
+        assert_read_alike(line.replace(piece, instead))
+        assert_read_alike(line.replace(piece, instead).replace(b'"id":"', b'"id":"\\t'))
+
+
+@given(edited(events().map(encode)))
+def test_any_edited_line_is_read_as_the_strict_way_reads_it(line: bytes) -> None:
+    assert_read_alike(line)
+
+
+ANY_VALUE: list[object] = [
+    *(None, True, 0, 1, -1, 2**32, 2**64 - 1, 2**64, 1.0, "", "x", "\ud800", b"x", [], (), {}),
+    *(omnelog.NodeKind.BASH, omnelog.ErrorKind.CRASH, omnelog.GateMethod.HOOK),
+    *(omnelog.Input(key="a", value='"'), omnelog.NodeError(kind=omnelog.ErrorKind.TIMEOUT)),
+    [omnelog.Input(key="", value="")],
+    [omnelog.Input(key="", value=None)],  # type: ignore[arg-type]
+    [None],
+    omnelog.NodeError(kind="crash"),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.spec("LINE-10")
+@pytest.mark.parametrize("name", EVENTS)
+@given(st.data())
+def test_an_event_with_any_value_in_any_field_is_written_if_the_strict_check_lets_it(
+    name: str, data: st.DataObject
+) -> None:
+    event = data.draw(EVENTS[name])
+    field = data.draw(st.sampled_from([field.name for field in dataclasses.fields(event)]))
+    object.__setattr__(event, field, data.draw(st.sampled_from(ANY_VALUE)))
+    allowed = outcome_of(lambda: omnelog.codec._check_event(event))
+    assert (outcome_of(lambda: encode(event)) == "refused") == (allowed == "refused")
+
+
+def test_every_type_of_event_has_a_writer_and_nothing_else_has() -> None:
+    """To add a type, write its class in `events` and its writer in `codec`."""
+    types = {cls.__name__ for cls in typing.get_args(omnelog.Event)}
+    writers = {cls.__name__ for cls in omnelog.codec._WRITERS}
+    assert types - writers == set(), "without a writer in codec.py"
+    assert writers - types == set(), "without a place in the union Event of events.py"
 
 
 ANY_BYTES = {
@@ -986,6 +1110,30 @@ def test_a_blank_line_is_no_event_and_an_event_not_blank(line: bytes) -> None:
         refusal(line)
 
 
+@pytest.mark.spec("SEC-6")
+@pytest.mark.parametrize("digits", [10**5, 310, 309, 308])
+def test_no_integer_is_made_of_more_digits_than_a_double_has(
+    digits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which takes quadratic time, also where the interpreter's own limit is switched off."""
+    made: list[int] = []
+
+    def spy(text: str) -> int:
+        made.append(len(text))
+        return int(text)
+
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        monkeypatch.setattr(omnelog.linelog.objects, "int", spy, raising=False)
+        for sign in ("", "-"):
+            check_any(line_with("x", sign + "9" * digits))
+            check_any(line_with("message", sign + "9" * digits))
+    finally:
+        sys.set_int_max_str_digits(limit)
+    assert max(made, default=0) <= 310
+
+
 # ---- what cannot be encoded ----
 
 
@@ -995,6 +1143,18 @@ class LikeInput:
 
     key: str
     value: str
+
+
+class ListOfInputs(list[omnelog.Input]):
+    """A list that may say anything when it is gone through."""
+
+
+class MyInput(omnelog.Input):
+    """It might have more fields."""
+
+
+class MyError(omnelog.NodeError):
+    """So might this."""
 
 
 def with_value(name: str, path: str, value: object) -> omnelog.Event:
@@ -1097,6 +1257,14 @@ _MISFITS: dict[str, tuple[str, str, object]] = {
     "dict-for-an-input": ("pipe.started", "inputs[0]", {"key": "a", "value": "b"}),
     "tuple-for-an-input": ("pipe.started", "inputs[1]", ("a", "b")),
     "look-alike-of-an-input": ("pipe.started", "inputs[1]", LikeInput(key="a", value="b")),
+    "subclass-of-list": ("pipe.started", "inputs", ListOfInputs()),
+    "subclass-of-an-input": ("pipe.started", "inputs[0]", MyInput(key="a", value="b")),
+    "subclass-of-an-error": ("node.failed", "error", MyError(kind=omnelog.ErrorKind.CRASH)),
+    "another-enum-in-an-error": (
+        "node.failed",
+        "error",
+        omnelog.NodeError(kind=omnelog.NodeKind.BASH),  # type: ignore[arg-type]
+    ),
     "none-for-an-input": ("pipe.started", "inputs[1]", None),
     "none-for-a-nested-object": ("node.failed", "error", None),
     "enum-for-a-nested-object": ("node.failed", "error", omnelog.ErrorKind.CRASH),
