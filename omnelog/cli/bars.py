@@ -6,20 +6,19 @@
 
 from dataclasses import dataclass
 
-from .state import Node, Summary
-from .terminal import Screen, cells, glyph_of, pad, sign, width
-from .text import outcome, plain, short
+from .state import Node, NodeState, Summary, latest_ms
+from .terminal import Screen, cells, glyph_of, pad, sign
+from .text import outcome, plain, short, took
 from .times import moment_ms, spell_ms
 
 _WIDEST_NODE, _NARROWEST, _UNKNOWN = 24, 10, 80  # columns
-_TAKES = 9  # columns of a duration, and the blanks around
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """A node, and from when to when it was at work, in milliseconds after the run began.
 
-    Where the log does not say, a node began when the run did and goes on until its last event.
+    Where the log does not say, a node began when the run did and goes on until the chart's end.
     """
 
     node: Node
@@ -35,18 +34,18 @@ class Chart:
     length_ms: int
 
 
-def chart_of(run: Summary) -> Chart:
-    """The chart of a run."""
+def chart_of(run: Summary, now_ms: int) -> Chart:
+    """The chart of a run, up to its last event, or to now if it goes on."""
     begin = (run.first and moment_ms(run.first)) or 0
-    known = [moment_ms(e) for node in run.nodes.values() for e in (node.start, node.end) if e]
-    known.append(moment_ms(run.last) if run.last else None)
-    length = max(0, *(ms - begin for ms in known if ms is not None), 0)
+    known = [ms for node in run.nodes.values() for ms in (node.start_ms, node.end_ms) if ms]
+    if run.first is not None and (begin or known):
+        known.append(latest_ms(run, now_ms))
+    length = max(0, *(ms - begin for ms in known), 0)
     bars = []
     for node in run.nodes.values():
-        start = moment_ms(node.start) if node.start else None
-        end = moment_ms(node.end) if node.end else None
-        start_ms = min(length, max(0, (begin if start is None else start) - begin))
-        end_ms = length if end is None else max(start_ms, end - begin)
+        start = begin if node.start_ms is None else node.start_ms
+        start_ms = min(length, max(0, start - begin))
+        end_ms = length if node.end_ms is None else max(start_ms, node.end_ms - begin)
         bars.append(Bar(node=node, start_ms=start_ms, end_ms=end_ms))
     return Chart(bars=bars, length_ms=length)
 
@@ -63,23 +62,26 @@ def ticks_ms(length_ms: int, most: int) -> list[int]:
     return list(range(0, length_ms + 1, step))
 
 
-def draw(run_id: str, run: Summary) -> None:
+def draw(run_id: str, run: Summary, now_ms: int) -> None:
     """Draw a run on standard output."""
-    screen, chart = Screen(), chart_of(run)
-    names = [short(bar.node.id, _WIDEST_NODE) for bar in chart.bars]
+    screen = Screen()
+    chart = chart_of(run, now_ms)
+    room = screen.width or _UNKNOWN
+    widest = min(_WIDEST_NODE, room // 4)
+    names = [short(bar.node.id, widest) for bar in chart.bars]
     label = max(map(cells, names), default=0)
-    room = max(_NARROWEST, (width() or _UNKNOWN) - label - _TAKES - 5)
-    screen.line((f"run {plain(run_id)}", "bold"))
-    screen.line((outcome(run), ""))
+    times = [took(bar.node, run, now_ms) for bar in chart.bars]
+    room = max(_NARROWEST, room - label - max(map(len, times), default=0) - 8)
+    screen.paragraph(f"run {plain(run_id)}", "bold", indent=0)
+    screen.paragraph(outcome(run, now_ms), indent=0)
     if chart.bars:
-        screen.line((" " * (label + 5) + _axis(chart, room), "dim"))
-    for bar, name in zip(chart.bars, names, strict=True):
+        screen.row((" " * (label + 5) + _axis(chart, room), "dim"))
+    for bar, name, time in zip(chart.bars, names, times, strict=True):
         glyph, style = glyph_of(bar.node)
         before, bars = _bar(bar, chart, room)
-        took = spell_ms(bar.end_ms - bar.start_ms) if bar.node.end else "no end"
-        screen.line(
+        screen.row(
             *((f"{glyph}  ", style), pad((name, "bold"), label), ("  ", "")),
-            *((before, ""), (bars, style), (f"  {took}", "")),
+            *((before, ""), (bars, style), (f"  {time}", "")),
         )
 
 
@@ -88,7 +90,8 @@ def _bar(bar: Bar, chart: Chart, room: int) -> tuple[str, str]:
     scale = room / max(1, chart.length_ms)
     start = min(room - 1, int(bar.start_ms * scale))
     end = max(start + 1, min(room, round(bar.end_ms * scale)))
-    return " " * start, sign("█" if bar.node.end else "·") * (end - start)
+    ended = bar.node.state is not NodeState.RUNNING
+    return " " * start, sign("█" if ended else "·") * (end - start)
 
 
 def _axis(chart: Chart, room: int) -> str:

@@ -5,12 +5,15 @@ Nothing else in the command writes to standard output or standard error, but for
 relay of a recorded command's own output.
 """
 
+import codecs
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from .exits import Refused
 from .text import plain
@@ -36,20 +39,48 @@ def occupy_closed() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
+def encoding_of(stream: TextIO | None) -> str:
+    """The encoding of a standard stream, without the byte order mark that some begin with."""
+    name = getattr(stream, "encoding", None) or "utf-8"
+    return {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(
+        codecs.lookup(name).name, name
+    )
+
+
 def complain(message: str) -> None:
     """Write a line to standard error, in one piece, harmless to a terminal.
 
     Where that is impossible there is no one to tell.
     """
-    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     line = plain(message, longest=2000)
     with suppress(OSError):
-        os.write(STDERR, f"{line}\n".encode(encoding, "backslashreplace"))
+        os.write(STDERR, f"{line}\n".encode(encoding_of(sys.stderr), "backslashreplace"))
 
 
 def emit(line: str) -> None:
     """Write a line to standard output, what its encoding lacks as an escape. OSError, Refused."""
-    output().write(f"{line}\n".encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+    output().write(f"{line}\n".encode(_stdout_encoding(), "backslashreplace"))
+
+
+@cache
+def _stdout_encoding() -> str:
+    return encoding_of(sys.stdout)
+
+
+def emit_json_lines(lines: Iterable[bytes]) -> None:
+    """Write lines of JSON in UTF-8 to standard output. Raises OSError, Refused.
+
+    As they are, unless that is a terminal: then what does not print is escaped, so that they say
+    the same and do nothing.
+    """
+    if not sys.stdout or not sys.stdout.isatty():
+        output().writelines(lines)
+        return
+    for line in lines:
+        text = line[:-1].decode()
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+        emit(text)
 
 
 def output() -> BinaryIO:

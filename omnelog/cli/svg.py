@@ -7,11 +7,10 @@ no character that XML forbids.
 
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from .. import NodeFailed
 from .bars import Bar, Chart, chart_of, ticks_ms
-from .state import Summary
+from .state import NodeState, Summary
 from .terminal import cells
-from .text import failure, outcome, plain, short, sign_of, work
+from .text import failure, outcome, plain, short, sign_of, took, work
 from .times import spell_ms
 
 _ROW, _TOP, _PLOT, _RIGHT = 24, 64, 800, 90  # pixels
@@ -26,12 +25,12 @@ _FONT = "font-family:ui-monospace,Menlo,Consolas,monospace;font-size:12px"
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def svg(run_id: str, run: Summary) -> str:
+def svg(run_id: str, run: Summary, now_ms: int) -> str:
     """The drawing as a file of its own."""
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + _text(_drawing(run_id, run)) + "\n"
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + _text(_drawing(run_id, run, now_ms)) + "\n"
 
 
-def html(run_id: str, run: Summary) -> str:
+def html(run_id: str, run: Summary, now_ms: int) -> str:
     """The drawing in a page."""
     page = Element("html", lang="en")
     head = SubElement(page, "head")
@@ -41,7 +40,7 @@ def html(run_id: str, run: Summary) -> str:
     SubElement(
         head, "style"
     ).text = "body{margin:16px;background:#fff}svg{max-width:100%;height:auto}"
-    SubElement(page, "body").append(_drawing(run_id, run))
+    SubElement(page, "body").append(_drawing(run_id, run, now_ms))
     return "<!DOCTYPE html>\n" + tostring(page, encoding="unicode", method="html") + "\n"
 
 
@@ -49,8 +48,8 @@ def _text(element: Element) -> str:
     return tostring(element, encoding="unicode")
 
 
-def _drawing(run_id: str, run: Summary) -> Element:
-    chart = chart_of(run)
+def _drawing(run_id: str, run: Summary, now_ms: int) -> Element:
+    chart = chart_of(run, now_ms)
     names = [short(bar.node.id, _LABEL) for bar in chart.bars]
     left = 40 + _CHARACTER * max(map(cells, names), default=0)
     width, height = left + _PLOT + _RIGHT, _TOP + _ROW * len(names) + 16
@@ -64,13 +63,14 @@ def _drawing(run_id: str, run: Summary) -> Element:
     )
     SubElement(drawing, "rect", width="100%", height="100%", fill="#fff")
     _label(drawing, 12, 24, plain(run_id), weight="bold")
-    _label(drawing, 12, 42, outcome(run), fill="#555")
+    _label(drawing, 12, 42, outcome(run, now_ms), fill="#555")
     _axis(drawing, chart, left, height)
     for row, (bar, name) in enumerate(zip(chart.bars, names, strict=True)):
         y = _TOP + _ROW * row
         _sign(drawing, sign_of(bar.node), y + 6)
         _label(drawing, 32, y + 15, name)
-        _bar(drawing, bar, left + _x(chart, bar.start_ms), left + _x(chart, bar.end_ms), y)
+        span = left + _x(chart, bar.start_ms), left + _x(chart, bar.end_ms)
+        _bar(drawing, bar, span, y, took(bar.node, run, now_ms))
     return drawing
 
 
@@ -86,13 +86,14 @@ def _axis(drawing: Element, chart: Chart, left: float, height: int) -> None:
         _label(drawing, x + 2, _TOP - 6, spell_ms(tick), fill="#777")
 
 
-def _bar(drawing: Element, bar: Bar, x: float, end: float, y: int) -> None:
+def _bar(drawing: Element, bar: Bar, span: tuple[float, float], y: int, time: str) -> None:
+    x, end = span
     node = bar.node
     group = SubElement(drawing, "g")
-    took = spell_ms(bar.end_ms - bar.start_ms) if node.end else "no end"
-    words = [plain(node.id), work(node.start) if node.start else "never started", took]
-    if isinstance(node.end, NodeFailed):
-        words.append(failure(node.end))
+    what = work(node.kind, node.name, node.model) if node.kind else "never started"
+    words = [plain(node.id), what, time]
+    if node.error is not None:
+        words.append(failure(node.error, node.message))
     SubElement(group, "title").text = "\n".join(words)
     SubElement(
         group,
@@ -100,9 +101,9 @@ def _bar(drawing: Element, bar: Bar, x: float, end: float, y: int) -> None:
         {"x": f"{x:.1f}", "y": f"{y + 3}", "rx": "2", "height": f"{_ROW - 8}"},
         width=f"{max(3.0, end - x):.1f}",
         fill=_COLOURS[sign_of(node)],
-        opacity="1" if node.end else "0.5",
+        opacity="0.5" if node.state is NodeState.RUNNING else "1",
     )
-    _label(group, max(x + 3, end) + 5, y + 15, took, fill="#555")
+    _label(group, max(x + 3, end) + 5, y + 15, time, fill="#555")
 
 
 def _sign(drawing: Element, sign: str, y: int) -> None:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Events, runs and sizes in words, harmless to a terminal and of bounded length."""
 
+from collections.abc import Iterable
+
 from .. import (
     ErrorKind,
     Event,
@@ -8,14 +10,17 @@ from .. import (
     IterationStarted,
     NodeCompleted,
     NodeFailed,
+    NodeKind,
     NodeStarted,
     PipeAborted,
     PipeStarted,
 )
-from .state import Node, NodeState, RunState, Summary
-from .times import between_ms, spell_ms
+from .state import Node, NodeState, Summary, latest_ms
+from .times import between_ms, elapsed_ms, moment_ms, spell_age, spell_ms
 
-_LONGEST = 500  # characters of one text; all of it is in `show --json`
+_LONGEST = 500  # characters of one text; all of it is in `show --full`
+_ENDINGS = ("exit status ", "killed by ", "timed out after ")
+"""How the first line of a message begins with which `record` says how a command ended."""
 
 
 def plain(text: str, longest: int = _LONGEST) -> str:
@@ -38,6 +43,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def names_like(wanted: str, names: Iterable[str]) -> str:
+    """A hint for the end of a message: which of `names` are spelt most like `wanted`."""
+    from difflib import get_close_matches  # noqa: PLC0415 - needed by messages alone
+
+    near = get_close_matches(wanted, list(names), n=3, cutoff=0.5)
+    return f"; the nearest is {', '.join(near)}" if near else ""
+
+
 def detail(event: Event) -> str:
     """What an event says beyond when, what and which node."""
     words: list[str] = []
@@ -47,11 +60,11 @@ def detail(event: Event) -> str:
         case PipeAborted(reason=reason):
             words = [reason]
         case NodeStarted():
-            return work(event)
+            return work(event.kind, event.name, event.model)
         case NodeCompleted(output_path=path):
             words = [path]
         case NodeFailed():
-            return failure(event)
+            return failure(event.error.kind, event.message)
         case GatePassed(gate=gate, method=method):
             words = [f"gate {gate} passed by {method}"]
         case IterationStarted(iteration=iteration, byte_offset=offset):
@@ -59,17 +72,21 @@ def detail(event: Event) -> str:
     return plain(" ".join(words))
 
 
-def work(start: NodeStarted) -> str:
+def work(kind: NodeKind, name: str | None, model: str | None, longest: int = _LONGEST) -> str:
     """What a node does."""
-    model = f"({start.model})" if start.model else ""
-    return plain(" ".join(filter(None, (start.kind, start.name, model))))
+    return plain(" ".join(filter(None, (kind, name, f"({model})" if model else ""))), longest)
 
 
-def failure(end: NodeFailed) -> str:
-    """Why a node failed: its error's kind, and of the message the line that most often says it."""
-    lines = (line for line in reversed((end.message or "").split("\n")) if line.strip())
-    last = next(lines, "")
-    return plain(f"{end.error.kind}: {last}" if last else end.error.kind)
+def failure(kind: ErrorKind, message: str | None, longest: int = _LONGEST) -> str:
+    """Why a node failed: its error's kind, and of the message the line that most often says it.
+
+    That is the last one, but also the first where it says how the command ended.
+    """
+    lines = [line.strip("\r") for line in (message or "").split("\n") if line.strip()]
+    said = lines[-1:]
+    if len(lines) > 1 and lines[0].startswith(_ENDINGS):
+        said = [lines[0], lines[-1]]
+    return plain(": ".join((kind, *said)), longest)
 
 
 def spell_size(size: int) -> str:
@@ -82,22 +99,32 @@ def spell_size(size: int) -> str:
     return f"{amount:.1f} GB"
 
 
-def outcome(run: Summary) -> str:
-    """How a run went, in words."""
-    took = spell_ms(between_ms(run.first, run.last if run.ended is None else run.ended))
-    words = {
-        RunState.EMPTY: "no events yet",
-        RunState.RUNNING: f"running, last heard of after {took}",
-        RunState.COMPLETED: f"completed in {took}",
-        RunState.ABORTED: f"aborted after {took}",
-    }
-    reason = f": {plain(run.ended.reason)}" if isinstance(run.ended, PipeAborted) else ""
-    return words[run.state] + reason
+def outcome(run: Summary, now_ms: int) -> str:
+    """How a run went, in words; `now_ms` is the time, in milliseconds since 1970."""
+    if run.first is None:
+        return "no events yet"
+    if run.ended is None:
+        took = spell_ms(elapsed_ms(moment_ms(run.first), latest_ms(run, now_ms)))
+        silent = spell_age(elapsed_ms(moment_ms(run.last), now_ms))
+        return f"running for {took}, last event {silent} ago"
+    took = spell_ms(between_ms(run.first, run.ended))
+    if isinstance(run.ended, PipeAborted):
+        return f"aborted after {took}: {plain(run.ended.reason)}"
+    return f"completed in {took}"
+
+
+def took(node: Node, run: Summary, now_ms: int) -> str:
+    """How long a node took, or takes by now."""
+    if node.state is not NodeState.RUNNING:
+        return spell_ms(node.duration_ms)
+    if run.ended is not None:
+        return "no end"
+    return f"running {spell_ms(elapsed_ms(node.start_ms, latest_ms(run, now_ms)))}"
 
 
 def sign_of(node: Node) -> str:
     """The sign of how far a node has come: ✓ done, ✗ failed, ⏸ not ended, or blocked."""
     if node.state is NodeState.COMPLETED:
         return "✓"
-    blocked = isinstance(node.end, NodeFailed) and node.end.error.kind is ErrorKind.BLOCKED
-    return "⏸" if node.state is NodeState.RUNNING or blocked else "✗"
+    waits = node.state is NodeState.RUNNING or node.error is ErrorKind.BLOCKED
+    return "⏸" if waits else "✗"

@@ -11,6 +11,7 @@ from ..strategies import events
 from .histories import History, sane_runs
 
 state = import_module(f"{omnelog.__name__}.cli.state")
+times = import_module(f"{omnelog.__name__}.cli.times")
 RANK = {"empty": 0, "running": 1, "completed": 2, "aborted": 2}
 
 
@@ -68,13 +69,13 @@ def test_what_a_node_says_after_the_end_does_not_reopen_the_run() -> None:
 def test_a_node_that_is_started_again_begins_anew() -> None:
     history = History().begin().start("n").iterate("n", 1).fail("n").start("n").gate("n")
     node = state.summarize(history.events).nodes["n"]
-    assert (node.start, node.end, node.steps) == (history.events[4], None, [history.events[5]])
-    assert node.state == "running"
+    assert (node.start_ms, node.end_ms) == (times.moment_ms(history.events[4]), None)
+    assert (node.state, node.error, node.steps) == ("running", None, (history.events[5],))
 
 
 def test_a_node_may_be_known_by_its_end_alone() -> None:
     node = state.summarize(History().done("n").events).nodes["n"]
-    assert (node.start, node.state) == (None, "completed")
+    assert (node.kind, node.start_ms, node.state) == (None, None, "completed")
 
 
 @given(sane_runs(), st.integers(0, 3))
@@ -82,4 +83,7 @@ def test_of_a_nodes_steps_the_last_ones_are_kept(run: list["omnelog.Event"], kep
     for node in state.summarize(run, steps=kept).nodes.values():
         kinds = omnelog.GatePassed | omnelog.IterationStarted
         steps = [e for e in run if isinstance(e, kinds) and e.node_id == node.id]
-        assert (node.steps, node.step_count) == (steps[max(0, len(steps) - kept) :], len(steps))
+        assert (node.steps, node.step_count) == (
+            tuple(steps[max(0, len(steps) - kept) :]),
+            len(steps),
+        )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """On a terminal: colour where it is wanted and rich is installed, and the same text without."""
 
+import json
 import os
 import pty
 import re
@@ -25,7 +26,7 @@ VERBS = [["runs"], ["show", RUN], ["tail", RUN], ["timeline", RUN]]
 def run(volume: Volume) -> Volume:
     """A volume with a run that has something of everything."""
     history = History().begin().start("ok").done("ok").start("bad").fail("bad", message="[red]x")
-    volume.write(*history.start("ask").iterate("ask", 1).events)
+    volume.write(*history.start("ask").iterate("ask", 1).abort().events)
     return volume
 
 
@@ -78,10 +79,15 @@ class TestOnATerminal:
         said = on_terminal(run, *words, columns=columns, environment=without_rich(run))
         assert said == run.call(*words).out.decode()
 
-    def test_a_narrow_one_loses_no_words(self, run: Volume, words: list[str]) -> None:
-        said = COLOUR.sub("", on_terminal(run, *words, columns=20))
+    @pytest.mark.parametrize(("columns", "rich"), [(20, True), (40, False), (80, True)])
+    def test_no_line_is_wider_than_it(
+        self, run: Volume, words: list[str], columns: int, rich: bool
+    ) -> None:
+        environment = {} if rich else without_rich(run)
+        said = COLOUR.sub("", on_terminal(run, *words, columns=columns, environment=environment))
+        assert max(map(terminal.cells, said.splitlines())) <= columns
         assert RUN in said.replace("\n", "") or words[0] == "tail"
-        assert "red]x" in said.replace("\n", "") or words[0] in ("runs", "timeline")
+        assert "[red]x" in said or words[0] != "show"
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TERM": ""}])
@@ -90,9 +96,63 @@ def test_where_no_colour_is_wanted_there_is_none(run: Volume, environment: dict[
     assert not re.search(r"\x1b\[[0-9;]*(3|4|9)[0-7]", said)
 
 
-def test_a_narrow_table_leaves_out_what_matters_least(run: Volume) -> None:
-    heads = COLOUR.sub("", on_terminal(run, "runs", columns=90)).splitlines()[0].split()
-    assert heads == ["RUN", "STATE", "DONE", "FAILED", "NODES", "STARTED"]
+@pytest.mark.parametrize(
+    ("columns", "heads"),
+    [
+        (100, ["RUN", "STATE", "DONE", "FAILED", "NODES", "STARTED", "TOOK"]),
+        (80, ["RUN", "STATE", "DONE", "FAILED", "NODES", "AGE", "TOOK"]),
+        (72, ["RUN", "STATE", "FAILED", "NODES", "AGE", "TOOK"]),
+    ],
+)
+def test_a_narrow_table_leaves_out_what_matters_least_and_never_the_times(
+    run: Volume, columns: int, heads: list[str]
+) -> None:
+    said = COLOUR.sub("", on_terminal(run, "runs", columns=columns))
+    assert said.splitlines()[0].split() == heads
+
+
+def test_a_terminal_of_40_columns_gets_two_lines_a_run(run: Volume) -> None:
+    name, rest = COLOUR.sub("", on_terminal(run, "runs", columns=40)).splitlines()
+    assert name == RUN
+    assert rest.startswith("  aborted, 3 nodes, 1 failed, 3")
+
+
+@pytest.mark.parametrize("words", [["runs"], ["show", RUN], ["tail", RUN], ["timeline", RUN]])
+def test_colour_that_is_always_wanted_comes_through_a_pipe(run: Volume, words: list[str]) -> None:
+    said = run.shell(f"NO_COLOR=1 TERM=dumb omnelog --color=always {' '.join(words)}")
+    assert (said.status, said.err) == (0, "")
+    assert COLOUR.sub("", said.out.decode()) == run.call(*words).out.decode()
+    assert COLOUR.search(said.out.decode())
+
+
+def test_colour_that_is_never_wanted_is_not_on_a_terminal(run: Volume) -> None:
+    assert "\x1b" not in on_terminal(run, "show", "--color", "never", RUN)
+
+
+def test_colour_that_is_wanted_and_cannot_be_had_is_refused(run: Volume) -> None:
+    path = without_rich(run)["PYTHONPATH"]
+    said = run.shell(f"PYTHONPATH={path} omnelog show --color=always {RUN}")
+    assert (said.status, said.out) == (1, b"")
+    assert "rich, which is not installed" in said.err
+
+
+@pytest.mark.parametrize("words", [["show", "--json", RUN], ["tail", "--json", RUN]])
+def test_json_on_a_terminal_is_escaped_where_it_would_do_something(
+    volume: Volume, words: list[str]
+) -> None:
+    message = "\x9b31m \x7f \u202e \u2028 \U000e0001 é"
+    volume.write(*History().begin().start("n").fail("n", message=message).events)
+    *_, last = on_terminal(volume, *words).splitlines()
+    assert json.loads(last)["message"] == message
+    assert last.isprintable()
+    assert "é" in last
+
+
+@given(st.text(), st.integers(1, 30))
+def test_a_text_is_cut_into_pieces_that_fit_and_lose_no_word(text: str, room: int) -> None:
+    found = list(terminal.pieces(text, room))
+    assert all(terminal.cells(piece) <= room or len(piece) == 1 for piece in found)
+    assert "".join(found).replace(" ", "") == text.replace(" ", "")
 
 
 def test_in_a_pipe_there_is_no_colour_whatever_the_terminal(run: Volume) -> None:

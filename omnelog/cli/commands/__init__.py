@@ -6,6 +6,7 @@ take as long as the rest of the command.
 """
 
 import os
+import re
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 
@@ -24,11 +25,18 @@ _SUMMARIES = {
     "schema": "print the JSON Schema of a line",
 }
 
+_COUNT = re.compile(r"-\d+", re.ASCII)
+
 
 def parse(words: Sequence[str]) -> Namespace:
     """Take a command line apart, without the program's name, as `Verbs.parse` does."""
     verbs = Verbs()
     named = first_word(words)
+    if named == "help":  # as of git; what is named after it is the verb
+        words = [*(word for word in words if word != "help"), "--help"]
+        named = first_word(words)
+    if named == "tail":
+        words = _with_counts(words)
     completes = "_ARGCOMPLETE" in os.environ  # a shell may ask for the options of any verb
     for name, summary in _SUMMARIES.items():
         if completes or name == named:
@@ -36,6 +44,12 @@ def parse(words: Sequence[str]) -> Namespace:
         else:
             verbs.mention(name, summary)
     return verbs.parse(words)
+
+
+def _with_counts(words: Sequence[str]) -> list[str]:
+    """`words` in which ``-3`` is spelt ``-n3``, as tail(1) takes it, up to a ``--``."""
+    end = words.index("--") if "--" in words else len(words)
+    return [f"-n{w[1:]}" if _COUNT.fullmatch(w) else w for w in words[:end]] + list(words[end:])
 
 
 def _declaration(name: str) -> Callable[[Verbs, str], None]:

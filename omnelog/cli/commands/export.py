@@ -52,7 +52,7 @@ def export(path: Path, run_id: str) -> int:
         emit(text)
     flush()
     for finding in findings:
-        complain(finding)
+        complain(str(finding))
     return FINDINGS if findings.count else OK
 
 

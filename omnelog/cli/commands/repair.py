@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ... import EventLog, TornTailError, events_log_path
 from ..exits import FINDINGS, OK, Refused
-from ..lines import Lines, log_exists
+from ..lines import LogLines, log_exists, quarantine_path
 from ..locate import find_run
 from ..parser import Verbs
 from ..streams import ask, complain, emit, flush
@@ -54,17 +54,18 @@ def repair(root: Path, run_id: str, *, yes: bool, dry_run: bool) -> int:
     Returns 0, or 1 if it was left as it is. Raises Refused, OmnelogError, OSError.
     """
     path = events_log_path(root, run_id)
-    tail, offset, whole = b"", 0, False
+    tail = None
+    whole = False
     if log_exists(path):
-        with Lines(path) as lines:
-            tail, offset = lines.tail(), lines.offset
+        with LogLines(path) as lines:
+            tail = lines.tail()
             if lines.tail_in_flight:
                 raise Refused(f"{path}: somebody is writing now; try again")
             whole = not isinstance(lines.event(tail), TornTailError)
-    if not tail:
+    if tail is None or not tail.data:
         emit(f"{plain(str(path), 2000)}: nothing to mend")
         return OK
-    _show(path, tail, offset, whole=whole, all_of_it=dry_run)
+    _show(path, tail.data, tail.offset, whole=whole, all_of_it=dry_run)
     if dry_run:
         return OK
     if not yes and not ask("mend it? [y/N] "):
@@ -81,7 +82,8 @@ def _show(path: Path, tail: bytes, offset: int, *, whole: bool, all_of_it: bool)
         deed = "it is a whole event; it would get the newline it lacks"
     else:
         deed = (
-            f"they would be moved to {path.name}.torn beside it, and the log cut to {offset} bytes"
+            f"they would be moved to {quarantine_path(path).name} beside it, "
+            f"and the log cut to {offset} bytes"
         )
     emit(
         plain(f"{path}: {len(tail)} bytes after the last newline, from byte {offset}: {deed}", 2000)

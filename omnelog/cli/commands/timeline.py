@@ -10,12 +10,14 @@ from ..checks import Findings, sound_events
 from ..exits import FINDINGS, OK
 from ..locate import find_run
 from ..parser import Verbs
+from ..progress import Progress, size_of
 from ..state import summarize
 from ..streams import complain, flush, write_file
+from ..times import now_ms
 
 _HELP = """\
 Draw when each node of a run was at work, as bars on one scale of time. A node whose
-end was not logged has a thin bar up to the run's last event.
+end was not logged has a thin bar: up to now if the run goes on, else to its last event.
 
 With -o the picture is written to a file, SVG or a page of HTML, that needs nothing
 else: no network, no scripts.
@@ -57,15 +59,16 @@ def timeline(path: Path, run_id: str, output: Path | None) -> int:
     Returns 0, or 1 if the log holds anything that is no event. Raises LogIOError, OSError, Refused.
     """
     findings = Findings(str(path))
-    run = summarize(sound_events(path, findings))
+    with Progress("reading the log", size_of(path)) as progress:
+        run = summarize(sound_events(path, findings, progress.reached))
     if output is None:
-        draw(run_id, run)
+        draw(run_id, run, now_ms())
     else:
         from .. import svg  # noqa: PLC0415 - XML is needed here alone
 
         picture = svg.svg if output.suffix.lower() == ".svg" else svg.html
-        write_file(output, picture(run_id, run))
+        write_file(output, picture(run_id, run, now_ms()))
     flush()
     for finding in findings:
-        complain(finding)
+        complain(str(finding))
     return FINDINGS if findings.count else OK
