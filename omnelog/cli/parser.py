@@ -91,6 +91,7 @@ class _Parser(ArgumentParser):
             raise _MissingWordError(message)
         super().error(message)
 
+    # argparse has no public list of a parser's options; argcomplete reads this one, too.
     def _refuse_options(self, words: Sequence[str]) -> None:
         known = self._option_string_actions
         unknown = [w for w in words if w.startswith("--") and w.partition("=")[0] not in known]
@@ -105,7 +106,8 @@ class _Parser(ArgumentParser):
         from difflib import get_close_matches  # noqa: PLC0415 - needed by messages alone
 
         name = option.partition("=")[0]
-        near = get_close_matches(name, self._option_string_actions, n=1)
+        long = [known for known in self._option_string_actions if known.startswith("--")]
+        near = get_close_matches(name, long, n=1)
         super().error(f"no option {name}" + (f"; the nearest is {near[0]}" if near else ""))
 
 

@@ -17,10 +17,13 @@ _SUMMARIES = {
     "runs": "list all runs with their state",
     "show": "show a run, node by node",
     "tail": "print a run's last events, or follow it",
+    "output": "print what a node printed, or follow it",
+    "wait": "wait until a run has ended",
     "timeline": "draw when each node was at work",
     "verify": "check every line of logs",
     "repair": "set a torn tail aside",
     "append": "append events from standard input",
+    "events": "print the events of many runs as JSON lines",
     "export": "write a run for another tool",
     "schema": "print the JSON Schema of a line",
 }
@@ -72,6 +75,18 @@ def _declaration(name: str) -> Callable[[Verbs, str], None]:
             from . import tail
 
             return tail.declare
+        case "output":
+            from . import output
+
+            return output.declare
+        case "wait":
+            from . import wait
+
+            return wait.declare
+        case "events":
+            from . import events
+
+            return events.declare
         case "timeline":
             from . import timeline
 
