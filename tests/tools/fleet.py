@@ -82,6 +82,10 @@ class Fleet:
             yield omnelog.PipeCompleted(**common())
             self.counts[pipe, "completed"] += 1
 
+    def total(self, name: str) -> int:
+        """A number of the table, over all pipes."""
+        return sum(self.counts[pipe, name] for pipe in PIPES)
+
     @property
     def table(self) -> str:
         names = ["runs", "completed", "aborted", "failed_nodes", "node_seconds", "bad_lines"]
