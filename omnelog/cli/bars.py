@@ -5,10 +5,11 @@
 """
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from .state import Node, NodeState, Summary, latest_ms
 from .terminal import Screen, cells, glyph_of, pad, sign
-from .text import outcome, plain, short, took
+from .text import failure, outcome, plain, short, sign_of, took, work
 from .times import moment_ms, spell_ms
 
 _WIDEST_NODE, _NARROWEST, _UNKNOWN = 24, 10, 80  # columns
@@ -50,15 +51,112 @@ def chart_of(run: Summary, now_ms: int) -> Chart:
     return Chart(bars=bars, length_ms=length)
 
 
+@dataclass(slots=True)
+class Block:
+    """Nodes with the same sign that are drawn as one: mostly one, in a large run many."""
+
+    sign: str
+    start_ms: int
+    end_ms: int
+    bars: list[Bar]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is drawn beside each other: one node, or in a large run a lane of nodes."""
+
+    label: str
+    blocks: list[Block]
+
+
+_MOST_ROWS = 300  # nodes; more of them are packed into lanes
+_MOST_LANES = 100  # what is at work beside so many is drawn over the last one
+_MOST_BLOCKS = 20_000  # what a browser draws at once
+
+
+def rows_of(chart: Chart) -> list[Row]:
+    """The bars of a chart in rows: each in one of its own, or if there are many in lanes.
+
+    In a lane nodes follow each other, and what is too close to be told apart is one block.
+    """
+    if len(chart.bars) <= _MOST_ROWS:
+        return [Row(bar.node.id, [_block(bar)]) for bar in chart.bars]
+    lanes = lanes_of(chart.bars)
+    kept = lanes[: _MOST_LANES - 1]
+    rest = [bar for lane in lanes[_MOST_LANES - 1 :] for bar in lane]
+    if rest:
+        kept.append(sorted(rest, key=lambda bar: bar.start_ms))
+    finest_ms = chart.length_ms * len(kept) * 3 // _MOST_BLOCKS
+    return [
+        Row(f"lane {number}", _merged(lane, finest_ms)) for number, lane in enumerate(kept, start=1)
+    ]
+
+
+def lanes_of(bars: list[Bar]) -> list[list[Bar]]:
+    """The bars in as few lanes as it takes for none to overlap another of its lane."""
+    lanes: list[list[Bar]] = []
+    free: list[int] = []
+    taken: list[tuple[int, int]] = []  # until when, and the lane
+    for bar in sorted(bars, key=lambda bar: bar.start_ms):
+        while taken and taken[0][0] <= bar.start_ms:
+            heappush(free, heappop(taken)[1])
+        if not free:
+            free.append(len(lanes))
+            lanes.append([])
+        lane = heappop(free)
+        lanes[lane].append(bar)
+        heappush(taken, (bar.end_ms, lane))
+    return lanes
+
+
+def _block(bar: Bar) -> Block:
+    return Block(sign_of(bar.node), bar.start_ms, bar.end_ms, [bar])
+
+
+def _merged(lane: list[Bar], finest_ms: int) -> list[Block]:
+    """The bars of a lane, those with the same sign less than `finest_ms` apart as one block.
+
+    Failures come last, to be drawn over the others.
+    """
+    blocks: dict[str, list[Block]] = {"✓": [], "⏸": [], "✗": []}
+    for bar in lane:
+        block = _block(bar)
+        alike = blocks[block.sign]
+        if alike and block.start_ms - alike[-1].end_ms < finest_ms:
+            alike[-1].end_ms = max(alike[-1].end_ms, block.end_ms)
+            alike[-1].bars.append(bar)
+        else:
+            alike.append(block)
+    return [block for alike in blocks.values() for block in alike]
+
+
+def title_of(block: Block, run: Summary, now_ms: int) -> str:
+    """What is to be said of a block: its node, or how many there are, in lines."""
+    if len(block.bars) > 1:
+        span = spell_ms(block.end_ms - block.start_ms)
+        return f"{len(block.bars):,} nodes within {span}, the first {plain(block.bars[0].node.id)}"
+    node = block.bars[0].node
+    what = work(node.kind, node.name, node.model) if node.kind else "never started"
+    words = [plain(node.id), what, took(node, run, now_ms)]
+    if node.error is not None:
+        words.append(failure(node.error, node.message))
+    return "\n".join(words)
+
+
+_S, _M, _H = 1000, 60_000, 3_600_000  # milliseconds
+_STEPS = (
+    *(1, 2, 5, 10, 20, 50, 100, 200, 500),
+    *(step * _S for step in (1, 2, 5, 10, 15, 30)),
+    *(step * _M for step in (1, 2, 5, 10, 15, 30)),
+    *(step * _H for step in (1, 2, 3, 6, 12)),
+    *(24 * step * _H for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)),
+)
+
+
 def ticks_ms(length_ms: int, most: int) -> list[int]:
     """Round points of time from 0 to `length_ms`, at most `most` of them."""
-    step = 1
-    units = (1, 10, 100, 1000, 10_000, 60_000, 600_000, 3_600_000, 36_000_000, 86_400_000)
-    for step in (unit * factor for unit in units for factor in (1, 2, 5)):
-        if length_ms // step < most:
-            break
-    else:
-        step = max(1, length_ms)
+    fitting = (step for step in _STEPS if length_ms // step < most)
+    step = next(fitting, max(1, length_ms))
     return list(range(0, length_ms + 1, step))
 
 

@@ -90,11 +90,11 @@ def output() -> BinaryIO:
     return sys.stdout.buffer
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write a file, in place of one that is there. Raises OSError, which names it."""
+def write_file(path: Path, pieces: Iterable[str]) -> None:
+    """Write a text to a file, in place of one that is there. Raises OSError, which names it."""
     try:
         with path.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.writelines(pieces)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
