@@ -7,9 +7,10 @@
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
+from .describe import failure, outcome, sign_of, took, work
 from .state import Node, NodeState, Summary, latest_ms
 from .terminal import Screen, cells, glyph_of, pad, sign
-from .text import failure, outcome, plain, short, sign_of, took, work
+from .text import plain, short
 from .times import moment_ms, spell_ms
 
 _WIDEST_NODE, _NARROWEST, _UNKNOWN = 24, 10, 80  # columns

@@ -10,8 +10,8 @@ from .text import plain
 
 _END = 16 * 1024  # bytes that are looked at for the last lines
 _WIDEST = 300  # characters of one line
-_CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-"""Escape sequences of terminals, such as colours and titles."""
+_CODES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])"
+"""Escape sequences of terminals, such as colours and titles: a pattern."""
 
 
 def capture_path(root: Path, run_id: str, node_id: str) -> Path | None:
@@ -52,5 +52,5 @@ def last_lines(path: Path, count: int, longest: int = _WIDEST) -> list[str]:
 
 
 def _as_shown(line: str) -> str:
-    written = _CODES.sub("", line).rstrip().split("\r")
+    written = re.sub(_CODES, "", line).rstrip().split("\r")
     return written[-1].expandtabs().rstrip()

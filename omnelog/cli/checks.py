@@ -7,7 +7,6 @@ takes a line at a time; the rest reads the log.
 
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -45,13 +44,14 @@ class Finding(NamedTuple):
         return f"{place}: {self.reason}"
 
 
-@dataclass(slots=True)
 class Findings:
     """The first hundred findings of one log, and how many there were."""
 
-    path: str
-    kept: list[Finding] = field(default_factory=list)
-    count: int = 0
+    def __init__(self, path: str) -> None:
+        """On the log at `path`; there are none yet."""
+        self.path = path
+        self.kept: list[Finding] = []
+        self.count = 0
 
     def add(self, reason: str, line: int | None = None, path: str | None = None) -> None:
         """Note what is wrong: with a line, counted from 1, or all of it; with another file."""
@@ -186,8 +186,7 @@ def _spell(node_id: str) -> str:
     return repr(plain(node_id, 80))
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """On one log: what is wrong, how many lines it has, whether one more is being written."""
 
     run_id: str

@@ -121,11 +121,11 @@ def _pipe_ends(lines: Iterable[bytes]) -> Iterator[PipeCompleted | PipeAborted]:
 
 
 _STRING = rb'"([^"\\\n]*)"'  # without an escape
-_NODE_LINE = re.compile(
+_NODE_LINE = (
     rb'\{"type":"(?:node\.(started|completed|failed)|gate\.passed|iteration\.started)",'
     rb'"id":%b,"ts":%b,"run_id":%b,"node_id":%b[,}][^\n]*\n' % ((_STRING,) * 4)
 )
-"""The canonical line of an event of a node, as far as it matters for counting."""
+"""The canonical line of an event of a node, as far as it matters for counting: a pattern."""
 
 
 def count_nodes(path: Path, read: Callable[[int], None]) -> Counts:
@@ -135,12 +135,13 @@ def count_nodes(path: Path, read: Callable[[int], None]) -> Counts:
     does. Raises LogIOError.
     """
     ends: dict[bytes, str] = {}
+    node_line = re.compile(_NODE_LINE)  # here, for it takes 1 ms and few volumes have large logs
     with LogLines(path) as lines:
         end, _ = lines.extent()
         for block in lines.whole_lines(end):
             at = 0
             while at < len(block):
-                found = _NODE_LINE.match(block, at)
+                found = node_line.match(block, at)
                 if found:
                     _note(ends, found[5], (found[1] or b"").decode())
                     at = found.end()

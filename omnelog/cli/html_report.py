@@ -16,8 +16,9 @@ from urllib.parse import quote
 
 from .bars import Block, Chart, chart_of, rows_of, ticks_ms, title_of
 from .captures import capture_path, last_lines
+from .describe import detail, failure, outcome, sign_of, took, work
 from .state import Node, NodeState, Summary
-from .text import counted, detail, failure, outcome, plain, sign_of, took, work
+from .text import counted, plain
 from .times import elapsed_ms, moment_ms, spell_ms
 
 _MOST_FAILURES = 200  # that are told in full

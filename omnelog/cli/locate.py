@@ -20,7 +20,6 @@ from .. import (
     omne_dir,
     run_exists,
 )
-from .checks import Findings, sound_events
 from .exits import Refused
 from .text import names_like
 from .times import moment_ms, ulid_ms
@@ -31,7 +30,7 @@ NODE_VARIABLE = "OMNE_NODE_ID"
 """The environment variables by which a recorded command knows where it runs."""
 
 LATEST = "latest"
-_RELATIVE = re.compile(r"latest(?::(?P<pipe>[^~]+))?(?:~(?P<back>\d{1,9}))?", re.ASCII)
+_RELATIVE = r"latest(?::(?P<pipe>[^~]+))?(?:~(?P<back>[0-9]{1,9}))?"
 _SHOWN = 3  # names in a message
 
 
@@ -101,7 +100,7 @@ def find_run(root: Path, named: str) -> str:
             f"no run {named!r}: {root} has none yet; "
             "`omnelog record --pipe NAME NODE -- CMD` makes one"
         )
-    relative = _RELATIVE.fullmatch(named)
+    relative = re.fullmatch(_RELATIVE, named)
     if relative:
         return _newest(root, runs, relative["pipe"], int(relative["back"] or 0))
     found = [run_id for run_id in runs if run_id.startswith(named)]
@@ -119,7 +118,7 @@ def find_run(root: Path, named: str) -> str:
 
 def is_relative(named: str) -> bool:
     """Whether `named` is ``latest`` or one of its kind, and no run can be waited for by it."""
-    return _RELATIVE.fullmatch(named) is not None
+    return re.fullmatch(_RELATIVE, named) is not None
 
 
 def _newest(root: Path, runs: list[str], pipe: str | None, back: int) -> str:
@@ -154,6 +153,8 @@ def age_key(root: Path, run_id: str) -> tuple[int, str]:
 
 def first_event(root: Path, run_id: str) -> Event | None:
     """The first event that the log of a run has; None if that cannot be told."""
+    from .checks import Findings, sound_events  # noqa: PLC0415 - seldom needed to find a run
+
     try:
         return next(sound_events(events_log_path(root, run_id), Findings("")), None)
     except LogIOError:

@@ -47,28 +47,33 @@ class NodeState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(slots=True)
 class Node:
     """What the events of one node say: its last start, the end after that, and what is between.
 
     Not the events themselves: a run may have 100,000 nodes. Times are milliseconds since 1970, None
-    where an event does not say. Of the node's `step_count` iterations and gates, `steps` are the
-    last ones.
+    where an event does not say. `kind` is None if its start is not logged. Of the node's
+    `step_count` iterations and gates, `steps` are the last ones.
     """
 
-    id: str
-    kind: NodeKind | None = None
-    """None if its start is not logged."""
-    name: str | None = None
-    model: str | None = None
-    start_ms: int | None = None
-    state: NodeState = NodeState.RUNNING
-    end_ms: int | None = None
-    error: ErrorKind | None = None
-    message: str | None = None
-    output_path: str | None = None
-    steps: tuple[GatePassed | IterationStarted, ...] = ()
-    step_count: int = 0
+    __slots__ = (
+        *("id", "kind", "name", "model", "start_ms", "state", "end_ms", "error", "message"),
+        *("output_path", "step_count", "steps"),
+    )
+
+    def __init__(self, id: str) -> None:  # noqa: A002 - as an event calls it
+        """Nothing is known of it yet."""
+        self.id = id
+        self.kind: NodeKind | None = None
+        self.name: str | None = None
+        self.model: str | None = None
+        self.start_ms: int | None = None
+        self.state = NodeState.RUNNING
+        self.end_ms: int | None = None
+        self.error: ErrorKind | None = None
+        self.message: str | None = None
+        self.output_path: str | None = None
+        self.steps: tuple[GatePassed | IterationStarted, ...] = ()
+        self.step_count = 0
 
     @property
     def duration_ms(self) -> int | None:
@@ -78,7 +83,7 @@ class Node:
         return self.end_ms - self.start_ms
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Summary:
     """What all events of a run say together; `nodes` in the order in which they came up."""
 

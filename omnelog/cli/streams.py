@@ -19,11 +19,32 @@ from .exits import Refused
 from .text import plain
 
 STDOUT, STDERR = 1, 2
+_NARROWEST = 20  # columns; a terminal that says it has fewer gets lines for so many
 
 
 def heeds_codes() -> bool:
     """Whether the terminal, if there is one, heeds escape sequences."""
     return os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+
+
+def is_terminal() -> bool:
+    """Whether standard output is one."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def width() -> int | None:
+    """The columns of the terminal that standard output is; None if it is none."""
+    if not is_terminal():
+        return None
+    try:
+        columns = int(os.environ.get("COLUMNS", ""))
+    except ValueError:
+        columns = 0
+    try:
+        columns = columns or os.get_terminal_size(STDOUT).columns
+    except OSError:
+        columns = 0
+    return max(_NARROWEST, columns or 80)  # 0: nobody told the terminal its size
 
 
 def occupy_closed() -> None:
@@ -73,7 +94,7 @@ def emit_json_lines(lines: Iterable[bytes]) -> None:
     As they are, unless that is a terminal: then what does not print is escaped, so that they say
     the same and do nothing.
     """
-    if not sys.stdout or not sys.stdout.isatty():
+    if not is_terminal():
         output().writelines(lines)
         return
     for line in lines:

@@ -8,9 +8,10 @@ no character that XML forbids.
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from .bars import Block, Chart, chart_of, rows_of, ticks_ms, title_of
+from .describe import outcome, took
 from .state import NodeState, Summary
 from .terminal import cells
-from .text import outcome, plain, short, took
+from .text import plain, short
 from .times import spell_ms
 
 _ROW, _TOP, _PLOT, _RIGHT = 24, 64, 800, 90  # pixels

@@ -5,42 +5,20 @@ Colour is rich's work, if that is installed and standard output is a terminal th
 it was asked for; the text is the same without.
 """
 
-import os
 import sys
 from collections.abc import Iterator
 from typing import TypeAlias
 from unicodedata import combining, east_asian_width
 
+from .describe import sign_of
 from .exits import Refused
 from .state import Node
-from .streams import STDOUT, emit, encoding_of, heeds_codes
-from .text import sign_of
+from .streams import emit, encoding_of, heeds_codes, width
 
 Span: TypeAlias = tuple[str, str]
 """A piece of text on one line, and its style as rich names it; "" for none."""
 
 _ASCII = {"✓": "+", "✗": "x", "⏸": "=", "…": "...", "█": "#", "·": "."}
-_NARROWEST = 20  # columns; a terminal that says it has fewer gets lines for so many
-
-
-def is_terminal() -> bool:
-    """Whether standard output is one."""
-    return sys.stdout is not None and sys.stdout.isatty()
-
-
-def width() -> int | None:
-    """The columns of the terminal that standard output is; None if it is none."""
-    if not is_terminal():
-        return None
-    try:
-        columns = int(os.environ.get("COLUMNS", ""))
-    except ValueError:
-        columns = 0
-    try:
-        columns = columns or os.get_terminal_size(STDOUT).columns
-    except OSError:
-        columns = 0
-    return max(_NARROWEST, columns or 80)  # 0: nobody told the terminal its size
 
 
 def sign(wanted: str) -> str:

@@ -7,7 +7,6 @@ clock stood or went back, or by a program with other ideas: it counts where it a
 
 import re
 import time
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from .. import Event
@@ -16,7 +15,6 @@ _TS = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", re.ASCII)
 _ULID = re.compile("[0-7][0-9a-hjkmnp-tv-z]{25}")
 _BASE_32 = str.maketrans("0123456789abcdefghjkmnpqrstvwxyz", "0123456789abcdefghijklmnopqrstuv")
 """From the digits of a ULID to those that `int` takes."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AGREED_MS = 2000  # `ts` is cut to seconds, and made a moment before or after the id
 
 
@@ -44,6 +42,8 @@ def ts_ms(ts: str) -> int | None:
     found = _TS.fullmatch(ts)
     if not found:
         return None
+    from datetime import UTC, datetime  # noqa: PLC0415 - 4 ms, which not every verb needs
+
     year, month, day, hour, minute, second = map(int, found.groups())
     leap = second == 60  # datetime does not know the leap second
     try:
@@ -106,8 +106,10 @@ def spell_moment(moment_ms: int | None) -> str | None:
     """A moment as ``2026-01-31T23:59:59.123Z``; None if it is unknown, or in no year to spell."""
     if moment_ms is None:
         return None
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - as above
+
     try:
-        moment = _EPOCH + timedelta(milliseconds=moment_ms)
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment_ms)
     except OverflowError:
         return None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -115,10 +117,12 @@ def spell_moment(moment_ms: int | None) -> str | None:
 
 def time_ms(text: str) -> int | None:
     """The milliseconds since 1970 of a time of ISO 8601, in UTC unless it says; None if none."""
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - as above
+
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

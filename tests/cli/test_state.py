@@ -2,6 +2,7 @@
 """What a run has come to, from its events: for every prefix of it, and never back."""
 
 from importlib import import_module
+from typing import Any  # what a module that is imported by name returns
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,11 +49,18 @@ def test_any_events_at_all_have_a_summary_that_adds_up(found: list["omnelog.Even
     assert (summary.ended is None) == (summary.state in ("empty", "running"))
 
 
+def members(node: Any) -> list[object]:
+    """All that is known of a node."""
+    return [getattr(node, name) for name in node.__slots__]
+
+
 @given(st.lists(events(), max_size=6))
 def test_to_derive_changes_nothing_and_needs_the_events_once(found: list["omnelog.Event"]) -> None:
     kept = list(found)
     assert state.derive_state(iter(found)) == state.derive_state(found)
-    assert state.summarize(found) == state.summarize(iter(found))
+    once, again = state.summarize(found), state.summarize(iter(found))
+    assert [*map(members, once.nodes.values())] == [*map(members, again.nodes.values())]
+    assert (once.first, once.last, once.events) == (again.first, again.last, again.events)
     assert found == kept
 
 

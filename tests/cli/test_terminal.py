@@ -16,6 +16,7 @@ from .. import omnelog
 from .histories import History
 from .volume import RUN, Process, Volume, locked
 
+progress = import_module(f"{omnelog.__name__}.cli.progress")
 terminal = import_module(f"{omnelog.__name__}.cli.terminal")
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -172,6 +173,26 @@ def test_long_work_shows_how_far_it_is_and_leaves_no_trace(volume: Volume) -> No
     *_, bar, table = said.split("\r\x1b[K")
     assert "%" in bar
     assert "%" not in table
+
+
+@pytest.mark.parametrize(
+    "words", [["show", RUN], ["show", "--nodes", RUN], ["timeline", RUN], ["events", RUN]]
+)
+def test_of_a_long_log_it_is_shown_how_far_it_was_read(
+    volume: Volume, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History().begin()
+    for number in range(3000):
+        history.start(f"n{number}")
+    volume.write(*history.events)
+    monkeypatch.setattr(progress, "_AFTER_S", 0)
+    monkeypatch.setattr(progress, "_EVERY_S", 0)
+    monkeypatch.setattr(progress, "_is_terminal", lambda: True)
+    said = volume.call(*words)
+    assert said.status == 0
+    shares = re.findall(r"reading (?:the log|logs) \[[#-]+\] +(\d+)%", said.err)
+    assert 0 < int(shares[0]) < int(shares[-1]) <= 100
+    assert said.err.endswith("\r\x1b[K")
 
 
 @given(st.lists(st.lists(st.tuples(st.text(), st.just("")), max_size=4), max_size=5))

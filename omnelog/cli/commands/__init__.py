@@ -6,7 +6,6 @@ take as long as the rest of the command.
 """
 
 import os
-import re
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 
@@ -28,8 +27,6 @@ _SUMMARIES = {
     "schema": "print the JSON Schema of a line",
 }
 
-_COUNT = re.compile(r"-\d+", re.ASCII)
-
 
 def parse(words: Sequence[str]) -> Namespace:
     """Take a command line apart, without the program's name, as `Verbs.parse` does."""
@@ -41,10 +38,11 @@ def parse(words: Sequence[str]) -> Namespace:
     if named == "tail":
         words = _with_counts(words)
     completes = "_ARGCOMPLETE" in os.environ  # a shell may ask for the options of any verb
+    alone = list(words[:1]) == [named] and not completes  # then no list of all verbs is shown
     for name, summary in _SUMMARIES.items():
         if completes or name == named:
             _declaration(name)(verbs, summary)
-        else:
+        elif not alone or named not in _SUMMARIES:
             verbs.mention(name, summary)
     return verbs.parse(words)
 
@@ -52,7 +50,12 @@ def parse(words: Sequence[str]) -> Namespace:
 def _with_counts(words: Sequence[str]) -> list[str]:
     """`words` in which ``-3`` is spelt ``-n3``, as tail(1) takes it, up to a ``--``."""
     end = words.index("--") if "--" in words else len(words)
-    return [f"-n{w[1:]}" if _COUNT.fullmatch(w) else w for w in words[:end]] + list(words[end:])
+    return [_with_count(word) for word in words[:end]] + list(words[end:])
+
+
+def _with_count(word: str) -> str:
+    is_count = word[:1] == "-" and word[1:].isascii() and word[1:].isdigit()
+    return f"-n{word[1:]}" if is_count else word
 
 
 def _declaration(name: str) -> Callable[[Verbs, str], None]:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`events`: the events of many runs as one feed of JSON lines, past all damage."""
 
-import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from ..exits import FINDINGS, OK, Misused
 from ..locate import age_key, find_run, pipe_of
 from ..parser import Verbs, since
 from ..progress import Progress, size_of
-from ..streams import complain, emit_json_lines, flush
+from ..streams import complain, emit_json_lines, flush, is_terminal
 from ..times import moment_ms
 
 _HELP = """\
@@ -88,7 +87,7 @@ def events(paths: Sequence[Path], wanted: Wanted) -> int:
     OSError, Refused.
     """
     damaged = False
-    seen = sys.stdout is not None and sys.stdout.isatty()  # and shows how far it is by itself
+    seen = is_terminal()  # and shows how far it is by itself
     with Progress("reading logs", 0 if seen else sum(map(size_of, paths))) as progress:
         done = 0
         for path in paths:

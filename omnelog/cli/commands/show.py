@@ -13,6 +13,7 @@ from pathlib import Path
 from ... import encode, events_log_path
 from ..captures import capture_path, last_lines, path_from_here
 from ..checks import Findings, sound
+from ..describe import detail, failure, outcome, took, work
 from ..exits import FINDINGS, OK, Misused, Refused
 from ..lines import LogLines, log_exists
 from ..locate import find_run
@@ -21,7 +22,7 @@ from ..progress import Progress
 from ..state import Node, NodeState, Summary, summarize
 from ..streams import complain, emit, emit_json_lines, flush
 from ..terminal import Screen, cells, glyph_of, pad
-from ..text import counted, detail, failure, names_like, outcome, plain, took, work
+from ..text import counted, names_like, plain
 from ..times import elapsed_ms, moment_ms, now_ms, spell_moment, spell_ms
 
 _HELP = """\

@@ -24,13 +24,14 @@ from ... import (
     events_log_path,
     run_exists,
 )
+from ..describe import detail
 from ..exits import FINDINGS, OK, Refused
 from ..lines import Line, LogLines, log_exists
 from ..locate import find_run, is_relative
 from ..parser import Verbs
 from ..streams import STDOUT, complain, emit_json_lines, flush
 from ..terminal import Screen, cells, pad
-from ..text import detail, plain
+from ..text import plain
 from ..times import elapsed_ms, moment_ms, spell_ms
 
 _HELP = """\
