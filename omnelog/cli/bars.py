@@ -195,7 +195,7 @@ def _bar(bar: Bar, chart: Chart, room: int) -> tuple[str, str]:
 
 def _axis(chart: Chart, room: int) -> str:
     line = ""
-    for tick in ticks_ms(chart.length_ms, max(2, room // 12)):
+    for tick in ticks_ms(chart.length_ms, max(2, room // 9)):
         at = int(tick * room / max(1, chart.length_ms))
         if at >= len(line):
             line = f"{line:{at}}{spell_ms(tick)} "

@@ -112,10 +112,17 @@ def test_a_narrow_table_leaves_out_what_matters_least_and_never_the_times(
     assert said.splitlines()[0].split() == heads
 
 
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_narrow_terminal_is_told_why_a_node_failed_by_tail(run: Volume, columns: int) -> None:
+    said = COLOUR.sub("", on_terminal(run, "tail", RUN, columns=columns))
+    assert "00:00:03  failed     bad  after 1.0s  c" in said
+    assert ("crash: [red]x" in said) == (columns == 80)
+
+
 def test_a_terminal_of_40_columns_gets_two_lines_a_run(run: Volume) -> None:
     name, rest = COLOUR.sub("", on_terminal(run, "runs", columns=40)).splitlines()
     assert name == RUN
-    assert rest.startswith("  aborted, 3 nodes, 1 failed, 3")
+    assert re.fullmatch(r"  aborted 7.0s, \d+d ago, 1/3 failed", rest)
 
 
 @pytest.mark.parametrize("words", [["runs"], ["show", RUN], ["tail", RUN], ["timeline", RUN]])

@@ -225,10 +225,9 @@ def _print(rows: list[dict[str, Span]]) -> None:
             return
     for row in rows:  # not even the least fits: two lines for each run
         screen.paragraph(*row["RUN"], indent=0)
-        failed = (f", {row['FAILED'][0]} failed", row["FAILED"][1])
-        nodes = (f"{row['NODES'][0]} nodes", "")
-        when = (f", {row['AGE'][0]} ago, took {row['TOOK'][0]}", "")
-        screen.row(("  ", ""), row["STATE"], (", ", ""), nodes, failed, when)
+        when = f" {row['TOOK'][0]}, {row['AGE'][0]} ago, "
+        failed = (f"{row['FAILED'][0]}/{row['NODES'][0]} failed", row["FAILED"][1])
+        screen.row(("  ", ""), row["STATE"], (when, ""), failed)
 
 
 def _needed(table: list[list[Span]]) -> int:

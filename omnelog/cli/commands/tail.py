@@ -31,7 +31,7 @@ from ..locate import find_run, is_relative
 from ..parser import Verbs
 from ..streams import STDOUT, complain, emit_json_lines, flush
 from ..terminal import Screen, cells, pad
-from ..text import plain
+from ..text import plain, short
 from ..times import elapsed_ms, moment_ms, spell_ms
 
 _HELP = """\
@@ -55,7 +55,7 @@ _Found: TypeAlias = Event | DeserializeError
 
 _POLL_MS = 100  # to a person that is at once
 _WIDEST_NODE = 24  # a longer node id shifts its own line, not every other
-_NARROW = 70  # columns; a terminal with fewer gets the time of day and the last word of the type
+_NARROW = 100  # columns; a terminal with fewer gets the time of day and the last word of the type
 _LOOK_BACK = 2000  # lines before those that are printed in which starts of nodes are looked for
 _STYLES: dict[type, str] = {
     NodeCompleted: "green",
@@ -282,11 +282,11 @@ class _TextPrinter(_Printer):
         self._screen = Screen()
         self._node_width = 0
         self._narrow = self._screen.width is not None and self._screen.width < _NARROW
+        self._widest = max(12, (self._screen.width or 400) // 5)
 
     def _print_event(self, event: Event) -> None:
-        node = plain(getattr(event, "node_id", ""), 80)
-        widest = _WIDEST_NODE if not self._narrow else 12
-        self._node_width = max(self._node_width, min(widest, cells(node)))
+        node = short(getattr(event, "node_id", ""), self._widest)
+        self._node_width = max(self._node_width, min(_WIDEST_NODE, cells(node)))
         when = plain(event.ts, 20)
         what: str = event.type
         if self._narrow:
