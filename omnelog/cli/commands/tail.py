@@ -141,7 +141,8 @@ def tail(
         _print_early(lines, *count, printer, follow=follow)
         while follow and not printer.ended:
             printer.pause()
-            left_behind = lines.is_left_behind()  # asked before looking, so that all is seen that came
+            # Asked before looking, so that all is seen that came.
+            left_behind = lines.is_left_behind()
             printer.print(_read(lines, lines.advance()))
             if left_behind and not printer.ended:
                 if not run_exists(root, run_id):

@@ -66,7 +66,7 @@ def wait(root: Path, run_id: str, *, timeout_s: float | None) -> int:
             if left_s is not None and left_s <= 0:
                 complain(f"omnelog: wait: run {run_id} has not ended after {timeout_s:g} s")
                 return TIMED_OUT
-            if lines is not None and lines.left_behind():
+            if lines is not None and lines.is_left_behind():
                 lines.close()  # the log was replaced, or will be
                 lines = None
             time.sleep(_POLL_S if left_s is None else min(_POLL_S, left_s))
