@@ -78,7 +78,7 @@ _MOST_BLOCKS = 20_000  # what a browser draws at once
 def rows_of(chart: Chart) -> list[Row]:
     """The bars of a chart in rows: each in one of its own, or if there are many in lanes.
 
-    In a lane nodes follow each other, and what is too close to be told apart is one block.
+    In a lane nodes follow each other, and what is too close to be seen apart is one block.
     """
     if len(chart.bars) <= _MOST_ROWS:
         return [Row(bar.node.id, [_block(bar)]) for bar in chart.bars]

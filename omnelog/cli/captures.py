@@ -46,7 +46,7 @@ def last_lines(path: Path, count: int, longest: int = _WIDEST) -> list[str]:
     except OSError:
         return []
     if begin > 0 and len(lines) > 1:
-        lines.pop(0)  # begins amid a line
+        lines.pop(0)  # it begins inside a line
     shown = [_as_shown(line.decode(errors="replace")) for line in lines[-4 * count :]]
     return [plain(line, longest) for line in shown if line][-count:]
 

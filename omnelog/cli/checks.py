@@ -70,7 +70,7 @@ def sound(
 ) -> Iterator[Event]:
     """Yield the events of a snapshot; what is no event is put into `findings`.
 
-    `read` is told now and then how many bytes were read in all.
+    `read` is called now and then with how many bytes were read in all.
     """
     for line in lines.snapshot_lines():
         found = lines.event(line)
@@ -196,7 +196,7 @@ class Verdict(NamedTuple):
 
 
 def check_log(run_id: str, path: Path, read: Callable[[int], None]) -> Verdict:
-    """Check the log of `run_id`; `read` is told of bytes read meanwhile."""
+    """Check the log of `run_id`; `read` is called with the bytes read since its last call."""
     findings = Findings(str(path))
     verdict = Verdict(run_id, findings)
     try:
@@ -212,14 +212,14 @@ def _check_lines(
     run_id: str, path: Path, findings: Findings, read: Callable[[int], None]
 ) -> Verdict:
     checker = Checker(run_id)
-    number = offset = told = 0
+    number = offset = reported = 0
     with LogLines(path) as lines:
         for line in lines.snapshot_lines():
             number = line.number
             offset = line.offset
             if number % _TICK == 0:
-                read(offset - told)
-                told = offset
+                read(offset - reported)
+                reported = offset
             event = lines.event(line)
             if isinstance(event, DeserializeError):
                 findings.add(event.reason, number)
@@ -231,7 +231,7 @@ def _check_lines(
                     findings.add(reason, number)
                 if not line.ended:
                     findings.add("only its newline is missing, which the next append adds", number)
-        read(offset - told)
+        read(offset - reported)
     if repeated := checker.repeated():
         _check_ids(path, repeated, findings)
     return Verdict(run_id, findings, number, lines.tail_in_flight)

@@ -90,7 +90,7 @@ def glance(path: Path, *, full: bool) -> Glance:
 def _ends(lines: LogLines, end: int) -> Summary | None:
     """What the ends of a log of `end` bytes say; None if it takes every line to tell."""
     begin = end - _WINDOW
-    _, _, window = lines.part(begin, end).partition(b"\n")  # begins amid a line
+    _, _, window = lines.part(begin, end).partition(b"\n")  # it begins inside a line
     latest = window.split(b"\n")[:-1]
     try:
         first = decode(next(lines.advance(end)).data)
@@ -131,8 +131,8 @@ _NODE_LINE = (
 def count_nodes(path: Path, read: Callable[[int], None]) -> Counts:
     """Count the nodes of a log of any size, damage passed over, in memory that grows with them.
 
-    `read` is told of bytes that were read meanwhile. It takes a fifth of what decoding every line
-    does. Raises LogIOError.
+    `read` is called with the number of bytes that were read since its last call. It takes a fifth of
+    what decoding every line does. Raises LogIOError.
     """
     ends: dict[bytes, str] = {}
     node_line = re.compile(_NODE_LINE)  # here, for it takes 1 ms and few volumes have large logs

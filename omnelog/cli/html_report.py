@@ -21,7 +21,7 @@ from .state import Node, NodeState, Summary
 from .text import counted, plain
 from .times import elapsed_ms, moment_ms, spell_ms
 
-_MOST_FAILURES = 200  # that are told in full
+_MOST_FAILURES = 200  # that have a paragraph of their own
 _MOST_LISTED = 20  # of them without a click
 _MOST_OPEN = 5  # and with all that is known of them
 _MOST_NODES = 2000  # in the table

@@ -152,7 +152,7 @@ def age_key(root: Path, run_id: str) -> tuple[int, str]:
 
 
 def first_event(root: Path, run_id: str) -> Event | None:
-    """The first event that the log of a run has; None if that cannot be told."""
+    """The first event that the log of a run has; None if that is unknown."""
     from .checks import Findings, sound_events  # noqa: PLC0415 - seldom needed to find a run
 
     try:

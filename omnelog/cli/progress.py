@@ -64,7 +64,7 @@ class Progress:
 
 
 def size_of(path: Path) -> int:
-    """The size of a file, for a total; 0 if it cannot be told: opening it will say why."""
+    """The size of a file, for a total; 0 if it is unknown: opening the file will say why."""
     try:
         return path.stat().st_size
     except OSError:
@@ -77,6 +77,6 @@ def _is_terminal() -> bool:
 
 def _columns() -> int:
     try:
-        return os.get_terminal_size(STDERR).columns or 80  # 0: nobody told the terminal its size
+        return os.get_terminal_size(STDERR).columns or 80  # 0: the terminal does not know its size
     except OSError:
         return 80

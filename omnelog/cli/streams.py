@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The standard streams: they may be closed, full, gone or in any encoding, and nothing breaks.
 
-Nothing else in the command writes to standard output or standard error, but for argparse and the
+Nothing else in the command writes to standard output or standard error, except argparse and the
 relay of a recorded command's own output.
 """
 
@@ -44,7 +44,7 @@ def width() -> int | None:
         columns = columns or os.get_terminal_size(STDOUT).columns
     except OSError:
         columns = 0
-    return max(_NARROWEST, columns or 80)  # 0: nobody told the terminal its size
+    return max(_NARROWEST, columns or 80)  # 0: the terminal does not know its size
 
 
 def occupy_closed() -> None:

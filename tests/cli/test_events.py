@@ -26,7 +26,7 @@ def three(volume: Volume) -> Volume:
     return volume
 
 
-def told(said: Said) -> list[str]:
+def printed(said: Said) -> list[str]:
     """Which events were printed, in short."""
     found = [json.loads(line) for line in said.out.splitlines()]
     return [f"{e['run_id']} {e['type']} {e.get('node_id', '')}".strip() for e in found]
@@ -35,7 +35,7 @@ def told(said: Said) -> list[str]:
 def test_all_sound_events_come_run_by_run_the_oldest_first(three: Volume) -> None:
     said = three.call("events", "--all")
     assert said.status == 1
-    assert [line.split()[0] for line in told(said)] == ["old"] * 4 + ["bad"] * 3 + ["new"] * 3
+    assert [line.split()[0] for line in printed(said)] == ["old"] * 4 + ["bad"] * 3 + ["new"] * 3
     path = three.log("bad")
     reason = "not JSON: Expecting value, character 0"
     assert said.err == f"{path}:3: {reason}\n{path}:5: {reason}\n"
@@ -66,20 +66,20 @@ def test_only_what_is_asked_for_is_printed(
     three: Volume, clock: Clock, words: list[str], found: list[str]
 ) -> None:
     clock.after_s = 250
-    assert [line.split()[0] for line in told(three.call("events", *words))] == found
+    assert [line.split()[0] for line in printed(three.call("events", *words))] == found
 
 
 def test_an_event_that_does_not_say_when_is_none_since_then(volume: Volume) -> None:
     volume.write(omnelog.PipeCompleted(id="x", ts="now", run_id=RUN))
-    assert told(volume.call("events", "--all", "--since", "1970-01-02")) == []
-    assert told(volume.call("events", "--all")) == [f"{RUN} pipe.completed"]
+    assert printed(volume.call("events", "--all", "--since", "1970-01-02")) == []
+    assert printed(volume.call("events", "--all")) == [f"{RUN} pipe.completed"]
 
 
 def test_a_log_that_cannot_be_read_hides_no_other(three: Volume) -> None:
     three.log("bad").chmod(0)
     os.mkfifo(three.log("fifo"))
     said = three.run("events", "--all", prefix=powerless())
-    assert (said.status, len(told(said))) == (1, 7)
+    assert (said.status, len(printed(said))) == (1, 7)
     assert [line.split(": ")[0] for line in said.err.splitlines()] == [
         str(three.log("bad")),
         str(three.log("fifo")),

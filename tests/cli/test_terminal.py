@@ -36,14 +36,16 @@ def on_terminal(
 ) -> str:
     """What a verb writes to a terminal, which its standard error is as well."""
     ours, theirs = pty.openpty()
-    told = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "50"} | (environment or {})
+    terminal_variables = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "50"} | (
+        environment or {}
+    )
     kept = {k: v for k, v in volume.environment().items() if k not in ("NO_COLOR", "FORCE_COLOR")}
     with Process(
         [str(volume.command), *words],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=kept | told,
+        env=kept | terminal_variables,
         cwd=volume.root,
     ) as process:
         os.close(theirs)

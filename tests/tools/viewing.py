@@ -29,7 +29,7 @@ STARTED += ["output latest n", "wait latest", "events latest", "append x", "sche
 
 
 def ulid(ms: int, number: int) -> str:
-    """A ULID of a time, told apart by a number."""
+    """A ULID of a time, made unique by a number."""
     value = ms << 80 | number
     return "".join(DIGITS[value >> shift & 31] for shift in range(125, -1, -5))
 

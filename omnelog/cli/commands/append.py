@@ -2,7 +2,7 @@
 """`append`: events from standard input into the log of a run, each checked before it is written.
 
 It stops at the first line that is no event of that run. So what was appended is always the input up
-to a line that is named, or as far as it could be read; once that line is mended the rest can follow
+to a line that is named, or as far as it could be read; once that line is fixed the rest can follow
 in order. Where it is not known whether the line is in the log, that is said.
 """
 
@@ -44,7 +44,7 @@ What others append meanwhile is checked against as far as it is in the log by th
 _HELP_END = """\
 examples:
   omnelog append RUN < events.jsonl
-  tail -n +7 events.jsonl | omnelog append RUN     go on from a mended line 7
+  tail -n +7 events.jsonl | omnelog append RUN     go on from a corrected line 7
 """
 
 

@@ -19,8 +19,8 @@ _HELP = """\
 Print the events of runs as canonical lines, for jq, DuckDB, Polars, pandas and Spark:
 run by run, the oldest first, and of each in the order of its log.
 
-Every line is a sound event. What is not, in whichever log, is told on standard error,
-as path:line: reason; the rest is printed all the same, and the exit status is 1 then.
+Every line is a sound event. What is not, in whichever log, is reported on standard
+error, as path:line: reason; the rest is still printed, and the exit status is 1 then.
 """
 
 _HELP_END = """\

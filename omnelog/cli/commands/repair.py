@@ -13,12 +13,12 @@ from ..streams import ask, complain, emit, flush
 from ..text import plain
 
 _HELP = """\
-Mend the end of a log, where a writer died amid a line, as the next append would.
+Repair the end of a log, where a writer died inside a line, as the next append would.
 
 A tail that is a whole event gets the newline it lacks. Any other is copied to the
 quarantine, events.jsonl.torn beside the log, and then cut off. What would be done is
 shown first and done once you say so, or at once with --yes. Lines that are whole are
-never touched, be they damaged.
+never touched, even damaged ones.
 """
 
 _HELP_END = """\
@@ -27,8 +27,8 @@ examples:
   omnelog repair --yes RUN
 
 exit status:
-  0    mended, or there was nothing to mend; with --dry-run also if there is
-  1    not mended: you said no, or standard error says why
+  0    repaired, or there was nothing to repair; with --dry-run also if there is
+  1    not repaired: you said no, or standard error says why
 """
 
 _SHOWN = 256  # bytes, unless all are asked for
@@ -49,7 +49,7 @@ def _carry_out(root: Path, given: Namespace) -> int:
 
 
 def repair(root: Path, run_id: str, *, yes: bool, dry_run: bool) -> int:
-    """Show the torn tail of a run and mend it if `yes`, or if whoever is asked says so.
+    """Show the torn tail of a run and repair it if `yes`, or if whoever is asked says so.
 
     Returns 0, or 1 if it was left as it is. Raises Refused, OmnelogError, OSError.
     """
@@ -63,17 +63,17 @@ def repair(root: Path, run_id: str, *, yes: bool, dry_run: bool) -> int:
                 raise Refused(f"{path}: somebody is writing now; try again")
             whole = not isinstance(lines.event(tail), TornTailError)
     if tail is None or not tail.data:
-        emit(f"{plain(str(path), 2000)}: nothing to mend")
+        emit(f"{plain(str(path), 2000)}: nothing to repair")
         return OK
     _show(path, tail.data, tail.offset, whole=whole, all_of_it=dry_run)
     if dry_run:
         return OK
-    if not yes and not ask("mend it? [y/N] "):
+    if not yes and not ask("repair it? [y/N] "):
         complain("omnelog: repair: nothing was changed")
         return FINDINGS
     with EventLog.for_run(root, run_id) as log:
         log.repair()
-    emit("mended")
+    emit("repaired")
     return OK
 
 

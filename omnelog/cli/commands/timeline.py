@@ -22,9 +22,9 @@ end was not logged has a thin bar: up to now if the run goes on, else to its las
 With -o it is written to a file that needs nothing else. SVG is the picture alone. HTML
 is a report: failures first, with the end of what they printed and a link to all of it,
 then the picture and a table, to be searched. Of more than 300 nodes those that are not
-at work at once share a lane, and what is too close to be told apart is one bar.
+at work at once share a lane, and what is too close to be seen apart is one bar.
 
-What is no event is told on standard error, as path:line: reason; the exit status is 1
+What is not an event is reported on standard error, as path:line: reason; the exit status is 1
 then.
 """
 

@@ -22,7 +22,7 @@ A line must be an event, in its canonical spelling, of the run in whose director
 log is, with an id of its own and a time as YYYY-MM-DDTHH:MM:SSZ. (No order is owed:
 many processes append.) The first event must start the pipe; a node must start before
 anything else happens to it, and end once; nothing may come after the end of the pipe,
-and a pipe that is completed leaves no node without an end. A log must not end amid a
+and a pipe that is completed leaves no node without an end. A log must not end inside a
 line, unless somebody is writing it now, and no torn tail should wait in its
 quarantine, events.jsonl.torn.
 
@@ -89,10 +89,10 @@ def verify(root: Path, run_ids: Sequence[str], *, jobs: int, as_json: bool) -> i
                 for finding in verdict.findings:
                     emit(_object(verdict.run_id, finding) if as_json else plain(f"{finding}", 2000))
                 flush()
-    told = [counted(len(logs), "log"), counted(lines, "line"), counted(count, "finding")]
+    summary = [counted(len(logs), "log"), counted(lines, "line"), counted(count, "finding")]
     if in_flight:
-        told.append(f"{counted(in_flight, 'last line')} left out that somebody is writing")
-    complain(f"omnelog: verify: {', '.join(told)}")
+        summary.append(f"{counted(in_flight, 'last line')} left out that somebody is writing")
+    complain(f"omnelog: verify: {', '.join(summary)}")
     return FINDINGS if count else OK
 
 
