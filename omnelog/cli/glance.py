@@ -131,8 +131,8 @@ _NODE_LINE = (
 def count_nodes(path: Path, read: Callable[[int], None]) -> Counts:
     """Count the nodes of a log of any size, damage passed over, in memory that grows with them.
 
-    `read` is called with the number of bytes that were read since its last call. It takes a fifth of
-    what decoding every line does. Raises LogIOError.
+    `read` is called with the bytes that were read since its last call. It takes a fifth of what
+    decoding every line does. Raises LogIOError.
     """
     ends: dict[bytes, str] = {}
     node_line = re.compile(_NODE_LINE)  # here, for it takes 1 ms and few volumes have large logs

@@ -45,7 +45,7 @@ def on_terminal(
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=kept | terminal_variables,
+        env=kept | variables | (environment or {}),
         cwd=volume.root,
     ) as process:
         os.close(theirs)

@@ -39,8 +39,8 @@ Print the last events of a run, one a line: when, what, which node, and what it 
 
 With -f go on as the run does, until its pipe is completed or aborted. The run need
 not be there yet; if it is removed meanwhile, that is the end, with exit status 1. An
-event is printed once its line is whole. What is not an event is reported on standard error,
-as path:line: reason; the exit status is 1 then.
+event is printed once its line is whole. What is not an event is reported on standard
+error, as path:line: reason; the exit status is 1 then.
 """
 
 _HELP_END = """\

@@ -24,8 +24,8 @@ is a report: failures first, with the end of what they printed and a link to all
 then the picture and a table, to be searched. Of more than 300 nodes those that are not
 at work at once share a lane, and what is too close to be seen apart is one bar.
 
-What is not an event is reported on standard error, as path:line: reason; the exit status is 1
-then.
+What is not an event is reported on standard error, as path:line: reason; the exit
+status is 1 then.
 """
 
 _HELP_END = """\
