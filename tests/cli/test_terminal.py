@@ -36,9 +36,7 @@ def on_terminal(
 ) -> str:
     """What a verb writes to a terminal, which its standard error is as well."""
     ours, theirs = pty.openpty()
-    terminal_variables = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "50"} | (
-        environment or {}
-    )
+    variables = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "50"}
     kept = {k: v for k, v in volume.environment().items() if k not in ("NO_COLOR", "FORCE_COLOR")}
     with Process(
         [str(volume.command), *words],
