@@ -49,9 +49,9 @@ class Findings:
 
     def __init__(self, path: str) -> None:
         """On the log at `path`; there are none yet."""
-        self.path = path
+        self.path: str = path
         self.kept: list[Finding] = []
-        self.count = 0
+        self.count: int = 0
 
     def add(self, reason: str, line: int | None = None, path: str | None = None) -> None:
         """Note what is wrong: with a line, counted from 1, or all of it; with another file."""

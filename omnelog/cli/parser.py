@@ -138,8 +138,8 @@ class Verb:
 
     def __init__(self, parser: ArgumentParser, command_example: str | None) -> None:
         """Made by `Verbs.add`."""
-        self.parser = parser
-        self.command_example = command_example
+        self.parser: ArgumentParser = parser
+        self.command_example: str | None = command_example
 
     def run_argument(self, **settings: Any) -> None:  # Any: as argparse has it
         """Take the id of a run, which a shell can complete."""
@@ -173,7 +173,7 @@ class Verbs:
     def __init__(self) -> None:
         """There are none yet."""
         self._added: dict[str, Verb] = {}
-        self.parser = _Parser(
+        self.parser: ArgumentParser = _Parser(
             prog="omnelog",
             description=_PROGRAM,
             epilog=_PROGRAM_END,

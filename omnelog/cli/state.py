@@ -62,18 +62,18 @@ class Node:
 
     def __init__(self, id: str) -> None:  # noqa: A002 - as an event calls it
         """Nothing is known of it yet."""
-        self.id = id
+        self.id: str = id
         self.kind: NodeKind | None = None
         self.name: str | None = None
         self.model: str | None = None
         self.start_ms: int | None = None
-        self.state = NodeState.RUNNING
+        self.state: NodeState = NodeState.RUNNING
         self.end_ms: int | None = None
         self.error: ErrorKind | None = None
         self.message: str | None = None
         self.output_path: str | None = None
         self.steps: tuple[GatePassed | IterationStarted, ...] = ()
-        self.step_count = 0
+        self.step_count: int = 0
 
     @property
     def duration_ms(self) -> int | None:

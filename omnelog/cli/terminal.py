@@ -123,7 +123,7 @@ class Screen:
 
     def __init__(self) -> None:
         """Look at what standard output is."""
-        self.width = width()
+        self.width: int | None = width()
         self._styled = _wanted == "always" or (
             _wanted == "auto" and self.width is not None and heeds_codes()
         )
