@@ -16,6 +16,7 @@ RUN_BY = {
     "python": "tests/test_readme.py",
     "make": "tests/cli/test_session.py",
     "console": "tests/cli/test_session.py",
+    "py": "tests/tools/test_queries.py",
     "sql": "tests/tools/test_queries.py",
     "sh": "tests/tools/test_queries.py and tests/vendoring.py",
     "toml": "tests/vendoring.py",

@@ -41,6 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             given = parse(list(sys.argv[1:] if argv is None else argv))
             trouble = given.trouble
+            if given.color != "auto":
+                from .terminal import choose_colour  # noqa: PLC0415 - most verbs do without
+
+                choose_colour(given.color)
             try:
                 root = volume_root(given.root) if given.volume else Path()
                 status: int = given.carry_out(root, given)

@@ -5,21 +5,22 @@
 """
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
-from .state import Node, Summary
-from .terminal import Screen, cells, glyph_of, pad, sign, width
-from .text import outcome, plain, short
+from .describe import failure, outcome, sign_of, took, work
+from .state import Node, NodeState, Summary, latest_ms
+from .terminal import Screen, cells, glyph_of, pad, sign
+from .text import plain, short
 from .times import moment_ms, spell_ms
 
 _WIDEST_NODE, _NARROWEST, _UNKNOWN = 24, 10, 80  # columns
-_TAKES = 9  # columns of a duration, and the blanks around
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """A node, and from when to when it was at work, in milliseconds after the run began.
 
-    Where the log does not say, a node began when the run did and goes on until its last event.
+    Where the log does not say, a node began when the run did and goes on until the chart's end.
     """
 
     node: Node
@@ -35,51 +36,151 @@ class Chart:
     length_ms: int
 
 
-def chart_of(run: Summary) -> Chart:
-    """The chart of a run."""
+def chart_of(run: Summary, now_ms: int) -> Chart:
+    """The chart of a run, up to its last event, or to now if it goes on."""
     begin = (run.first and moment_ms(run.first)) or 0
-    known = [moment_ms(e) for node in run.nodes.values() for e in (node.start, node.end) if e]
-    known.append(moment_ms(run.last) if run.last else None)
-    length = max(0, *(ms - begin for ms in known if ms is not None), 0)
+    known = [ms for node in run.nodes.values() for ms in (node.start_ms, node.end_ms) if ms]
+    if run.first is not None and (begin or known):
+        known.append(latest_ms(run, now_ms))
+    length = max(0, *(ms - begin for ms in known), 0)
     bars = []
     for node in run.nodes.values():
-        start = moment_ms(node.start) if node.start else None
-        end = moment_ms(node.end) if node.end else None
-        start_ms = min(length, max(0, (begin if start is None else start) - begin))
-        end_ms = length if end is None else max(start_ms, end - begin)
+        start = begin if node.start_ms is None else node.start_ms
+        start_ms = min(length, max(0, start - begin))
+        end_ms = length if node.end_ms is None else max(start_ms, node.end_ms - begin)
         bars.append(Bar(node=node, start_ms=start_ms, end_ms=end_ms))
     return Chart(bars=bars, length_ms=length)
 
 
+@dataclass(slots=True)
+class Block:
+    """Nodes with the same sign that are drawn as one: mostly one, in a large run many."""
+
+    sign: str
+    start_ms: int
+    end_ms: int
+    bars: list[Bar]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is drawn beside each other: one node, or in a large run a lane of nodes."""
+
+    label: str
+    blocks: list[Block]
+
+
+_MOST_ROWS = 300  # nodes; more of them are packed into lanes
+_MOST_LANES = 100  # what is at work beside so many is drawn over the last one
+_MOST_BLOCKS = 20_000  # what a browser draws at once
+
+
+def rows_of(chart: Chart) -> list[Row]:
+    """The bars of a chart in rows: each in one of its own, or if there are many in lanes.
+
+    In a lane nodes follow each other, and what is too close to be seen apart is one block.
+    """
+    if len(chart.bars) <= _MOST_ROWS:
+        return [Row(bar.node.id, [_block(bar)]) for bar in chart.bars]
+    lanes = lanes_of(chart.bars)
+    kept = lanes[: _MOST_LANES - 1]
+    rest = [bar for lane in lanes[_MOST_LANES - 1 :] for bar in lane]
+    if rest:
+        kept.append(sorted(rest, key=lambda bar: bar.start_ms))
+    finest_ms = chart.length_ms * len(kept) * 3 // _MOST_BLOCKS
+    return [
+        Row(f"lane {number}", _merged(lane, finest_ms)) for number, lane in enumerate(kept, start=1)
+    ]
+
+
+def lanes_of(bars: list[Bar]) -> list[list[Bar]]:
+    """The bars in as few lanes as it takes for none to overlap another of its lane."""
+    lanes: list[list[Bar]] = []
+    free: list[int] = []
+    taken: list[tuple[int, int]] = []  # until when, and the lane
+    for bar in sorted(bars, key=lambda bar: bar.start_ms):
+        while taken and taken[0][0] <= bar.start_ms:
+            heappush(free, heappop(taken)[1])
+        if not free:
+            free.append(len(lanes))
+            lanes.append([])
+        lane = heappop(free)
+        lanes[lane].append(bar)
+        heappush(taken, (bar.end_ms, lane))
+    return lanes
+
+
+def _block(bar: Bar) -> Block:
+    return Block(sign_of(bar.node), bar.start_ms, bar.end_ms, [bar])
+
+
+def _merged(lane: list[Bar], finest_ms: int) -> list[Block]:
+    """The bars of a lane, those with the same sign less than `finest_ms` apart as one block.
+
+    Failures come last, to be drawn over the others.
+    """
+    blocks: dict[str, list[Block]] = {"✓": [], "⏸": [], "✗": []}
+    for bar in lane:
+        block = _block(bar)
+        alike = blocks[block.sign]
+        if alike and block.start_ms - alike[-1].end_ms < finest_ms:
+            alike[-1].end_ms = max(alike[-1].end_ms, block.end_ms)
+            alike[-1].bars.append(bar)
+        else:
+            alike.append(block)
+    return [block for alike in blocks.values() for block in alike]
+
+
+def title_of(block: Block, run: Summary, now_ms: int) -> str:
+    """What is to be said of a block: its node, or how many there are, in lines."""
+    if len(block.bars) > 1:
+        span = spell_ms(block.end_ms - block.start_ms)
+        return f"{len(block.bars):,} nodes within {span}, the first {plain(block.bars[0].node.id)}"
+    node = block.bars[0].node
+    what = work(node.kind, node.name, node.model) if node.kind else "never started"
+    words = [plain(node.id), what, took(node, run, now_ms)]
+    if node.error is not None:
+        words.append(failure(node.error, node.message))
+    return "\n".join(words)
+
+
+_S, _M, _H = 1000, 60_000, 3_600_000  # milliseconds
+_STEPS = (
+    *(1, 2, 5, 10, 20, 50, 100, 200, 500),
+    *(step * _S for step in (1, 2, 5, 10, 15, 30)),
+    *(step * _M for step in (1, 2, 5, 10, 15, 30)),
+    *(step * _H for step in (1, 2, 3, 6, 12)),
+    *(24 * step * _H for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)),
+)
+
+
 def ticks_ms(length_ms: int, most: int) -> list[int]:
     """Round points of time from 0 to `length_ms`, at most `most` of them."""
-    step = 1
-    units = (1, 10, 100, 1000, 10_000, 60_000, 600_000, 3_600_000, 36_000_000, 86_400_000)
-    for step in (unit * factor for unit in units for factor in (1, 2, 5)):
-        if length_ms // step < most:
-            break
-    else:
-        step = max(1, length_ms)
+    fitting = (step for step in _STEPS if length_ms // step < most)
+    step = next(fitting, max(1, length_ms))
     return list(range(0, length_ms + 1, step))
 
 
-def draw(run_id: str, run: Summary) -> None:
+def draw(run_id: str, run: Summary, now_ms: int) -> None:
     """Draw a run on standard output."""
-    screen, chart = Screen(), chart_of(run)
-    names = [short(bar.node.id, _WIDEST_NODE) for bar in chart.bars]
+    screen = Screen()
+    chart = chart_of(run, now_ms)
+    room = screen.width or _UNKNOWN
+    widest = min(_WIDEST_NODE, room // 4)
+    names = [short(bar.node.id, widest) for bar in chart.bars]
     label = max(map(cells, names), default=0)
-    room = max(_NARROWEST, (width() or _UNKNOWN) - label - _TAKES - 5)
-    screen.line((f"run {plain(run_id)}", "bold"))
-    screen.line((outcome(run), ""))
+    times = [took(bar.node, run, now_ms) for bar in chart.bars]
+    room = max(_NARROWEST, room - label - max(map(len, times), default=0) - 8)
+    screen.paragraph(f"run {plain(run_id)}", "bold", indent=0)
+    screen.paragraph(outcome(run, now_ms), indent=0)
     if chart.bars:
-        screen.line((" " * (label + 5) + _axis(chart, room), "dim"))
-    for bar, name in zip(chart.bars, names, strict=True):
+        screen.row((" " * (label + 5) + _axis(chart, room), "dim"))
+    for bar, name, time in zip(chart.bars, names, times, strict=True):
         glyph, style = glyph_of(bar.node)
         before, bars = _bar(bar, chart, room)
-        took = spell_ms(bar.end_ms - bar.start_ms) if bar.node.end else "no end"
-        screen.line(
+        screen.row(
             *((f"{glyph}  ", style), pad((name, "bold"), label), ("  ", "")),
-            *((before, ""), (bars, style), (f"  {took}", "")),
+            *((before, ""), (bars, style), (f"  {time}", "")),
         )
 
 
@@ -88,12 +189,13 @@ def _bar(bar: Bar, chart: Chart, room: int) -> tuple[str, str]:
     scale = room / max(1, chart.length_ms)
     start = min(room - 1, int(bar.start_ms * scale))
     end = max(start + 1, min(room, round(bar.end_ms * scale)))
-    return " " * start, sign("█" if bar.node.end else "·") * (end - start)
+    ended = bar.node.state is not NodeState.RUNNING
+    return " " * start, sign("█" if ended else "·") * (end - start)
 
 
 def _axis(chart: Chart, room: int) -> str:
     line = ""
-    for tick in ticks_ms(chart.length_ms, max(2, room // 12)):
+    for tick in ticks_ms(chart.length_ms, max(2, room // 9)):
         at = int(tick * room / max(1, chart.length_ms))
         if at >= len(line):
             line = f"{line:{at}}{spell_ms(tick)} "

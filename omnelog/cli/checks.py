@@ -7,15 +7,13 @@ takes a line at a time; the rest reads the log.
 
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 from .. import (
     DeserializeError,
     Event,
-    GatePassed,
-    IterationStarted,
     LogIOError,
     NodeCompleted,
     NodeFailed,
@@ -25,117 +23,143 @@ from .. import (
     PipeStarted,
     encode,
 )
-from .lines import Lines, log_exists
+from .lines import LogLines, log_exists, quarantine_path
 from .text import counted, plain
+from .times import ts_ms
 
-_KEPT = 100  # of one log; who has that many does not read on
+_KEPT = 100  # of one log; whoever has that many does not read on
 _TICK = 1000  # lines between two news of how far it is
 _BUCKETS = 256
 
 
-@dataclass(slots=True)
+class Finding(NamedTuple):
+    """One thing that is wrong with a file, on a line counted from 1 or with all of it."""
+
+    path: str
+    line: int | None
+    reason: str
+
+    def __str__(self) -> str:
+        place = self.path if self.line is None else f"{self.path}:{self.line}"
+        return f"{place}: {self.reason}"
+
+
 class Findings:
     """The first hundred findings of one log, and how many there were."""
 
-    path: str
-    kept: list[str] = field(default_factory=list)
-    count: int = 0
+    def __init__(self, path: str) -> None:
+        """On the log at `path`; there are none yet."""
+        self.path: str = path
+        self.kept: list[Finding] = []
+        self.count: int = 0
 
     def add(self, reason: str, line: int | None = None, path: str | None = None) -> None:
         """Note what is wrong: with a line, counted from 1, or all of it; with another file."""
         self.count += 1
         if len(self.kept) < _KEPT:
-            place = path or self.path
-            self.kept.append(f"{place}: {reason}" if line is None else f"{place}:{line}: {reason}")
+            self.kept.append(Finding(path or self.path, line, reason))
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[Finding]:
         yield from self.kept
         if self.count > len(self.kept):
-            yield f"{self.path}: and {self.count - len(self.kept)} more findings"
+            yield Finding(self.path, None, f"and {self.count - len(self.kept)} more findings")
 
 
-def sound(lines: Lines, findings: Findings) -> Iterator[Event]:
-    """Yield the events of a snapshot; what is no event is put into `findings`."""
+def sound(
+    lines: LogLines, findings: Findings, read: Callable[[int], None] | None = None
+) -> Iterator[Event]:
+    """Yield the events of a snapshot; what is no event is put into `findings`.
+
+    `read` is called now and then with how many bytes were read in all.
+    """
     for line in lines.snapshot_lines():
         found = lines.event(line)
         if isinstance(found, DeserializeError):
             findings.add(found.reason, found.line)
         elif found is not None:
             yield found
+        if read is not None and line.number % _TICK == 0:
+            read(line.offset)
 
 
-def sound_events(path: Path, findings: Findings) -> Iterator[Event]:
+def sound_events(
+    path: Path, findings: Findings, read: Callable[[int], None] | None = None
+) -> Iterator[Event]:
     """Yield the events of a snapshot of the log, if there is one, as `sound` does."""
     if log_exists(path):
-        with Lines(path) as lines:
-            yield from sound(lines, findings)
+        with LogLines(path) as lines:
+            yield from sound(lines, findings, read)
 
 
 class Checker:
-    """Takes the events of a log in order and adds to `findings` what is wrong with them.
+    """Takes the events of a log in order and tells what is wrong with them beyond each line.
 
     In memory that grows with the nodes of the run and by 8 bytes an event, for its id.
     """
 
-    def __init__(self, run_id: str, findings: Findings) -> None:
+    def __init__(self, run_id: str) -> None:
         """For the log of `run_id`."""
-        self._run_id, self._findings = run_id, findings
+        self._run_id = run_id
         self._events = 0
         self._pipe_ended = 0  # on which line; 0: not yet
         self._nodes: dict[str, int] = {}  # the line of its start, or of its end and then negative
         self._ids = [array("Q") for _ in range(_BUCKETS)]
 
-    def take(self, number: int, line: bytes, event: Event) -> None:
-        """The next line: its number from 1, its bytes, and the event that they say."""
-        canonical = encode(event)
-        if line != canonical and line.endswith(b"\n"):
-            self._add(number, f"not canonical: {_difference(line, canonical)}")
-        if event.run_id != self._run_id:
-            self._add(number, f"of another run: run_id is {plain(event.run_id, 80)!r}")
+    def take(self, number: int, event: Event) -> list[str]:
+        """Take the event on line `number`, from 1, and return what is wrong with it.
+
+        All but that its id is there already, which `repeated` tells of all lines at once.
+        """
+        reasons = list(self.faults(event))
         hashed = id_hash(event)
         self._ids[hashed % _BUCKETS].append(hashed)
-        if self._pipe_ended:
-            self._add(number, f"{event.type} after the end of the pipe, line {self._pipe_ended}")
         self._events += 1
-        match event:
-            case PipeStarted():
-                if self._events > 1:
-                    self._add(number, "pipe.started again")
-            case PipeCompleted() | PipeAborted():
-                self._end_pipe(number, event)
-            case _:
-                self._take_node(number, event)
-        if self._events == 1 and not isinstance(event, PipeStarted):
-            self._add(number, f"the first event is {event.type}, not pipe.started")
+        if isinstance(event, PipeCompleted | PipeAborted):
+            self._pipe_ended = number
+        elif isinstance(event, NodeStarted):
+            self._nodes[event.node_id] = number
+        elif isinstance(event, NodeCompleted | NodeFailed):
+            self._nodes[event.node_id] = -number
+        return reasons
 
-    def _end_pipe(self, number: int, event: PipeCompleted | PipeAborted) -> None:
-        if isinstance(event, PipeCompleted) and not self._pipe_ended:
-            for node_id, line in self._nodes.items():
-                if line > 0:
-                    self._add(
-                        number,
-                        f"pipe completed, but node {_spell(node_id)} of line {line} has no end",
-                    )
-        self._pipe_ended = number
+    def faults(self, event: Event) -> Iterator[str]:
+        """Yield what would be wrong with `event` on the next line."""
+        if event.run_id != self._run_id:
+            yield f"of another run: run_id is {plain(event.run_id, 80)!r}"
+        if ts_ms(event.ts) is None:
+            yield f"ts is {plain(event.ts, 80)!r}, which is not a time as YYYY-MM-DDTHH:MM:SSZ"
+        if self._pipe_ended:
+            yield f"{event.type} after the end of the pipe, line {self._pipe_ended}"
+        if isinstance(event, PipeStarted):
+            if self._events:
+                yield "pipe.started again"
+        elif isinstance(event, PipeCompleted | PipeAborted):
+            if isinstance(event, PipeCompleted) and not self._pipe_ended:
+                yield from self._left_open()
+        else:
+            yield from self._node_faults(event, event.node_id)
+        if not self._events and not isinstance(event, PipeStarted):
+            yield f"the first event is {event.type}, not pipe.started"
 
-    def _take_node(
-        self,
-        number: int,
-        event: NodeStarted | NodeCompleted | NodeFailed | GatePassed | IterationStarted,
-    ) -> None:
-        line = self._nodes.get(event.node_id, 0)
-        node = f"node {_spell(event.node_id)}"
+    def _left_open(self) -> Iterator[str]:
+        for node_id, line in self._nodes.items():
+            if line > 0:
+                yield f"pipe completed, but node {_spell(node_id)} of line {line} has no end"
+
+    def _node_faults(self, event: Event, node_id: str) -> Iterator[str]:
+        line = self._nodes.get(node_id, 0)
         if isinstance(event, NodeStarted):
             if line:
-                self._add(number, f"{node} started again, after line {abs(line)}")
-            self._nodes[event.node_id] = number
-            return
-        if line < 0:
-            self._add(number, f"{event.type}, but {node} ended on line {-line}")
+                yield f"node {_spell(node_id)} started again, after line {abs(line)}"
+        elif line < 0:
+            yield f"{event.type}, but node {_spell(node_id)} ended on line {-line}"
         elif not line:
-            self._add(number, f"{event.type}, but {node} was never started")
-        if isinstance(event, NodeCompleted | NodeFailed):
-            self._nodes[event.node_id] = -number
+            yield f"{event.type}, but node {_spell(node_id)} was never started"
+
+    def has_id_of(self, event: Event) -> bool:
+        """Whether an event that was taken has the same id, as far as 64 bits of it tell."""
+        hashed = id_hash(event)
+        return hashed in self._ids[hashed % _BUCKETS]
 
     def repeated(self) -> set[int]:
         """The `id_hash` of ids that are there twice, and with luck of no other."""
@@ -145,9 +169,6 @@ class Checker:
                 ordered = sorted(bucket)
                 found |= {a for a, b in pairwise(ordered) if a == b}
         return found
-
-    def _add(self, number: int, reason: str) -> None:
-        self._findings.add(reason, number)
 
 
 def id_hash(event: Event) -> int:
@@ -165,23 +186,23 @@ def _spell(node_id: str) -> str:
     return repr(plain(node_id, 80))
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """On one log: what is wrong, how many lines it has, whether one more is being written."""
 
+    run_id: str
     findings: Findings
     lines: int = 0
     tail_in_flight: bool = False
 
 
 def check_log(run_id: str, path: Path, read: Callable[[int], None]) -> Verdict:
-    """Check the log of `run_id`; `read` is told of bytes read meanwhile."""
+    """Check the log of `run_id`; `read` is called with the bytes read since its last call."""
     findings = Findings(str(path))
-    verdict = Verdict(findings)
+    verdict = Verdict(run_id, findings)
     try:
         if log_exists(path):
             verdict = _check_lines(run_id, path, findings, read)
-        _check_quarantine(path.with_name(path.name + ".torn"), findings)
+        _check_quarantine(quarantine_path(path), findings)
     except LogIOError as error:
         findings.add(error.strerror or str(error), path=error.filename)
     return verdict
@@ -190,47 +211,51 @@ def check_log(run_id: str, path: Path, read: Callable[[int], None]) -> Verdict:
 def _check_lines(
     run_id: str, path: Path, findings: Findings, read: Callable[[int], None]
 ) -> Verdict:
-    checker = Checker(run_id, findings)
-    with Lines(path) as lines:
-        told = 0
+    checker = Checker(run_id)
+    number = offset = reported = 0
+    with LogLines(path) as lines:
         for line in lines.snapshot_lines():
-            if lines.number % _TICK == 0:
-                read(lines.offset - told)
-                told = lines.offset
+            number = line.number
+            offset = line.offset
+            if number % _TICK == 0:
+                read(offset - reported)
+                reported = offset
             event = lines.event(line)
             if isinstance(event, DeserializeError):
-                findings.add(event.reason, lines.number)
+                findings.add(event.reason, number)
             elif event is not None:
-                checker.take(lines.number, line, event)
-                if not line.endswith(b"\n"):
-                    findings.add(
-                        "only its newline is missing, which the next append adds", lines.number
-                    )
-        read(lines.offset - told)
+                canonical = encode(event)[:-1]
+                if line.data != canonical and line.ended:
+                    findings.add(f"not canonical: {_difference(line.data, canonical)}", number)
+                for reason in checker.take(number, event):
+                    findings.add(reason, number)
+                if not line.ended:
+                    findings.add("only its newline is missing, which the next append adds", number)
+        read(offset - reported)
     if repeated := checker.repeated():
         _check_ids(path, repeated, findings)
-    return Verdict(findings, lines.number, lines.tail_in_flight)
+    return Verdict(run_id, findings, number, lines.tail_in_flight)
 
 
 def _check_ids(path: Path, repeated: set[int], findings: Findings) -> None:
     """Read the log again to tell which lines have an id that another one has."""
     first: dict[str, int] = {}
-    with Lines(path) as lines:
+    with LogLines(path) as lines:
         for line in lines.snapshot_lines():
             event = lines.event(line)
             if event is None or isinstance(event, DeserializeError):
                 continue
             if id_hash(event) in repeated:
-                earlier = first.setdefault(event.id, lines.number)
-                if earlier != lines.number:
+                earlier = first.setdefault(event.id, line.number)
+                if earlier != line.number:
                     findings.add(
-                        f"id {plain(event.id, 80)!r} is on line {earlier}, too", lines.number
+                        f"id {plain(event.id, 80)!r} is on line {earlier}, too", line.number
                     )
 
 
 def _check_quarantine(path: Path, findings: Findings) -> None:
     if log_exists(path):
-        with Lines(path) as lines:
+        with LogLines(path) as lines:
             tails = sum(1 for _ in lines.advance())
         findings.add(
             f"quarantine: {counted(tails, 'torn tail')} set aside here; look, then remove it",

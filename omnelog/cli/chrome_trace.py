@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """A run in the Trace Event Format, which Perfetto and chrome://tracing open: pure, as it streams.
 
-https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU: a node is a thread
-with one complete event (X), an iteration or a gate an instant event (i) of it, names are metadata
-(M). `ts` and `dur` are microseconds, from the run's first event on.
+https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU: a node is a
+complete event (X), an iteration or a gate an instant event (i), names are metadata (M). Nodes that
+are not at work at once share a thread, a lane. `ts` and `dur` are microseconds from the run's
+first event on.
 """
 
 from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
 from typing import TypeAlias
 
 from .. import (
@@ -24,15 +26,17 @@ from .times import moment_ms
 
 Trace: TypeAlias = dict[str, object]
 
-_RUN = 1  # the process that stands for the run; its first thread is the pipe
+_RUN = 1  # the process that stands for the run
+_PIPE = 1  # its first thread; the lanes of nodes come next
+_FAILED, _OPEN = "terrible", "grey"  # colours, as the format names them
 
 
 def trace_events(run_id: str, events: Iterable[Event]) -> Iterator[Trace]:
     """Yield the trace events of a run, in memory that grows with its nodes that are at work."""
-    yield _name("process_name", 0, run_id)
-    yield _name("thread_name", 0, "pipe")
+    yield _name("process_name", _PIPE, run_id)
+    yield _name("thread_name", _PIPE, "pipe")
     begin = now = None
-    threads: dict[str, int] = {}
+    lanes = _Lanes()
     working: dict[str, tuple[int, NodeStarted | None]] = {}
     for event in events:
         moment = moment_ms(event)
@@ -42,26 +46,56 @@ def trace_events(run_id: str, events: Iterable[Event]) -> Iterator[Trace]:
         at = now or 0
         match event:
             case PipeStarted() | PipeCompleted() | PipeAborted():
-                yield _instant(event.type, 0, at, _said(event))
+                yield _instant(event.type, _PIPE, at, _said(event))
                 continue
         node_id = event.node_id
-        if node_id not in threads:
-            threads[node_id] = len(threads) + 1
-            yield _name("thread_name", threads[node_id], node_id)
-        thread = threads[node_id]
+        thread, name = lanes.of(node_id)
+        if name:
+            yield _name("thread_name", thread, name)
         if isinstance(event, NodeStarted):
             working[node_id] = at, event
         elif isinstance(event, NodeCompleted | NodeFailed):
             start, started = working.pop(node_id, (at, None))
-            yield _complete(node_id, thread, (start, at), started, _said(event))
+            colour = _FAILED if isinstance(event, NodeFailed) else None
+            yield _complete(node_id, thread, (start, at), started, _said(event), colour=colour)
         else:
-            name: str = event.type
+            what: str = event.type
             if isinstance(event, IterationStarted):
-                name = f"iteration {event.iteration}"
-            yield _instant(name, thread, at, _said(event))
+                what = f"iteration {event.iteration}"
+            yield _instant(what, thread, at, _said(event))
+        if node_id not in working:
+            lanes.leave(node_id)
     for node_id, (start, started) in working.items():
         said: Trace = {"end": "not logged"}
-        yield _complete(node_id, threads[node_id], (start, now or 0), started, said)
+        thread, _ = lanes.of(node_id)
+        yield _complete(node_id, thread, (start, now or 0), started, said, colour=_OPEN)
+
+
+class _Lanes:
+    """Threads that nodes share: each has one to itself while it is at work, the lowest free one."""
+
+    def __init__(self) -> None:
+        self._taken: dict[str, int] = {}
+        self._free: list[int] = []
+        self._count = 0
+
+    def of(self, node_id: str) -> tuple[int, str | None]:
+        """The thread of a node, which it has until it leaves, and its name if it is new."""
+        if node_id in self._taken:
+            return self._taken[node_id], None
+        name = None
+        if self._free:
+            thread = heappop(self._free)
+        else:
+            self._count += 1
+            thread = _PIPE + self._count
+            name = f"lane {self._count}"
+        self._taken[node_id] = thread
+        return thread, name
+
+    def leave(self, node_id: str) -> None:
+        """Let others have the thread of a node."""
+        heappush(self._free, self._taken.pop(node_id))
 
 
 def _name(kind: str, thread: int, name: str) -> Trace:
@@ -74,11 +108,18 @@ def _instant(name: str, thread: int, at: int, said: Trace) -> Trace:
 
 
 def _complete(
-    name: str, thread: int, span: tuple[int, int], started: NodeStarted | None, said: Trace
+    name: str,
+    thread: int,
+    span: tuple[int, int],
+    started: NodeStarted | None,
+    said: Trace,
+    *,
+    colour: str | None,
 ) -> Trace:
     args = (_said(started) if started else {}) | said
     common = {"cat": started.kind if started else "omne", "pid": _RUN, "tid": thread, "args": args}
-    return {"ph": "X", "name": name, "ts": span[0], "dur": span[1] - span[0]} | common
+    whole = {"ph": "X", "name": name, "ts": span[0], "dur": span[1] - span[0]} | common
+    return whole if colour is None else whole | {"cname": colour}
 
 
 def _said(event: Event) -> Trace:

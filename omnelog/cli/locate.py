@@ -2,24 +2,26 @@
 """Which volume and which run a command is about.
 
 The volume is ``--root``, else OMNE_VOLUME_ROOT, else the one around here. A run is named by its
-whole id, the beginning of one, or ``latest``.
+whole id, the beginning or the end of one, or ``latest``, ``latest~1``, ``latest:PIPE``.
 """
 
 import os
+import re
 from argparse import ArgumentParser
-from difflib import get_close_matches
 from pathlib import Path
 
 from .. import (
+    Event,
     LogIOError,
+    PipeStarted,
     enumerate_runs,
     events_log_path,
     find_omne_root,
     omne_dir,
     run_exists,
 )
-from .checks import Findings, sound_events
 from .exits import Refused
+from .text import names_like
 from .times import moment_ms, ulid_ms
 
 ROOT_VARIABLE = "OMNE_VOLUME_ROOT"
@@ -28,6 +30,7 @@ NODE_VARIABLE = "OMNE_NODE_ID"
 """The environment variables by which a recorded command knows where it runs."""
 
 LATEST = "latest"
+_RELATIVE = r"latest(?::(?P<pipe>[^~]+))?(?:~(?P<back>[0-9]{1,9}))?"
 _SHOWN = 3  # names in a message
 
 
@@ -82,45 +85,80 @@ def _checked(named: str, origin: str) -> Path:
 
 
 def find_run(root: Path, named: str) -> str:
-    """The id of the run that `named` means: itself, else the newest, else what begins so alone.
+    """The id of the run that `named` means.
 
-    Raises Refused with the nearest names; InvalidRunId; LogIOError.
+    That is the run of this very id; else of ``latest`` the newest, of ``latest~2`` the second
+    before it, of ``latest:PIPE`` and ``latest:PIPE~2`` the same among the runs of a pipe; else the
+    only one whose id begins, or else ends, with `named`. Raises Refused with the nearest names;
+    InvalidRunId; LogIOError.
     """
     if run_exists(root, named):
         return named
     runs = enumerate_runs(root)
-    if named == LATEST and runs:
-        return max(runs, key=lambda run_id: age_key(root, run_id))
-    found = [run_id for run_id in runs if run_id.startswith(named)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise Refused(f"{len(found)} runs begin with {named!r}: {_some(found)}; type more of it")
     if not runs:
         raise Refused(
             f"no run {named!r}: {root} has none yet; "
             "`omnelog record --pipe NAME NODE -- CMD` makes one"
         )
-    near = get_close_matches(named, runs, n=_SHOWN, cutoff=0.5)
-    hint = f"the nearest is {_some(near)}" if near else "`omnelog runs` lists those there are"
-    raise Refused(f"no run {named!r} in {root}; {hint}")
+    relative = re.fullmatch(_RELATIVE, named)
+    if relative:
+        return _newest(root, runs, relative["pipe"], int(relative["back"] or 0))
+    found = [run_id for run_id in runs if run_id.startswith(named)]
+    how = "begin"
+    if not found:
+        found = [run_id for run_id in runs if run_id.endswith(named)]
+        how = "end"
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Refused(f"{len(found)} runs {how} with {named!r}: {_some(found)}; type more of it")
+    hint = names_like(named, runs) or "; `omnelog runs` lists those there are"
+    raise Refused(f"no run {named!r} in {root}{hint}")
 
 
-def age_key(root: Path, run_id: str, first_ms: int | None = None) -> tuple[int, str]:
+def is_relative(named: str) -> bool:
+    """Whether `named` is ``latest`` or one of its kind, and no run can be waited for by it."""
+    return re.fullmatch(_RELATIVE, named) is not None
+
+
+def _newest(root: Path, runs: list[str], pipe: str | None, back: int) -> str:
+    """The newest of `runs`, or the one `back` before it, of all or of one pipe."""
+    left = back
+    ordered = sorted(runs, key=lambda run_id: age_key(root, run_id), reverse=True)
+    for run_id in ordered:
+        if pipe is not None and pipe_of(root, run_id) != pipe:
+            continue
+        if left == 0:
+            return run_id
+        left -= 1
+    of_pipe = f" of pipe {pipe!r}" if pipe is not None else ""
+    there = "is none" if left == back else f"are only {back - left}"
+    raise Refused(f"no such run in {root}: there {there}{of_pipe}; `omnelog runs` lists them")
+
+
+def pipe_of(root: Path, run_id: str) -> str | None:
+    """The pipe that the first event of a run says it is of; None if it does not."""
+    first = first_event(root, run_id)
+    return first.pipe if isinstance(first, PipeStarted) else None
+
+
+def age_key(root: Path, run_id: str) -> tuple[int, str]:
     """What sorts runs, the oldest first: the time in their id, else that of their first event."""
     ms = ulid_ms(run_id)
     if ms is None:
-        ms = first_ms if first_ms is not None else _first_ms(root, run_id)
+        first = first_event(root, run_id)
+        ms = (first and moment_ms(first)) or 0
     return ms, run_id
 
 
-def _first_ms(root: Path, run_id: str) -> int:
-    """When the first event happened that the log has; 0 if that cannot be told."""
+def first_event(root: Path, run_id: str) -> Event | None:
+    """The first event that the log of a run has; None if that is unknown."""
+    from .checks import Findings, sound_events  # noqa: PLC0415 - seldom needed to find a run
+
     try:
-        first = next(sound_events(events_log_path(root, run_id), Findings("")), None)
+        return next(sound_events(events_log_path(root, run_id), Findings("")), None)
     except LogIOError:
-        return 0
-    return (first and moment_ms(first)) or 0
+        return None
 
 
 def _some(names: list[str]) -> str:

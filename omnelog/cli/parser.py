@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: MIT
 """How the command line is taken apart, and how a verb says what it takes.
 
-Help is ASCII and fits 80 columns, for any terminal.
+Help is ASCII and fits 90 columns, for any terminal.
 """
 
 import os
+import re
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from argparse import RawDescriptionHelpFormatter as AsItIs
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias  # Any: what argparse says an option's settings are
+from typing import Any, NoReturn, TypeAlias, get_args
 
-from .. import __version__, enumerate_runs
+from .. import Event, __version__, enumerate_runs
 from .exits import FINDINGS
 from .locate import add_root_option, volume_root
+from .streams import width
+from .times import now_ms, time_ms
 
 Run: TypeAlias = Callable[[Path, Namespace], int]
 """Carries a verb out in the volume at the path given; returns the exit status."""
@@ -33,11 +37,14 @@ examples:
   omnelog show latest                          see how the newest went
   omnelog tail -f latest                       watch it
 
-But for append and record, the first characters of a run's id are enough, if no
-other run begins with them, and `latest` is the newest.
+A run is named by its id, and by every verb except append and record also by the
+beginning or the end of it, if no other run has the same, or as
+  latest, latest~1           the newest, the one before it
+  latest:PIPE, latest:PIPE~1 the same among the runs of a pipe
 
 The volume is --root DIR, else $OMNE_VOLUME_ROOT, else the nearest directory from
-here upwards that holds .omne. Colour is for terminals, and not if $NO_COLOR is set.
+here upwards that holds .omne. Colour is for terminals, and not if $NO_COLOR is set;
+--color=always gives it to `less -R` and to logs of CI as well.
 `eval "$(register-python-argcomplete omnelog)"` makes bash and zsh complete, with
 the extra omnelog[cli].
 
@@ -46,19 +53,84 @@ exit status:
   1    refused, or a log is damaged: standard error says what and where
   2    wrong command line
   130  interrupted; 141: nobody reads the output
-  `record`, `repair` and `verify` have their own, see their --help
+  `record`, `repair`, `verify` and `wait` have their own, see their --help
 """
+
+_DURATION = r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)?"
+_SECONDS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def first_word(words: Sequence[str]) -> str:
     """The first of `words` that is neither an option nor the value of one."""
     rest = iter(words)
     for word in rest:
-        if word == "--root":
+        if word in ("--root", "--color"):
             next(rest, None)
         elif not word.startswith("-"):
             return word
     return ""
+
+
+class _Help(AsItIs):
+    """Help of which the examples stand as they are written.
+
+    One of it is made for every option that is added; asking the terminal each time takes 3 ms.
+    """
+
+    def __init__(self, prog: str) -> None:
+        """As argparse calls it."""
+        super().__init__(prog, width=_help_width())
+
+
+@cache
+def _help_width() -> int:
+    return (width() or 80) - 2
+
+
+class _Parser(ArgumentParser):
+    """A parser that names the word it does not know, and shows its own usage then."""
+
+    def parse_known_args(  # type: ignore[override]  # typeshed has overloads for other namespaces
+        self, args: Sequence[str] | None = None, namespace: Namespace | None = None
+    ) -> tuple[Namespace, list[str]]:
+        """Take words apart; none may be left over."""
+        try:
+            found, rest = super().parse_known_args(args, namespace)
+        except _MissingWordError as missing:
+            # What is missing may be an option's value taken for a word: name the unknown option.
+            self._refuse_options(args or ())
+            super().error(str(missing))
+        self._refuse(rest)
+        return found, []
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the command line, and exit."""
+        if message.startswith("the following arguments are required"):
+            raise _MissingWordError(message)
+        super().error(message)
+
+    # argparse has no public list of a parser's options; argcomplete reads this one, too.
+    def _refuse_options(self, words: Sequence[str]) -> None:
+        known = self._option_string_actions
+        unknown = [w for w in words if w.startswith("--") and w.partition("=")[0] not in known]
+        self._refuse([word for word in unknown if word != "--"])
+
+    def _refuse(self, rest: Sequence[str]) -> None:
+        if not rest:
+            return
+        option = next((word for word in rest if word.startswith("-") and word != "-"), None)
+        if option is None:
+            super().error(f"unexpected argument {rest[0]!r}")
+        from difflib import get_close_matches  # noqa: PLC0415 - needed by messages alone
+
+        name = option.partition("=")[0]
+        long = [known for known in self._option_string_actions if known.startswith("--")]
+        near = get_close_matches(name, long, n=1)
+        super().error(f"no option {name}" + (f"; the nearest is {near[0]}" if near else ""))
+
+
+class _MissingWordError(Exception):
+    """The command line ends before all that is needed was said."""
 
 
 class Verb:
@@ -69,11 +141,30 @@ class Verb:
         self.parser: ArgumentParser = parser
         self.command_example: str | None = command_example
 
-    def run_argument(self, **settings: Any) -> None:
+    def run_argument(self, **settings: Any) -> None:  # Any: as argparse has it
         """Take the id of a run, which a shell can complete."""
-        settings = {"metavar": "RUN", "help": "id of the run, its beginning, or latest"} | settings
+        settings = {"metavar": "RUN", "help": "id of the run, part of it, or latest"} | settings
         added = self.parser.add_argument("run", **settings)
         added.completer = _complete_run  # type: ignore[attr-defined]  # read by argcomplete
+
+    def filter_arguments(self) -> None:
+        """Take --type and --node, each any number of times."""
+        types = [cls.type for cls in get_args(Event)]
+        self.parser.add_argument(
+            "--type",
+            metavar="TYPE",
+            choices=types,
+            action="append",
+            default=[],
+            help=f"only events of this type, or of several: {', '.join(types)}",
+        )
+        self.parser.add_argument(
+            "--node",
+            metavar="NODE",
+            action="append",
+            default=[],
+            help="only events of this node, or of several",
+        )
 
 
 class Verbs:
@@ -82,16 +173,20 @@ class Verbs:
     def __init__(self) -> None:
         """There are none yet."""
         self._added: dict[str, Verb] = {}
-        self.parser: ArgumentParser = ArgumentParser(
+        self.parser: ArgumentParser = _Parser(
             prog="omnelog",
             description=_PROGRAM,
             epilog=_PROGRAM_END,
-            formatter_class=AsItIs,
+            formatter_class=_Help,
             allow_abbrev=False,
         )
-        self.parser.add_argument("--version", action="version", version=f"omnelog {__version__}")
+        version = f"omnelog {__version__}"
+        self.parser.add_argument("-V", "--version", action="version", version=version)
         add_root_option(self.parser, None)
-        self._parsers = self.parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+        _add_color_option(self.parser, "auto")
+        self._parsers = self.parser.add_subparsers(
+            prog="omnelog", dest="verb", metavar="VERB", required=True
+        )
 
     def mention(self, name: str, summary: str) -> None:
         """List a verb in the help whose arguments nobody has asked for."""
@@ -119,11 +214,12 @@ class Verbs:
             help=summary,
             description=description,
             epilog=end,
-            formatter_class=AsItIs,
+            formatter_class=_Help,
             allow_abbrev=False,
         )
         added.set_defaults(carry_out=run, trouble=trouble, volume=volume, misused=added.error)
         add_root_option(added, SUPPRESS)  # after the verb, too; it does not undo one before
+        _add_color_option(added, SUPPRESS)
         self._added[name] = Verb(added, command_example)
         return self._added[name]
 
@@ -136,25 +232,58 @@ class Verbs:
             _complete(self.parser)
         command: tuple[str, ...] = ()
         verb = self._added.get(first_word(words))
-        if (
-            verb is not None and verb.command_example
-        ):  # argparse would take a second -- away as well
+        if verb is not None and verb.command_example:
+            # argparse would take a second -- away as well
             at = words.index("--") if "--" in words else len(words)
-            words, command = words[:at], tuple(words[at + 1 :])
+            command = tuple(words[at + 1 :])
+            words = words[:at]
             if not command and not {"-h", "--help"} & set(words):
                 verb.parser.error(f"the command goes after --, as in: {verb.command_example}")
         return self.parser.parse_args(words, Namespace(command=command))
 
 
 def seconds(text: str) -> float:
-    """A length of time that can be waited, for argparse."""
-    try:
-        given = float(text)
-    except ValueError:
-        given = 0.0
-    if not 0 < given < 1e9:
-        raise ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    """A length of time that can be waited, in seconds, for argparse: ``90``, ``5m``, ``1h30m``."""
+    parts = list(re.finditer(_DURATION, text))
+    whole = "".join(part[0] for part in parts) == text
+    given = sum(float(part[1]) * _SECONDS[part[2] or ""] for part in parts)
+    if not whole or not 0 < given < 1e9:
+        raise ArgumentTypeError(
+            f"{text!r} is not a length of time greater than 0, such as 90, 5m or 2h"
+        )
     return given
+
+
+def since(text: str) -> int:
+    """A moment in the past for argparse, in milliseconds since 1970.
+
+    Either so long ago as `seconds` takes it, or a time of ISO 8601, in UTC unless it says.
+    """
+    moment = time_ms(text)
+    if moment is not None:
+        return moment
+    try:
+        return max(1, now_ms() - int(seconds(text) * 1000))
+    except ArgumentTypeError as error:
+        raise ArgumentTypeError(
+            f"{text!r} is neither how long ago, such as 2h, nor a time, such as 2026-01-31T23:59Z"
+        ) from error
+
+
+def number(text: str) -> int:
+    """A number from 0 for argparse."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ArgumentTypeError(f"{text!r} is not a number from 0")
+    return int(text)
+
+
+def _add_color_option(parser: ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--color",
+        choices=["auto", "always", "never"],
+        default=default,
+        help="colour (default: auto, which is for terminals)",
+    )
 
 
 def _complete(parser: ArgumentParser) -> None:

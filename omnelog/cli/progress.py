@@ -4,6 +4,7 @@
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Self
@@ -19,7 +20,8 @@ class Progress:
 
     def __init__(self, doing: str, total: int) -> None:
         """Nothing is shown yet."""
-        self._doing, self._total = doing, total
+        self._doing = doing
+        self._total = total
         self._shown = False
         self._started = monotonic()
         self._next = self._started + _AFTER_S
@@ -37,12 +39,13 @@ class Progress:
     ) -> None:
         self.hide()
 
-    def reached(self, done: int) -> None:
+    def reached(self, done: float) -> None:
         """Show that `done` of the total is done."""
         now = monotonic()
         if now < self._next:
             return
-        self._next, self._shown = now + _EVERY_S, True
+        self._next = now + _EVERY_S
+        self._shown = True
         part = min(1.0, done / max(1, self._total))
         filled = round(part * 30)
         left = f", {(now - self._started) * (1 - part) / part:.0f} s left" if part > 0.01 else ""
@@ -60,12 +63,20 @@ class Progress:
             os.write(STDERR, text.encode())
 
 
+def size_of(path: Path) -> int:
+    """The size of a file, for a total; 0 if it is unknown: opening the file will say why."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _is_terminal() -> bool:
     return heeds_codes() and sys.stderr is not None and sys.stderr.isatty()
 
 
 def _columns() -> int:
     try:
-        return os.get_terminal_size(STDERR).columns or 80  # 0: nobody told the terminal its size
+        return os.get_terminal_size(STDERR).columns or 80  # 0: the terminal does not know its size
     except OSError:
         return 80

@@ -10,16 +10,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .. import (
+    ErrorKind,
     Event,
     GatePassed,
     IterationStarted,
     NodeCompleted,
     NodeFailed,
+    NodeKind,
     NodeStarted,
     PipeAborted,
     PipeCompleted,
     PipeStarted,
 )
+from .times import moment_ms
 
 
 class RunState(StrEnum):
@@ -44,28 +47,43 @@ class NodeState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(slots=True, kw_only=True)
 class Node:
     """What the events of one node say: its last start, the end after that, and what is between.
 
-    Of its `step_count` iterations and gates, `steps` are the last ones.
+    Not the events themselves: a run may have 100,000 nodes. Times are milliseconds since 1970, None
+    where an event does not say. `kind` is None if its start is not logged. Of the node's
+    `step_count` iterations and gates, `steps` are the last ones.
     """
 
-    id: str
-    start: NodeStarted | None = None
-    end: NodeCompleted | NodeFailed | None = None
-    steps: list[GatePassed | IterationStarted] = field(default_factory=list)
-    step_count: int = 0
+    __slots__ = (
+        *("id", "kind", "name", "model", "start_ms", "state", "end_ms", "error", "message"),
+        *("output_path", "step_count", "steps"),
+    )
+
+    def __init__(self, id: str) -> None:  # noqa: A002 - as an event calls it
+        """Nothing is known of it yet."""
+        self.id: str = id
+        self.kind: NodeKind | None = None
+        self.name: str | None = None
+        self.model: str | None = None
+        self.start_ms: int | None = None
+        self.state: NodeState = NodeState.RUNNING
+        self.end_ms: int | None = None
+        self.error: ErrorKind | None = None
+        self.message: str | None = None
+        self.output_path: str | None = None
+        self.steps: tuple[GatePassed | IterationStarted, ...] = ()
+        self.step_count: int = 0
 
     @property
-    def state(self) -> NodeState:
-        """How far it has come."""
-        if self.end is None:
-            return NodeState.RUNNING
-        return NodeState.COMPLETED if isinstance(self.end, NodeCompleted) else NodeState.FAILED
+    def duration_ms(self) -> int | None:
+        """How long it took; None while it has no end, or where that is unknown or negative."""
+        if self.start_ms is None or self.end_ms is None or self.end_ms < self.start_ms:
+            return None
+        return self.end_ms - self.start_ms
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Summary:
     """What all events of a run say together; `nodes` in the order in which they came up."""
 
@@ -89,7 +107,7 @@ def derive_state(events: Iterable[Event]) -> RunState:
     """
     state = RunState.EMPTY
     for event in events:
-        state = _after(state, event)
+        state = state_after(state, event)
     return state
 
 
@@ -98,33 +116,66 @@ def summarize(events: Iterable[Event], *, steps: int = 10) -> Summary:
 
     Of each node the last `steps` iterations and gates are kept: a loop may have millions.
 
-    The first start of a pipe counts and the last end. A node that is started again begins anew.
+    The first start of a pipe counts and the last end. A node that is started again begins again.
     """
     found = Summary()
+    nodes = found.nodes
     for event in events:
-        found.state = _after(found.state, event)
-        found.first = found.first or event
+        if not found.events:
+            found.first = event
         found.last = event
         found.events += 1
-        match event:
-            case PipeStarted():
+        if isinstance(event, PipeStarted | PipeCompleted | PipeAborted):
+            if isinstance(event, PipeStarted):
                 found.begun = found.begun or event
-            case PipeCompleted() | PipeAborted():
+            else:
                 found.ended = event
-            case NodeStarted(node_id=id):
-                found.nodes[id] = Node(id=id, start=event)
-            case NodeCompleted(node_id=id) | NodeFailed(node_id=id):
-                found.nodes.setdefault(id, Node(id=id)).end = event
-            case GatePassed(node_id=id) | IterationStarted(node_id=id):
-                node = found.nodes.setdefault(id, Node(id=id))
-                node.step_count += 1
-                node.steps = [*node.steps, event][-steps:] if steps else []
+            found.state = state_after(found.state, event)
+            continue
+        node_id = event.node_id
+        node = nodes.get(node_id)
+        if node is None or isinstance(event, NodeStarted):
+            node = nodes[node_id] = Node(node_id)
+        if isinstance(event, NodeStarted):
+            node.kind = event.kind
+            node.name = event.name
+            node.model = event.model
+            node.start_ms = moment_ms(event)
+        elif isinstance(event, NodeCompleted):
+            node.state = NodeState.COMPLETED
+            node.end_ms = moment_ms(event)
+            node.error = node.message = None
+            node.output_path = event.output_path
+        elif isinstance(event, NodeFailed):
+            node.state = NodeState.FAILED
+            node.end_ms = moment_ms(event)
+            node.error = event.error.kind
+            node.message = event.message
+            node.output_path = None
+        elif isinstance(event, GatePassed | IterationStarted):
+            node.step_count += 1
+            if steps:
+                node.steps = (*node.steps, event)[-steps:]
+    if found.events and found.state is RunState.EMPTY:
+        found.state = RunState.RUNNING
     return found
 
 
-def _after(state: RunState, event: Event) -> RunState:
+def state_after(state: RunState, event: Event) -> RunState:
+    """The state that `event` leads to from `state`."""
     if isinstance(event, PipeCompleted):
         return RunState.COMPLETED
     if isinstance(event, PipeAborted):
         return RunState.ABORTED
     return RunState.RUNNING if state is RunState.EMPTY else state
+
+
+def latest_ms(run: Summary, now_ms: int) -> int:
+    """Up to when a run has gone, in milliseconds since 1970: to its last event, or to now.
+
+    It goes on until its end is logged. Where the clock of whoever logs is ahead, now is later.
+    """
+    last_ms = moment_ms(run.last)
+    if last_ms is None:
+        return now_ms
+    return last_ms if run.ended is not None else max(last_ms, now_ms)

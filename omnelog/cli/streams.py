@@ -1,26 +1,50 @@
 # SPDX-License-Identifier: MIT
 """The standard streams: they may be closed, full, gone or in any encoding, and nothing breaks.
 
-Nothing else in the command writes to standard output or standard error, but for argparse and the
+Nothing else in the command writes to standard output or standard error, except argparse and the
 relay of a recorded command's own output.
 """
 
+import codecs
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from .exits import Refused
 from .text import plain
 
 STDOUT, STDERR = 1, 2
+_NARROWEST = 20  # columns; a terminal that says it has fewer gets lines for so many
 
 
 def heeds_codes() -> bool:
     """Whether the terminal, if there is one, heeds escape sequences."""
     return os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+
+
+def is_terminal() -> bool:
+    """Whether standard output is one."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def width() -> int | None:
+    """The columns of the terminal that standard output is; None if it is none."""
+    if not is_terminal():
+        return None
+    try:
+        columns = int(os.environ.get("COLUMNS", ""))
+    except ValueError:
+        columns = 0
+    try:
+        columns = columns or os.get_terminal_size(STDOUT).columns
+    except OSError:
+        columns = 0
+    return max(_NARROWEST, columns or 80)  # 0: the terminal does not know its size
 
 
 def occupy_closed() -> None:
@@ -36,20 +60,48 @@ def occupy_closed() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
+def encoding_of(stream: TextIO | None) -> str:
+    """The encoding of a standard stream, without the byte order mark that some begin with."""
+    name = getattr(stream, "encoding", None) or "utf-8"
+    return {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(
+        codecs.lookup(name).name, name
+    )
+
+
 def complain(message: str) -> None:
     """Write a line to standard error, in one piece, harmless to a terminal.
 
     Where that is impossible there is no one to tell.
     """
-    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
     line = plain(message, longest=2000)
     with suppress(OSError):
-        os.write(STDERR, f"{line}\n".encode(encoding, "backslashreplace"))
+        os.write(STDERR, f"{line}\n".encode(encoding_of(sys.stderr), "backslashreplace"))
 
 
 def emit(line: str) -> None:
     """Write a line to standard output, what its encoding lacks as an escape. OSError, Refused."""
-    output().write(f"{line}\n".encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+    output().write(f"{line}\n".encode(_stdout_encoding(), "backslashreplace"))
+
+
+@cache
+def _stdout_encoding() -> str:
+    return encoding_of(sys.stdout)
+
+
+def emit_json_lines(lines: Iterable[bytes]) -> None:
+    """Write lines of JSON in UTF-8 to standard output. Raises OSError, Refused.
+
+    As they are, unless that is a terminal: then what does not print is escaped, so that they say
+    the same and do nothing.
+    """
+    if not is_terminal():
+        output().writelines(lines)
+        return
+    for line in lines:
+        text = line[:-1].decode()
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+        emit(text)
 
 
 def output() -> BinaryIO:
@@ -59,11 +111,11 @@ def output() -> BinaryIO:
     return sys.stdout.buffer
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write a file, in place of one that is there. Raises OSError, which names it."""
+def write_file(path: Path, pieces: Iterable[str]) -> None:
+    """Write a text to a file, in place of one that is there. Raises OSError, which names it."""
     try:
         with path.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+            file.writelines(pieces)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 

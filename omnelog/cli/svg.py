@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A run as a drawing: SVG, alone or in a page of HTML that needs nothing else, not even scripts.
+"""A run as a drawing: a file of SVG that needs nothing else.
 
 Whatever the log says goes through ElementTree, which escapes it, and through `plain`, which leaves
 no character that XML forbids.
@@ -7,11 +7,11 @@ no character that XML forbids.
 
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from .. import NodeFailed
-from .bars import Bar, Chart, chart_of, ticks_ms
-from .state import Summary
+from .bars import Block, Chart, chart_of, rows_of, ticks_ms, title_of
+from .describe import outcome, took
+from .state import NodeState, Summary
 from .terminal import cells
-from .text import failure, outcome, plain, short, sign_of, work
+from .text import plain, short
 from .times import spell_ms
 
 _ROW, _TOP, _PLOT, _RIGHT = 24, 64, 800, 90  # pixels
@@ -23,35 +23,21 @@ _STROKES = {
     "⏸": "m2 0v10m5-10v10",
 }  # fonts lack some
 _FONT = "font-family:ui-monospace,Menlo,Consolas,monospace;font-size:12px"
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def svg(run_id: str, run: Summary) -> str:
+def svg(run_id: str, run: Summary, now_ms: int) -> str:
     """The drawing as a file of its own."""
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + _text(_drawing(run_id, run)) + "\n"
-
-
-def html(run_id: str, run: Summary) -> str:
-    """The drawing in a page."""
-    page = Element("html", lang="en")
-    head = SubElement(page, "head")
-    SubElement(head, "meta", charset="utf-8")
-    SubElement(head, "meta", {"http-equiv": "Content-Security-Policy", "content": _POLICY})
-    SubElement(head, "title").text = plain(run_id)
-    SubElement(
-        head, "style"
-    ).text = "body{margin:16px;background:#fff}svg{max-width:100%;height:auto}"
-    SubElement(page, "body").append(_drawing(run_id, run))
-    return "<!DOCTYPE html>\n" + tostring(page, encoding="unicode", method="html") + "\n"
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + _text(_drawing(run_id, run, now_ms)) + "\n"
 
 
 def _text(element: Element) -> str:
     return tostring(element, encoding="unicode")
 
 
-def _drawing(run_id: str, run: Summary) -> Element:
-    chart = chart_of(run)
-    names = [short(bar.node.id, _LABEL) for bar in chart.bars]
+def _drawing(run_id: str, run: Summary, now_ms: int) -> Element:
+    chart = chart_of(run, now_ms)
+    rows = rows_of(chart)
+    names = [short(row.label, _LABEL) for row in rows]
     left = 40 + _CHARACTER * max(map(cells, names), default=0)
     width, height = left + _PLOT + _RIGHT, _TOP + _ROW * len(names) + 16
     drawing = Element(
@@ -64,13 +50,20 @@ def _drawing(run_id: str, run: Summary) -> Element:
     )
     SubElement(drawing, "rect", width="100%", height="100%", fill="#fff")
     _label(drawing, 12, 24, plain(run_id), weight="bold")
-    _label(drawing, 12, 42, outcome(run), fill="#555")
+    _label(drawing, 12, 42, outcome(run, now_ms), fill="#555")
     _axis(drawing, chart, left, height)
-    for row, (bar, name) in enumerate(zip(chart.bars, names, strict=True)):
-        y = _TOP + _ROW * row
-        _sign(drawing, sign_of(bar.node), y + 6)
+    for number, (row, name) in enumerate(zip(rows, names, strict=True)):
+        y = _TOP + _ROW * number
+        alone = len(row.blocks) == 1 and len(row.blocks[0].bars) == 1
+        if alone:
+            _sign(drawing, row.blocks[0].sign, y + 6)
         _label(drawing, 32, y + 15, name)
-        _bar(drawing, bar, left + _x(chart, bar.start_ms), left + _x(chart, bar.end_ms), y)
+        for block in row.blocks:
+            span = left + _x(chart, block.start_ms), left + _x(chart, block.end_ms)
+            group = _block(drawing, block, span, y, title_of(block, run, now_ms))
+            if alone:
+                time = took(block.bars[0].node, run, now_ms)
+                _label(group, max(span[0] + 3, span[1]) + 5, y + 15, time, fill="#555")
     return drawing
 
 
@@ -86,23 +79,21 @@ def _axis(drawing: Element, chart: Chart, left: float, height: int) -> None:
         _label(drawing, x + 2, _TOP - 6, spell_ms(tick), fill="#777")
 
 
-def _bar(drawing: Element, bar: Bar, x: float, end: float, y: int) -> None:
-    node = bar.node
+def _block(
+    drawing: Element, block: Block, span: tuple[float, float], y: int, title: str
+) -> Element:
     group = SubElement(drawing, "g")
-    took = spell_ms(bar.end_ms - bar.start_ms) if node.end else "no end"
-    words = [plain(node.id), work(node.start) if node.start else "never started", took]
-    if isinstance(node.end, NodeFailed):
-        words.append(failure(node.end))
-    SubElement(group, "title").text = "\n".join(words)
+    SubElement(group, "title").text = title
+    ended = any(bar.node.state is not NodeState.RUNNING for bar in block.bars)
     SubElement(
         group,
         "rect",
-        {"x": f"{x:.1f}", "y": f"{y + 3}", "rx": "2", "height": f"{_ROW - 8}"},
-        width=f"{max(3.0, end - x):.1f}",
-        fill=_COLOURS[sign_of(node)],
-        opacity="1" if node.end else "0.5",
+        {"x": f"{span[0]:.1f}", "y": f"{y + 3}", "rx": "2", "height": f"{_ROW - 8}"},
+        width=f"{max(3.0 if len(block.bars) == 1 else 1.0, span[1] - span[0]):.1f}",
+        fill=_COLOURS[block.sign],
+        opacity="1" if ended else "0.5",
     )
-    _label(group, max(x + 3, end) + 5, y + 15, took, fill="#555")
+    return group
 
 
 def _sign(drawing: Element, sign: str, y: int) -> None:

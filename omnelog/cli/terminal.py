@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: MIT
 """What a person sees: lines of styled text, in columns, with signs that the output can show.
 
-Colour is rich's work, if that is installed and standard output is a terminal that takes it; the
-text is the same without.
+Colour is rich's work, if that is installed and standard output is a terminal that takes it, or if
+it was asked for; the text is the same without.
 """
 
-import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Iterator
+from typing import TypeAlias
 from unicodedata import combining, east_asian_width
 
+from .describe import sign_of
+from .exits import Refused
 from .state import Node
-from .streams import emit, heeds_codes
-from .text import sign_of
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from .streams import emit, encoding_of, heeds_codes, width
 
 Span: TypeAlias = tuple[str, str]
 """A piece of text on one line, and its style as rich names it; "" for none."""
@@ -24,20 +21,10 @@ Span: TypeAlias = tuple[str, str]
 _ASCII = {"✓": "+", "✗": "x", "⏸": "=", "…": "...", "█": "#", "·": "."}
 
 
-def is_terminal() -> bool:
-    """Whether standard output is one."""
-    return sys.stdout is not None and sys.stdout.isatty()
-
-
-def width() -> int | None:
-    """The columns of the terminal that standard output is; None if it is none."""
-    return shutil.get_terminal_size().columns if is_terminal() else None
-
-
 def sign(wanted: str) -> str:
     """The sign `wanted`, or one in ASCII where standard output's encoding lacks it."""
     try:
-        wanted.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+        wanted.encode(encoding_of(sys.stdout))
     except UnicodeEncodeError:
         return _ASCII[wanted]
     return wanted
@@ -53,7 +40,11 @@ def cells(text: str) -> int:
     """How many columns `text` takes on a terminal."""
     if text.isascii():
         return len(text)
-    return sum(0 if combining(c) else 1 + (east_asian_width(c) in "WF") for c in text)
+    return sum(_cell(character) for character in text)
+
+
+def _cell(character: str) -> int:
+    return 0 if combining(character) else 1 + (east_asian_width(character) in "WF")
 
 
 def pad(span: Span, to: int, *, right: bool = False) -> Span:
@@ -63,9 +54,38 @@ def pad(span: Span, to: int, *, right: bool = False) -> Span:
     return (blanks + text if right else text + blanks), style
 
 
+def fitting(text: str, room: int) -> str:
+    """As much of the beginning of `text` as `room` columns take."""
+    if text.isascii():
+        return text[: max(0, room)]
+    taken = 0
+    for at, character in enumerate(text):
+        taken += _cell(character)
+        if taken > room:
+            return text[:at]
+    return text
+
+
+def pieces(text: str, room: int) -> Iterator[str]:
+    """Yield `text` in pieces of at most `room` columns, cut between words where that is possible.
+
+    A character that is wider than `room` is a piece nevertheless.
+    """
+    while cells(text) > room:
+        at = len(fitting(text, room)) or 1
+        blank = text.rfind(" ", 1, at + 1)
+        if blank > at // 2:
+            yield text[:blank]
+            text = text[blank + 1 :]
+        else:
+            yield text[:at]
+            text = text[at:]
+    yield text
+
+
 def columns(
-    rows: Sequence[Sequence[Span]], *, right: frozenset[int] = frozenset(), widest: int = 64
-) -> Iterable[list[Span]]:
+    rows: list[list[Span]], *, right: frozenset[int] = frozenset(), widest: int = 64
+) -> Iterator[list[Span]]:
     """Yield each row as a line, its cells below each other, the columns `right` to the right.
 
     A cell wider than `widest` shifts its own row, not every other.
@@ -84,36 +104,99 @@ def columns(
         yield line
 
 
+_wanted = "auto"  # when there is to be colour
+
+
+def choose_colour(when: str) -> None:
+    """Say when there is to be colour: ``auto``, for a terminal that takes it; always; never.
+
+    Raises Refused if it is wanted always and rich is not installed.
+    """
+    global _wanted  # noqa: PLW0603 - there is one standard output
+    _wanted = when
+    if when == "always" and not _codes_of("bold")[0]:
+        raise Refused("colour is the work of rich, which is not installed; the extra cli brings it")
+
+
 class Screen:
     """Standard output for lines of styled text. Raises what `streams.emit` raises."""
 
     def __init__(self) -> None:
         """Look at what standard output is."""
-        self._console = _console() if is_terminal() else None
+        self.width: int | None = width()
+        self._styled = _wanted == "always" or (
+            _wanted == "auto" and self.width is not None and heeds_codes()
+        )
+        self._codes: dict[str, tuple[str, str]] = {"": ("", "")}
 
     def line(self, *spans: Span) -> None:
-        """Write a line."""
+        """Write a line; what a terminal has no room for goes on in the next one."""
         text = "".join(text for text, _ in spans).rstrip()
-        if self._console is None:
+        if not self._styled:
             emit(text)
             return
-        from rich.text import Text  # noqa: PLC0415 - an extra, which is there if a console is
-
-        encoding = sys.stdout.encoding
-        styled = Text(end="")
+        styled = ""
+        left = len(text)
         for piece, style in spans:
-            styled.append(piece.encode(encoding, "backslashreplace").decode(encoding), style)
-        styled.rstrip()
-        with self._console.capture() as captured:
-            self._console.print(styled, soft_wrap=True, end="")
-        emit(captured.get())
+            shown = piece[:left]  # without the blanks at the end of the line
+            left -= len(shown)
+            if style not in self._codes:
+                self._codes[style] = _codes_of(style)
+            before, after = self._codes[style]
+            styled += f"{before}{shown}{after}" if shown else ""
+        emit(styled)
+
+    def row(self, *spans: Span) -> None:
+        """Write a line of which a terminal shows as much as it has room for."""
+        if self.width is None or sum(cells(text) for text, _ in spans) <= self.width:
+            self.line(*spans)
+            return
+        mark = sign("…")
+        room = self.width - cells(mark)
+        kept: list[Span] = []
+        for text, style in spans:
+            fits = fitting(text, room)
+            kept.append((fits, style))
+            room -= cells(fits)
+            if fits != text:
+                break
+        self.line(*kept, (mark, "dim"))
+
+    def paragraph(self, text: str, style: str = "", *, indent: int) -> None:
+        """Write `text` behind `indent` blanks, on as many lines as a terminal needs for it."""
+        blanks = " " * indent
+        if self.width is None:
+            self.line((blanks, ""), (text, style))
+            return
+        for piece in pieces(text, max(1, self.width - indent)):
+            self.line((blanks, ""), (piece, style))
 
 
-def _console() -> "Console | None":
-    if not heeds_codes():
-        return None
+def _codes_of(style: str) -> tuple[str, str]:
+    """What to write before and after text in a style, as rich would for this terminal."""
     try:
-        from rich.console import Console  # noqa: PLC0415 - an extra; 60 ms, for terminals alone
+        # ruff: noqa: PLC0415 - an extra; 60 ms, for colour alone
+        from rich.color import ColorSystem
+        from rich.console import Console
+        from rich.style import Style
     except ImportError:
-        return None
-    return Console(highlight=False, markup=False, emoji=False)
+        return "", ""
+    if _wanted == "always":
+        console = Console(force_terminal=True, color_system="standard", no_color=False)
+    else:
+        console = Console()
+    if console.color_system is None:
+        return "", ""
+    systems = {
+        "standard": ColorSystem.STANDARD,
+        "256": ColorSystem.EIGHT_BIT,
+        "truecolor": ColorSystem.TRUECOLOR,
+        "windows": ColorSystem.WINDOWS,
+    }
+    parsed = Style.parse(style)
+    if console.no_color:
+        parsed = parsed.without_color
+    before, _, after = parsed.render("\0", color_system=systems[console.color_system]).partition(
+        "\0"
+    )
+    return before, after

@@ -6,50 +6,81 @@ clock stood or went back, or by a program with other ideas: it counts where it a
 """
 
 import re
-from calendar import timegm
-from time import strptime
+import time
+from functools import lru_cache
 
 from .. import Event
 
+_TS = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", re.ASCII)
 _ULID = re.compile("[0-7][0-9a-hjkmnp-tv-z]{25}")
-_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
+_BASE_32 = str.maketrans("0123456789abcdefghjkmnpqrstvwxyz", "0123456789abcdefghijklmnopqrstuv")
+"""From the digits of a ULID to those that `int` takes."""
 _AGREED_MS = 2000  # `ts` is cut to seconds, and made a moment before or after the id
 
 
-def moment_ms(event: Event) -> int | None:
-    """The milliseconds since 1970 at which `event` was made; None if it does not say."""
-    try:
-        seconds = timegm(strptime(event.ts, "%Y-%m-%dT%H:%M:%SZ"))
-    except ValueError:
+def now_ms() -> int:
+    """The milliseconds since 1970, now."""
+    return time.time_ns() // 1_000_000
+
+
+def moment_ms(event: Event | None) -> int | None:
+    """The milliseconds since 1970 at which `event` was made; None if there is none to say."""
+    if event is None:
+        return None
+    second_ms = ts_ms(event.ts)
+    if second_ms is None:
         return None
     exact_ms = ulid_ms(event.id)
-    if exact_ms is not None and abs(exact_ms - seconds * 1000) < _AGREED_MS:
+    if exact_ms is not None and abs(exact_ms - second_ms) < _AGREED_MS:
         return exact_ms
-    return seconds * 1000
+    return second_ms
+
+
+@lru_cache(maxsize=256)  # events that happen together have the same
+def ts_ms(ts: str) -> int | None:
+    """The milliseconds since 1970 of a time like 2026-01-31T23:59:59Z; None if it is none."""
+    found = _TS.fullmatch(ts)
+    if not found:
+        return None
+    from datetime import UTC, datetime  # noqa: PLC0415 - 4 ms, which not every verb needs
+
+    year, month, day, hour, minute, second = map(int, found.groups())
+    leap = second == 60  # datetime does not know the leap second
+    try:
+        moment = datetime(year, month, day, hour, minute, 59 if leap else second, tzinfo=UTC)
+    except ValueError:
+        return None
+    return int(moment.timestamp() + leap) * 1000
 
 
 def ulid_ms(text: str) -> int | None:
     """The milliseconds since 1970 in the last 26 characters of `text`, if they are a ULID."""
     if not _ULID.fullmatch(text, max(0, len(text) - 26)):
         return None
-    number = 0
-    for digit in text[-26:-16]:
-        number = number << 5 | _DIGITS.index(digit)
-    return number
+    return int(text[-26:-16].translate(_BASE_32), 32)
 
 
 def between_ms(earlier: Event | None, later: Event | None) -> int | None:
     """How long it was from one event to another; None if that is unknown or runs backwards."""
-    if earlier is None or later is None:
+    return elapsed_ms(moment_ms(earlier), moment_ms(later))
+
+
+def elapsed_ms(start_ms: int | None, end_ms: int | None) -> int | None:
+    """The time between two moments; None if either is unknown or it runs backwards."""
+    if start_ms is None or end_ms is None or end_ms < start_ms:
         return None
-    start, end = moment_ms(earlier), moment_ms(later)
-    return None if start is None or end is None or end < start else end - start
+    return end_ms - start_ms
 
 
 def spell_ms(duration_ms: int | None) -> str:
-    """A duration as people say it: ``0.3s``, ``42s``, ``3m05s``, ``2h00m``; ``?`` if unknown."""
+    """A duration as people say it: ``0s``, ``70ms``, ``1.3s``, ``42s``, ``3m05s``, ``2h00m``.
+
+    ``?`` if it is unknown.
+    """
     if duration_ms is None:
         return "?"
+    if duration_ms < 1000:
+        return f"{duration_ms}ms" if duration_ms else "0s"
     if duration_ms < 9_950:
         return f"{duration_ms / 1000:.1f}s"
     minutes, seconds = divmod(round(duration_ms / 1000), 60)
@@ -57,3 +88,41 @@ def spell_ms(duration_ms: int | None) -> str:
     if hours:
         return f"{hours}h{minutes:02}m"
     return f"{minutes}m{seconds:02}s" if minutes else f"{seconds}s"
+
+
+def spell_age(age_ms: int | None) -> str:
+    """How long ago something was, in four characters or a few more: ``42s``, ``5m``, ``3d``."""
+    if age_ms is None:
+        return "?"
+    amount = max(0, age_ms) // 1000
+    for unit, size in (("s", 60), ("m", 60), ("h", 48)):
+        if amount < size:
+            return f"{amount}{unit}"
+        amount //= size if unit != "h" else 24
+    return f"{amount}d"
+
+
+def spell_moment(moment_ms: int | None) -> str | None:
+    """A moment as ``2026-01-31T23:59:59.123Z``; None if it is unknown, or in no year to spell."""
+    if moment_ms is None:
+        return None
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - as above
+
+    try:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment_ms)
+    except OverflowError:
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def time_ms(text: str) -> int | None:
+    """The milliseconds since 1970 of a time of ISO 8601, in UTC unless it says; None if none."""
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - as above
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

@@ -2,11 +2,13 @@
 """A volume for each test, away from whatever run the tests themselves are recorded in."""
 
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from .histories import Clock
 from .volume import Volume
 
 
@@ -19,6 +21,14 @@ def volume(
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.chdir(tmp_path)
     return Volume(tmp_path, capfdbinary)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of this process, which stands at the first event of every `History`."""
+    clock = Clock()
+    monkeypatch.setattr(time, "time_ns", clock.time_ns)
+    return clock
 
 
 @pytest.fixture(autouse=True)

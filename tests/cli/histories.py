@@ -14,15 +14,26 @@ DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 START_S = 1_769_903_999  # 2026-01-31T23:59:59Z
 
 
+class Clock:
+    """A clock that stands where it is put, in seconds after the first event of a `History`."""
+
+    def __init__(self) -> None:
+        self.after_s = 0.0
+
+    def time_ns(self) -> int:
+        return int((START_S + self.after_s) * 1_000_000_000)
+
+
 class History:
     """The events of one run so far, to which each method adds one."""
 
     def __init__(self, run_id: str = RUN) -> None:
         self.run_id = run_id
         self.events: list[omnelog.Event] = []
+        self.after_s = 0  # when the next event is made, beyond a second for each one before it
 
     def _head(self) -> dict[str, str]:
-        at_s = START_S + len(self.events)
+        at_s = START_S + self.after_s + len(self.events)
         number = at_s * 1000 << 80 | len(self.events)
         ulid = "".join(DIGITS[number >> shift & 31] for shift in range(125, -1, -5))
         ts = datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

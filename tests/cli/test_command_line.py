@@ -7,17 +7,20 @@ import sys
 import pytest
 
 from .. import omnelog
-from .volume import RUN, Volume, started
+from .volume import RUN, Volume, completed, started
 
 VERBS = [
     "record",
     "runs",
     "show",
     "tail",
+    "output",
+    "wait",
     "timeline",
     "verify",
     "repair",
     "append",
+    "events",
     "export",
     "schema",
 ]
@@ -54,12 +57,12 @@ def test_the_version_is_the_packages(volume: Volume) -> None:
         (["record", "--pipe", "ci", "--run", "r", "n", "--", "true"], "not allowed with"),
         (["record", "n", "--", "true"], "OMNE_RUN_ID"),
         (["record", "--run", "", "n", "--", "true"], "OMNE_RUN_ID"),
-        (["record", "--timeout", "0", "--pipe", "ci", "n", "--", "true"], "seconds above 0"),
-        (["record", "--timeout", "nan", "--pipe", "ci", "n", "--", "true"], "seconds above 0"),
-        (["record", "--timeout", "5m", "--pipe", "ci", "n", "--", "true"], "seconds above 0"),
+        (["record", "--timeout", "0", "--pipe", "ci", "n", "--", "true"], "length of time"),
+        (["record", "--timeout", "nan", "--pipe", "ci", "n", "--", "true"], "length of time"),
+        (["record", "--timeout", "5x", "--pipe", "ci", "n", "--", "true"], "length of time"),
         (["runs", "--state", "odd"], "--state"),
-        (["tail", "-n", "-3", "x"], "no number of events"),
-        (["tail", "-n", "few", "x"], "no number of events"),
+        (["tail", "-n", "-3", "x"], "expected one argument"),
+        (["tail", "-n", "few", "x"], "not a number of events"),
         (["verify"], "--all"),
         (["verify", "--all", "x"], "--all"),
         (["verify", "--all", "-j", "0"], "from 1 to"),
@@ -73,6 +76,63 @@ def test_a_wrong_command_line_is_status_2_and_says_what_is_missing(
     assert (said.status, said.out) == (2, b"")
     assert says in said.err
     assert volume.runs() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["record", "--pip", "ci", "n", "--", "true"], "no option --pip; the nearest is --pipe"),
+        (["record", "--pip=ci", "--", "true"], "no option --pip; the nearest is --pipe"),
+        (["show", "--jsn", "x"], "no option --jsn; the nearest is --json"),
+        (["show", "--jsn"], "no option --jsn; the nearest is --json"),
+        (["runs", "latest"], "unexpected argument 'latest'"),
+        (["tail", "x", "y"], "unexpected argument 'y'"),
+        (["wait"], "required: RUN"),
+        (["runs", "--since", "soon"], "'soon' is neither how long ago, such as 2h, nor"),
+        (["runs", "-n", "few"], "'few' is not a number from 0"),
+        (["tail", "--type", "odd", "x"], "invalid choice: 'odd'"),
+        (["events"], "--all"),
+        (["events", "--all", "x"], "--all"),
+    ],
+)
+def test_the_word_that_is_wrong_is_named_with_the_usage_of_its_verb(
+    volume: Volume, words: list[str], says: str
+) -> None:
+    said = volume.call(*words)
+    assert (said.status, said.out) == (2, b"")
+    assert said.err.startswith(f"usage: omnelog {words[0]} ")
+    assert says in said.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("length", ["90", "1.5m", "2h", "3d", "1w", "1h30m", "250ms"])
+def test_a_length_of_time_has_units(volume: Volume, length: str) -> None:
+    volume.write(started(), completed())
+    assert volume.call("wait", "--timeout", length, RUN).status == 0
+
+
+@pytest.mark.parametrize("length", ["", "0", "m", "5x", "1h 30m", "-5", "nan", "1e3", "\u0662s"])
+def test_what_is_no_length_of_time_is_refused(volume: Volume, length: str) -> None:
+    said = volume.call("wait", f"--timeout={length}", RUN)
+    assert (said.status, "is not a length of time" in said.err) == (2, True)
+
+
+def test_help_is_a_verb_as_well(volume: Volume) -> None:
+    assert volume.call("help").out == volume.call("--help").out
+    assert volume.call("help", "wait").out == volume.call("wait", "--help").out
+
+
+def test_the_version_has_a_short_option(volume: Volume) -> None:
+    assert volume.call("-V").out == volume.call("--version").out
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_no_line_begins_with_a_byte_order_mark(volume: Volume, encoding: str) -> None:
+    volume.write(started(), b"damage\n")
+    said = volume.shell(f"PYTHONIOENCODING={encoding} omnelog runs")
+    plain = {"utf-8-sig": "utf-8"}.get(encoding, f"{encoding}-le")
+    assert said.out.decode(plain).startswith("RUN ")
+    assert "\ufeff" not in said.out.decode(plain)
+    assert "\ufeff" not in said.err
 
 
 def test_all_after_the_first_two_dashes_is_the_command(volume: Volume) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a shell with argcomplete is told of a word that is being typed."""
+"""What a shell with argcomplete offers for a word that is being typed."""
 
 from pathlib import Path
 

@@ -3,6 +3,7 @@
 
 import json
 from importlib import import_module
+from itertools import combinations
 from typing import Any  # what JSON holds
 
 import pytest
@@ -26,7 +27,7 @@ FIELDS = {
 
 def check(event: dict[str, Any]) -> None:
     """See that an event has the fields of its phase, each of its type."""
-    assert set(event) == FIELDS[event["ph"]]
+    assert set(event) - {"cname"} == FIELDS[event["ph"]]
     for name, kind in (("name", str), ("cat", str), ("args", dict), ("pid", int), ("tid", int)):
         assert isinstance(event.get(name, kind()), kind)
     for name in ("ts", "dur"):  # microseconds
@@ -45,16 +46,36 @@ def test_any_events_make_a_trace_by_the_format(found: list["omnelog.Event"]) -> 
     for event in made:
         check(event)
     named = {event["tid"] for event in made if event["name"] == "thread_name"}
-    assert {event["tid"] for event in made} <= named | {0}
+    assert {event["tid"] for event in made} <= named
 
 
 @given(sane_runs())
-def test_each_node_is_one_slice_on_a_thread_of_its_name(run: list["omnelog.Event"]) -> None:
+def test_each_node_is_one_slice_and_those_of_a_lane_do_not_overlap(
+    run: list["omnelog.Event"],
+) -> None:
     made = list(trace_events(RUN, run))
     threads = {e["tid"]: e["args"]["name"] for e in made if e["name"] == "thread_name"}
-    slices = [(e["name"], threads[e["tid"]]) for e in made if e["ph"] == "X"]
+    assert list(threads) == list(range(1, len(threads) + 1))
+    assert list(threads.values()) == ["pipe", *(f"lane {n}" for n in range(1, len(threads)))]
+    slices = [e for e in made if e["ph"] == "X"]
     nodes = [e.node_id for e in run if isinstance(e, omnelog.NodeStarted)]
-    assert sorted(slices) == sorted((node, node) for node in nodes)
+    assert sorted(e["name"] for e in slices) == sorted(nodes)
+    for one, other in combinations(slices, 2):
+        apart = one["ts"] + one["dur"] <= other["ts"] or other["ts"] + other["dur"] <= one["ts"]
+        assert apart or one["tid"] != other["tid"]
+
+
+def test_a_lane_is_taken_again_and_the_lowest_first() -> None:
+    history = History().begin().start("a").start("b").done("a").start("c").start("d").done("c")
+    made = list(trace_events(RUN, history.done("b").done("d").events))
+    lanes = {e["name"]: e["tid"] for e in made if e["ph"] == "X"}
+    assert lanes == {"a": 2, "b": 3, "c": 2, "d": 4}
+
+
+def test_what_failed_and_what_has_no_end_has_a_colour() -> None:
+    history = History().begin().start("a").start("b").start("c").done("a").fail("b")
+    colours = {e["name"]: e.get("cname") for e in trace_events(RUN, history.events)}
+    assert (colours["a"], colours["b"], colours["c"]) == (None, "terrible", "grey")
 
 
 def test_times_are_microseconds_after_the_first_event(volume: Volume) -> None:
@@ -65,7 +86,7 @@ def test_times_are_microseconds_after_the_first_event(volume: Volume) -> None:
     document = json.loads(said.out)
     assert set(document) == {"displayTimeUnit", "otherData", "traceEvents"}
     assert document["displayTimeUnit"] in ("ms", "ns")
-    made = [e for e in document["traceEvents"] if e["tid"] == 1]
+    made = [e for e in document["traceEvents"] if e["tid"] == 2]
     assert [(e["ph"], e["name"], e.get("ts"), e.get("dur")) for e in made] == [
         ("M", "thread_name", None, None),
         ("i", "iteration 7", 2_000_000, None),

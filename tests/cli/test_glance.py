@@ -49,9 +49,11 @@ def test_the_ends_of_any_log_tell_what_all_of_it_tells(
         path.write_bytes(b"".join(spell(event) for event, spell in lines))
         whole = module.glance(path, full=True)
         quick = glance(path, window=min(window, path.stat().st_size))
+        assert module.count_nodes(path, lambda _: None) == whole.nodes
     for name in ("state", "pipe", "first", "last", "size"):
         assert getattr(quick, name) == getattr(whole, name), name
     assert quick.nodes in (None, whole.nodes)
+    assert quick.ended == whole.ended
     assert not quick.findings.count
 
 
@@ -112,5 +114,6 @@ def test_little_is_read_of_a_large_log_that_has_ended(tmp_path: Path) -> None:
 def test_a_small_log_is_read_whole(tmp_path: Path) -> None:
     history = History().begin().start("a").done("a").start("b").fail("b").start("c").complete()
     log_path(tmp_path).write_bytes(b"".join(map(omnelog.encode, history.events)))
-    assert module.glance(log_path(tmp_path), full=False).nodes == (1, 1, 3)
+    counts = module.glance(log_path(tmp_path), full=False).nodes
+    assert counts == module.Counts(completed=1, failed=1, total=3)
     assert RUN in str(log_path(tmp_path))

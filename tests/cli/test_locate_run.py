@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Which run is meant by its whole id, its beginning, or ``latest``."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from .. import omnelog
@@ -29,6 +32,46 @@ def test_a_beginning_that_no_other_run_has_is_enough(two: Volume, named: str) ->
 
 def test_latest_is_the_newest(two: Volume) -> None:
     assert shown(two, "latest").out == omnelog.encode(started(NEW))
+
+
+@pytest.mark.parametrize("named", [OLD[-4:], OLD[-30:-20] + OLD[-20:], "vhn935kc0tm9vn"[-14:]])
+def test_an_end_that_no_other_run_has_is_enough(volume: Volume, named: str) -> None:
+    volume.write(started(OLD), run_id=OLD)
+    volume.write(started("other"), run_id="other")
+    assert shown(volume, named).out == omnelog.encode(started(OLD))
+
+
+def test_an_end_that_several_have_is_refused(two: Volume) -> None:
+    assert "2 runs end with '9vn'" in shown(two, "9vn").err
+
+
+def test_a_beginning_is_meant_before_an_end(two: Volume) -> None:
+    two.write(started("9vn-x"), run_id="9vn-x")
+    assert shown(two, "9vn").out == omnelog.encode(started("9vn-x"))
+
+
+@pytest.mark.parametrize(
+    ("named", "found"),
+    [
+        ("latest~0", 3), ("latest~1", 2), ("latest~3", 0),
+        ("latest:a", 2), ("latest:a~1", 0), ("latest:b", 3), ("latest:b~1", 1),
+        ("latest~4", "there are only 4"), ("latest:b~2", "there are only 2 of pipe 'b'"),
+        ("latest:c", "there is none of pipe 'c'"), ("latest:", "no run"), ("latest~x", "no run"),
+    ],
+)  # fmt: skip
+def test_the_newest_are_counted_backwards_of_all_or_of_a_pipe(
+    volume: Volume, named: str, found: int | str
+) -> None:
+    ids = ["01kpfntqeej7vhn935kc0tm9vn", "01kpfnvqeej7vhn935kc0tm9vn",
+           "01kpfnwqeej7vhn935kc0tm9vn", "01kpfnxqeej7vhn935kc0tm9vn"]  # fmt: skip
+    names = [f"x-{each}" for each in ids]
+    for name, pipe in zip(names, "abab", strict=True):
+        volume.write(replace(started(name), pipe=pipe), run_id=name)
+    said = shown(volume, named)
+    if isinstance(found, int):
+        assert json.loads(said.out)["run_id"] == names[found]
+    else:
+        assert (said.status, found in said.err) == (1, True)
 
 
 def test_latest_goes_by_the_first_event_where_the_id_says_no_time(two: Volume) -> None:

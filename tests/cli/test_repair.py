@@ -34,7 +34,7 @@ def test_a_torn_tail_is_set_aside(torn: Volume) -> None:
     assert files(torn) == {"events.jsonl": first, "events.jsonl.torn": TORN + b"\n"}
     assert f"{len(TORN)} bytes after the last newline, from byte {len(first)}" in said.out.decode()
     assert "moved to events.jsonl.torn" in said.out.decode()
-    assert b"mended" in said.out
+    assert b"repaired" in said.out
 
 
 def test_a_whole_event_gets_its_newline(volume: Volume) -> None:
@@ -73,7 +73,7 @@ def test_a_dry_run_shows_every_byte_harmless_and_changes_nothing(volume: Volume)
     assert int(rows[1].split()[0], 16) == volume.log().stat().st_size - len(tail) + 16
 
 
-def test_of_a_long_tail_the_beginning_is_shown_before_it_is_mended(volume: Volume) -> None:
+def test_of_a_long_tail_the_beginning_is_shown_before_it_is_repaired(volume: Volume) -> None:
     volume.write(b"x" * 1_000_000)
     said = volume.call("repair", "--yes", RUN)
     assert said.status == 0
@@ -89,7 +89,7 @@ def test_where_there_is_nothing_to_mend_nothing_is_done(
     volume.write(log)
     said = volume.call("repair", *options, RUN)
     assert (said.status, said.err) == (0, "")
-    assert b"nothing to mend" in said.out
+    assert b"nothing to repair" in said.out
     assert files(volume) == {"events.jsonl": log}
 
 
@@ -101,21 +101,21 @@ def test_without_a_terminal_nobody_is_asked_and_nothing_is_done(torn: Volume) ->
 
 
 @pytest.mark.parametrize(
-    ("answer", "mended"),
+    ("answer", "repaired"),
     [(b"y\n", True), (b"YES\n", True), (b"n\n", False), (b"\n", False), (b"\x04", False)],
 )
-def test_at_a_terminal_one_is_asked(torn: Volume, answer: bytes, *, mended: bool) -> None:
+def test_at_a_terminal_one_is_asked(torn: Volume, answer: bytes, *, repaired: bool) -> None:
     before = files(torn)
     ours, theirs = pty.openpty()
     with torn.start("repair", RUN, stdin=theirs) as process:
         os.close(theirs)
         assert process.stderr
-        assert process.stderr.read(7) == b"mend it"
+        assert process.stderr.read(9) == b"repair it"
         os.write(ours, answer)
         said = finish(process)
     os.close(ours)
-    assert said.status == (0 if mended else 1)
-    assert (files(torn) == before) != mended
+    assert said.status == (0 if repaired else 1)
+    assert (files(torn) == before) != repaired
 
 
 def test_while_somebody_is_writing_nothing_is_done(torn: Volume) -> None:

@@ -3,11 +3,12 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
 from .. import omnelog
-from .histories import History
+from .histories import Clock, History
 from .volume import RUN, Volume, started
 
 ULIDS = ["01kpfntqeej7vhn935kc0tm9vn", "01kpfnwqeej7vhn935kc0tm9vn", "01kpfnxqeej7vhn935kc0tm9vn"]
@@ -24,19 +25,21 @@ def test_a_fresh_volume_has_none_and_it_says_how_to_make_one(volume: Volume) -> 
     assert "omnelog record" in said.err
 
 
-def test_each_run_is_a_row_under_heads(volume: Volume) -> None:
+def test_each_run_is_a_row_under_heads(volume: Volume, clock: Clock) -> None:
+    clock.after_s = 65
     history = History().begin().start("a").done("a").start("b").fail("b").start("c")
     path = volume.write(*history.events)
     said = volume.call("runs")
     assert (said.status, said.err) == (0, "")
     heads, row = said.out.decode().splitlines()
     assert heads.split() == [
-        *("RUN", "PIPE", "STATE", "DONE", "FAILED", "NODES", "STARTED", "LAST", "EVENT", "SIZE")
+        *("RUN", "PIPE", "STATE", "DONE", "FAILED", "NODES"),
+        *("STARTED", "TOOK", "LAST", "EVENT", "SIZE"),
     ]
     size = f"{path.stat().st_size / 1000:.1f}"
     assert row.split() == [
         *(RUN, "feature", "running", "1", "1", "3"),
-        *("2026-01-31T23:59:59Z", "2026-02-01T00:00:04Z", size, "kB"),
+        *("2026-01-31T23:59:59Z", "1m05s", "2026-02-01T00:00:04Z", size, "kB"),
     ]
 
 
@@ -51,6 +54,7 @@ def test_as_json_each_run_is_an_object(volume: Volume) -> None:
             "nodes": {"completed": 0, "failed": 0, "total": 0},
             "started": None,
             "last_event": None,
+            "duration_ms": None,
             "size": 0,
         },
         {
@@ -60,6 +64,7 @@ def test_as_json_each_run_is_an_object(volume: Volume) -> None:
             "nodes": {"completed": 1, "failed": 0, "total": 1},
             "started": "2026-01-31T23:59:59Z",
             "last_event": "2026-02-01T00:00:02Z",
+            "duration_ms": 3000,
             "size": path.stat().st_size,
         },
     ]
@@ -106,13 +111,66 @@ def test_where_an_id_says_no_time_the_first_event_does(volume: Volume) -> None:
     assert [run["run_id"] for run in listed(volume)] == ["z", RUN, "a"]
 
 
-def test_of_a_large_log_the_nodes_are_counted_when_asked_for(volume: Volume) -> None:
-    history = History().begin().start("n", name="x" * 300_000).done("n").start("m")
-    volume.write(*history.events)
-    assert [run["nodes"] for run in listed(volume)] == [None]
-    assert volume.call("runs").out.splitlines()[1].split()[3:6] == [b"-", b"-", b"-"]
-    counted = {"completed": 1, "failed": 0, "total": 2}
-    assert [run["nodes"] for run in listed(volume, "--full")] == [counted]
+@pytest.mark.parametrize("words", [[], ["--full"]])
+def test_of_a_large_log_the_nodes_are_counted_too(volume: Volume, words: list[str]) -> None:
+    history = History().begin().start("n", name="x" * 300_000).fail("n").start("m").start("é")
+    volume.write(*history.done("m").gate("g").events)
+    counted = {"completed": 1, "failed": 1, "total": 4}
+    assert [run["nodes"] for run in listed(volume, *words)] == [counted]
+    assert volume.call("runs", *words).out.splitlines()[1].split()[3:6] == [b"1", b"1", b"4"]
+
+
+def aged(volume: Volume, *ages_s: int) -> list[str]:
+    """Runs that began so many seconds before the clock of the tests stands, and their ids."""
+    names = []
+    for age_s in ages_s:
+        history = History("x")
+        history.after_s = -age_s
+        first = history.begin().events[0]
+        assert isinstance(first, omnelog.PipeStarted)
+        name = f"{'new' if age_s < 100 else 'old'}-{first.id}"
+        volume.write(replace(first, run_id=name, pipe=name[:3]), run_id=name)
+        names.append(name)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("words", "indices"),
+    [
+        (["-n", "2"], [2, 3]),
+        (["-n", "0"], []),
+        (["-n", "9"], [0, 1, 2, 3]),
+        (["-n", "1", "--pipe", "old"], [1]),
+        (["--pipe", "new"], [2, 3]),
+        (["--since", "10m"], [1, 2, 3]),
+        (["--since", "90"], [2, 3]),
+        (["--since", "2026-01-31T23:59:59Z"], []),
+        (["--since", "2026-01-31T23:59:58"], [3]),
+        (["--since", "2026-01-31", "--pipe", "old", "-n", "1"], [1]),
+    ],
+)
+def test_only_runs_that_are_asked_for_are_listed(
+    volume: Volume, clock: Clock, words: list[str], indices: list[int]
+) -> None:
+    assert clock.after_s == 0
+    names = aged(volume, 7200, 500, 60, 1)
+    found = [run["run_id"] for run in listed(volume, *words)]
+    assert found == [names[index] for index in indices]
+
+
+def test_to_list_the_newest_no_other_log_is_read(volume: Volume) -> None:
+    names = aged(volume, *range(1, 30))
+    for name in names[5:]:
+        volume.log(name).write_bytes(b"damage\n")
+    said = volume.call("runs", "-n", "5")
+    assert (said.status, said.err, said.out.count(b"\n")) == (0, "", 6)
+
+
+def test_a_damaged_run_that_is_not_listed_is_not_told(volume: Volume) -> None:
+    volume.write(started("bad"), b"damage\n", run_id="bad")
+    volume.write(*History("good").begin().complete().events, run_id="good")
+    said = volume.call("runs", "--state", "completed")
+    assert (said.status, said.err) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def alike(shown: str) -> list[str]:
     for pattern, instead in (
         (r"-[0-9a-hjkmnp-tv-z]{26}", "-ULID"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TS"),
-        (r"(\d+m)?\d+(\.\d)?s\b", "0s"),
+        (r"((\d+m)?\d+(\.\d)?s|\d+ms)\b", "0s"),
         (r"\d\.\d kB", "SIZE"),
         (r" +", " "),
     ):

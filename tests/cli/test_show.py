@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """`show`: how a run went, node by node, and whatever else a log may hold."""
 
+import json
 import os
+import re
+from pathlib import Path
 
 import pytest
 
 from .. import omnelog
 from ..samples import of_every_type
-from .histories import History
+from .histories import Clock, History
 from .volume import RUN, Volume, completed, locked, powerless, started
 
 
@@ -30,19 +33,19 @@ def test_a_run_is_shown_node_by_node(volume: Volume) -> None:
         "3 nodes: 1 completed, 2 failed",
         "",
         "✗  all   +1.0s  7.0s  command make -j2",
-        "                      crash: make: ***",
+        "   crash: make: ***",
         "✓  lint  +2.0s  3.0s  command ruff check",
         "✗  ask   +3.0s  4.0s  prompt",
-        "                      +1.0s  iteration 1 from byte 27",
-        "                      +3.0s  gate review passed by hook",
-        "                      max_iterations_exceeded: two",
+        "   +1.0s  iteration 1 from byte 27",
+        "   +3.0s  gate review passed by hook",
+        "   max_iterations_exceeded: two",
     ]
 
 
 @pytest.mark.parametrize(
     ("history", "glyph", "took"),
     [
-        (History().begin().start("n"), "⏸", "running"),
+        (History().begin().start("n"), "⏸", "running 7.5s"),
         (History().begin().start("n").abort(), "⏸", "no end"),
         (History().begin().start("n").done("n"), "✓", "1.0s"),
         (History().begin().start("n").fail("n"), "✗", "1.0s"),
@@ -51,9 +54,10 @@ def test_a_run_is_shown_node_by_node(volume: Volume) -> None:
     ids=["running", "left open", "done", "failed", "blocked"],
 )
 def test_each_node_has_a_sign_and_says_how_long_it_took(
-    volume: Volume, history: History, glyph: str, took: str
+    volume: Volume, history: History, glyph: str, took: str, clock: Clock
 ) -> None:
     volume.write(*history.events)
+    clock.after_s = 8.5
     line = volume.call("show", RUN).out.decode().splitlines()[5]
     assert line.split("  ") == [glyph, "n", "+1.0s", took, "command"]
 
@@ -62,13 +66,16 @@ def test_each_node_has_a_sign_and_says_how_long_it_took(
     ("history", "says"),
     [
         (History(), "no events yet"),
-        (History().begin().start("n"), "running, last heard of after 1.0s"),
+        (History().begin().start("n"), "running for 1m05s, last event 1m ago"),
         (History().begin().complete(), "completed in 1.0s"),
         (History().begin().abort("why"), "aborted after 1.0s: why"),
     ],
 )
-def test_the_run_itself_says_how_it_went(volume: Volume, history: History, says: str) -> None:
+def test_the_run_itself_says_how_it_went(
+    volume: Volume, history: History, says: str, clock: Clock
+) -> None:
     volume.write(*history.events)
+    clock.after_s = 65
     assert volume.call("show", RUN).out.decode().splitlines()[1] == says
 
 
@@ -92,6 +99,110 @@ def test_a_failed_node_says_where_its_output_is(volume: Volume) -> None:
     said = volume.call("record", "--pipe", "ci", "n", "--", "false")
     out = volume.call("show", "latest").out.decode()
     assert f"its output: .omne/var/runs/{said.run_id}/nodes/n.out" in out
+
+
+def test_a_path_that_is_shown_leads_there_from_here(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    said = volume.call("record", "--pipe", "ci", "n", "--", "sh", "-c", "echo boo; false")
+    below = volume.root / "a" / "b"
+    below.mkdir(parents=True)
+    for here in (volume.root, below, tmp_path_factory.mktemp("elsewhere")):
+        monkeypatch.chdir(here)
+        out = volume.call("--root", str(volume.root), "show", said.run_id).out.decode()
+        [path] = re.findall(r"its output: (.*)", out)
+        assert Path(path).read_bytes() == b"boo\n"
+
+
+def test_the_last_lines_of_what_a_failed_node_printed_are_shown(volume: Volume) -> None:
+    script = "printf '1\\n2\\n3\\n4\\n\\033[31m5\\033[0m\\n\\n 10%%\\r100%%\\nend\\n'; false"
+    volume.call("record", "--pipe", "ci", "n", "--", "sh", "-c", script)
+    lines = volume.call("show", "latest").out.decode().splitlines()
+    assert lines[-5:] == [f"      {each}" for each in ("3", "4", "5", "100%", "end")]
+    assert "      1" in volume.call("show", "--full", "latest").out.decode().splitlines()
+
+
+@pytest.mark.parametrize("message", ["exit status 3\nnoise\nboo\n", "exit status 3\nboo"])
+def test_of_a_message_that_says_how_it_ended_that_is_shown_too(
+    volume: Volume, message: str
+) -> None:
+    volume.write(started(), failed(message))
+    assert b"crash: exit status 3: boo\n" in volume.call("show", RUN).out
+
+
+def test_in_full_all_of_a_message_and_of_a_name_is_shown(volume: Volume) -> None:
+    history = History().begin().start("n", name="x" * 1000).fail("n", message="one\n\ntwo")
+    volume.write(*history.events)
+    out = volume.call("show", "--full", RUN).out.decode()
+    assert "x" * 1000 in out
+    assert out.splitlines()[-4:] == ["   crash:", "      one", "", "      two"]
+
+
+@pytest.fixture
+def three(volume: Volume) -> Volume:
+    """A volume with a run of three nodes: one done, one failed and slow, one at work."""
+    history = History().begin().start("b").start("a").done("a").start("c").fail("b", message="no")
+    volume.write(*history.events)
+    return volume
+
+
+@pytest.mark.parametrize(
+    ("words", "nodes"),
+    [
+        ([], ["b", "a", "c"]),
+        (["--sort", "name"], ["a", "b", "c"]),
+        (["--sort", "duration"], ["c", "b", "a"]),
+        (["--failed"], ["b"]),
+        ([RUN, "c", "a", "c"], ["c", "a"]),
+        ([RUN, "--failed", "a"], []),
+    ],
+)
+def test_nodes_are_chosen_and_ordered(
+    three: Volume, words: list[str], nodes: list[str], clock: Clock
+) -> None:
+    clock.after_s = 60
+    run = [] if RUN in words else [RUN]
+    shown = three.call("show", *words, *run).out.decode().splitlines()
+    assert [line.split()[1] for line in shown[5:] if line[0] != " "] == nodes
+    objects = three.call("show", "--nodes", *words, *run).out.splitlines()
+    assert [json.loads(line)["node_id"] for line in objects] == nodes
+
+
+def test_a_node_that_is_not_there_is_refused_with_the_nearest(volume: Volume) -> None:
+    volume.write(*History().begin().start("lint").events)
+    said = volume.call("show", RUN, "lnit")
+    assert (said.status, said.out) == (1, b"")
+    assert "no node 'lnit'; the nearest is lint" in said.err
+
+
+def test_as_json_a_node_is_an_object(three: Volume) -> None:
+    failed = json.loads(three.call("show", "--nodes", RUN, "b").out)
+    assert failed == {
+        "run_id": RUN,
+        "node_id": "b",
+        "state": "failed",
+        "kind": "command",
+        "name": None,
+        "model": None,
+        "started": "2026-02-01T00:00:00.000Z",
+        "ended": "2026-02-01T00:00:04.000Z",
+        "duration_ms": 4000,
+        "error": "crash",
+        "message": "no",
+        "output": None,
+        "steps": 0,
+    }
+    assert json.loads(three.call("show", "--nodes", RUN, "c").out)["state"] == "running"
+
+
+def test_as_json_the_events_of_chosen_nodes_are_printed(three: Volume) -> None:
+    lines = three.call("show", "--json", RUN, "a").out.splitlines()
+    assert [json.loads(line)["type"] for line in lines] == ["node.started", "node.completed"]
+
+
+@pytest.mark.parametrize("option", ["--failed", "--nodes", "--full", "--sort=name"])
+def test_events_as_they_stand_take_no_options_for_nodes(three: Volume, option: str) -> None:
+    assert three.call("show", "--json", option, RUN).status == 2
 
 
 @pytest.mark.parametrize("node_id", ["../../../secret", "/etc/passwd", "a\0b"])
@@ -157,10 +268,10 @@ def test_whatever_a_log_says_is_harmless_and_short(volume: Volume, options: list
 
 
 def test_a_long_node_id_shifts_no_line_but_its_own(volume: Volume) -> None:
-    volume.write(*History().begin().start("n" * 60).start("m").events)
+    volume.write(*History().begin().start("n" * 60).start("m").abort().events)
     long, short = volume.call("show", RUN).out.decode().splitlines()[-2:]
-    assert short == "⏸  m  +2.0s  running  command"
-    assert long == f"⏸  {'n' * 60}  +1.0s  running  command"
+    assert short == "⏸  m  +2.0s  no end  command"
+    assert long == f"⏸  {'n' * 60}  +1.0s  no end  command"
 
 
 @pytest.mark.parametrize("options", [["show"], ["show", "--json"], ["tail", "-n", "+1"]])

@@ -2,6 +2,7 @@
 """What a run has come to, from its events: for every prefix of it, and never back."""
 
 from importlib import import_module
+from typing import Any  # what a module that is imported by name returns
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from ..strategies import events
 from .histories import History, sane_runs
 
 state = import_module(f"{omnelog.__name__}.cli.state")
+times = import_module(f"{omnelog.__name__}.cli.times")
 RANK = {"empty": 0, "running": 1, "completed": 2, "aborted": 2}
 
 
@@ -47,11 +49,18 @@ def test_any_events_at_all_have_a_summary_that_adds_up(found: list["omnelog.Even
     assert (summary.ended is None) == (summary.state in ("empty", "running"))
 
 
+def members(node: Any) -> list[object]:
+    """All that is known of a node."""
+    return [getattr(node, name) for name in node.__slots__]
+
+
 @given(st.lists(events(), max_size=6))
 def test_to_derive_changes_nothing_and_needs_the_events_once(found: list["omnelog.Event"]) -> None:
     kept = list(found)
     assert state.derive_state(iter(found)) == state.derive_state(found)
-    assert state.summarize(found) == state.summarize(iter(found))
+    once, again = state.summarize(found), state.summarize(iter(found))
+    assert [*map(members, once.nodes.values())] == [*map(members, again.nodes.values())]
+    assert (once.first, once.last, once.events) == (again.first, again.last, again.events)
     assert found == kept
 
 
@@ -68,13 +77,13 @@ def test_what_a_node_says_after_the_end_does_not_reopen_the_run() -> None:
 def test_a_node_that_is_started_again_begins_anew() -> None:
     history = History().begin().start("n").iterate("n", 1).fail("n").start("n").gate("n")
     node = state.summarize(history.events).nodes["n"]
-    assert (node.start, node.end, node.steps) == (history.events[4], None, [history.events[5]])
-    assert node.state == "running"
+    assert (node.start_ms, node.end_ms) == (times.moment_ms(history.events[4]), None)
+    assert (node.state, node.error, node.steps) == ("running", None, (history.events[5],))
 
 
 def test_a_node_may_be_known_by_its_end_alone() -> None:
     node = state.summarize(History().done("n").events).nodes["n"]
-    assert (node.start, node.state) == (None, "completed")
+    assert (node.kind, node.start_ms, node.state) == (None, None, "completed")
 
 
 @given(sane_runs(), st.integers(0, 3))
@@ -82,4 +91,7 @@ def test_of_a_nodes_steps_the_last_ones_are_kept(run: list["omnelog.Event"], kep
     for node in state.summarize(run, steps=kept).nodes.values():
         kinds = omnelog.GatePassed | omnelog.IterationStarted
         steps = [e for e in run if isinstance(e, kinds) and e.node_id == node.id]
-        assert (node.steps, node.step_count) == (steps[max(0, len(steps) - kept) :], len(steps))
+        assert (node.steps, node.step_count) == (
+            tuple(steps[max(0, len(steps) - kept) :]),
+            len(steps),
+        )

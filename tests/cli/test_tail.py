@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`tail`: the last events, and those that come, each once it is whole."""
 
+import json
 import os
 import shutil
 import signal
@@ -65,7 +66,7 @@ def test_an_event_is_a_line_in_columns(volume: Volume) -> None:
     assert volume.call("tail", RUN).out.decode().splitlines() == [
         "2026-01-31T23:59:59Z  pipe.started         feature (1)",
         "2026-02-01T00:00:00Z  node.started       build  command make",
-        "2026-02-01T00:00:01Z  node.failed        build  crash: b",
+        "2026-02-01T00:00:01Z  node.failed        build  after 1.0s  crash: b",
         "2026-02-01T00:00:02Z  pipe.aborted              why",
     ]
 
@@ -190,15 +191,82 @@ def test_a_log_that_was_cut_is_an_error(volume: Volume) -> None:
     assert f"{path}: cannot read: cut to " in said.err
 
 
-def test_a_run_that_was_removed_is_waited_for(volume: Volume) -> None:
+def test_a_run_that_was_removed_ends_it(volume: Volume) -> None:
     path = volume.write(*History().begin().events)
     with following(volume) as process:
         assert "pipe.started" in line(process)
         shutil.rmtree(path.parent)
-        assert process.stderr
-        assert b"removed" in process.stderr.readline()
-        volume.write(*History().begin().complete().events)
-        assert finish(process).status == 0
+        said = finish(process)
+    assert (said.status, said.err) == (1, f"omnelog: run {RUN} was removed\n")
+
+
+def test_of_a_large_log_little_is_read(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some hundreds of kilobytes, however many there are."""
+    read = 0
+    pread = os.pread
+
+    def counting(fd: int, size: int, offset: int) -> bytes:
+        nonlocal read
+        data = pread(fd, size, offset)
+        read += len(data)
+        return data
+
+    path = volume.write(*iterations(100).events, *iterations(100).events * 400)
+    monkeypatch.setattr(os, "pread", counting)
+    said = volume.call("tail", RUN)
+    assert (said.status, said.out.count(b"\n")) == (0, 10)
+    assert read < 1_000_000 < path.stat().st_size
+
+
+@pytest.mark.parametrize("long", [1, 70_000, 300_000])
+def test_lines_of_any_length_are_read_from_the_end(volume: Volume, long: int) -> None:
+    history = History().begin()
+    for number in range(30):
+        history.start(f"n{number}", name="x" * (long if number % 7 == 0 else 1))
+    volume.write(*history.events)
+    lines = volume.call("tail", "-n", "29", RUN).out.decode().splitlines()
+    assert [each.split()[2] for each in lines] == [f"n{number}" for number in range(1, 30)]
+
+
+def test_damage_near_the_end_is_told_with_its_line(volume: Volume) -> None:
+    path = volume.write(*iterations(100).events, b"damage\n", *iterations(3).events)
+    said = volume.call("tail", RUN)
+    assert (said.status, said.out.count(b"\n")) == (1, 5 + 4)
+    assert said.err == f"{path}:103: not JSON: Expecting value, character 0\n"
+
+
+def test_damage_before_what_is_printed_is_passed_over(volume: Volume) -> None:
+    volume.write(b"damage\n", *iterations(100).events)
+    assert volume.call("tail", RUN).status == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (["--node", "b"], ["node.started b", "node.completed b"]),
+        (["--type", "node.started"], ["node.started a", "node.started b"]),
+        (["--type", "node.completed", "--type", "pipe.completed", "-n", "2"],
+         ["node.completed a", "pipe.completed -"]),
+        (["--node", "a", "--type", "node.started"], ["node.started a"]),
+        (["-1"], ["pipe.completed -"]),
+        (["-n", "+5", "--node", "a"], ["node.completed a"]),
+    ],
+)  # fmt: skip
+def test_only_what_is_asked_for_is_printed(
+    volume: Volume, words: list[str], kept: list[str]
+) -> None:
+    history = History().begin().start("a").start("b").done("b").done("a").complete()
+    volume.write(*history.events)
+    for follow in ([], ["-f"]):
+        said = volume.call("tail", *follow, "--json", *words, RUN)
+        found = [json.loads(each) for each in said.out.splitlines()]
+        assert [f"{event['type']} {event.get('node_id', '-')}" for event in found] == kept
+
+
+def test_an_end_far_from_what_is_printed_ends_it(volume: Volume) -> None:
+    volume.write(*History().begin().complete().events, *iterations(50).events[1:])
+    said = volume.call("tail", "-f", "-n", "3", RUN)
+    assert (said.status, said.out.count(b"\n")) == (0, 3)
 
 
 def test_it_ends_when_its_reader_does_though_nothing_comes(volume: Volume) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """On a terminal: colour where it is wanted and rich is installed, and the same text without."""
 
+import json
 import os
 import pty
 import re
@@ -15,6 +16,7 @@ from .. import omnelog
 from .histories import History
 from .volume import RUN, Process, Volume, locked
 
+progress = import_module(f"{omnelog.__name__}.cli.progress")
 terminal = import_module(f"{omnelog.__name__}.cli.terminal")
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -25,7 +27,7 @@ VERBS = [["runs"], ["show", RUN], ["tail", RUN], ["timeline", RUN]]
 def run(volume: Volume) -> Volume:
     """A volume with a run that has something of everything."""
     history = History().begin().start("ok").done("ok").start("bad").fail("bad", message="[red]x")
-    volume.write(*history.start("ask").iterate("ask", 1).events)
+    volume.write(*history.start("ask").iterate("ask", 1).abort().events)
     return volume
 
 
@@ -34,14 +36,14 @@ def on_terminal(
 ) -> str:
     """What a verb writes to a terminal, which its standard error is as well."""
     ours, theirs = pty.openpty()
-    told = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "50"} | (environment or {})
+    variables = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "50"}
     kept = {k: v for k, v in volume.environment().items() if k not in ("NO_COLOR", "FORCE_COLOR")}
     with Process(
         [str(volume.command), *words],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=kept | told,
+        env=kept | variables | (environment or {}),
         cwd=volume.root,
     ) as process:
         os.close(theirs)
@@ -78,10 +80,15 @@ class TestOnATerminal:
         said = on_terminal(run, *words, columns=columns, environment=without_rich(run))
         assert said == run.call(*words).out.decode()
 
-    def test_a_narrow_one_loses_no_words(self, run: Volume, words: list[str]) -> None:
-        said = COLOUR.sub("", on_terminal(run, *words, columns=20))
+    @pytest.mark.parametrize(("columns", "rich"), [(20, True), (40, False), (80, True)])
+    def test_no_line_is_wider_than_it(
+        self, run: Volume, words: list[str], columns: int, rich: bool
+    ) -> None:
+        environment = {} if rich else without_rich(run)
+        said = COLOUR.sub("", on_terminal(run, *words, columns=columns, environment=environment))
+        assert max(map(terminal.cells, said.splitlines())) <= columns
         assert RUN in said.replace("\n", "") or words[0] == "tail"
-        assert "red]x" in said.replace("\n", "") or words[0] in ("runs", "timeline")
+        assert "[red]x" in said or words[0] != "show"
 
 
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TERM": ""}])
@@ -90,9 +97,70 @@ def test_where_no_colour_is_wanted_there_is_none(run: Volume, environment: dict[
     assert not re.search(r"\x1b\[[0-9;]*(3|4|9)[0-7]", said)
 
 
-def test_a_narrow_table_leaves_out_what_matters_least(run: Volume) -> None:
-    heads = COLOUR.sub("", on_terminal(run, "runs", columns=90)).splitlines()[0].split()
-    assert heads == ["RUN", "STATE", "DONE", "FAILED", "NODES", "STARTED"]
+@pytest.mark.parametrize(
+    ("columns", "heads"),
+    [
+        (100, ["RUN", "STATE", "DONE", "FAILED", "NODES", "STARTED", "TOOK"]),
+        (80, ["RUN", "STATE", "DONE", "FAILED", "NODES", "AGE", "TOOK"]),
+        (72, ["RUN", "STATE", "FAILED", "NODES", "AGE", "TOOK"]),
+    ],
+)
+def test_a_narrow_table_leaves_out_what_matters_least_and_never_the_times(
+    run: Volume, columns: int, heads: list[str]
+) -> None:
+    said = COLOUR.sub("", on_terminal(run, "runs", columns=columns))
+    assert said.splitlines()[0].split() == heads
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_narrow_terminal_is_told_why_a_node_failed_by_tail(run: Volume, columns: int) -> None:
+    said = COLOUR.sub("", on_terminal(run, "tail", RUN, columns=columns))
+    assert "00:00:03  failed     bad  after 1.0s  c" in said
+    assert ("crash: [red]x" in said) == (columns == 80)
+
+
+def test_a_terminal_of_40_columns_gets_two_lines_a_run(run: Volume) -> None:
+    name, rest = COLOUR.sub("", on_terminal(run, "runs", columns=40)).splitlines()
+    assert name == RUN
+    assert re.fullmatch(r"  aborted 7.0s, \d+d ago, 1/3 failed", rest)
+
+
+@pytest.mark.parametrize("words", [["runs"], ["show", RUN], ["tail", RUN], ["timeline", RUN]])
+def test_colour_that_is_always_wanted_comes_through_a_pipe(run: Volume, words: list[str]) -> None:
+    said = run.shell(f"NO_COLOR=1 TERM=dumb omnelog --color=always {' '.join(words)}")
+    assert (said.status, said.err) == (0, "")
+    assert COLOUR.sub("", said.out.decode()) == run.call(*words).out.decode()
+    assert COLOUR.search(said.out.decode())
+
+
+def test_colour_that_is_never_wanted_is_not_on_a_terminal(run: Volume) -> None:
+    assert "\x1b" not in on_terminal(run, "show", "--color", "never", RUN)
+
+
+def test_colour_that_is_wanted_and_cannot_be_had_is_refused(run: Volume) -> None:
+    path = without_rich(run)["PYTHONPATH"]
+    said = run.shell(f"PYTHONPATH={path} omnelog show --color=always {RUN}")
+    assert (said.status, said.out) == (1, b"")
+    assert "rich, which is not installed" in said.err
+
+
+@pytest.mark.parametrize("words", [["show", "--json", RUN], ["tail", "--json", RUN]])
+def test_json_on_a_terminal_is_escaped_where_it_would_do_something(
+    volume: Volume, words: list[str]
+) -> None:
+    message = "\x9b31m \x7f \u202e \u2028 \U000e0001 é"
+    volume.write(*History().begin().start("n").fail("n", message=message).events)
+    *_, last = on_terminal(volume, *words).splitlines()
+    assert json.loads(last)["message"] == message
+    assert last.isprintable()
+    assert "é" in last
+
+
+@given(st.text(), st.integers(1, 30))
+def test_a_text_is_cut_into_pieces_that_fit_and_lose_no_word(text: str, room: int) -> None:
+    found = list(terminal.pieces(text, room))
+    assert all(terminal.cells(piece) <= room or len(piece) == 1 for piece in found)
+    assert "".join(found).replace(" ", "") == text.replace(" ", "")
 
 
 def test_in_a_pipe_there_is_no_colour_whatever_the_terminal(run: Volume) -> None:
@@ -112,6 +180,26 @@ def test_long_work_shows_how_far_it_is_and_leaves_no_trace(volume: Volume) -> No
     *_, bar, table = said.split("\r\x1b[K")
     assert "%" in bar
     assert "%" not in table
+
+
+@pytest.mark.parametrize(
+    "words", [["show", RUN], ["show", "--nodes", RUN], ["timeline", RUN], ["events", RUN]]
+)
+def test_of_a_long_log_it_is_shown_how_far_it_was_read(
+    volume: Volume, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History().begin()
+    for number in range(3000):
+        history.start(f"n{number}")
+    volume.write(*history.events)
+    monkeypatch.setattr(progress, "_AFTER_S", 0)
+    monkeypatch.setattr(progress, "_EVERY_S", 0)
+    monkeypatch.setattr(progress, "_is_terminal", lambda: True)
+    said = volume.call(*words)
+    assert said.status == 0
+    shares = re.findall(r"reading (?:the log|logs) \[[#-]+\] +(\d+)%", said.err)
+    assert 0 < int(shares[0]) < int(shares[-1]) <= 100
+    assert said.err.endswith("\r\x1b[K")
 
 
 @given(st.lists(st.lists(st.tuples(st.text(), st.just("")), max_size=4), max_size=5))

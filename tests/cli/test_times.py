@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """When things happened and how long they took."""
 
+from calendar import timegm
 from importlib import import_module
+from time import strptime
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from .. import omnelog
 from ..strategies import CROCKFORD, events
@@ -39,6 +42,58 @@ def test_the_milliseconds_of_the_id_count_where_they_agree_with_ts(ms: int, mome
     assert at(ulid(ms)) == moment
 
 
+@pytest.mark.parametrize(
+    ("ts", "agrees"),
+    [
+        ("2026-01-31T23:59:59Z", True),
+        ("2024-02-29T00:00:00Z", True),
+        ("2016-12-31T23:59:60Z", True),
+        ("2023-02-29T00:00:00Z", False),
+        ("2026-01-31T24:00:00Z", False),
+        ("2026-01-31T23:59:59+00:00", False),
+        ("2026-01-31t23:59:59z", False),
+        ("0000-01-31T23:59:59Z", False),
+        ("\u0662026-01-31T23:59:59Z", False),
+        (" 2026-01-31T23:59:59Z", False),
+    ],
+)
+def test_a_ts_is_a_time_in_one_spelling(ts: str, agrees: bool) -> None:
+    expected = None
+    if agrees:
+        expected = timegm(strptime(ts, "%Y-%m-%dT%H:%M:%SZ")) * 1000
+    assert times.ts_ms(ts) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("2026-01-31T23:59:59Z", SECOND_MS),
+        ("2026-01-31T23:59:59", SECOND_MS),
+        ("2026-02-01T01:59:59.500+02:00", SECOND_MS + 500),
+        ("2026-02-01", SECOND_MS + 1000),
+        ("2h", None),
+        ("", None),
+    ],
+)
+def test_a_time_is_taken_in_any_spelling_of_iso_8601(text: str, ms: int | None) -> None:
+    assert times.time_ms(text) == ms
+
+
+@given(st.integers(-(2**63), 2**63))
+def test_any_moment_is_spelt_or_unknown(ms: int) -> None:
+    spelt = times.spell_moment(ms)
+    assert spelt is None or times.time_ms(spelt) == ms
+
+
+@pytest.mark.parametrize(
+    ("ms", "spelt"),
+    [(None, "?"), (-5, "0s"), (59_999, "59s"), (60_000, "1m"), (3_599_999, "59m"),
+     (3_600_000, "1h"), (172_799_999, "47h"), (172_800_000, "2d"), (10**11, "1157d")],
+)  # fmt: skip
+def test_an_age_is_shorter_still(ms: int | None, spelt: str) -> None:
+    assert times.spell_age(ms) == spelt
+
+
 @pytest.mark.parametrize("name", ["", "x", "8" * 26, "i" * 26, "Z" * 26])
 def test_an_id_that_is_no_ulid_says_no_time(name: str) -> None:
     assert times.ulid_ms(name) is None
@@ -65,7 +120,8 @@ def test_of_any_two_events_the_time_between_is_known_and_not_negative_or_unknown
 
 @pytest.mark.parametrize(
     ("ms", "spelt"),
-    [(None, "?"), (0, "0.0s"), (49, "0.0s"), (9_949, "9.9s"), (9_950, "10s"), (59_400, "59s"),
+    [(None, "?"), (0, "0s"), (49, "49ms"), (999, "999ms"), (1000, "1.0s"),
+     (9_949, "9.9s"), (9_950, "10s"), (59_400, "59s"),
      (59_600, "1m00s"), (3_599_000, "59m59s"), (3_600_000, "1h00m"), (90_061_000, "25h01m")],
 )  # fmt: skip
 def test_a_duration_is_short(ms: int | None, spelt: str) -> None:

@@ -2,6 +2,7 @@
 """`verify`: each thing that can be wrong with a log, and where; and that a sane one is clean."""
 
 import fcntl
+import json
 import os
 import select
 import signal
@@ -98,6 +99,30 @@ def test_an_id_that_is_there_twice_is_told_with_both_lines(volume: Volume) -> No
     one, two, three = History().begin().start("a").start("b").events
     volume.write(one, two, b"\n", replace(three, id=one.id))
     assert findings(volume) == [f":4: id {one.id!r} is on line 1, too"]
+
+
+@pytest.mark.parametrize("ts", ["", "now", "2026-02-30T00:00:00Z", "2026-01-31T23:59:59.0Z"])
+def test_a_ts_that_is_no_time_is_a_finding(volume: Volume, ts: str) -> None:
+    first, second = begun("n").events
+    volume.write(first, replace(second, ts=ts))
+    assert findings(volume) == [f":2: ts is {ts!r}, which is not a time as YYYY-MM-DDTHH:MM:SSZ"]
+
+
+def test_a_byte_order_mark_is_named_as_such(volume: Volume) -> None:
+    volume.write(b"\xef\xbb\xbf" + omnelog.encode(begun().events[0]))
+    assert findings(volume) == [
+        ":1: begins with a byte order mark; save the text as UTF-8 without one"
+    ]
+
+
+def test_as_json_each_finding_is_an_object(volume: Volume) -> None:
+    path = volume.write(b"\n", b"damage\n" * 102)
+    said = volume.call("verify", "--json", RUN)
+    found = [json.loads(line) for line in said.out.splitlines()]
+    assert (said.status, len(found)) == (1, 101)
+    reason = "not JSON: Expecting value, character 0"
+    assert found[0] == {"run_id": RUN, "path": str(path), "line": 2, "reason": reason}
+    assert found[-1]["line"] is None
 
 
 def test_ids_that_do_not_rise_are_no_finding(volume: Volume) -> None:

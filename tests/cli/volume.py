@@ -188,18 +188,22 @@ def finish(process: subprocess.Popen[bytes], given: bytes = b"") -> Said:
 
 def started(run_id: str = RUN) -> "omnelog.PipeStarted":
     """The first event of a run."""
-    return omnelog.PipeStarted(**_head(run_id), pipe="feature", inputs=[], distro_version="1")
+    return omnelog.PipeStarted(**_head(run_id, "n"), pipe="feature", inputs=[], distro_version="1")
 
 
 def completed(run_id: str = RUN) -> "omnelog.PipeCompleted":
     """The last event of a run that went well."""
-    return omnelog.PipeCompleted(**_head(run_id))
+    return omnelog.PipeCompleted(**_head(run_id, "p"))
 
 
 def aborted(run_id: str = RUN) -> "omnelog.PipeAborted":
     """The last event of a run that did not."""
-    return omnelog.PipeAborted(**_head(run_id), reason="given up")
+    return omnelog.PipeAborted(**_head(run_id, "q"), reason="given up")
 
 
-def _head(run_id: str) -> dict[str, str]:
-    return {"id": "01kpfntqeej7vhn935kc0tm9vn", "ts": "2026-01-31T23:59:59Z", "run_id": run_id}
+def _head(run_id: str, last: str) -> dict[str, str]:
+    return {
+        "id": f"01kpfntqeej7vhn935kc0tm9v{last}",
+        "ts": "2026-01-31T23:59:59Z",
+        "run_id": run_id,
+    }

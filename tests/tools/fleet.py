@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Volumes full of runs, and what is to be found in them: told by whoever made them."""
+"""Volumes full of runs, and what is to be found in them: known to whoever made them."""
 
 import random
 from collections import Counter
@@ -17,7 +17,7 @@ DAMAGE = [b'{"type":"pipe.comple', b"not JSON\n", b'{"type":"node.fai{"type":"pi
 class Fleet:
     """`runs` runs in the volumes `roots`, every fiftieth `damaged`.
 
-    `nodes`: run id, node id and seconds of every node that ended well, but for those of which one
+    `nodes`: run id, node id and seconds of every node that ended well, except those of which one
     `ts` is no time. `table`: what
     examples/fleet.py has to find.
     """
@@ -81,6 +81,10 @@ class Fleet:
         elif self.random.random() < 0.9:
             yield omnelog.PipeCompleted(**common())
             self.counts[pipe, "completed"] += 1
+
+    def total(self, name: str) -> int:
+        """A number of the table, over all pipes."""
+        return sum(self.counts[pipe, name] for pipe in PIPES)
 
     @property
     def table(self) -> str:

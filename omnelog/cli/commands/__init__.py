@@ -16,10 +16,13 @@ _SUMMARIES = {
     "runs": "list all runs with their state",
     "show": "show a run, node by node",
     "tail": "print a run's last events, or follow it",
+    "output": "print what a node printed, or follow it",
+    "wait": "wait until a run has ended",
     "timeline": "draw when each node was at work",
     "verify": "check every line of logs",
     "repair": "set a torn tail aside",
     "append": "append events from standard input",
+    "events": "print the events of many runs as JSON lines",
     "export": "write a run for another tool",
     "schema": "print the JSON Schema of a line",
 }
@@ -29,13 +32,30 @@ def parse(words: Sequence[str]) -> Namespace:
     """Take a command line apart, without the program's name, as `Verbs.parse` does."""
     verbs = Verbs()
     named = first_word(words)
+    if named == "help":  # as of git; what is named after it is the verb
+        words = [*(word for word in words if word != "help"), "--help"]
+        named = first_word(words)
+    if named == "tail":
+        words = _with_counts(words)
     completes = "_ARGCOMPLETE" in os.environ  # a shell may ask for the options of any verb
+    alone = list(words[:1]) == [named] and not completes  # then no list of all verbs is shown
     for name, summary in _SUMMARIES.items():
         if completes or name == named:
             _declaration(name)(verbs, summary)
-        else:
+        elif not alone or named not in _SUMMARIES:
             verbs.mention(name, summary)
     return verbs.parse(words)
+
+
+def _with_counts(words: Sequence[str]) -> list[str]:
+    """`words` in which ``-3`` is spelt ``-n3``, as tail(1) takes it, up to a ``--``."""
+    end = words.index("--") if "--" in words else len(words)
+    return [_with_count(word) for word in words[:end]] + list(words[end:])
+
+
+def _with_count(word: str) -> str:
+    is_count = word[:1] == "-" and word[1:].isascii() and word[1:].isdigit()
+    return f"-n{word[1:]}" if is_count else word
 
 
 def _declaration(name: str) -> Callable[[Verbs, str], None]:
@@ -58,6 +78,18 @@ def _declaration(name: str) -> Callable[[Verbs, str], None]:
             from . import tail
 
             return tail.declare
+        case "output":
+            from . import output
+
+            return output.declare
+        case "wait":
+            from . import wait
+
+            return wait.declare
+        case "events":
+            from . import events
+
+            return events.declare
         case "timeline":
             from . import timeline
 

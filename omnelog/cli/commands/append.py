@@ -2,7 +2,7 @@
 """`append`: events from standard input into the log of a run, each checked before it is written.
 
 It stops at the first line that is no event of that run. So what was appended is always the input up
-to a line that is named, or as far as it could be read; once that line is mended the rest can follow
+to a line that is named, or as far as it could be read; once that line is fixed the rest can follow
 in order. Where it is not known whether the line is in the log, that is said.
 """
 
@@ -12,63 +12,77 @@ from pathlib import Path
 
 from ... import (
     AppendIndeterminate,
+    DeserializeError,
     Event,
     EventLog,
     OmnelogError,
     PipeStarted,
     decode,
+    events_log_path,
     run_exists,
 )
+from ..checks import Checker
 from ..exits import FINDINGS, OK, Refused
+from ..lines import LogLines, is_blank, log_exists, reason_of
 from ..parser import Verbs
 from ..streams import complain, input_lines
+from ..text import plain
 
 _HELP = """\
 Append the events on standard input, one JSON object a line, to the log of a run.
 
 Each is checked and appended as soon as it is read. At the first line that is not an
-event of this run it stops: standard error says line: reason, the exit status is 1,
-the events before that line are kept and nothing from it on is appended, unless it
-says that this is not known of the line itself. Blank lines are passed over. A run
-that does not exist is begun by a pipe.started.
+event of this run, or with which `verify` would find fault, it stops: standard error
+says line: reason, the exit status is 1, the events before that line are kept and
+nothing from it on is appended, unless it says that this is not known of the line
+itself. --force appends what is an event of this run whatever `verify` will say. Blank
+lines are passed over. A run that does not exist is begun by a pipe.started.
+
+What others append meanwhile is checked against as far as it is in the log by then.
 """
 
 _HELP_END = """\
 examples:
   omnelog append RUN < events.jsonl
-  tail -n +7 events.jsonl | omnelog append RUN     go on from a mended line 7
+  tail -n +7 events.jsonl | omnelog append RUN     go on from a corrected line 7
 """
 
 
 def declare(verbs: Verbs, summary: str) -> None:
     """Say what `append` takes."""
     verb = verbs.add("append", summary, _carry_out, _HELP, _HELP_END)
+    verb.parser.add_argument("--force", action="store_true", help="also where it comes amiss")
     verb.run_argument(help="id of the run, whole")
 
 
 def _carry_out(root: Path, given: Namespace) -> int:
-    return append(root, given.run)
+    return append(root, given.run, force=given.force)
 
 
-def append(root: Path, run_id: str) -> int:
+def append(root: Path, run_id: str, *, force: bool) -> int:
     """Append the events on standard input, one JSON object a line, each as soon as it is read.
 
     Returns 0, or 1 after ``line: reason`` on standard error for the first line that was not
-    appended, or may not have been, all before it kept. Blank lines are passed over. A run that is
-    not there is begun by its pipe.started. Raises Refused, after saying how many were appended,
-    when standard input fails; else Refused, OmnelogError or OSError with nothing appended.
+    appended, or may not have been, all before it kept. Unless `force` is set, one with which
+    `verify` would find fault is not appended. Blank lines are passed over. A run that is not there
+    is begun by its pipe.started. Raises Refused, after saying how many were appended, when standard
+    input fails; else Refused, OmnelogError or OSError with nothing appended.
     """
     log = EventLog.for_run(root, run_id) if run_exists(root, run_id) else None
+    order = None if force else _Order(root, run_id)
     if sys.stdin is not None and sys.stdin.isatty():
         complain("omnelog: append: type one JSON event a line, then Ctrl-D")
     appended = 0
     try:
         for number, line in enumerate(input_lines(), start=1):
-            if not line.strip():
+            if is_blank(line.removesuffix(b"\n")):
                 continue
             try:
                 event = _event(line, run_id)
                 log = log or _begun(root, event)
+                if order is not None:
+                    log.repair()  # as the append would: a tail may be a whole event
+                    order.check(event)
                 log.append(event)
             except (OmnelogError, Refused) as error:
                 complain(f"{number}: {error}")
@@ -87,16 +101,58 @@ def append(root: Path, run_id: str) -> int:
     finally:
         if log is not None:
             log.close()
+        if order is not None:
+            order.close()
     if log is None:
         raise _unknown(root, run_id)
     return OK
 
 
 def _event(line: bytes, run_id: str) -> Event:
-    event = decode(line)
+    try:
+        event = decode(line)
+    except DeserializeError as error:
+        raise Refused(reason_of(error, line)) from error
     if event.run_id != run_id:
         raise Refused(f"{event.type}.run_id: expected {run_id!r}, got {event.run_id!r:.80}")
     return event
+
+
+class _Order:
+    """What is in the log by now, and what may come next in it."""
+
+    def __init__(self, root: Path, run_id: str) -> None:
+        self._path = events_log_path(root, run_id)
+        self._checker = Checker(run_id)
+        self._lines: LogLines | None = None
+
+    def check(self, event: Event) -> None:
+        """See that `verify` would find no fault with `event` at the end of the log.
+
+        Raises Refused; LogIOError.
+        """
+        self._catch_up()
+        faults = list(self._checker.faults(event))
+        if self._checker.has_id_of(event):
+            faults.append(f"id {plain(event.id, 80)!r} is in the log already")
+        if faults:
+            raise Refused(f"{'; '.join(faults)}; --force appends it nevertheless")
+
+    def _catch_up(self) -> None:
+        """Take the lines that came since the last look."""
+        if self._lines is None:
+            if not log_exists(self._path):
+                return
+            self._lines = LogLines(self._path)
+        for line in self._lines.advance():
+            event = self._lines.event(line)
+            if event is not None and not isinstance(event, DeserializeError):
+                self._checker.take(line.number, event)  # what is wrong, `verify` says
+
+    def close(self) -> None:
+        """Close the log."""
+        if self._lines is not None:
+            self._lines.close()
 
 
 def _begun(root: Path, event: Event) -> EventLog:

@@ -20,8 +20,8 @@ Write a run in the format of another tool to standard output.
 chrome-trace is the Trace Event Format, as JSON. Open it at https://ui.perfetto.dev
 (nothing is uploaded) or in chrome://tracing.
 
-What is no event is told on standard error, as path:line: reason; the exit status is 1
-then.
+What is not an event is reported on standard error, as path:line: reason; the exit
+status is 1 then.
 """
 
 _HELP_END = """\
@@ -52,7 +52,7 @@ def export(path: Path, run_id: str) -> int:
         emit(text)
     flush()
     for finding in findings:
-        complain(finding)
+        complain(str(finding))
     return FINDINGS if findings.count else OK
 
 

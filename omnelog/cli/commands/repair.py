@@ -6,19 +6,19 @@ from pathlib import Path
 
 from ... import EventLog, TornTailError, events_log_path
 from ..exits import FINDINGS, OK, Refused
-from ..lines import Lines, log_exists
+from ..lines import LogLines, log_exists, quarantine_path
 from ..locate import find_run
 from ..parser import Verbs
 from ..streams import ask, complain, emit, flush
 from ..text import plain
 
 _HELP = """\
-Mend the end of a log, where a writer died amid a line, as the next append would.
+Repair the end of a log, where a writer died inside a line, as the next append would.
 
 A tail that is a whole event gets the newline it lacks. Any other is copied to the
 quarantine, events.jsonl.torn beside the log, and then cut off. What would be done is
 shown first and done once you say so, or at once with --yes. Lines that are whole are
-never touched, be they damaged.
+never touched, even damaged ones.
 """
 
 _HELP_END = """\
@@ -27,8 +27,8 @@ examples:
   omnelog repair --yes RUN
 
 exit status:
-  0    mended, or there was nothing to mend; with --dry-run also if there is
-  1    not mended: you said no, or standard error says why
+  0    repaired, or there was nothing to repair; with --dry-run also if there is
+  1    not repaired: you said no, or standard error says why
 """
 
 _SHOWN = 256  # bytes, unless all are asked for
@@ -49,30 +49,31 @@ def _carry_out(root: Path, given: Namespace) -> int:
 
 
 def repair(root: Path, run_id: str, *, yes: bool, dry_run: bool) -> int:
-    """Show the torn tail of a run and mend it if `yes`, or if whoever is asked says so.
+    """Show the torn tail of a run and repair it if `yes`, or if whoever is asked says so.
 
     Returns 0, or 1 if it was left as it is. Raises Refused, OmnelogError, OSError.
     """
     path = events_log_path(root, run_id)
-    tail, offset, whole = b"", 0, False
+    tail = None
+    whole = False
     if log_exists(path):
-        with Lines(path) as lines:
-            tail, offset = lines.tail(), lines.offset
+        with LogLines(path) as lines:
+            tail = lines.tail()
             if lines.tail_in_flight:
                 raise Refused(f"{path}: somebody is writing now; try again")
             whole = not isinstance(lines.event(tail), TornTailError)
-    if not tail:
-        emit(f"{plain(str(path), 2000)}: nothing to mend")
+    if tail is None or not tail.data:
+        emit(f"{plain(str(path), 2000)}: nothing to repair")
         return OK
-    _show(path, tail, offset, whole=whole, all_of_it=dry_run)
+    _show(path, tail.data, tail.offset, whole=whole, all_of_it=dry_run)
     if dry_run:
         return OK
-    if not yes and not ask("mend it? [y/N] "):
+    if not yes and not ask("repair it? [y/N] "):
         complain("omnelog: repair: nothing was changed")
         return FINDINGS
     with EventLog.for_run(root, run_id) as log:
         log.repair()
-    emit("mended")
+    emit("repaired")
     return OK
 
 
@@ -81,7 +82,8 @@ def _show(path: Path, tail: bytes, offset: int, *, whole: bool, all_of_it: bool)
         deed = "it is a whole event; it would get the newline it lacks"
     else:
         deed = (
-            f"they would be moved to {path.name}.torn beside it, and the log cut to {offset} bytes"
+            f"they would be moved to {quarantine_path(path).name} beside it, "
+            f"and the log cut to {offset} bytes"
         )
     emit(
         plain(f"{path}: {len(tail)} bytes after the last newline, from byte {offset}: {deed}", 2000)

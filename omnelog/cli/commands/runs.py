@@ -1,49 +1,60 @@
 # SPDX-License-Identifier: MIT
-"""`runs`: all runs of a volume, and how far each has come."""
+"""`runs`: the runs of a volume, and how far each has come."""
 
 import json
 from argparse import Namespace
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ... import Event, LogIOError, enumerate_runs, events_log_path
 from ..checks import Findings
 from ..exits import FINDINGS, OK
-from ..glance import Glance, glance
+from ..glance import Counts, Glance, count_nodes, glance
 from ..lines import log_exists
 from ..locate import age_key
-from ..parser import Verbs
+from ..parser import Verbs, number, since
 from ..progress import Progress
 from ..state import RunState
 from ..streams import complain, emit, flush
-from ..terminal import Screen, Span, cells, columns, width
+from ..terminal import Screen, Span, cells, columns
 from ..text import plain, spell_size
-from ..times import moment_ms
+from ..times import elapsed_ms, moment_ms, now_ms, spell_age, spell_ms
 
 _HELP = """\
-List all runs, the newest last: id, pipe, state, how many nodes are done, failed and
-there in all, when the first and the last event were logged, size of the log.
+List runs, the newest last: id, pipe, state, how many nodes are done, failed and there
+in all, when the run began, how long it took or takes by now, when its last event was
+logged, size of the log. A narrow terminal gets less, and the age instead of the time.
 
 The state is running (or whoever ran it died without logging the end), completed,
 aborted, empty (nothing logged yet) or damaged: then standard error says the first
 thing wrong, as path:line: reason, and the exit status is 1.
 
-Of a log above 256 KiB only the ends are read. That does for the state, but its nodes
-are not counted, and damage in its middle is not seen: both take --full, or `verify`.
+Of a log above 256 KiB the nodes are counted, but not every line is checked, so that
+damage in its middle is not seen: that takes --full, or `verify`.
 """
 
 _HELP_END = """\
 examples:
-  omnelog runs --state running
+  omnelog runs -n 20                           the newest 20
+  omnelog runs --since 2h --state running
+  omnelog runs --pipe ci --since 2026-01-31
   omnelog runs --json | jq -r 'select(.nodes.failed > 0).run_id'
 
 With --json each run is an object on a line: run_id, pipe, state, nodes {completed,
-failed, total}, started, last_event, size in bytes; null where it is not known.
+failed, total}, started, last_event, duration_ms, size in bytes; null where it is not
+known.
 """
 
-_HEADS = ("RUN", "PIPE", "STATE", "DONE", "FAILED", "NODES", "STARTED", "LAST EVENT", "SIZE")
-_RIGHT = frozenset((3, 4, 5, 8))
-_EXPENDABLE = ("PIPE", "SIZE", "LAST EVENT", "STARTED")  # on a narrow terminal, in this order
+_LAYOUTS = (
+    "RUN,PIPE,STATE,DONE,FAILED,NODES,STARTED,TOOK,LAST EVENT,SIZE",
+    "RUN,PIPE,STATE,DONE,FAILED,NODES,STARTED,TOOK,SIZE",
+    "RUN,STATE,DONE,FAILED,NODES,STARTED,TOOK",
+    "RUN,STATE,DONE,FAILED,NODES,AGE,TOOK",
+    "RUN,STATE,FAILED,NODES,AGE,TOOK",
+)
+"""Columns for narrower and narrower terminals."""
+_RIGHT = {"DONE", "FAILED", "NODES", "SIZE", "AGE", "TOOK"}
 _STYLES = {
     RunState.RUNNING: "yellow",
     RunState.COMPLETED: "green",
@@ -53,113 +64,218 @@ _STYLES = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which runs are to be listed."""
+
+    states: Container[str] = tuple(RunState)
+    pipe: str | None = None
+    since_ms: int = 0
+    """Not those that began earlier, in milliseconds since 1970."""
+    newest: int | None = None
+    """Of the others, at most so many of the newest."""
+
+
 def declare(verbs: Verbs, summary: str) -> None:
     """Say what `runs` takes."""
     verb = verbs.add("runs", summary, _carry_out, _HELP, _HELP_END)
+    verb.parser.add_argument(
+        "-n", "--newest", metavar="N", type=number, help="only the N newest of those asked for"
+    )
+    verb.parser.add_argument(
+        "--since",
+        metavar="TIME",
+        type=since,
+        default=0,
+        help="only runs that began since: 2h ago, or 2026-01-31T23:59:59Z",
+    )
+    verb.parser.add_argument("--pipe", metavar="NAME", help="only runs of this pipe")
     verb.parser.add_argument(
         "--state",
         action="append",
         choices=[str(state) for state in RunState],
         help="only runs in this state; may be given several times",
     )
-    verb.parser.add_argument("--full", action="store_true", help="read large logs whole")
+    verb.parser.add_argument("--full", action="store_true", help="check every line of large logs")
     verb.parser.add_argument("--json", action="store_true", help="print an object for each run")
 
 
 def _carry_out(root: Path, given: Namespace) -> int:
-    return runs(root, given.state or tuple(RunState), full=given.full, as_json=given.json)
+    wanted = Wanted(
+        states=given.state or tuple(RunState),
+        pipe=given.pipe,
+        since_ms=given.since,
+        newest=given.newest,
+    )
+    return runs(root, wanted, full=given.full, as_json=given.json)
 
 
-def runs(root: Path, states: Container[str], *, full: bool, as_json: bool) -> int:
-    """Print the runs of the volume that are in one of `states`. Returns 1 if any log is damaged.
+def runs(root: Path, wanted: Wanted, *, full: bool, as_json: bool) -> int:
+    """Print the runs of the volume that are wanted. Returns 1 if the log of one is damaged.
 
     Raises LogIOError if they cannot be listed; OSError, Refused.
     """
-    found: list[tuple[str, Glance]] = []
-    run_ids = enumerate_runs(root)
-    with Progress("reading logs", len(run_ids)) as progress:
-        for done, run_id in enumerate(run_ids):
-            progress.reached(done)
-            found.append((run_id, _glance(events_log_path(root, run_id), full=full)))
-    found.sort(key=lambda run: age_key(root, run[0], _first_ms(run[1])))
-    listed = [(run_id, run) for run_id, run in found if run.state in states]
-    if as_json:
-        for run_id, run in listed:
-            emit(json.dumps(_object(run_id, run)))
-    elif listed:
-        _print(listed)
-    flush()  # so that on a terminal the complaints come last
-    if not found:
+    run_ids = sorted(enumerate_runs(root), key=lambda run_id: age_key(root, run_id))
+    if not run_ids:
         complain(
             f"omnelog: {root} has no runs yet; see `omnelog record --help` for how to make one"
         )
-    for _, run in found:
-        for finding in run.findings.kept[:1]:  # `show` and `verify` tell them all
-            complain(finding)
-    return FINDINGS if any(run.findings.count for _, run in found) else OK
+    complaints: list[str] = []
+    rows: list[dict[str, Span]] = []
+    at_ms = now_ms()
+    with Progress("reading logs", len(run_ids)) as progress:
+        for run_id, run in _listed(root, run_ids, wanted, progress, full=full):
+            complaints += map(str, run.findings.kept[:1])  # `show` and `verify` tell them all
+            if as_json:
+                progress.hide()
+                emit(json.dumps(_object(run_id, run, at_ms)))
+            else:
+                rows.append(_row(run_id, run, at_ms))
+    if rows:
+        _print(rows)
+    flush()  # so that on a terminal the complaints come last
+    for complaint in complaints:
+        complain(complaint)
+    return FINDINGS if complaints else OK
+
+
+def _listed(
+    root: Path, run_ids: list[str], wanted: Wanted, progress: Progress, *, full: bool
+) -> Iterator[tuple[str, Glance]]:
+    """Yield the runs that are wanted, the oldest first; no more logs are read than need be."""
+    if wanted.newest is None:
+        yield from _matching(root, run_ids, wanted, progress, full=full)
+        return
+    newest: list[tuple[str, Glance]] = []
+    for run in _matching(root, run_ids[::-1], wanted, progress, full=full):
+        if len(newest) == wanted.newest:
+            break
+        newest.append(run)
+    yield from reversed(newest)
+
+
+def _matching(
+    root: Path, run_ids: list[str], wanted: Wanted, progress: Progress, *, full: bool
+) -> Iterator[tuple[str, Glance]]:
+    for done, run_id in enumerate(run_ids):
+        progress.reached(done)
+        if wanted.since_ms and age_key(root, run_id)[0] < wanted.since_ms:
+            continue
+        path = events_log_path(root, run_id)
+        run = _glance(path, full=full)
+        if run.state not in wanted.states or wanted.pipe not in (None, run.pipe):
+            continue
+        if run.nodes is None and not run.findings.count:
+            run = replace(run, nodes=_counted(path, _share(progress, done, run.size)))
+        yield run_id, run
+
+
+def _share(progress: Progress, done: int, size: int) -> Callable[[int], None]:
+    """What counts bytes of one log of `size` as a part of one log."""
+    read = 0
+
+    def count(more: int) -> None:
+        nonlocal read
+        read += more
+        progress.reached(done + read / max(1, size))
+
+    return count
 
 
 def _glance(path: Path, *, full: bool) -> Glance:
-    findings, state = Findings(str(path)), RunState.EMPTY
-    nodes: tuple[int, int, int] | None = (0, 0, 0)
+    findings = Findings(str(path))
+    state = RunState.EMPTY
+    nodes: Counts | None = Counts(completed=0, failed=0, total=0)
     try:
         if log_exists(path):
             return glance(path, full=full)
     except LogIOError as error:
         findings.add(error.strerror or str(error))
-        state, nodes = RunState.DAMAGED, None
+        state = RunState.DAMAGED
+        nodes = None
     return Glance(
-        state=state, pipe=None, first=None, last=None, nodes=nodes, size=0, findings=findings
+        state=state,
+        pipe=None,
+        first=None,
+        last=None,
+        ended=None,
+        nodes=nodes,
+        size=0,
+        findings=findings,
     )
 
 
-def _first_ms(run: Glance) -> int:
-    return (run.first and moment_ms(run.first)) or 0
+def _counted(path: Path, read: Callable[[int], None]) -> Counts | None:
+    try:
+        return count_nodes(path, read)
+    except LogIOError:  # it was there a moment ago
+        return None
 
 
-def _print(runs: list[tuple[str, Glance]]) -> None:
-    rows: list[dict[str, Span]] = [
-        dict(zip(_HEADS, _row(run_id, run), strict=True)) for run_id, run in runs
-    ]
-    heads: dict[str, Span] = {head: (head, "bold") for head in _HEADS}
-    room = width()
-    for expendable in _EXPENDABLE:
-        if room is None or _needed([heads, *rows]) <= room:
-            break
-        for row in (heads, *rows):
-            del row[expendable]
-    right = frozenset(i for i, head in enumerate(heads) if _HEADS.index(head) in _RIGHT)
+def _print(rows: list[dict[str, Span]]) -> None:
     screen = Screen()
-    for line in columns([list(row.values()) for row in (heads, *rows)], right=right):
-        screen.line(*line)
+    for layout in _LAYOUTS:
+        heads = layout.split(",")
+        table: list[list[Span]] = [[(head, "bold") for head in heads]]
+        table += ([row[head] for head in heads] for row in rows)
+        if screen.width is None or _needed(table) <= screen.width:
+            right = frozenset(i for i, head in enumerate(heads) if head in _RIGHT)
+            for line in columns(table, right=right):
+                screen.line(*line)
+            return
+    for row in rows:  # not even the least fits: two lines for each run
+        screen.paragraph(*row["RUN"], indent=0)
+        when = f" {row['TOOK'][0]}, {row['AGE'][0]} ago, "
+        failed = (f"{row['FAILED'][0]}/{row['NODES'][0]} failed", row["FAILED"][1])
+        screen.row(("  ", ""), row["STATE"], (when, ""), failed)
 
 
-def _needed(rows: list[dict[str, Span]]) -> int:
+def _needed(table: list[list[Span]]) -> int:
     """How many columns a table takes."""
-    return sum(max(cells(row[head][0]) for row in rows) + 2 for head in rows[0]) - 2
+    widths = (max(cells(text) for text, _ in column) for column in zip(*table, strict=True))
+    return sum(width + 2 for width in widths) - 2
 
 
-def _row(run_id: str, run: Glance) -> list[Span]:
-    counts = [(str(n), "") for n in run.nodes] if run.nodes else [("-", "dim")] * 3
-    if run.nodes and run.nodes[1]:
-        counts[1] = (counts[1][0], "red")
-    return [
-        (plain(run_id), ""),
-        (plain(run.pipe or "-", 40), ""),
-        (run.state, _STYLES[run.state]),
-        *counts,
-        (_when(run.first), ""),
-        (_when(run.last), ""),
-        (spell_size(run.size), ""),
-    ]
+def _row(run_id: str, run: Glance, at_ms: int) -> dict[str, Span]:
+    counts: list[Span] = [("-", "dim")] * 3
+    if run.nodes is not None:
+        failed = "red" if run.nodes.failed else ""
+        counts = [(str(run.nodes.completed), ""), (str(run.nodes.failed), failed)]
+        counts.append((str(run.nodes.total), ""))
+    first_ms = moment_ms(run.first)
+    return {
+        "RUN": (plain(run_id), ""),
+        "PIPE": (plain(run.pipe or "-", 40), ""),
+        "STATE": (run.state, _STYLES[run.state]),
+        "DONE": counts[0],
+        "FAILED": counts[1],
+        "NODES": counts[2],
+        "STARTED": (_when(run.first), ""),
+        "AGE": (spell_age(elapsed_ms(first_ms, at_ms)) if run.first else "-", ""),
+        "TOOK": (spell_ms(_duration_ms(run, at_ms)) if run.first else "-", ""),
+        "LAST EVENT": (_when(run.last), ""),
+        "SIZE": (spell_size(run.size), ""),
+    }
+
+
+def _duration_ms(run: Glance, at_ms: int) -> int | None:
+    """How long a run took to its end, or takes by now."""
+    if run.first is None:
+        return None
+    end_ms = at_ms if run.ended is None else moment_ms(run.ended)
+    return elapsed_ms(moment_ms(run.first), end_ms)
 
 
 def _when(event: Event | None) -> str:
     return plain(event.ts, 20) if event else "-"
 
 
-def _object(run_id: str, run: Glance) -> dict[str, object]:
-    nodes = run.nodes and dict(zip(("completed", "failed", "total"), run.nodes, strict=True))
+def _object(run_id: str, run: Glance, at_ms: int) -> dict[str, object]:
+    nodes = run.nodes and {
+        "completed": run.nodes.completed,
+        "failed": run.nodes.failed,
+        "total": run.nodes.total,
+    }
     return {
         "run_id": run_id,
         "pipe": run.pipe,
@@ -167,5 +283,6 @@ def _object(run_id: str, run: Glance) -> dict[str, object]:
         "nodes": nodes,
         "started": run.first and run.first.ts,
         "last_event": run.last and run.last.ts,
+        "duration_ms": _duration_ms(run, at_ms),
         "size": run.size,
     }

@@ -1,37 +1,35 @@
 # SPDX-License-Identifier: MIT
-"""`show`: one run, node by node, or its events as they stand in the log.
+"""`show`: one run, node by node, or its events or nodes for programs.
 
 Damage is never passed over: what is sound goes to standard output, what is not to standard error
 as ``path:line: reason``, and the status is 1.
 """
 
-import os
+import json
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
-from ... import (
-    InvalidRunId,
-    NodeFailed,
-    encode,
-    events_log_path,
-    node_capture_wire_path,
-)
+from ... import encode, events_log_path
+from ..captures import capture_path, last_lines, path_from_here
 from ..checks import Findings, sound
-from ..exits import FINDINGS, OK
-from ..lines import Lines, log_exists
+from ..describe import detail, failure, outcome, took, work
+from ..exits import FINDINGS, OK, Misused, Refused
+from ..lines import LogLines, log_exists
 from ..locate import find_run
 from ..parser import Verbs
-from ..state import Node, NodeState, RunState, Summary, summarize
-from ..streams import complain, flush, output
-from ..terminal import Screen, Span, columns, glyph_of
-from ..text import counted, detail, failure, outcome, plain, work
-from ..times import between_ms, spell_ms
+from ..progress import Progress
+from ..state import Node, NodeState, Summary, summarize
+from ..streams import complain, emit, emit_json_lines, flush
+from ..terminal import Screen, cells, glyph_of, pad
+from ..text import counted, names_like, plain
+from ..times import elapsed_ms, moment_ms, now_ms, spell_moment, spell_ms
 
 _HELP = """\
 Show a run: how it went, and its nodes in the order in which they began, each with a
 sign, when it began after the run did, how long it took, and what it was. Below a
-node are its iterations and gates, and why it failed.
+node are its iterations and gates, and if it failed, why, where its output is kept
+and the last lines of that. What is longer than the terminal is wide is cut.
 
   signs: + done, x failed, = not ended or blocked (where the output takes UTF-8, the
   usual ones)
@@ -43,90 +41,216 @@ path:line: reason; the exit status is 1 then.
 _HELP_END = """\
 examples:
   omnelog show latest
-  omnelog show ci-01m8                         an id's beginning will do
+  omnelog show latest test lint                these nodes alone
+  omnelog show latest --failed --full          all that is known of what failed
+  omnelog show latest --sort duration          the slowest first
   omnelog show latest --json | jq -c 'select(.type == "node.failed")'
+  omnelog show latest --nodes | jq -r 'select(.duration_ms > 60000).node_id'
 
-With --json the events are printed as canonical lines, in the order of the log.
+With --json the events are printed as canonical lines, in the order of the log. With
+--nodes each node is an object on a line: run_id, node_id, state, kind, name, model,
+started, ended, duration_ms, error, message, output (where it is kept), steps; null
+where it is not known. Its state is running, completed or failed, or unfinished if
+the run has ended without it.
 """
+
+_WIDEST_NODE = 40  # columns; a longer node id shifts its own line, not every other
+_INDENT = 3
+_STEPS = 10
+_OUTPUT_LINES = 5
+_FULL_STEPS = 10_000
+_FULL_OUTPUT_LINES = 100
+_FULL_LENGTH = 1_000_000  # characters of one text
 
 
 def declare(verbs: Verbs, summary: str) -> None:
     """Say what `show` takes."""
     verb = verbs.add("show", summary, _carry_out, _HELP, _HELP_END)
+    verb.parser.add_argument("--failed", action="store_true", help="only nodes that failed")
+    verb.parser.add_argument(
+        "--sort",
+        choices=["start", "duration", "name"],
+        default="start",
+        help="the order of the nodes (default: start; duration: the slowest first)",
+    )
+    verb.parser.add_argument(
+        "--full", action="store_true", help="cut nothing short, and show more of the output"
+    )
     verb.parser.add_argument("--json", action="store_true", help="print its events as they stand")
+    verb.parser.add_argument("--nodes", action="store_true", help="print its nodes, as JSON")
     verb.run_argument()
+    verb.parser.add_argument("node", metavar="NODE", nargs="*", help="only these nodes")
 
 
 def _carry_out(root: Path, given: Namespace) -> int:
-    return show(root, find_run(root, given.run), as_json=given.json)
-
-
-def show(root: Path, run_id: str, *, as_json: bool) -> int:
-    """Print a run: for people, or its events as canonical lines if `as_json`.
-
-    Returns 0, or 1 if the log holds anything that is no event. Raises OmnelogError, OSError.
-    """
+    if given.json and (given.nodes or given.failed or given.full or given.sort != "start"):
+        raise Misused("--json prints the events as they stand; of the options it takes NODE alone")
+    run_id = find_run(root, given.run)
     path = events_log_path(root, run_id)
     if not log_exists(path):
         complain(f"omnelog: run {run_id} has no events yet")
         return OK
+    if given.json:
+        return _show_events(path, run_id, given.node)
     findings = Findings(str(path))
-    with Lines(path) as lines:
-        if as_json:
-            output().writelines(map(encode, sound(lines, findings)))
-        else:
-            _print(root, run_id, summarize(sound(lines, findings)))
+    with LogLines(path) as lines, Progress("reading the log", lines.extent()[1]) as progress:
+        steps = _FULL_STEPS if given.full else _STEPS
+        run = summarize(sound(lines, findings, progress.reached), steps=steps)
+    nodes = _chosen(run, run_id, given.node)
+    if given.failed:
+        nodes = [node for node in nodes if node.state is NodeState.FAILED]
+    if given.sort == "duration":
+        at_ms = now_ms()
+        nodes.sort(key=lambda node: -_so_far_ms(node, at_ms))
+    elif given.sort == "name":
+        nodes.sort(key=lambda node: node.id)
+    if given.nodes:
+        for node in nodes:
+            emit(json.dumps(_object(root, run_id, run, node)))
+    else:
+        _Printer(root, run_id, run, full=given.full).print(nodes)
+    return _told(findings, run_id, tail_in_flight=lines.tail_in_flight)
+
+
+def _show_events(path: Path, run_id: str, node_ids: Sequence[str]) -> int:
+    findings = Findings(str(path))
+    with LogLines(path) as lines:
+        events = sound(lines, findings)
+        if node_ids:
+            events = (e for e in events if getattr(e, "node_id", None) in node_ids)
+        emit_json_lines(map(encode, events))
+    return _told(findings, run_id, tail_in_flight=lines.tail_in_flight)
+
+
+def _told(findings: Findings, run_id: str, *, tail_in_flight: bool) -> int:
+    """Say what is wrong with the log. Returns the exit status."""
     flush()  # so that on a terminal the complaints come last
     for finding in findings:
-        complain(finding)
-    if lines.tail_in_flight:
+        complain(str(finding))
+    if tail_in_flight:
         complain(f"omnelog: run {run_id}: its last line is being written and was left out")
     return FINDINGS if findings.count else OK
 
 
-def _print(root: Path, run_id: str, run: Summary) -> None:
-    screen = Screen()
-    screen.line((f"run {plain(run_id)}", "bold"))
-    screen.line((outcome(run), ""))
-    if run.begun:
-        screen.line((f"{plain(run.begun.ts, 20)}  {detail(run.begun)}", ""))
-    if not run.nodes:
-        return
-    counts = [f"{run.count(state)} {state}" for state in NodeState if run.count(state)]
-    screen.line((f"{counted(len(run.nodes), 'node')}: {', '.join(counts)}", ""))
-    screen.line()
-    rows = [row for node in run.nodes.values() for row in _rows(root, run_id, run, node)]
-    for line in columns(rows, right=frozenset((2, 3)), widest=40):
-        screen.line(*line)
+def _chosen(run: Summary, run_id: str, node_ids: Sequence[str]) -> list[Node]:
+    """The nodes of these ids, or all. Raises Refused if there is no such node."""
+    if not node_ids:
+        return list(run.nodes.values())
+    for node_id in node_ids:
+        if node_id not in run.nodes:
+            hint = names_like(node_id, run.nodes)
+            raise Refused(f"run {run_id} has no node {node_id!r}{hint}")
+    return [run.nodes[node_id] for node_id in dict.fromkeys(node_ids)]
 
 
-def _rows(root: Path, run_id: str, run: Summary, node: Node) -> Iterator[list[Span]]:
-    glyph, style = glyph_of(node)
-    after = f"+{spell_ms(between_ms(run.first, node.start))}"
-    took = spell_ms(between_ms(node.start, node.end)) if node.end else "no end"
-    if not node.end and run.state is RunState.RUNNING:
-        took = "running"
-    what = work(node.start) if node.start else "never started"
-    yield [(glyph, style), (plain(node.id, 80), "bold"), (after, "dim"), (took, ""), (what, "")]
-    if earlier := node.step_count - len(node.steps):
-        yield _below(f"{counted(earlier, 'earlier step')}", "dim")
-    for step in node.steps:
-        after = spell_ms(between_ms(node.start, step))
-        yield _below(f"+{after}  {detail(step)}", "dim")
-    if isinstance(node.end, NodeFailed):
-        yield _below(failure(node.end), style)
-        if capture := _capture(root, run_id, node.id):
-            yield _below(f"its output: {plain(capture)}", "dim")
+def _so_far_ms(node: Node, at_ms: int) -> int:
+    if node.state is NodeState.RUNNING:
+        return elapsed_ms(node.start_ms, at_ms) or 0
+    return node.duration_ms or 0
 
 
-def _below(text: str, style: str) -> list[Span]:
-    return [("", ""), ("", ""), ("", ""), ("", ""), (text, style)]
+def _object(root: Path, run_id: str, run: Summary, node: Node) -> dict[str, object]:
+    capture = capture_path(root, run_id, node.id)
+    open_end = node.state is NodeState.RUNNING and run.ended is not None
+    return {
+        "run_id": run_id,
+        "node_id": node.id,
+        "state": "unfinished" if open_end else node.state,
+        "kind": node.kind,
+        "name": node.name,
+        "model": node.model,
+        "started": spell_moment(node.start_ms),
+        "ended": spell_moment(node.end_ms),
+        "duration_ms": node.duration_ms,
+        "error": node.error,
+        "message": node.message,
+        "output": capture and str(capture),
+        "steps": node.step_count,
+    }
 
 
-def _capture(root: Path, run_id: str, node_id: str) -> str | None:
-    """Where the output of a node is, from the root; None if it was not captured."""
-    try:
-        path = node_capture_wire_path(run_id, node_id)
-    except InvalidRunId:  # out of a log, so it may be anything
-        return None
-    return path if os.path.isfile(root / path) else None
+class _Printer:
+    """Prints a run for people."""
+
+    def __init__(self, root: Path, run_id: str, run: Summary, *, full: bool) -> None:
+        self._root = root
+        self._run_id = run_id
+        self._run = run
+        self._full = full
+        self._longest = _FULL_LENGTH if full else 500
+        self._now_ms = now_ms()
+        self._begin_ms = moment_ms(run.first)
+        self._screen = Screen()
+
+    def print(self, nodes: Sequence[Node]) -> None:
+        """Print how the run went, and these of its nodes."""
+        run = self._run
+        self._screen.paragraph(f"run {plain(self._run_id)}", "bold", indent=0)
+        self._screen.paragraph(outcome(run, self._now_ms), indent=0)
+        if run.begun:
+            begun = f"{plain(run.begun.ts, 20)}  {detail(run.begun)}"
+            self._screen.paragraph(begun, indent=0)
+        if not run.nodes:
+            return
+        counts = [f"{run.count(state)} {state}" for state in NodeState if run.count(state)]
+        self._screen.paragraph(f"{counted(len(run.nodes), 'node')}: {', '.join(counts)}", indent=0)
+        self._screen.line()
+        widest = max(8, min(_WIDEST_NODE, (self._screen.width or 1000) // 3))
+        names = after = longest = 0
+        for node in nodes:
+            name, began, lasted = self._texts(node)
+            if cells(name) <= widest:
+                names = max(names, cells(name))
+            after = max(after, len(began))
+            longest = max(longest, len(lasted))
+        for node in nodes:
+            self._print_node(node, (names, after, longest))
+
+    def _texts(self, node: Node) -> tuple[str, str, str]:
+        """A node's id, when it began after the run did, and how long it took."""
+        began = f"+{spell_ms(elapsed_ms(self._begin_ms, node.start_ms))}"
+        return plain(node.id, 80), began, took(node, self._run, self._now_ms)
+
+    def _print_node(self, node: Node, widths: tuple[int, int, int]) -> None:
+        glyph, style = glyph_of(node)
+        name, began, lasted = self._texts(node)
+        what = "never started"
+        if node.kind is not None:
+            what = work(node.kind, node.name, node.model, self._longest)
+        show = self._screen.line if self._full else self._screen.row
+        show(
+            *((glyph, style), ("  ", ""), pad((name, "bold"), widths[0]), ("  ", "")),
+            *(pad((began, "dim"), widths[1], right=True), ("  ", "")),
+            *(pad((lasted, ""), widths[2], right=True), ("  ", ""), (what, "")),
+        )
+        if earlier := node.step_count - len(node.steps):
+            self._below(counted(earlier, "earlier step"), "dim")
+        for step in node.steps:
+            after = spell_ms(elapsed_ms(node.start_ms, moment_ms(step)))
+            self._below(f"+{after}  {detail(step)}", "dim")
+        if node.error is not None:
+            self._print_failure(node, style)
+
+    def _print_failure(self, node: Node, style: str) -> None:
+        if node.error is None:
+            return
+        message = (node.message or "").strip("\n")
+        if self._full and "\n" in message:
+            self._below(f"{node.error}:", style)
+            for line in message.split("\n"):
+                self._below(plain(line, self._longest), "", indent=2 * _INDENT)
+        else:
+            self._below(failure(node.error, node.message, self._longest), style)
+        capture = capture_path(self._root, self._run_id, node.id)
+        if capture is None:
+            return
+        self._below(f"its output: {plain(path_from_here(capture), 5000)}", "dim")
+        count = _FULL_OUTPUT_LINES if self._full else _OUTPUT_LINES
+        for line in last_lines(capture, count):
+            self._below(line, "dim", indent=2 * _INDENT)
+
+    def _below(self, text: str, style: str, *, indent: int = _INDENT) -> None:
+        if text.startswith("its output: "):  # a path that is cut is no path
+            self._screen.line((" " * indent, ""), (text, style))
+        else:
+            self._screen.paragraph(text, style, indent=indent)

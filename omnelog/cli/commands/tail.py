@@ -5,9 +5,9 @@ import errno
 import os
 import select
 from argparse import ArgumentTypeError, Namespace
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,42 +17,67 @@ from ... import (
     LogIOError,
     NodeCompleted,
     NodeFailed,
+    NodeStarted,
     PipeAborted,
     PipeCompleted,
+    encode,
     events_log_path,
+    run_exists,
 )
+from ..describe import detail
 from ..exits import FINDINGS, OK, Refused
-from ..lines import Lines, log_exists
-from ..locate import LATEST, find_run
+from ..lines import Line, LogLines, log_exists
+from ..locate import find_run, is_relative
 from ..parser import Verbs
-from ..streams import STDOUT, complain, flush
+from ..streams import STDOUT, complain, emit_json_lines, flush
 from ..terminal import Screen, cells, pad
-from ..text import detail, plain
+from ..text import plain, short
+from ..times import elapsed_ms, moment_ms, spell_ms
 
 _HELP = """\
 Print the last events of a run, one a line: when, what, which node, and what it says.
 
 With -f go on as the run does, until its pipe is completed or aborted. The run need
-not be there yet. An event is printed once its line is whole. What is no event is
-told on standard error, as path:line: reason; the exit status is 1 then.
+not be there yet; if it is removed meanwhile, that is the end, with exit status 1. An
+event is printed once its line is whole. What is not an event is reported on standard
+error, as path:line: reason; the exit status is 1 then.
 """
 
 _HELP_END = """\
 examples:
   omnelog tail -f latest
-  omnelog tail -n +1 RUN | grep node.failed    all events, from the first on
+  omnelog tail -n 30 --node test latest
+  omnelog tail -n +1 --type node.failed RUN    all of them, from the first event on
+  omnelog tail -f --json latest | jq -r .type
 """
 
 _Found: TypeAlias = Event | DeserializeError
 
 _POLL_MS = 100  # to a person that is at once
 _WIDEST_NODE = 24  # a longer node id shifts its own line, not every other
+_NARROW = 100  # columns; a terminal with fewer gets the time of day and the last word of the type
+_LOOK_BACK = 2000  # lines before those that are printed in which starts of nodes are looked for
 _STYLES: dict[type, str] = {
     NodeCompleted: "green",
     PipeCompleted: "bold green",
     NodeFailed: "red",
     PipeAborted: "bold red",
 }
+_ENDS = (PipeCompleted, PipeAborted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which events are to be printed: all, or those of these types and nodes."""
+
+    types: frozenset[str] = frozenset()
+    nodes: frozenset[str] = frozenset()
+
+    def has(self, event: Event) -> bool:
+        """Whether `event` is one of them."""
+        return (not self.types or event.type in self.types) and (
+            not self.nodes or getattr(event, "node_id", None) in self.nodes
+        )
 
 
 def declare(verbs: Verbs, summary: str) -> None:
@@ -65,8 +90,10 @@ def declare(verbs: Verbs, summary: str) -> None:
         metavar="N",
         type=_count,
         default="10",
-        help="begin with the last N events, or with +N at the Nth (default: 10)",
+        help="begin with the last N events, or with +N at the Nth (default: 10); -N will do",
     )
+    verb.filter_arguments()
+    verb.parser.add_argument("--json", action="store_true", help="print events as JSON lines")
     verb.run_argument()
 
 
@@ -74,7 +101,7 @@ def _count(text: str) -> tuple[int, int | None]:
     """Which events to begin with: how many to pass over, how many at most of the last ones."""
     digits = text.removeprefix("+")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
-        raise ArgumentTypeError(f"{text!r} is no number of events")
+        raise ArgumentTypeError(f"{text!r} is not a number of events")
     return (max(0, int(digits) - 1), None) if text.startswith("+") else (0, int(digits))
 
 
@@ -82,36 +109,45 @@ def _carry_out(root: Path, given: Namespace) -> int:
     try:
         run_id = find_run(root, given.run)
     except Refused as error:
-        if not given.follow or given.run == LATEST:
+        if not given.follow or is_relative(given.run):
             raise
         run_id = given.run
         complain(f"omnelog: waiting for it: {error}")
-    return tail(events_log_path(root, run_id), *given.lines, follow=given.follow)
+    wanted = Wanted(types=frozenset(given.type), nodes=frozenset(given.node))
+    printer: _Printer = _JsonPrinter(wanted) if given.json else _TextPrinter(wanted)
+    return tail(root, run_id, given.lines, printer, follow=given.follow)
 
 
-def tail(path: Path, passed_over: int, last: int | None, *, follow: bool) -> int:
-    """Print the events of the log at `path`, but for the first `passed_over`: the `last` ones.
+def tail(
+    root: Path,
+    run_id: str,
+    count: tuple[int, int | None],
+    printer: "_Printer",
+    *,
+    follow: bool,
+) -> int:
+    """Print the events of a run, except the first so many, or only so many of the last ones.
 
-    If `follow` is set, then those that come, until the pipe has ended. Returns 1 if a line was no
-    event, else 0. Raises LogIOError, OSError, Refused.
+    `count` is how many of the first, and how many of the last or None for all. If `follow` is set,
+    go on with those that come, until the pipe has ended. Of a log of any size no more is read than
+    is printed, and a little. Returns 1 if a line was no event, or the run was removed while it was
+    followed, else 0. Raises LogIOError, OSError, Refused.
     """
+    path = events_log_path(root, run_id)
     if not follow and not log_exists(path):
         return OK
-    printer = _Printer()
-    lines = _opened(lambda: Lines(path), printer, wait=follow)
+    lines = _opened(lambda: LogLines(path), printer, wait=follow)
     try:
-        early: Iterable[_Found] = _read(
-            lines, lines.advance() if follow else lines.snapshot_lines()
-        )
-        early = islice(printer.noting(early), passed_over, None)
-        printer.print(early if last is None else deque(early, last))
+        _print_early(lines, *count, printer, follow=follow)
         while follow and not printer.ended:
             printer.pause()
-            left_behind = (
-                lines.is_left_behind()
-            )  # asked before looking, so that all is seen that came
-            printer.print(printer.noting(_read(lines, lines.advance())))
+            # Asked before looking, so that all is seen that came.
+            left_behind = lines.is_left_behind()
+            printer.print(_read(lines, lines.advance()))
             if left_behind and not printer.ended:
+                if not run_exists(root, run_id):
+                    complain(f"omnelog: run {run_id} was removed")
+                    return FINDINGS
                 complain(f"omnelog: {path}: replaced or removed; following what is there next")
                 lines = _opened(lines.successor, printer, wait=True)
     finally:
@@ -119,7 +155,60 @@ def tail(path: Path, passed_over: int, last: int | None, *, follow: bool) -> int
     return FINDINGS if printer.damaged else OK
 
 
-def _opened(opener: Callable[[], Lines], printer: "_Printer", *, wait: bool) -> Lines:
+def _print_early(
+    lines: LogLines, passed_over: int, last: int | None, printer: "_Printer", *, follow: bool
+) -> None:
+    """Print what is there now."""
+    if last is None:
+        found = lines.advance() if follow else lines.snapshot_lines()
+        printer.print(islice(printer.noting(_read(lines, found)), passed_over, None))
+        return
+    if follow:
+        end, _ = lines.extent()
+        printer.ended = has_ended(lines, end)
+        torn: list[Line] = []
+    else:
+        rest = lines.tail()
+        end = rest.offset
+        torn = [rest] if rest.data else []
+    if follow:
+        lines.go_to(end)
+    printer.print(_last(lines, torn, end, last, printer))
+
+
+def _last(
+    lines: LogLines, torn: list[Line], end: int, count: int, printer: "_Printer"
+) -> list[_Found]:
+    """The last `count` events and damaged lines that are wanted, in order."""
+    before = lines.backwards(end)
+    found: list[_Found] = []
+    if count:
+        for event in _read(lines, chain(torn, before)):
+            if isinstance(event, DeserializeError) or printer.wanted.has(event):
+                found.append(event)
+                if len(found) == count:
+                    break
+    for line in islice(before, _LOOK_BACK):
+        if b'"node.started"' in line.data:
+            start = lines.event(line)
+            if isinstance(start, NodeStarted):
+                printer.knows_start(start)
+    return found[::-1]
+
+
+def has_ended(lines: LogLines, end: int) -> bool:
+    """Whether a pipe ends anywhere before byte `end` of a log. Raises LogIOError."""
+    for block in lines.whole_lines(end):
+        if b"pipe." in block or b"\\u00" in block:
+            for data in block.split(b"\n"):
+                if b"pipe." in data or b"\\u00" in data:
+                    event = lines.event(Line(1, 0, data, True))
+                    if isinstance(event, _ENDS):
+                        return True
+    return False
+
+
+def _opened(opener: Callable[[], LogLines], printer: "_Printer", *, wait: bool) -> LogLines:
     while True:
         try:
             return opener()
@@ -129,7 +218,7 @@ def _opened(opener: Callable[[], Lines], printer: "_Printer", *, wait: bool) -> 
         printer.pause()
 
 
-def _read(lines: Lines, found: Iterable[bytes]) -> Iterator[_Found]:
+def _read(lines: LogLines, found: Iterable[Line]) -> Iterator[_Found]:
     for line in found:
         if event := lines.event(line):
             yield event
@@ -138,38 +227,86 @@ def _read(lines: Lines, found: Iterable[bytes]) -> Iterator[_Found]:
 class _Printer:
     """Prints events and knows what came: whether the pipe has `ended`, and anything `damaged`."""
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Wanted) -> None:
         """Nothing has come yet."""
-        self._screen, self._node_width = Screen(), 0
-        self.ended = self.damaged = False
+        self.wanted = wanted
+        self.ended = False
+        self.damaged = False
+        self._starts: dict[str, int | None] = {}  # of nodes at work, in milliseconds since 1970
         self._reader = select.poll()  # tells when whoever reads our output is gone
         self._reader.register(STDOUT, 0)
 
+    def knows_start(self, event: NodeStarted) -> None:
+        """Note when a node began, for how long it took."""
+        self._starts.setdefault(event.node_id, moment_ms(event))
+
     def noting(self, found: Iterable[_Found]) -> Iterator[_Found]:
-        """Pass `found` on, whether it will be printed or not."""
+        """Pass `found` on, and know what came whether it will be printed or not."""
         for event in found:
-            self.ended |= isinstance(event, PipeCompleted | PipeAborted)
+            self._note(event)
             yield event
 
+    def _note(self, event: _Found) -> None:
+        self.ended |= isinstance(event, _ENDS)
+        if isinstance(event, NodeStarted):
+            self._starts[event.node_id] = moment_ms(event)
+
     def print(self, found: Iterable[_Found]) -> None:
-        """Print an event a line, and of what is no event the reason; at once."""
+        """Print the events that are wanted, and of what is no event the reason; at once."""
         for event in found:
+            self._note(event)
             if isinstance(event, DeserializeError):
                 flush()
                 complain(f"{event}")
                 self.damaged = True
-                continue
-            node = plain(getattr(event, "node_id", ""), 80)
-            self._node_width = max(self._node_width, min(_WIDEST_NODE, cells(node)))
-            self._screen.line(
-                (f"{plain(event.ts, 20)}  ", "dim"),
-                pad((f"{event.type}  ", _STYLES.get(type(event), "")), 19),
-                pad((f"{node}  ", "bold"), self._node_width + 2),
-                (detail(event), ""),
-            )
+            elif self.wanted.has(event):
+                self._print_event(event)
         flush()
+
+    def _print_event(self, event: Event) -> None:
+        raise NotImplementedError
 
     def pause(self) -> None:
         """Wait a moment. Raises BrokenPipeError if whoever reads the output has gone meanwhile."""
         if self._reader.poll(_POLL_MS):
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+class _JsonPrinter(_Printer):
+    def _print_event(self, event: Event) -> None:
+        emit_json_lines([encode(event)])
+
+
+class _TextPrinter(_Printer):
+    def __init__(self, wanted: Wanted) -> None:
+        super().__init__(wanted)
+        self._screen = Screen()
+        self._node_width = 0
+        self._narrow = self._screen.width is not None and self._screen.width < _NARROW
+        self._widest = max(12, (self._screen.width or 400) // 5)
+
+    def _print_event(self, event: Event) -> None:
+        node = short(getattr(event, "node_id", ""), self._widest)
+        self._node_width = max(self._node_width, min(_WIDEST_NODE, cells(node)))
+        when = plain(event.ts, 20)
+        what: str = event.type
+        if self._narrow:
+            when = when[11:19]
+            what = what.rpartition(".")[2]
+        self._screen.row(
+            (f"{when}  ", "dim"),
+            pad((f"{what}  ", _STYLES.get(type(event), "")), 11 if self._narrow else 19),
+            pad((f"{node}  ", "bold"), self._node_width + 2),
+            (self._said(event), ""),
+        )
+
+    def _said(self, event: Event) -> str:
+        """What an event says; of the end of a node first how long that took, if that is known."""
+        if not isinstance(event, NodeCompleted | NodeFailed):
+            return detail(event)
+        start_ms = self._starts.pop(event.node_id, None)
+        took = elapsed_ms(start_ms, moment_ms(event))
+        lasted = "" if took is None else f"after {spell_ms(took)}"
+        if isinstance(event, NodeCompleted):
+            return lasted or detail(event)
+        return "  ".join(filter(None, (lasted, detail(event))))

@@ -10,18 +10,22 @@ from ..checks import Findings, sound_events
 from ..exits import FINDINGS, OK
 from ..locate import find_run
 from ..parser import Verbs
+from ..progress import Progress, size_of
 from ..state import summarize
 from ..streams import complain, flush, write_file
+from ..times import now_ms
 
 _HELP = """\
 Draw when each node of a run was at work, as bars on one scale of time. A node whose
-end was not logged has a thin bar up to the run's last event.
+end was not logged has a thin bar: up to now if the run goes on, else to its last event.
 
-With -o the picture is written to a file, SVG or a page of HTML, that needs nothing
-else: no network, no scripts.
+With -o it is written to a file that needs nothing else. SVG is the picture alone. HTML
+is a report: failures first, with the end of what they printed and a link to all of it,
+then the picture and a table, to be searched. Of more than 300 nodes those that are not
+at work at once share a lane, and what is too close to be seen apart is one bar.
 
-What is no event is told on standard error, as path:line: reason; the exit status is 1
-then.
+What is not an event is reported on standard error, as path:line: reason; the exit
+status is 1 then.
 """
 
 _HELP_END = """\
@@ -48,24 +52,30 @@ def _picture(name: str) -> Path:
 
 def _carry_out(root: Path, given: Namespace) -> int:
     run_id = find_run(root, given.run)
-    return timeline(events_log_path(root, run_id), run_id, given.output)
+    return timeline(root, run_id, given.output)
 
 
-def timeline(path: Path, run_id: str, output: Path | None) -> int:
-    """Draw the run whose log is at `path`, in the terminal or into the file `output`.
+def timeline(root: Path, run_id: str, output: Path | None) -> int:
+    """Draw a run, in the terminal or into the file `output`.
 
     Returns 0, or 1 if the log holds anything that is no event. Raises LogIOError, OSError, Refused.
     """
+    path = events_log_path(root, run_id)
     findings = Findings(str(path))
-    run = summarize(sound_events(path, findings))
+    with Progress("reading the log", size_of(path)) as progress:
+        run = summarize(sound_events(path, findings, progress.reached))
     if output is None:
-        draw(run_id, run)
-    else:
+        draw(run_id, run, now_ms())
+    elif output.suffix.lower() == ".svg":
         from .. import svg  # noqa: PLC0415 - XML is needed here alone
 
-        picture = svg.svg if output.suffix.lower() == ".svg" else svg.html
-        write_file(output, picture(run_id, run))
+        write_file(output, [svg.svg(run_id, run, now_ms())])
+    else:
+        from .. import html_report  # noqa: PLC0415 - needed here alone
+
+        directory = output.absolute().parent
+        write_file(output, html_report.report(root, run_id, run, now_ms(), directory))
     flush()
     for finding in findings:
-        complain(finding)
+        complain(str(finding))
     return FINDINGS if findings.count else OK

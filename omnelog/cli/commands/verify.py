@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MIT
 """`verify`: whether logs hold what they should, every line of them."""
 
+import json
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ... import enumerate_runs, events_log_path
-from ..checks import Verdict, check_log
+from ..checks import Finding, Verdict, check_log
 from ..exits import FINDINGS, MISUSED, OK, Misused
 from ..locate import find_run
 from ..parser import Verbs
-from ..progress import Progress
+from ..progress import Progress, size_of
 from ..streams import complain, emit, flush
 from ..text import counted, plain
 
@@ -18,12 +19,12 @@ _HELP = """\
 Check logs, every line of them, and print what is wrong as path:line: reason.
 
 A line must be an event, in its canonical spelling, of the run in whose directory the
-log is, and with an id of its own. (No order is owed: many processes append.) The
-first event must start the pipe; a node must start before anything else happens to
-it, and end once; nothing may come after the end of the pipe, and a pipe that is
-completed leaves no node without an end. A log must not end amid a line, unless
-somebody is writing it now, and no torn tail should wait in its quarantine,
-events.jsonl.torn.
+log is, with an id of its own and a time as YYYY-MM-DDTHH:MM:SSZ. (No order is owed:
+many processes append.) The first event must start the pipe; a node must start before
+anything else happens to it, and end once; nothing may come after the end of the pipe,
+and a pipe that is completed leaves no node without an end. A log must not end inside a
+line, unless somebody is writing it now, and no torn tail should wait in its
+quarantine, events.jsonl.torn.
 
 Nothing is changed. `omnelog repair` sets a torn tail aside.
 """
@@ -32,6 +33,10 @@ _HELP_END = """\
 examples:
   omnelog verify latest
   omnelog verify --all -j 2
+  omnelog verify --all --json | jq -r .run_id | sort -u
+
+With --json each finding is an object on a line: run_id, path, line (null if it is
+about all of the file), reason.
 
 exit status:
   0    clean
@@ -47,6 +52,7 @@ def declare(verbs: Verbs, summary: str) -> None:
     verb.parser.add_argument(
         "-j", "--jobs", metavar="N", type=_jobs, default=1, help="in N processes (default: 1)"
     )
+    verb.parser.add_argument("--json", action="store_true", help="print an object for each finding")
     verb.run_argument(nargs="*")
 
 
@@ -60,17 +66,19 @@ def _carry_out(root: Path, given: Namespace) -> int:
     if given.all == bool(given.run):
         raise Misused("name the runs to verify, or say --all")
     named = list(dict.fromkeys(find_run(root, name) for name in given.run))
-    return verify(root, enumerate_runs(root) if given.all else named, jobs=given.jobs)
+    return verify(
+        root, enumerate_runs(root) if given.all else named, jobs=given.jobs, as_json=given.json
+    )
 
 
-def verify(root: Path, run_ids: Sequence[str], *, jobs: int) -> int:
+def verify(root: Path, run_ids: Sequence[str], *, jobs: int, as_json: bool) -> int:
     """Print the findings on the logs of runs, in order. Returns 1 if there are any, else 0.
 
-    Uses `jobs` processes. Raises OSError, Refused.
+    As objects if `as_json`. Uses `jobs` processes. Raises OSError, Refused.
     """
     logs = [(run_id, events_log_path(root, run_id)) for run_id in run_ids]
     lines = count = in_flight = 0
-    with Progress("verifying", sum(_size(path) for _, path in logs)) as progress:
+    with Progress("verifying", sum(size_of(path) for _, path in logs)) as progress:
         verdicts = _in_turn(logs, progress) if jobs == 1 else _at_once(logs, progress, jobs)
         for verdict in verdicts:
             lines += verdict.lines
@@ -79,20 +87,17 @@ def verify(root: Path, run_ids: Sequence[str], *, jobs: int) -> int:
             if verdict.findings.count:
                 progress.hide()
                 for finding in verdict.findings:
-                    emit(plain(finding, 2000))
+                    emit(_object(verdict.run_id, finding) if as_json else plain(f"{finding}", 2000))
                 flush()
-    told = [counted(len(logs), "log"), counted(lines, "line"), counted(count, "finding")]
+    summary = [counted(len(logs), "log"), counted(lines, "line"), counted(count, "finding")]
     if in_flight:
-        told.append(f"{counted(in_flight, 'last line')} left out that somebody is writing")
-    complain(f"omnelog: verify: {', '.join(told)}")
+        summary.append(f"{counted(in_flight, 'last line')} left out that somebody is writing")
+    complain(f"omnelog: verify: {', '.join(summary)}")
     return FINDINGS if count else OK
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:  # opening it will tell
-        return 0
+def _object(run_id: str, finding: Finding) -> str:
+    return json.dumps({"run_id": run_id, **finding._asdict()})
 
 
 def _in_turn(logs: Sequence[tuple[str, Path]], progress: Progress) -> Iterator[Verdict]:

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""`output`: what a node printed, as it printed it, and with -f what it prints."""
+
+import errno
+import os
+import select
+from argparse import Namespace
+from pathlib import Path
+
+from ... import (
+    Event,
+    InvalidRunId,
+    LogIOError,
+    NodeCompleted,
+    NodeFailed,
+    NodeStarted,
+    PipeAborted,
+    PipeCompleted,
+    events_log_path,
+    node_capture_wire_path,
+    run_exists,
+)
+from ..checks import Findings, sound_events
+from ..exits import FINDINGS, OK, Refused
+from ..lines import LogLines, log_exists
+from ..locate import find_run
+from ..parser import Verbs
+from ..streams import STDOUT, complain, flush, output
+from ..text import names_like
+
+_HELP = """\
+Print what a node printed, byte for byte: standard output and standard error as they
+came. It is what `record` keeps in .omne/var/runs/RUN/nodes/NODE.out.
+
+With -f go on as the node does, until its end is in the log, or that of the run.
+"""
+
+_HELP_END = """\
+examples:
+  omnelog output latest test | less -R
+  omnelog output -f latest test
+"""
+
+_BLOCK = 64 * 1024  # bytes
+_POLL_MS = 100  # to a person that is at once
+
+
+def declare(verbs: Verbs, summary: str) -> None:
+    """Say what `output` takes."""
+    verb = verbs.add("output", summary, _carry_out, _HELP, _HELP_END)
+    verb.parser.add_argument("-f", "--follow", action="store_true", help="until the node has ended")
+    verb.run_argument()
+    verb.parser.add_argument("node", metavar="NODE", help="id of the node")
+
+
+def _carry_out(root: Path, given: Namespace) -> int:
+    return print_output(root, find_run(root, given.run), given.node, follow=given.follow)
+
+
+def print_output(root: Path, run_id: str, node_id: str, *, follow: bool) -> int:
+    """Print what a node printed, and if `follow` is set what it prints until it has ended.
+
+    Returns 0, or 1 if the run was removed meanwhile. Raises Refused if nothing was kept of it;
+    LogIOError; OSError.
+    """
+    try:
+        path = root / node_capture_wire_path(run_id, node_id)
+    except InvalidRunId as error:
+        raise Refused(f"node id {node_id!r:.80} is not one plain path component") from error
+    log = events_log_path(root, run_id)
+    try:
+        file = path.open("rb", buffering=0)
+    except FileNotFoundError as error:
+        raise _nothing_kept(log, run_id, node_id, path) from error
+    with file:
+        if not follow:
+            _copy(file.fileno())
+            return OK
+        return _follow(root, log, run_id, node_id, file.fileno())
+
+
+def _follow(root: Path, log: Path, run_id: str, node_id: str, fd: int) -> int:
+    reader = select.poll()  # tells when whoever reads our output is gone
+    reader.register(STDOUT, 0)
+    with LogLines(log) as lines:
+        ended = False
+        while True:
+            for line in lines.advance():
+                event = lines.event(line)
+                if isinstance(event, Event):
+                    ended = _ended_after(event, node_id, before=ended)
+            _copy(fd)  # after the look at the log, so that all is printed that came before the end
+            if ended:
+                return OK
+            if not run_exists(root, run_id):
+                complain(f"omnelog: run {run_id} was removed")
+                return FINDINGS
+            if reader.poll(_POLL_MS):
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+def _ended_after(event: Event, node_id: str, *, before: bool) -> bool:
+    """Whether a node has ended once `event` has happened, if it had `before`."""
+    if isinstance(event, PipeCompleted | PipeAborted):
+        return True
+    if isinstance(event, NodeStarted) and event.node_id == node_id:
+        return False
+    ends = isinstance(event, NodeCompleted | NodeFailed) and event.node_id == node_id
+    return before or ends
+
+
+def _copy(fd: int) -> None:
+    """Print what there is of a file from where the last call ended."""
+    while data := os.read(fd, _BLOCK):
+        output().write(data)
+    flush()
+
+
+def _nothing_kept(log: Path, run_id: str, node_id: str, path: Path) -> Refused:
+    """Why there is no output of a node."""
+    nodes: dict[str, None] = {}
+    try:
+        if log_exists(log):
+            for event in sound_events(log, Findings(str(log))):
+                if isinstance(event, NodeStarted):
+                    nodes[event.node_id] = None
+    except LogIOError:
+        pass
+    if node_id in nodes:
+        return Refused(f"the output of node {node_id!r} was not kept: there is no {path}")
+    return Refused(f"run {run_id} has no node {node_id!r}{names_like(node_id, nodes)}")
