@@ -266,8 +266,8 @@ def refusal_of(decode: Decode[Any], line: bytes, error: Exception) -> Deserializ
     refuse a line by any Exception, and a signal handler that interrupts it may raise one as well.
     Therefore the decoder is asked again: it refuses a line if it refuses it twice, by exceptions
     of one type. Some are never the line's fault: a MemoryError, what another use of a log raised,
-    and a RecursionError unless the line nests deeper than it may (SPEC: OBJ-7, OBJ-11). Raises what the
-    decoder is interrupted by when it is asked again.
+    and a RecursionError unless the line nests deeper than it may (SPEC: OBJ-7, OBJ-11). Raises
+    what the decoder is interrupted by when it is asked again.
     """
     if isinstance(error, MemoryError):
         return None
