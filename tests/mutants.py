@@ -86,6 +86,53 @@ TESTS = {
 }
 """Those of each module."""
 
+
+def _tests(file: str, *names: str) -> str:
+    return shlex.join(f"faults/test_{file}.py::{name}" for name in names)
+
+
+_BYTECODE = "test_an_interrupt_between_any_two_bytecodes_leaks_no_lock_and_no_half_line"
+_CLASS = "test_what_a_handler_raises_comes_out_and_frees_the_lock_whatever_its_class"
+_IN_APPEND = "test_what_a_handler_raises_in_an_append_arrives_and_no_sound_line_is_condemned"
+_IN_READING = "test_what_a_handler_raises_in_reading_arrives_and_no_sound_line_is_condemned"
+_CALL = "test_no_failing_call_breaks_a_promise"
+INTERRUPTS = _tests(
+    "interrupts",
+    f"{_BYTECODE}[uncontended]",
+    f"{_BYTECODE}[failing write]",
+    "test_any_number_of_interrupts_of_a_failing_append_leave_nothing_locked",
+    "test_any_number_of_interrupts_of_closing_leave_nothing_locked",
+)
+BUSY = _tests(
+    "interrupts",
+    "test_an_append_from_a_handler_at_any_bytecode_is_whole_or_refused_at_once[uncontended]",
+    "test_closing_from_a_handler_at_any_bytecode_of_an_append_is_done_or_refused_at_once",
+)
+RAISED = _tests("interrupts", f"{_CLASS}[uncontended]", f"{_CLASS}[torn tail]", f"{_CLASS}[batch]")
+DEPTHS = _tests(
+    "recursion",
+    "test_an_append_at_any_depth_works_or_is_refused_and_holds_nothing",
+    "test_a_write_that_fails_at_any_depth_is_reported_or_refused_and_holds_nothing",
+    "test_closing_at_any_depth_works_or_is_refused_and_holds_nothing",
+    "test_reading_at_any_depth_finds_all_or_is_refused_and_condemns_nothing",
+)
+DECODERS = _tests(
+    "handlers",
+    "TestADecoderThatIsInterrupted",
+    "test_a_decoder_that_is_interrupted_once_in_a_repair_moves_nothing_to_the_quarantine",
+)
+HANDLERS = _tests(
+    "handlers",
+    *(
+        f"{_IN_APPEND}[{way}-{kind}]"
+        for kind in ("TypeError", "ErrnoError", "TimeoutError")
+        for way in ("uncontended", "torn tail", "failing write", "looked at", "timed out")
+    ),
+    "test_what_a_handler_raises_in_closing_arrives_and_leaves_nothing_locked",
+    f"{_IN_READING}[scan-unterminated-ValueError]",
+    f"{_IN_READING}[scan-torn-TimeoutError]",
+)
+
 MUTANTS = [
     Mutant(
         name="no lock",
@@ -221,14 +268,17 @@ MUTANTS = [
         module="linelog/repair",
         before="            at += len(block)\n",
         after="            at = end\n",
-        tests="faults/test_every_syscall.py",
+        tests=_tests("every_syscall", f"{_CALL}[large/durable/append]"),
     ),
     Mutant(
         name="what came after the tail is cut off with it",
         module="linelog/lock",
         before="        if os.lseek(self.fd, 0, os.SEEK_END) != end:\n",
         after="        if False:\n",
-        tests="faults/test_every_syscall.py",
+        tests=_tests(
+            "every_syscall",
+            "test_bytes_that_come_after_a_torn_tail_while_it_is_copied_are_never_cut",
+        ),
     ),
     Mutant(
         name="what a decoder accepts is whole, whatever it is",
@@ -447,7 +497,7 @@ MUTANTS = [
             "                    except Exception as error:\n"
             "                        self._roll_back"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="a short write is retried from the start of the line",
@@ -586,7 +636,7 @@ MUTANTS = [
             "                if self.durable:\n"
             '                    self._sync(file, data.count(b"\\n"))\n'
         ),
-        tests="faults/test_every_syscall.py",
+        tests=_tests("every_syscall", f"{_CALL}[sound/durable/append]"),
     ),
     Mutant(
         name="a sync before the write",
@@ -625,7 +675,7 @@ MUTANTS = [
         module="linelog/appender",
         before="        if self._sync_failed:\n",
         after="        if False:\n",
-        tests="faults/test_every_syscall.py",
+        tests=_tests("every_syscall", f"{_CALL}[sound/durable/append+append+append]"),
     ),
     Mutant(
         name="not appending to the end",
@@ -654,7 +704,9 @@ MUTANTS = [
         module="linelog/lock",
         before="                self.close()  # harmless if nothing was opened\n",
         after="                pass\n",
-        tests="faults/test_every_syscall.py",
+        tests=_tests(
+            "every_syscall", f"{_CALL}[absent/plain/append]", f"{_CALL}[sound/plain/read]"
+        ),
     ),
     Mutant(
         name="a system without flock is not named",
@@ -957,7 +1009,7 @@ MUTANTS = [
             "                try:\n"
             "                    pass\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="an interrupt of an append leaves the lock taken",
@@ -975,7 +1027,7 @@ MUTANTS = [
             "                mutex.release()\n"
             "                raise\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="the clean-up does not unlock",
@@ -1014,7 +1066,7 @@ MUTANTS = [
         module="linelog/appender",
         before=("            may_hold_lock = False\n            mutex.release()\n        except"),
         after=("            mutex.release()\n        except"),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="an interrupt of the clean-up leaves the locks taken",
@@ -1031,7 +1083,7 @@ MUTANTS = [
             "                    pass\n"
         ),
         after="",
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="an interrupt of the clean-up leaves the lock taken",
@@ -1058,7 +1110,7 @@ MUTANTS = [
             "                except RuntimeError:  # this thread did not hold it\n"
             "                    pass\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="an interrupt of the clean-up leaves the mutex taken",
@@ -1085,7 +1137,7 @@ MUTANTS = [
             "                except RuntimeError:  # this thread did not hold it\n"
             "                    pass\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="the last clean-up closes under another thread's append",
@@ -1112,7 +1164,7 @@ MUTANTS = [
             "                except RuntimeError:  # this thread did not hold it\n"
             "                    pass\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="the last clean-up needs frames of Python",
@@ -1139,7 +1191,7 @@ MUTANTS = [
             "                except RuntimeError:  # this thread did not hold it\n"
             "                    pass\n"
         ),
-        tests="faults/test_recursion.py",
+        tests=DEPTHS,
     ),
     Mutant(
         name="the last clean-up is for Exceptions",
@@ -1168,7 +1220,7 @@ MUTANTS = [
             "                except RuntimeError:  # this thread did not hold it\n"
             "                    pass\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="the mutex stays taken when the last clean-up is interrupted",
@@ -1190,7 +1242,7 @@ MUTANTS = [
             "            if mutex._is_owned():\n"
             "                mutex.release()\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="whether to close is asked from the mutex",
@@ -1217,7 +1269,7 @@ MUTANTS = [
             "                except RuntimeError:  # this thread did not hold it\n"
             "                    pass\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="two interrupts of closing leave the mutex taken",
@@ -1252,7 +1304,7 @@ MUTANTS = [
             "            self._close_file()\n"
             "            raise\n"
         ),
-        tests="faults/test_interrupts.py faults/test_recursion.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="an interrupt of closing leaves the mutex taken",
@@ -1292,7 +1344,7 @@ MUTANTS = [
             "                pass\n"
             "            raise\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="an interrupt of closing leaves the file open",
@@ -1335,7 +1387,7 @@ MUTANTS = [
             "                    pass\n"
             "            raise\n"
         ),
-        tests="faults/test_interrupts.py faults/test_recursion.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="a handler appends during an append",
@@ -1344,7 +1396,7 @@ MUTANTS = [
             '        if mutex._is_owned():\n            raise errors.LogBusy(f"{self.path}: used'
         ),
         after=('        if False:\n            raise errors.LogBusy(f"{self.path}: used'),
-        tests="faults/test_interrupts.py",
+        tests=BUSY,
     ),
     Mutant(
         name="a handler closes during an append",
@@ -1353,28 +1405,28 @@ MUTANTS = [
             '        if mutex._is_owned():\n            raise errors.LogBusy(f"{self.path}: closed'
         ),
         after=('        if False:\n            raise errors.LogBusy(f"{self.path}: closed'),
-        tests="faults/test_interrupts.py",
+        tests=BUSY,
     ),
     Mutant(
         name="a handler's exception passes for the system's",
         module="linelog/errors",
         before="    return error.errno is not None and not isinstance(error, OmnelogError)\n",
         after="    return not isinstance(error, OmnelogError)\n",
-        tests="faults/test_interrupts.py",
+        tests=RAISED,
     ),
     Mutant(
         name="a handler's error of a log passes for the system's",
         module="linelog/errors",
         before="    return error.errno is not None and not isinstance(error, OmnelogError)\n",
         after="    return error.errno is not None\n",
-        tests="faults/test_interrupts.py",
+        tests=RAISED,
     ),
     Mutant(
         name="a handler's exception passes for the system's in opening",
         module="linelog/errors",
         before=("        if not is_refusal(error):\n            raise\n        is_closed"),
         after="        is_closed",
-        tests="faults/test_interrupts.py faults/test_handlers.py",
+        tests="test_appender.py::TestWhatASignalHandlerRaises",
     ),
     Mutant(
         name="a handler's exception is ignored in the clean-up",
@@ -1394,7 +1446,7 @@ MUTANTS = [
             "    except OSError as error:\n"
             "        del error\n"
         ),
-        tests="faults/test_interrupts.py faults/test_handlers.py",
+        tests=HANDLERS,
     ),
     Mutant(
         name="any exception is ignored in the clean-up",
@@ -1414,7 +1466,7 @@ MUTANTS = [
             "    except Exception:\n"
             "        pass\n"
         ),
-        tests="faults/test_handlers.py",
+        tests=HANDLERS,
     ),
     Mutant(
         name="a handler's exception that has an errno passes for the system's",
@@ -1429,63 +1481,63 @@ MUTANTS = [
             "                        raise\n"
             "                    self._raise_for(error, LogIOError, _failed(error, 0, data), 0)\n"
         ),
-        tests="faults/test_handlers.py",
+        tests=HANDLERS,
     ),
     Mutant(
         name="a decoder is asked once",
         module="linelog/objects",
         before="    again = _exception_of(decode, line)\n",
         after="    again: Exception | None = error\n",
-        tests="faults/test_handlers.py",
+        tests=DECODERS,
     ),
     Mutant(
         name="a decoder may refuse a line in two ways",
         module="linelog/objects",
         before="    if type(again) is not type(error):\n",
         after="    if again is None:\n",
-        tests="faults/test_handlers.py",
+        tests=DECODERS,
     ),
     Mutant(
         name="what interrupts a decoder that is asked again is lost",
         module="linelog/objects",
         before="            raise again\n",
         after="            return None\n",
-        tests="faults/test_handlers.py",
+        tests=DECODERS,
     ),
     Mutant(
         name="what interrupts a decoder that is asked for the first time is lost",
         module="linelog/objects",
         before="type(_exception_of(decode, line)) is type(error)",
         after="True",
-        tests="faults/test_handlers.py",
+        tests=DECODERS,
     ),
     Mutant(
         name="a lack of stack passes for a refusal of another kind",
         module="linelog/objects",
         before="        if isinstance(again, RecursionError) or type(",
         after="        if type(",
-        tests="faults/test_recursion.py",
+        tests=DEPTHS,
     ),
     Mutant(
         name="a lack of memory condemns a line",
         module="linelog/objects",
         before=("    if isinstance(error, MemoryError):\n        return None\n"),
         after="",
-        tests="faults/test_handlers.py",
+        tests=DECODERS,
     ),
     Mutant(
         name="a lack of memory is lost when a decoder is asked again",
         module="linelog/objects",
         before=("    except MemoryError:\n        raise\n"),
         after="",
-        tests="faults/test_handlers.py",
+        tests=DECODERS,
     ),
     Mutant(
         name="a lack of stack condemns a line",
         module="linelog/objects",
         before="    if isinstance(error, RecursionError) and nesting(",
         after="    if False and nesting(",
-        tests="faults/test_recursion.py",
+        tests=DEPTHS,
     ),
     Mutant(
         name="closing is left to free the lock",
@@ -1621,7 +1673,7 @@ MUTANTS = [
             "            return False\n"
         ),
         after=("        except PermissionError:\n            return False\n"),
-        tests="faults/test_handlers.py faults/test_refusals.py",
+        tests="faults/test_refusals.py",
     ),
     Mutant(
         name="the end of a file that was left is taken for that of the next",
@@ -1737,7 +1789,7 @@ MUTANTS = [
         module="linelog/reader",
         before="LOCK_PATIENCE_S = 0.1",
         after="LOCK_PATIENCE_S = 60.0",
-        tests="faults/test_every_syscall.py",
+        tests=_tests("every_syscall", "test_a_reader_waits_for_the_lock_for_a_tenth_of_a_second"),
     ),
     Mutant(
         name="a follower leaves a replaced log at once",
@@ -2080,7 +2132,7 @@ MUTANTS = [
         module="codec",
         before="        raise  # the event fits, so a signal handler raised this\n",
         after="        raise SerializeError(str(error)) from error\n",
-        tests="faults/test_handlers.py",
+        tests=HANDLERS,
     ),
     Mutant(
         name="a line need not be canonical to be taken unchecked",
@@ -2248,7 +2300,9 @@ def sound(mutants: Sequence[Mutant]) -> dict[str, str]:
     for mutant in mutants:
         for test in shlex.split(mutant.tests or TESTS[mutant.module]):
             named.setdefault(test.partition("::")[0], set()).add(test)
-    return {file: file if file in some else " ".join(sorted(some)) for file, some in named.items()}
+    return {
+        file: file if file in some else shlex.join(sorted(some)) for file, some in named.items()
+    }
 
 
 def run(mutants: Sequence[Mutant], jobs: int | None = None) -> tuple[int, int]:
