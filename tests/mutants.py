@@ -57,7 +57,26 @@ class Mutant:
 
 
 TESTS = {
-    "codec": "test_codec.py test_events.py",
+    "codec": " ".join(
+        f"test_codec.py::{test}"
+        for test in (
+            "test_the_line_of_each_type_byte_for_byte",
+            "test_a_line_that_is_nearly_canonical_is_read_as_the_strict_way_reads_it",
+            "test_what_does_not_fit_its_field_cannot_be_written",
+            "test_an_event_with_any_value_in_any_field_is_written_if_the_strict_check_lets_it",
+            "test_quotes_backslashes_and_controls_are_escaped_as_serde_json_does",
+            "test_a_member_of_another_type_is_refused_and_named",
+            "test_a_missing_or_null_member_is_refused_unless_optional",
+            "test_an_integer_is_accepted_up_to_its_bound_and_no_further",
+            "test_an_integer_out_of_range_cannot_be_written",
+            "test_what_is_no_integer_cannot_be_written_for_one",
+            "test_a_type_that_is_no_string_is_refused",
+            "test_an_unknown_type_is_refused",
+            "test_an_instance_of_a_subclass_of_an_event_cannot_be_written",
+            "test_an_event_without_its_fields_cannot_be_written",
+            "test_every_type_of_event_has_a_writer_and_nothing_else_has",
+        )
+    ),
     "eventlog": "test_appender.py test_reader.py",
     "linelog/appender": "test_appender.py test_reader.py test_lock.py",
     "linelog/lock": "test_lock.py",
@@ -66,6 +85,53 @@ TESTS = {
     "linelog/repair": "test_appender.py",
 }
 """Those of each module."""
+
+
+def _tests(file: str, *names: str) -> str:
+    return shlex.join(f"faults/test_{file}.py::{name}" for name in names)
+
+
+_BYTECODE = "test_an_interrupt_between_any_two_bytecodes_leaks_no_lock_and_no_half_line"
+_CLASS = "test_what_a_handler_raises_comes_out_and_frees_the_lock_whatever_its_class"
+_IN_APPEND = "test_what_a_handler_raises_in_an_append_arrives_and_no_sound_line_is_condemned"
+_IN_READING = "test_what_a_handler_raises_in_reading_arrives_and_no_sound_line_is_condemned"
+_CALL = "test_no_failing_call_breaks_a_promise"
+INTERRUPTS = _tests(
+    "interrupts",
+    f"{_BYTECODE}[uncontended]",
+    f"{_BYTECODE}[failing write]",
+    "test_any_number_of_interrupts_of_a_failing_append_leave_nothing_locked",
+    "test_any_number_of_interrupts_of_closing_leave_nothing_locked",
+)
+BUSY = _tests(
+    "interrupts",
+    "test_an_append_from_a_handler_at_any_bytecode_is_whole_or_refused_at_once[uncontended]",
+    "test_closing_from_a_handler_at_any_bytecode_of_an_append_is_done_or_refused_at_once",
+)
+RAISED = _tests("interrupts", f"{_CLASS}[uncontended]", f"{_CLASS}[torn tail]", f"{_CLASS}[batch]")
+DEPTHS = _tests(
+    "recursion",
+    "test_an_append_at_any_depth_works_or_is_refused_and_holds_nothing",
+    "test_a_write_that_fails_at_any_depth_is_reported_or_refused_and_holds_nothing",
+    "test_closing_at_any_depth_works_or_is_refused_and_holds_nothing",
+    "test_reading_at_any_depth_finds_all_or_is_refused_and_condemns_nothing",
+)
+DECODERS = _tests(
+    "handlers",
+    "TestADecoderThatIsInterrupted",
+    "test_a_decoder_that_is_interrupted_once_in_a_repair_moves_nothing_to_the_quarantine",
+)
+HANDLERS = _tests(
+    "handlers",
+    *(
+        f"{_IN_APPEND}[{way}-{kind}]"
+        for kind in ("TypeError", "ErrnoError", "TimeoutError")
+        for way in ("uncontended", "torn tail", "failing write", "looked at", "timed out")
+    ),
+    "test_what_a_handler_raises_in_closing_arrives_and_leaves_nothing_locked",
+    f"{_IN_READING}[scan-unterminated-ValueError]",
+    f"{_IN_READING}[scan-torn-TimeoutError]",
+)
 
 MUTANTS = [
     Mutant(
@@ -202,14 +268,17 @@ MUTANTS = [
         module="linelog/repair",
         before="            at += len(block)\n",
         after="            at = end\n",
-        tests="faults/test_every_syscall.py",
+        tests=_tests("every_syscall", f"{_CALL}[large/durable/append]"),
     ),
     Mutant(
         name="what came after the tail is cut off with it",
         module="linelog/lock",
         before="        if os.lseek(self.fd, 0, os.SEEK_END) != end:\n",
         after="        if False:\n",
-        tests="faults/test_every_syscall.py",
+        tests=_tests(
+            "every_syscall",
+            "test_bytes_that_come_after_a_torn_tail_while_it_is_copied_are_never_cut",
+        ),
     ),
     Mutant(
         name="what a decoder accepts is whole, whatever it is",
@@ -428,7 +497,7 @@ MUTANTS = [
             "                    except Exception as error:\n"
             "                        self._roll_back"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="a short write is retried from the start of the line",
@@ -567,7 +636,7 @@ MUTANTS = [
             "                if self.durable:\n"
             '                    self._sync(file, data.count(b"\\n"))\n'
         ),
-        tests="faults/test_every_syscall.py",
+        tests=_tests("every_syscall", f"{_CALL}[sound/durable/append]"),
     ),
     Mutant(
         name="a sync before the write",
@@ -606,7 +675,7 @@ MUTANTS = [
         module="linelog/appender",
         before="        if self._sync_failed:\n",
         after="        if False:\n",
-        tests="faults/test_every_syscall.py",
+        tests=_tests("every_syscall", f"{_CALL}[sound/durable/append+append+append]"),
     ),
     Mutant(
         name="not appending to the end",
@@ -635,7 +704,9 @@ MUTANTS = [
         module="linelog/lock",
         before="                self.close()  # harmless if nothing was opened\n",
         after="                pass\n",
-        tests="faults/test_every_syscall.py",
+        tests=_tests(
+            "every_syscall", f"{_CALL}[absent/plain/append]", f"{_CALL}[sound/plain/read]"
+        ),
     ),
     Mutant(
         name="a system without flock is not named",
@@ -908,13 +979,15 @@ MUTANTS = [
         before=(
             "            except BaseException:\n"
             "                self._close_file()\n"
+            "                may_hold_lock = False\n"
             "                mutex.release()\n"
             "                raise\n"
+            "            may_hold_lock = False\n"
             "            mutex.release()\n"
             "        except BaseException:\n"
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_hold_lock:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -923,18 +996,20 @@ MUTANTS = [
         after=(
             "            except BaseException:\n"
             "                self._close_file()\n"
+            "                may_hold_lock = False\n"
             "                raise\n"
+            "            may_hold_lock = False\n"
             "            mutex.release()\n"
             "        except BaseException:\n"
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_hold_lock:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
             "                    pass\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="an interrupt of an append leaves the lock taken",
@@ -942,15 +1017,17 @@ MUTANTS = [
         before=(
             "            except BaseException:\n"
             "                self._close_file()\n"
+            "                may_hold_lock = False\n"
             "                mutex.release()\n"
             "                raise\n"
         ),
         after=(
             "            except BaseException:\n"
+            "                may_hold_lock = False\n"
             "                mutex.release()\n"
             "                raise\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="the clean-up does not unlock",
@@ -958,6 +1035,7 @@ MUTANTS = [
         before=(
             "            except BaseException:\n"
             "                self._close_file()\n"
+            "                may_hold_lock = False\n"
             "                mutex.release()\n"
             "                raise\n"
         ),
@@ -970,14 +1048,25 @@ MUTANTS = [
         before=(
             "            except BaseException:\n"
             "                self._close_file()\n"
+            "                may_hold_lock = False\n"
             "                mutex.release()\n"
+            "                raise\n"
         ),
         after=(
             "            except Exception:\n"
             "                self._close_file()\n"
+            "                may_hold_lock = False\n"
             "                mutex.release()\n"
+            "                raise\n"
         ),
         tests="test_calls.py",
+    ),
+    Mutant(
+        name="an interrupt after an append leaves the file to be closed under another thread's",
+        module="linelog/appender",
+        before=("            may_hold_lock = False\n            mutex.release()\n        except"),
+        after=("            mutex.release()\n        except"),
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="an interrupt of the clean-up leaves the locks taken",
@@ -985,7 +1074,7 @@ MUTANTS = [
         before=(
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_hold_lock:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -994,7 +1083,7 @@ MUTANTS = [
             "                    pass\n"
         ),
         after="",
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="an interrupt of the clean-up leaves the lock taken",
@@ -1002,7 +1091,7 @@ MUTANTS = [
         before=(
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_hold_lock:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -1013,7 +1102,7 @@ MUTANTS = [
         after=(
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_hold_lock:\n"
             "                    pass\n"
             "            finally:\n"
             "                try:\n"
@@ -1021,7 +1110,7 @@ MUTANTS = [
             "                except RuntimeError:  # this thread did not hold it\n"
             "                    pass\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="an interrupt of the clean-up leaves the mutex taken",
@@ -1029,7 +1118,7 @@ MUTANTS = [
         before=(
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_hold_lock:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -1040,7 +1129,7 @@ MUTANTS = [
         after=(
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_hold_lock:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -1048,7 +1137,7 @@ MUTANTS = [
             "                except RuntimeError:  # this thread did not hold it\n"
             "                    pass\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="the last clean-up closes under another thread's append",
@@ -1056,7 +1145,7 @@ MUTANTS = [
         before=(
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_hold_lock:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -1075,7 +1164,7 @@ MUTANTS = [
             "                except RuntimeError:  # this thread did not hold it\n"
             "                    pass\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="the last clean-up needs frames of Python",
@@ -1083,7 +1172,7 @@ MUTANTS = [
         before=(
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_hold_lock:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -1094,7 +1183,7 @@ MUTANTS = [
         after=(
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_hold_lock:\n"
             "                    self._close_file()\n"
             "            finally:\n"
             "                try:\n"
@@ -1102,7 +1191,7 @@ MUTANTS = [
             "                except RuntimeError:  # this thread did not hold it\n"
             "                    pass\n"
         ),
-        tests="faults/test_recursion.py",
+        tests=DEPTHS,
     ),
     Mutant(
         name="the last clean-up is for Exceptions",
@@ -1111,7 +1200,7 @@ MUTANTS = [
             "        except BaseException:\n"
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_hold_lock:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -1123,7 +1212,7 @@ MUTANTS = [
             "        except Exception:\n"
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_hold_lock:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -1131,7 +1220,7 @@ MUTANTS = [
             "                except RuntimeError:  # this thread did not hold it\n"
             "                    pass\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="the mutex stays taken when the last clean-up is interrupted",
@@ -1139,7 +1228,7 @@ MUTANTS = [
         before=(
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_hold_lock:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -1148,19 +1237,20 @@ MUTANTS = [
             "                    pass\n"
         ),
         after=(
-            "            if mutex._is_owned():\n"
+            "            if may_hold_lock:\n"
             "                FileIO.close(self._file)\n"
+            "            if mutex._is_owned():\n"
             "                mutex.release()\n"
         ),
-        tests="faults/test_recursion.py faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
-        name="whether the mutex is held is kept in a flag",
+        name="whether to close is asked from the mutex",
         module="linelog/appender",
         before=(
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_hold_lock:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -1171,7 +1261,7 @@ MUTANTS = [
         after=(
             "            # The last stage: two calls into C. See the theory of operation.\n"
             "            try:\n"
-            "                if self._closed:\n"
+            "                if mutex._is_owned():\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -1179,20 +1269,22 @@ MUTANTS = [
             "                except RuntimeError:  # this thread did not hold it\n"
             "                    pass\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="two interrupts of closing leave the mutex taken",
         module="linelog/appender",
         before=(
             "            self._acquire_mutex(mutex, monotonic(), math.inf)\n"
+            "            may_be_open = True\n"
             "            self._closed = True\n"
             "            self._close_file()\n"
+            "            may_be_open = False\n"
             "            mutex.release()\n"
             "        except BaseException:\n"
             "            # The last stage, as in `_append`.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_be_open:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -1212,20 +1304,22 @@ MUTANTS = [
             "            self._close_file()\n"
             "            raise\n"
         ),
-        tests="faults/test_interrupts.py faults/test_recursion.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="an interrupt of closing leaves the mutex taken",
         module="linelog/appender",
         before=(
             "            self._acquire_mutex(mutex, monotonic(), math.inf)\n"
+            "            may_be_open = True\n"
             "            self._closed = True\n"
             "            self._close_file()\n"
+            "            may_be_open = False\n"
             "            mutex.release()\n"
             "        except BaseException:\n"
             "            # The last stage, as in `_append`.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_be_open:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -1236,32 +1330,36 @@ MUTANTS = [
         ),
         after=(
             "            self._acquire_mutex(mutex, monotonic(), math.inf)\n"
+            "            may_be_open = True\n"
             "            self._closed = True\n"
             "            self._close_file()\n"
+            "            may_be_open = False\n"
             "            mutex.release()\n"
             "        except BaseException:\n"
             "            # The last stage, as in `_append`.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_be_open:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                pass\n"
             "            raise\n"
         ),
-        tests="faults/test_interrupts.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="an interrupt of closing leaves the file open",
         module="linelog/appender",
         before=(
             "            self._acquire_mutex(mutex, monotonic(), math.inf)\n"
+            "            may_be_open = True\n"
             "            self._closed = True\n"
             "            self._close_file()\n"
+            "            may_be_open = False\n"
             "            mutex.release()\n"
             "        except BaseException:\n"
             "            # The last stage, as in `_append`.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_be_open:\n"
             "                    FileIO.close(self._file)\n"
             "            finally:\n"
             "                try:\n"
@@ -1272,13 +1370,15 @@ MUTANTS = [
         ),
         after=(
             "            self._acquire_mutex(mutex, monotonic(), math.inf)\n"
+            "            may_be_open = True\n"
             "            self._closed = True\n"
             "            self._close_file()\n"
+            "            may_be_open = False\n"
             "            mutex.release()\n"
             "        except BaseException:\n"
             "            # The last stage, as in `_append`.\n"
             "            try:\n"
-            "                if mutex._is_owned():\n"
+            "                if may_be_open:\n"
             "                    pass\n"
             "            finally:\n"
             "                try:\n"
@@ -1287,7 +1387,7 @@ MUTANTS = [
             "                    pass\n"
             "            raise\n"
         ),
-        tests="faults/test_interrupts.py faults/test_recursion.py",
+        tests=INTERRUPTS,
     ),
     Mutant(
         name="a handler appends during an append",
@@ -1296,7 +1396,7 @@ MUTANTS = [
             '        if mutex._is_owned():\n            raise errors.LogBusy(f"{self.path}: used'
         ),
         after=('        if False:\n            raise errors.LogBusy(f"{self.path}: used'),
-        tests="faults/test_interrupts.py",
+        tests=BUSY,
     ),
     Mutant(
         name="a handler closes during an append",
@@ -1305,28 +1405,28 @@ MUTANTS = [
             '        if mutex._is_owned():\n            raise errors.LogBusy(f"{self.path}: closed'
         ),
         after=('        if False:\n            raise errors.LogBusy(f"{self.path}: closed'),
-        tests="faults/test_interrupts.py",
+        tests=BUSY,
     ),
     Mutant(
         name="a handler's exception passes for the system's",
         module="linelog/errors",
         before="    return error.errno is not None and not isinstance(error, OmnelogError)\n",
         after="    return not isinstance(error, OmnelogError)\n",
-        tests="faults/test_interrupts.py",
+        tests=RAISED,
     ),
     Mutant(
         name="a handler's error of a log passes for the system's",
         module="linelog/errors",
         before="    return error.errno is not None and not isinstance(error, OmnelogError)\n",
         after="    return error.errno is not None\n",
-        tests="faults/test_interrupts.py",
+        tests=RAISED,
     ),
     Mutant(
         name="a handler's exception passes for the system's in opening",
         module="linelog/errors",
         before=("        if not is_refusal(error):\n            raise\n        is_closed"),
         after="        is_closed",
-        tests="faults/test_interrupts.py faults/test_handlers.py",
+        tests="test_appender.py::TestWhatASignalHandlerRaises",
     ),
     Mutant(
         name="a handler's exception is ignored in the clean-up",
@@ -1346,7 +1446,7 @@ MUTANTS = [
             "    except OSError as error:\n"
             "        del error\n"
         ),
-        tests="faults/test_interrupts.py faults/test_handlers.py",
+        tests=HANDLERS,
     ),
     Mutant(
         name="any exception is ignored in the clean-up",
@@ -1366,7 +1466,7 @@ MUTANTS = [
             "    except Exception:\n"
             "        pass\n"
         ),
-        tests="faults/test_handlers.py",
+        tests=HANDLERS,
     ),
     Mutant(
         name="a handler's exception that has an errno passes for the system's",
@@ -1381,63 +1481,63 @@ MUTANTS = [
             "                        raise\n"
             "                    self._raise_for(error, LogIOError, _failed(error, 0, data), 0)\n"
         ),
-        tests="faults/test_handlers.py",
+        tests=HANDLERS,
     ),
     Mutant(
         name="a decoder is asked once",
         module="linelog/objects",
         before="    again = _exception_of(decode, line)\n",
         after="    again: Exception | None = error\n",
-        tests="faults/test_handlers.py",
+        tests=DECODERS,
     ),
     Mutant(
         name="a decoder may refuse a line in two ways",
         module="linelog/objects",
         before="    if type(again) is not type(error):\n",
         after="    if again is None:\n",
-        tests="faults/test_handlers.py",
+        tests=DECODERS,
     ),
     Mutant(
         name="what interrupts a decoder that is asked again is lost",
         module="linelog/objects",
         before="            raise again\n",
         after="            return None\n",
-        tests="faults/test_handlers.py",
+        tests=DECODERS,
     ),
     Mutant(
         name="what interrupts a decoder that is asked for the first time is lost",
         module="linelog/objects",
         before="type(_exception_of(decode, line)) is type(error)",
         after="True",
-        tests="faults/test_handlers.py",
+        tests=DECODERS,
     ),
     Mutant(
         name="a lack of stack passes for a refusal of another kind",
         module="linelog/objects",
         before="        if isinstance(again, RecursionError) or type(",
         after="        if type(",
-        tests="faults/test_recursion.py",
+        tests=DEPTHS,
     ),
     Mutant(
         name="a lack of memory condemns a line",
         module="linelog/objects",
         before=("    if isinstance(error, MemoryError):\n        return None\n"),
         after="",
-        tests="faults/test_handlers.py",
+        tests=DECODERS,
     ),
     Mutant(
         name="a lack of memory is lost when a decoder is asked again",
         module="linelog/objects",
         before=("    except MemoryError:\n        raise\n"),
         after="",
-        tests="faults/test_handlers.py",
+        tests=DECODERS,
     ),
     Mutant(
         name="a lack of stack condemns a line",
         module="linelog/objects",
         before="    if isinstance(error, RecursionError) and nesting(",
         after="    if False and nesting(",
-        tests="faults/test_recursion.py",
+        tests=DEPTHS,
     ),
     Mutant(
         name="closing is left to free the lock",
@@ -1573,7 +1673,7 @@ MUTANTS = [
             "            return False\n"
         ),
         after=("        except PermissionError:\n            return False\n"),
-        tests="faults/test_handlers.py faults/test_refusals.py",
+        tests="faults/test_refusals.py",
     ),
     Mutant(
         name="the end of a file that was left is taken for that of the next",
@@ -1689,7 +1789,7 @@ MUTANTS = [
         module="linelog/reader",
         before="LOCK_PATIENCE_S = 0.1",
         after="LOCK_PATIENCE_S = 60.0",
-        tests="faults/test_every_syscall.py",
+        tests=_tests("every_syscall", "test_a_reader_waits_for_the_lock_for_a_tenth_of_a_second"),
     ),
     Mutant(
         name="a follower leaves a replaced log at once",
@@ -2032,7 +2132,7 @@ MUTANTS = [
         module="codec",
         before="        raise  # the event fits, so a signal handler raised this\n",
         after="        raise SerializeError(str(error)) from error\n",
-        tests="faults/test_handlers.py",
+        tests=HANDLERS,
     ),
     Mutant(
         name="a line need not be canonical to be taken unchecked",
@@ -2200,7 +2300,9 @@ def sound(mutants: Sequence[Mutant]) -> dict[str, str]:
     for mutant in mutants:
         for test in shlex.split(mutant.tests or TESTS[mutant.module]):
             named.setdefault(test.partition("::")[0], set()).add(test)
-    return {file: file if file in some else " ".join(sorted(some)) for file, some in named.items()}
+    return {
+        file: file if file in some else shlex.join(sorted(some)) for file, some in named.items()
+    }
 
 
 def run(mutants: Sequence[Mutant], jobs: int | None = None) -> tuple[int, int]:

@@ -644,6 +644,39 @@ class TestDurable:
             log.append_many([node(2), node(3)])
         assert synced == [*chain, str(log.path), str(log.path)]
 
+    @pytest.mark.spec("DUR-3", "APP-54")
+    def test_a_repair_is_synced_too(self, tmp_path: Path, synced: list[str]) -> None:
+        with EventLog.for_run(tmp_path, RUN, durable=True) as log:
+            log.path.write_bytes(lines(node(1))[:-1])
+            synced.clear()
+            log.repair()
+        assert synced == [str(log.path)]
+
+    @pytest.mark.spec("DUR-10", "DUR-5")
+    def test_the_lock_is_free_while_the_whole_lines_of_a_failed_batch_are_synced(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write = os.write
+
+        def write_160_of_300_then_fail(fd: int, data: bytes) -> int:
+            if len(data) == 300:
+                return write(fd, data[:160])
+            raise OSError(errno.ENOSPC, "full")
+
+        def append_another(_: int) -> None:
+            monkeypatch.undo()
+            other.append(node(9))
+
+        with (
+            EventLog.for_run(tmp_path, RUN, durable=True) as log,
+            EventLog.for_run(tmp_path, RUN, lock_timeout=0) as other,
+        ):
+            monkeypatch.setattr(os, "write", write_160_of_300_then_fail)
+            monkeypatch.setattr(os, "fdatasync", append_another)
+            with pytest.raises(omnelog.LogIOError):
+                log.append_many([node(1), node(2)])
+        assert omnelog.read_run(tmp_path, RUN) == [node(1), node(9)]
+
     @pytest.mark.spec("DUR-7")
     def test_what_cannot_sync_the_way_to_its_log_is_not_opened(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ import inspect
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,21 +47,22 @@ def test_every_file_is_opened_for_itself_and_never_inherited_nor_waited_for(
 
 
 @pytest.mark.spec("LOCK-14")
+@pytest.mark.parametrize("fault", [OSError(errno.EIO, "broken"), KeyboardInterrupt()])
 def test_the_lock_is_freed_although_somebody_has_a_copy_of_the_descriptor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
 ) -> None:
-    """As a program has that was spawned amid the append: closing alone would free nothing."""
+    """As a program has that was spawned during the append: closing alone would free nothing."""
     copies: list[int] = []
 
     def spawn_and_fail(fd: int, data: bytes) -> int:
         copies.append(os.dup(fd))
-        raise OSError(errno.EIO, "broken")
+        raise fault
 
     try:
         with omnelog.EventLog.for_run(tmp_path, RUN) as log:
             with monkeypatch.context() as patch:
                 patch.setattr(os, "write", spawn_and_fail)
-                with pytest.raises(omnelog.LogIOError):
+                with pytest.raises((omnelog.LogIOError, KeyboardInterrupt)):
                     log.append(node(1))
             with omnelog.EventLog.for_run(tmp_path, RUN, lock_timeout=0) as other:
                 other.append(node(2))
@@ -100,6 +102,49 @@ def test_who_held_the_lock_for_long_pauses_before_taking_it_again(
             log.append(node(1))
     assert pauses == [pytest.approx(pause_s, abs=1e-5)] * 2
     assert min(pauses) >= 0, "which sleep() refuses"
+
+
+@pytest.mark.spec("LOCK-13")
+def test_who_waited_for_the_lock_for_long_has_not_held_it_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For another process as for another thread: the next append does not pause."""
+    clock = [100.0]
+    pauses: list[float] = []
+
+    class Mutex:
+        """A mutex that is free after a second."""
+
+        def __init__(self, real: Any) -> None:
+            self.real = real
+
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+            if not blocking:
+                return False
+            clock[0] += 1
+            return bool(self.real.acquire())
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.real, name)
+
+    def acquire(_: object, started: float, timeout_s: float) -> None:
+        clock[0] += 1
+
+    with omnelog.EventLog.for_run(tmp_path, RUN) as log:
+        log.append(node(0))
+        for module in (omnelog.linelog.appender, omnelog.linelog.lock):
+            monkeypatch.setattr(module, "monotonic", lambda: clock[0])
+            monkeypatch.setattr(module, "sleep", pauses.append)
+        monkeypatch.setattr(omnelog.linelog.appender, "PATH_CHECK_INTERVAL_S", math.inf)
+        with monkeypatch.context() as patch:
+            patch.setattr(omnelog.linelog.appender, "try_lock", lambda _: False)
+            patch.setattr(omnelog.linelog.lock.LockableFile, "acquire", acquire)
+            log.append(node(1))
+        log.append(node(2))
+        monkeypatch.setattr(log, "_mutex", Mutex(log._mutex))
+        log.append(node(3))
+        log.append(node(4))
+    assert pauses == []
 
 
 @pytest.mark.spec("LOCK-11")

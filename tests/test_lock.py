@@ -116,6 +116,25 @@ class TestWaiting:
         assert caught.value.errno == errno.ETIMEDOUT
         assert str(os.getpid()) in str(caught.value)
 
+    @pytest.mark.spec("LOCK-18", "ERR-7")
+    def test_the_wait_that_is_named_is_how_long_it_really_took(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A machine under load wakes a sleeper later than it asked for."""
+        clock = [100.0]
+
+        def oversleep(seconds: float) -> None:
+            clock[0] += 1.75
+
+        monkeypatch.setattr(omnelog.linelog.lock, "monotonic", lambda: clock[0])
+        monkeypatch.setattr(omnelog.linelog.lock, "sleep", oversleep)
+        with LockableFile(path, os.O_RDWR) as ours, LockableFile(path, os.O_RDWR) as theirs:
+            theirs.acquire(0, 0)
+            with pytest.raises(omnelog.LockTimeout) as caught:
+                ours.acquire(100.0, 1.0)
+        assert caught.value.waited_s == 1.75
+        assert "1.750 s" in str(caught.value)
+
     def test_the_holder_is_this_files_whoever_else_holds_or_awaits_a_lock(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -4,6 +4,7 @@
 import errno
 import gc
 import itertools
+import json
 import os
 import threading
 import tracemalloc
@@ -153,6 +154,21 @@ class TestASnapshot:
             reading.throw(interruption)  # type: ignore[attr-defined]
         assert caught.value is interruption
 
+    @pytest.mark.spec("READ-19")
+    @pytest.mark.parametrize("read", [omnelog.iter_run, omnelog.follow_run])
+    def test_below_a_relative_root_is_of_the_working_directory_of_the_call(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        read: Callable[[str, str], Iterator["omnelog.Event"]],
+    ) -> None:
+        for name in ("here", "there"):
+            log_path(tmp_path / name).write_bytes(lines(node(len(name))))
+        monkeypatch.chdir(tmp_path / "here")
+        reading = read(".", RUN)
+        monkeypatch.chdir(tmp_path / "there")
+        assert next(reading) == node(len("here"))
+
     def test_that_was_scanned_is_an_immutable_value_made_by_keyword(self, tmp_path: Path) -> None:
         log_path(tmp_path).write_bytes(lines(node(1)))
         scan = omnelog.scan_run(tmp_path, RUN)
@@ -180,6 +196,36 @@ class TestABadLine:
             scan = omnelog.scan_run(root, RUN)
             assert scan.events == before + after
             assert [problem.line for problem in scan.problems] == [len(before) + 1]
+
+    @pytest.mark.spec("READ-15", "OBJ-6")
+    def test_keeps_its_cause(self, tmp_path: Path) -> None:
+        log_path(tmp_path).write_bytes(b"{\n\xff\n{")
+        broken, no_text, torn = omnelog.scan_run(tmp_path, RUN).problems
+        assert isinstance(broken.__cause__, json.JSONDecodeError)
+        assert isinstance(no_text.__cause__, UnicodeDecodeError)
+        assert isinstance(torn.__cause__, json.JSONDecodeError)
+        with pytest.raises(omnelog.DeserializeError) as caught:
+            omnelog.read_run(tmp_path, RUN)
+        assert isinstance(caught.value.__cause__, json.JSONDecodeError)
+
+    @pytest.mark.parametrize("decode", [omnelog.decode, omnelog.decode_object, json.loads])
+    def test_that_was_scanned_keeps_no_part_of_the_log_in_memory(
+        self, tmp_path: Path, decode: Callable[[bytes], object]
+    ) -> None:
+        """Neither itself nor through its causes, whose frames hold a block of the log each."""
+        path = log_path(tmp_path)
+        problems = 20
+        path.write_bytes((b"{broken\n" + b" " * 300_000 + b"\n") * problems + b"{torn")
+        gc.collect()
+        tracemalloc.start()
+        try:
+            scan = omnelog.scan_log(path, decode=decode)
+            gc.collect()
+            kept = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        assert len(scan.problems) == problems + 1
+        assert kept < 300_000
 
     @pytest.mark.spec("READ-17")
     def test_comes_after_the_good_ones_before_it(self, tmp_path: Path) -> None:
@@ -344,6 +390,21 @@ class TestAFollower:
         )
         stop = Steps(looks)
         assert list(omnelog.follow_run(tmp_path, RUN, stop=stop)) == [node(1), node(2), node(3)]
+
+    @pytest.mark.spec("READ-22")
+    def test_never_takes_the_lock_even_where_it_is_free(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An appender that tries at that moment would find it taken."""
+
+        def try_lock(_: int) -> bool:
+            raise AssertionError("it takes the lock")
+
+        for module in (omnelog.linelog.lock, omnelog.linelog.appender):
+            monkeypatch.setattr(module, "try_lock", try_lock)
+        log_path(tmp_path).write_bytes(lines(node(1), node(2))[:-9])
+        looks = Steps(iter([lambda: None] * 3))
+        assert list(omnelog.follow_run(tmp_path, RUN, stop=looks)) == [node(1)]
 
     def test_tells_of_a_bad_line(self, tmp_path: Path) -> None:
         log_path(tmp_path).write_bytes(lines(node(1)) + b"{\n")

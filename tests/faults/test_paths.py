@@ -368,6 +368,49 @@ def test_a_log_that_is_replaced_again_and_again_is_followed_each_time(
     assert len(open_descriptors(tmp_path)) == 1
 
 
+def test_a_log_that_is_replaced_while_it_is_opened_again_is_followed_at_once(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice in a row: between the opening and the lock a third file has come to the path."""
+    log = open_log(tmp_path)
+    replace(log.path)
+    clock.advance(1.0)
+    opened: list[int] = []
+
+    def open_and_replace(path: Any, flags: int, mode: int = 0o777) -> int:
+        opened.append(os.open(path, flags, mode))
+        if len(opened) < 3:
+            replace(log.path)
+        return opened[-1]
+
+    with monkeypatch.context() as patch:
+        between(patch, open=open_and_replace)
+        log.append(event(1))
+    assert len(opened) == 3
+    assert names(log.path.read_bytes()) == [("new", 0), ("w", 1)]
+    assert len(open_descriptors(tmp_path)) == 1
+
+
+@pytest.mark.spec("DUR-7")
+def test_a_durable_handle_that_opens_its_log_again_syncs_the_way_to_it_again(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever put another file there may not have synced the entry of it."""
+    synced: list[str] = []
+
+    def record(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    log = open_log(tmp_path, durable=True)
+    between(monkeypatch, fsync=record, fdatasync=record)
+    for number in range(2):
+        replace(log.path)
+        clock.advance(1.0)
+        synced.clear()
+        log.append(event(number))
+        assert synced == [*map(str, log.path.parents[:5]), str(log.path)]
+
+
 def test_a_torn_tail_of_the_file_that_came_to_the_path_is_repaired(
     tmp_path: Path, clock: Clock
 ) -> None:

@@ -6,6 +6,7 @@ other as two processes do, in one process too; a handle that nobody holds any mo
 file nor lock; a pickled one opens its log anew, wherever it is unpickled.
 """
 
+import json
 import os
 import pickle
 import re
@@ -32,6 +33,7 @@ from .logs import (
     names,
     open_descriptors,
     open_log,
+    quarantine,
     write_at_most,
 )
 from .processes import WATCHDOG_S, append_numbers
@@ -210,7 +212,8 @@ def test_one_deadline_covers_the_wait_for_threads_and_for_processes(
 def test_closing_waits_for_the_append_that_another_thread_is_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, order = open_log(tmp_path), []
+    log = open_log(tmp_path, lock_timeout=0)  # which is about appends
+    order: list[bytes] = []
 
     def close() -> None:
         log.close()
@@ -327,6 +330,27 @@ def test_a_pickled_handle_opens_the_same_log_with_the_same_settings(tmp_path: Pa
             copy.append(event(0))
     log.append(event(3))
     assert names(log.path.read_bytes()) == [("w", 1), ("w", 2), ("w", 3)]
+
+
+@pytest.mark.spec("OBJ-10")
+def test_a_pickled_handle_on_a_line_log_has_the_same_functions_and_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = omnelog.LineLog(
+        "log", encode=json.dumps, decode=json.loads, lock_timeout=1.5, durable=True
+    )
+    data = pickle.dumps(log)
+    log.close()
+    monkeypatch.chdir("/")
+    with pickle.loads(data) as copy:
+        assert (copy.path, copy.lock_timeout, copy.durable) == (tmp_path / "log", 1.5, True)
+        copy.append({"n": 1})
+        copy.path.write_bytes(b'{"number":NaN}')
+        copy.repair()
+    assert (copy._encode, copy._decode) == (json.dumps, json.loads)
+    assert copy.path.read_bytes() == b""
+    assert quarantine(copy.path) == [b'{"number":NaN}']
 
 
 def test_a_handle_is_pickled_while_another_thread_is_in_it(
