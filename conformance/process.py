@@ -12,7 +12,8 @@ import selectors
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -27,11 +28,16 @@ class AdapterFailure(Exception):
     """The adapter did not answer as the protocol wants it."""
 
 
+class NotStarted(AdapterFailure):
+    """There is no such program, or it cannot be run."""
+
+
 class Adapter:
     """A running adapter. `command`: its argument list.
 
-    `file_size_limit`: bytes beyond which the system lets it write no file (RLIMIT_FSIZE), with
-    SIGXFSZ ignored, so that a write is cut short and the next one fails. `umask`: its own.
+    `file_size_limit`: bytes beyond which the system lets it write no file (RLIMIT_FSIZE), so that a
+    write is cut short and the next one fails; SIGXFSZ is ignored. `umask`: its own. `listen`: is
+    called with each line of the conversation, ``>`` before a request and ``<`` before a response.
     """
 
     def __init__(
@@ -41,17 +47,13 @@ class Adapter:
         *,
         file_size_limit: int | None = None,
         umask: int = 0o022,
+        listen: Callable[[str], None] | None = None,
     ) -> None:
         self._limit_s = limit_s
+        self._listen = listen
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill
         self._received = b""
         self._owed = 0
-
-        def prepare() -> None:
-            if file_size_limit is not None:
-                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-                resource.setrlimit(resource.RLIMIT_FSIZE, (file_size_limit, file_size_limit))
-
         try:
             self._process = subprocess.Popen(
                 command,
@@ -61,11 +63,13 @@ class Adapter:
                 bufsize=0,
                 umask=umask,
                 start_new_session=True,  # Ctrl-C is for the runner, which then ends all adapters
-                preexec_fn=prepare,  # noqa: PLW1509 - the runner has no threads
+                restore_signals=False,  # Python ignores SIGXFSZ, and so the adapter does
             )
         except OSError as error:
             self._errors.close()
-            raise AdapterFailure(f"cannot be started: {error}") from error
+            raise NotStarted(f"cannot be started: {error}") from error
+        if file_size_limit is not None:
+            self.limit_file_size(file_size_limit)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
@@ -96,7 +100,11 @@ class Adapter:
 
     def send(self, request: Json) -> None:
         """Hand over a request whose response `receive` returns later; AdapterFailure."""
-        data = memoryview(json.dumps(request).encode() + b"\n")
+        self._see_that_nothing_is_unasked()
+        text = json.dumps(request)
+        if self._listen:
+            self._listen(f"> {text}")
+        data = memoryview(text.encode() + b"\n")
         deadline = monotonic() + self._limit_s
         self._owed += 1
         while data:
@@ -105,6 +113,26 @@ class Adapter:
                 data = data[os.write(self._stdin.fileno(), data) :]
             except BrokenPipeError:
                 return  # receive tells what its last words were
+
+    def _see_that_nothing_is_unasked(self) -> None:
+        if self._owed:
+            return  # what is there may be what is owed
+        with suppress(BlockingIOError):
+            self._received += os.read(self._stdout.fileno(), 1 << 16)
+        if self._received:
+            raise AdapterFailure(f"answers what was not asked: {self._received[:200]!r}")
+
+    def fence(self) -> None:
+        """See that every request got one response, also when a second one is late; AdapterFailure.
+
+        An op that nobody has is asked for: what comes has to be the answer to that.
+        """
+        response = self.ask({"op": "fence"})
+        if response["ok"] or response["error"].get("kind") != "Unsupported":
+            raise AdapterFailure(
+                "answers twice, or answers an op that it cannot have other than with Unsupported:"
+                f" {_short(response)}"
+            )
 
     def receive(self, patience_s: float = 0) -> Json:
         """Return the next response; AdapterFailure."""
@@ -117,6 +145,8 @@ class Adapter:
             self._received += block
         line, _, self._received = self._received.partition(b"\n")
         self._owed -= 1
+        if self._listen:
+            self._listen(f"< {line.decode(errors='replace')}")
         try:
             response = json.loads(line)
         except ValueError as error:
@@ -156,6 +186,26 @@ class Adapter:
         """Whether it was ended by `kill`."""
         return self._stdin.closed
 
+    @property
+    def output(self) -> str:
+        """What the system calls the pipe on which it answers."""
+        return os.readlink(f"/proc/self/fd/{self._stdout.fileno()}")
+
+    def pids(self) -> list[int]:
+        """Its process, and those that this one started; Linux only."""
+        numbers = (int(name) for name in os.listdir("/proc") if name.isdecimal())
+        return [pid for pid in numbers if self.owns(pid)]
+
+    def limit_file_size(self, limit: int = resource.RLIM_INFINITY) -> None:
+        """Let it write no file beyond `limit` bytes from now on; Linux only."""
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+    def resume(self) -> None:
+        """Let it go on after SIGSTOP."""
+        os.killpg(self._process.pid, signal.SIGCONT)
+
     def owns(self, pid: int) -> bool:
         """Whether `pid` is this adapter, or a process that it started."""
         try:
@@ -180,7 +230,8 @@ class Adapter:
         if not self._stdin.closed:
             if self._process.poll() is None:  # else its number may be another's by now
                 os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
+                with suppress(subprocess.TimeoutExpired):  # the system does not let it go
+                    self._process.wait(_GRACE_S)
             for file in (self._stdin, self._stdout, self._errors):
                 file.close()
 

@@ -24,7 +24,7 @@ import omnelog
 Json = dict[str, Any]
 
 CLASSES = {cls.type: cls for cls in get_args(omnelog.Event)}
-OPTIONAL = ["close", "durable", "find_root", "follow", "paths", "scan", "ulid"]
+OPTIONAL = ["close", "durable", "find_root", "follow", "paths", "repair", "scan", "ulid"]
 
 
 class Refused(Exception):
@@ -89,6 +89,10 @@ class Adapter:
             log.append(events[0])
         else:
             log.append_many(events)
+        return {}
+
+    def repair(self, request: Json) -> Json:
+        self._log(request).repair()
         return {}
 
     def close(self, request: Json) -> Json:

@@ -97,7 +97,12 @@ sub _holder {
     return undef;
 }
 
-sub size { return (-s $_[0]{handle}) // 0 }
+sub size {
+    my ($self) = @_;
+    my $size = (stat $self->{handle})[7];
+    $self->_cannot_read unless defined $size;
+    return $size;
+}
 
 # Up to $length bytes from $at on.
 sub get {
