@@ -225,6 +225,12 @@ class Adapter:
             self.kill()
         return None
 
+    def strike(self) -> None:
+        """Kill it, from another thread, and leave the rest to who is asking it."""
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def kill(self) -> None:
         """End it and what it started, at once, with SIGKILL."""
         if not self._stdin.closed:

@@ -14,12 +14,14 @@ from base64 import b64decode
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 from .process import Adapter
 
 Json = dict[str, Any]  # Any: a step's members are its own
+_LOCK_S = 10  # for the runner to get a lock that should be free
+_POLL_S = 0.005
 _SHOWN = 300  # characters of a value that a message shows
 _LOG = "events.jsonl"
 
@@ -47,12 +49,12 @@ class Play:
             for number, step in enumerate(steps, start=1):
                 try:
                     getattr(self, f"do_{step['do']}")(step)
-                except Mismatch as mismatch:
+                except (Mismatch, OSError) as mismatch:  # a file may not be there, say
                     about = " ".join(str(step[k]) for k in ("do", "of", "op") if k in step)
                     raise Mismatch(f"step {number} ({about}): {mismatch}") from None
         finally:
             if self._lock_fd >= 0:
-                os.close(self._lock_fd)
+                unlock_and_close(self._lock_fd)
 
     def _path(self, name: str) -> Path:
         if name.startswith("/"):
@@ -141,11 +143,20 @@ class Play:
     def do_lock(self, step: Json) -> None:
         """Take the lock, as any program may."""
         self._lock_fd = os.open(self._path(step.get("path", _LOG)), os.O_RDWR | os.O_CREAT)
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        deadline = monotonic() + _LOCK_S
+        while True:
+            try:
+                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if monotonic() >= deadline:
+                    raise Mismatch(f"the lock was still taken after {_LOCK_S} s") from None
+                sleep(_POLL_S)
+            else:
+                return
 
     def do_unlock(self, _: Json) -> None:
         """Free it."""
-        os.close(self._lock_fd)
+        unlock_and_close(self._lock_fd)
         self._lock_fd = -1
 
     def do_free(self, step: Json) -> None:
@@ -156,7 +167,7 @@ class Play:
         except BlockingIOError:
             raise Mismatch("the lock is taken") from None
         finally:
-            os.close(fd)
+            unlock_and_close(fd)
 
     def do_taken(self, step: Json) -> None:
         """See that somebody does."""
@@ -206,6 +217,8 @@ class Play:
             if mode != step["mode"]:
                 raise Mismatch(f"{path.name} has mode {mode}, not {step['mode']}")
             return
+        if path.exists() and not path.is_file():
+            raise Mismatch(f"{path.name} is not a regular file")
         if "batches" in step:
             self._check_batches(path.read_bytes(), step["batches"])
             return
@@ -219,6 +232,12 @@ class Play:
         pieces.sort(key=found.find)
         if (wanted := b"".join(pieces)) != found:
             raise Mismatch(f"the log {differences(found, wanted)}")
+
+
+def unlock_and_close(fd: int) -> None:
+    """Free the lock by itself, as a process that is just being started may have a copy of `fd`."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
 
 
 def build_tree(root: Path, tree: list[Json]) -> None:

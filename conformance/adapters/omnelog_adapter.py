@@ -18,7 +18,10 @@ from time import monotonic
 from types import UnionType
 from typing import Any, BinaryIO, get_args, get_origin
 
-import omnelog
+# In a checkout in which omnelog is not installed, it is beside the kit.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+import omnelog  # noqa: E402
 
 # Any: requests and responses are JSON, and an event to encode may hold anything.
 Json = dict[str, Any]

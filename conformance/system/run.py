@@ -2,39 +2,23 @@
 """Runs system cases, several at once: surveys the calls first, chooses, plays, and reports."""
 
 import fnmatch
-import queue
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
-from typing import Literal
 
+from ..parallel import in_parallel
 from ..process import AdapterFailure
+from ..results import Result, Verdict, judged
 from .faults import Case, cases
-from .play import Mismatch, NotReached, Stage
+from .play import Mismatch, NotReached, Seen, Stage
 from .scenarios import SCENARIOS, Scenario
 from .strace import Call
 from .traces import RULES
 
-Verdict = Literal["passed", "failed", "not reached", "expected failure", "stale"]
-
 _TRIES = 3
 """How often a case is played whose call was not made, for calls may depend on time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What came of a case: what was expected and what was seen."""
-
-    case: Case
-    cast: str
-    verdict: Verdict
-    expected: tuple[str, ...]
-    saw: tuple[str, ...]
-    calls: tuple[Call, ...]
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,81 +84,78 @@ def chosen(
     return [case for case in kept if case.id in wanted]
 
 
+class _Player:
+    """Plays cases on a stage of its own."""
+
+    def __init__(self, stage: Stage, cast: str, expected_failures: set[str]) -> None:
+        self._stage, self._cast, self._expected = stage, cast, expected_failures
+
+    def interrupt(self) -> None:
+        self._stage.interrupt()
+
+    def end(self) -> None:
+        self._stage.end()
+
+    def work(self, case: Case) -> Result:
+        """Play one case, again if its call was not made this time."""
+        started = monotonic()
+        for _ in range(_TRIES):
+            verdict, message, seen = self._played(case)
+            if verdict != "not reached":
+                break
+        verdict = judged(verdict, case.id, self._expected)
+        if verdict == "stale":
+            message = "is listed as an expected failure, but passes"
+        return Result(
+            id=case.id,
+            kind=case.family,
+            clauses=case.clauses,
+            about=case.scenario.about,
+            cast=self._cast,
+            verdict=verdict,
+            message=message,
+            details=tuple(_details(seen)),
+            seconds=monotonic() - started,
+        )
+
+    def _played(self, case: Case) -> tuple[Verdict, str, Seen]:
+        seen = Seen()
+        try:
+            self._stage.play(case, seen)
+        except NotReached:
+            return "not reached", "the call was not made", seen
+        except Mismatch as mismatch:
+            return "failed", f"expected: {mismatch.expected}; saw: {mismatch.saw}", seen
+        except AdapterFailure as failure:
+            return "failed", str(failure), seen
+        return "passed", "", seen
+
+
+def _details(seen: Seen) -> Iterator[str]:
+    for call in seen.calls:
+        yield f"call      {call}"
+    for text in seen.expected:
+        yield f"expected  {text}"
+    for text in seen.saw:
+        yield f"saw       {text}"
+
+
 def conduct(
     chosen_cases: Sequence[Case],
     commands: Sequence[Sequence[str]],
     cast: str,
     limit_s: float,
-    jobs: int,
     expected_failures: set[str],
-    keep: Path | None,
-    began: Callable[[str], None],
+    *,
+    jobs: int,
+    keep: Path | None = None,
 ) -> Iterator[Result]:
-    """Play the cases and yield results as they come; closing the iterator ends all adapters."""
-    waiting: queue.SimpleQueue[Case | None] = queue.SimpleQueue()
-    done: queue.SimpleQueue[Result | BaseException] = queue.SimpleQueue()
-    stages = [Stage(commands, limit_s, keep) for _ in range(min(jobs, len(chosen_cases)))]
-    stopped = threading.Event()
-    for case in chosen_cases:
-        waiting.put(case)
-    for _ in stages:
-        waiting.put(None)
+    """Play the cases and yield results as they come.
 
-    def work(stage: Stage) -> None:
-        try:
-            while (case := waiting.get()) is not None and not stopped.is_set():
-                done.put(_played(case, stage, cast, expected_failures))
-        except BaseException as error:
-            done.put(error)
+    `commands`: what starts A and B, which `cast` names. `limit_s`: seconds for a response.
+    """
 
-    threads = [threading.Thread(target=work, args=(stage,), daemon=True) for stage in stages]
-    for thread in threads:
-        thread.start()
-    try:
-        for _ in chosen_cases:
-            result = done.get()
-            if isinstance(result, BaseException):
-                raise result
-            began(result.case.id)
-            yield result
-    finally:
-        stopped.set()
-        for stage, thread in zip(stages, threads, strict=True):
-            thread.join(0.0 if thread.is_alive() else None)
-            stage.end()
-        for thread in threads:
-            thread.join(limit_s)
-        for stage in stages:
-            stage.end()
+    def player() -> _Player:
+        return _Player(Stage(commands, limit_s, keep), cast, expected_failures)
 
-
-def _played(case: Case, stage: Stage, cast: str, expected_failures: set[str]) -> Result:
-    started = monotonic()
-    verdict: Verdict = "passed"
-    expected: tuple[str, ...] = ()
-    saw: tuple[str, ...] = ()
-    for _ in range(_TRIES):
-        try:
-            seen = stage.play(case)
-        except NotReached:
-            verdict = "not reached"
-            saw = ("the call was not made this time",)
-            continue
-        except Mismatch as mismatch:
-            verdict, expected, saw = "failed", (mismatch.expected,), (mismatch.saw,)
-        except AdapterFailure as failure:
-            verdict, saw = "failed", (str(failure),)
-        else:
-            verdict, expected, saw = "passed", tuple(seen.expected), tuple(seen.saw)
-        break
-    if case.id in expected_failures and verdict != "not reached":
-        verdict = "stale" if verdict == "passed" else "expected failure"
-    return Result(
-        case=case,
-        cast=cast,
-        verdict=verdict,
-        expected=expected,
-        saw=saw,
-        calls=tuple(stage.last_calls),
-        seconds=monotonic() - started,
-    )
+    yield from in_parallel(chosen_cases, player, jobs)
