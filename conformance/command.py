@@ -321,9 +321,10 @@ def _told(
     except OSError as error:
         print(f"{error.filename}: {error.strerror}", file=sys.stderr)
         code = code or USAGE
-    _print(summary(results, unit=unit, details=details))
+    remarks: Iterable[str] = ()
     if complete and code == CONFORMS and not options.fail_fast:
-        _print(_not_checked(results, unit))
+        remarks = _not_checked(results, unit)
+    _print(summary(results, unit=unit, details=details, remarks=remarks))
     if code == INTERRUPTED:
         print(f"interrupted after {len(results)} {unit}", file=sys.stderr)
     ran = [result for result in results if result.verdict != "not run"]
@@ -331,7 +332,7 @@ def _told(
 
 
 def _not_checked(results: Sequence[Result], unit: str) -> Iterator[str]:
-    """The clauses that nothing was about; before the last line would be better read than after."""
+    """The clauses of the chapters about files that nothing was about, and why, if it cannot be."""
     spec = clauses_of_spec.clauses()
     reasons = clauses_of_spec.NOT_FROM_OUTSIDE
     left = unchecked(results, spec, clauses_of_spec.CHAPTERS)

@@ -54,6 +54,7 @@ class Adapter:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill
         self._received = b""
         self._owed = 0
+        self._introduced = False
         try:
             self._process = subprocess.Popen(
                 command,
@@ -78,6 +79,7 @@ class Adapter:
         try:
             self.about = self.ask({"op": "hello", "protocol": PROTOCOL})
             self._check_hello()
+            self._introduced = True
         except BaseException:
             self.kill()
             raise
@@ -115,7 +117,7 @@ class Adapter:
                 return  # receive tells what its last words were
 
     def _see_that_nothing_is_unasked(self) -> None:
-        if self._owed:
+        if self._owed or not self._introduced:
             return  # what is there may be what is owed
         with suppress(BlockingIOError):
             self._received += os.read(self._stdout.fileno(), 1 << 16)

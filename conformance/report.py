@@ -6,7 +6,7 @@ import re
 import textwrap
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .results import BAD, Result
@@ -18,11 +18,15 @@ _NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def summary(
-    results: Sequence[Result], *, unit: str = "vectors", details: bool = False
+    results: Sequence[Result],
+    *,
+    unit: str = "vectors",
+    details: bool = False,
+    remarks: Iterable[str] = (),
 ) -> Iterator[str]:
     """Lines: each clause with how many of its checks passed; what failed, and why; the sums.
 
-    `details`: also what was seen in each check.
+    `details`: also what was seen in each check. `remarks`: lines that come before the sums.
     """
     passed, total = Counter[str](), Counter[str]()
     for result in results:
@@ -51,6 +55,7 @@ def summary(
     lacks = Counter(result.message for result in results if result.verdict == "not run")
     for why, count in sorted(lacks.items()):
         yield f"NOT RUN: {count} {unit}, because {why}"
+    yield from remarks
     yield from families(results)
     verdicts = Counter(result.verdict for result in results)
     counts = [f"{count} {verdict}" for verdict, count in sorted(verdicts.items())]
