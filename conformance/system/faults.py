@@ -152,9 +152,14 @@ def _owed(scenario: Scenario, call: Call, error: str) -> tuple[tuple[str, ...], 
         return ("APP-25", *clauses), {OK}
     if error == "EAGAIN":
         return (("READ-4" if scenario.reads else "LOCK-8"), *clauses), set(scenario.normal)
-    may_be_repeated = error == "EINTR"
-    cannot_be_synced = error == "EINVAL" and call.label not in _LOCAL
-    if may_be_repeated or cannot_be_synced:
+    of_a_repair = scenario.writes and bool(scenario.tail) and call.label == "run"
+    not_to_be_synced = (call.kind, error) in (("sync", "EINVAL"), ("open", "EACCES"))
+    if of_a_repair and not_to_be_synced:
+        return ("APP-59", "APP-18"), {IO} if scenario.durable else {OK}
+    asks_the_path = call.kind == "look" and not call.arguments[:1].isdecimal()
+    if scenario.history == "replacement" and asks_the_path and error == "EACCES":
+        return ("APP-55", "APP-51"), {OK}
+    if error == "EINTR":  # which may be repeated
         owed = {OK, *owed}
     if OK in owed:
         owed |= scenario.normal

@@ -88,7 +88,7 @@ sub _open {
     $self->{looked} = OmneLog::File::now();
     $self->{end}    = -1;
     if ($self->{durable}) {
-        OmneLog::File::sync_directory($_) for @{$self->{chain}};    # DUR-7
+        OmneLog::File::sync_directory($_, 1) for @{$self->{chain}};    # DUR-7
     }
 }
 
@@ -213,10 +213,15 @@ sub _quarantine {
         $copied = $begins && $torn->get($size - $last, $last) . $add eq "$tail\n";
     }
     $add .= "$tail\n" unless $copied;
-    $torn->put($add) == length $add or OmneLog::Error->refused('a torn tail cannot be kept', $path);
+    if ($torn->put($add) != length $add) {
+        my $code = $! + 0;
+        $torn->cut($size);    # APP-58
+        $! = $code;
+        OmneLog::Error->refused('a torn tail cannot be kept', $path);
+    }
     $torn->sync or OmneLog::Error->refused('a torn tail cannot be kept', $path);
     my ($directory) = $path =~ m{\A(.*)/}s;
-    OmneLog::File::sync_directory($directory);
+    OmneLog::File::sync_directory($directory, $self->{durable});
     $torn->close;
 }
 
