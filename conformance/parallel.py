@@ -6,15 +6,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-_Item = TypeVar("_Item", contravariant=True)
-_Done = TypeVar("_Done", covariant=True)
+_ItemT_contra = TypeVar("_ItemT_contra", contravariant=True)
+_DoneT_co = TypeVar("_DoneT_co", covariant=True)
 _END_S = 10  # for a worker to end once its adapters are dead
 
 
-class Worker(Protocol[_Item, _Done]):
+class Worker(Protocol[_ItemT_contra, _DoneT_co]):
     """Works on one item after the other."""
 
-    def work(self, item: _Item) -> _Done:
+    def work(self, item: _ItemT_contra) -> _DoneT_co:
         """Return what came of the item."""
 
     def interrupt(self) -> None:
@@ -25,16 +25,16 @@ class Worker(Protocol[_Item, _Done]):
 
 
 def in_parallel(
-    items: Sequence[_Item], make: Callable[[], Worker[_Item, _Done]], jobs: int
-) -> Iterator[_Done]:
+    items: Sequence[_ItemT_contra], make: Callable[[], Worker[_ItemT_contra, _DoneT_co]], jobs: int
+) -> Iterator[_DoneT_co]:
     """Yield what came of each item, as it comes. However the iterator ends, no adapter is left."""
-    waiting: queue.SimpleQueue[_Item] = queue.SimpleQueue()
-    done: queue.SimpleQueue[_Done | BaseException] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[_ItemT_contra] = queue.SimpleQueue()
+    done: queue.SimpleQueue[_DoneT_co | BaseException] = queue.SimpleQueue()
     stopped = threading.Event()
     for item in items:
         waiting.put(item)
 
-    def run(worker: Worker[_Item, _Done]) -> None:
+    def run(worker: Worker[_ItemT_contra, _DoneT_co]) -> None:
         try:
             while not stopped.is_set():
                 done.put(worker.work(waiting.get_nowait()))

@@ -21,7 +21,7 @@ Json = dict[str, Any]  # Any: what a response holds is for the vector to judge
 
 PROTOCOL = 1
 _LAST_WORDS = 2000  # bytes of standard error that a failure shows
-_GRACE_S = 2  # for a process to end after quit, before it is killed
+_GRACE_S = 3  # for a process to end after quit, before it is killed
 
 
 class AdapterFailure(Exception):
@@ -186,7 +186,7 @@ class Adapter:
     @property
     def ended(self) -> bool:
         """Whether it was ended by `kill`."""
-        return self._stdin.closed
+        return self._stdout.closed
 
     @property
     def output(self) -> str:
@@ -227,6 +227,14 @@ class Adapter:
             self.kill()
         return None
 
+    def leave(self) -> None:
+        """See that it leaves at the end of its input. Raises AdapterFailure."""
+        self._stdin.close()
+        try:
+            self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            raise AdapterFailure("does not leave at the end of its input") from None
+
     def strike(self) -> None:
         """Kill it, from another thread, and leave the rest to who is asking it."""
         if self._process.poll() is None:
@@ -235,13 +243,31 @@ class Adapter:
 
     def kill(self) -> None:
         """End it and what it started, at once, with SIGKILL."""
-        if not self._stdin.closed:
+        if not self._stdout.closed:
             if self._process.poll() is None:  # else its number may be another's by now
                 os.killpg(self._process.pid, signal.SIGKILL)
                 with suppress(subprocess.TimeoutExpired):  # the system does not let it go
                     self._process.wait(_GRACE_S)
             for file in (self._stdin, self._stdout, self._errors):
                 file.close()
+
+
+def see_manners(command: Sequence[str], limit_s: float) -> Json:
+    """See that an adapter starts, leaves when it is asked, and leaves at the end of its input.
+
+    Return what it says of itself. Raises AdapterFailure.
+    """
+    adapter = Adapter(command, limit_s)
+    status = adapter.quit()
+    if status != 0:
+        how = "had to be killed" if status is None else f"left with exit status {status}"
+        raise AdapterFailure(f"after quit it {how}, not with 0")
+    other = Adapter(command, limit_s)
+    try:
+        other.leave()
+    finally:
+        other.kill()
+    return adapter.about
 
 
 def _short(value: object) -> str:

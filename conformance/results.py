@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What came of a vector or of a system case."""
 
+import fnmatch
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,7 +30,8 @@ class Result:
 
 
 def judged(verdict: Verdict, id_: str, expected_failures: set[str]) -> Verdict:
-    """The verdict in view of the failures that are expected."""
-    if id_ not in expected_failures or verdict not in ("passed", "failed"):
+    """The verdict in view of the failures that are expected, of which some may be globs."""
+    expected = any(fnmatch.fnmatchcase(id_, glob) for glob in expected_failures)
+    if not expected or verdict not in ("passed", "failed"):
         return verdict
     return "stale" if verdict == "passed" else "expected failure"

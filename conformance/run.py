@@ -156,10 +156,11 @@ class _Player:
             cast.retire(everybody=spent)
         return result
 
-
     def _try(self, vector: Vector) -> None:
         """Check a vector; where time is what it is about, a busy machine gets further tries."""
         for left in reversed(range(vector.data.get("tries", 1))):
+            for role in vector.roles:
+                self._cast.adapter(role)  # so that no step has to wait for it
             try:
                 with Volume(self._keep, vector.id) as root:
                     check(vector, self._cast.adapter, root)

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, get_args, get_origin
 # In a checkout in which omnelog is not installed, it is beside the kit.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-import omnelog  # noqa: E402
+import omnelog
 
 # Any: requests and responses are JSON, and an event to encode may hold anything.
 Json = dict[str, Any]

@@ -90,20 +90,33 @@ def _errors(
 ) -> Iterator[Case]:
     for error in ERRORS.get(call.kind, ()):
         clauses, owed = _owed(scenario, call, error)
-        yield _case(scenario, "errors", clauses, error, owed, call, before)
+        yield _case(scenario, "errors", clauses, error, owed=owed, call=call, before=before)
     writes_to_log = scenario.writes and call.kind == "write" and call.label == "log"
     if call.kind == "lock" and not scenario.taken:
         clauses, owed = _never_granted(scenario)
-        yield _case(scenario, "errors", clauses, "EAGAIN-for-ever", owed, call, before)
+        yield _case(
+            scenario, "errors", clauses, "EAGAIN-for-ever", owed=owed, call=call, before=before
+        )
     if call.kind == "write" and call.label in _LOCAL:
         yield from _short_writes(scenario, call, before)
     if writes_to_log and call == _own_write(calls):
-        yield _case(scenario, "errors", ("APP-26",), "writes-nothing", {IO}, call, before)
+        yield _case(
+            scenario, "errors", ("APP-26",), "writes-nothing", owed={IO}, call=call, before=before
+        )
         if before is not None and before.name != call.name and not scenario.tail:
-            more = ("APP-27", "APP-29", "ERR-6")
-            yield _case(scenario, "errors", more, "half-then-EIO", {IO}, call, before)
-            more = ("APP-31", "ERR-6")
-            yield _case(scenario, "errors", more, "all-then-EIO", {UNKNOWN}, call, before)
+            half, everything = ("APP-27", "APP-29", "ERR-6"), ("APP-31", "ERR-6")
+            yield _case(
+                scenario, "errors", half, "half-then-EIO", owed={IO}, call=call, before=before
+            )
+            yield _case(
+                scenario,
+                "errors",
+                everything,
+                "all-then-EIO",
+                owed={UNKNOWN},
+                call=call,
+                before=before,
+            )
 
 
 def _own_write(calls: Sequence[Call]) -> Call | None:
@@ -120,23 +133,25 @@ def _short_writes(scenario: Scenario, call: Call, before: Call | None) -> Iterat
         if not 0 < cut < length:
             continue
         if scenario.op in ULID_OPS:
-            owed: set[str] = {OK, IO}
-            whole, full = ("ULID-11",), ("ULID-11", "ERR-3")
+            owed = {OK, IO}
+            whole, full = ["ULID-11"], ["ULID-11", "ERR-3"]
         elif lines:
             owed = {OK}
-            whole, full = ("APP-24", "APP-23"), ("APP-27", "APP-28", "APP-29", "ERR-6")
+            whole, full = ["APP-24", "APP-23"], ["APP-27", "APP-28", "APP-29", "ERR-6"]
         else:
             owed = {OK}
-            whole, full = ("APP-24", "APP-19"), ("APP-22", "APP-13")
-        yield _case(scenario, "errors", whole, f"short-{name}", owed, call, before)
-        yield _case(scenario, "errors", full, f"short-{name}-then-full", {IO}, call, before)
+            whole, full = ["APP-24", "APP-19"], ["APP-22", "APP-13"]
+        yield _case(scenario, "errors", whole, f"short-{name}", owed=owed, call=call, before=before)
+        yield _case(
+            scenario, "errors", full, f"short-{name}-then-full", owed={IO}, call=call, before=before
+        )
         if lines and name != "1" and not scenario.tail:
             more: tuple[str, ...] = ("APP-30", "ERR-6")
             fault = f"short-{name}-then-uncut"
-            yield _case(scenario, "errors", more, fault, {UNKNOWN}, call, before)
+            yield _case(scenario, "errors", more, fault, owed={UNKNOWN}, call=call, before=before)
             more = ("APP-28", "APP-30")
             fault = f"short-{name}-then-foreign"
-            yield _case(scenario, "errors", more, fault, {UNKNOWN}, call, before)
+            yield _case(scenario, "errors", more, fault, owed={UNKNOWN}, call=call, before=before)
 
 
 def _never_granted(scenario: Scenario) -> tuple[tuple[str, ...], set[str]]:
@@ -220,12 +235,20 @@ def _crashes(scenario: Scenario, call: Call, before: Call | None) -> Iterator[Ca
         clauses = ("APP-37", "APP-35", "APP-36", "APP-17", "DUR-2")
     else:
         clauses = ("VOL-14", "LOCK-15")
-    yield _case(scenario, "crashes", clauses, "killed-before", set(), call, before)
-    yield _case(scenario, "crashes", clauses, "killed-after", set(), call, before)
+    yield _case(scenario, "crashes", clauses, "killed-before", owed=set(), call=call, before=before)
+    yield _case(scenario, "crashes", clauses, "killed-after", owed=set(), call=call, before=before)
     length = call.result or 0
     if call.kind == "write" and scenario.writes and length > 1:
         for name in ("1", "middle", "newline"):
-            yield _case(scenario, "crashes", clauses, f"killed-at-{name}", set(), call, before)
+            yield _case(
+                scenario,
+                "crashes",
+                clauses,
+                f"killed-at-{name}",
+                owed=set(),
+                call=call,
+                before=before,
+            )
 
 
 # Preemption.
@@ -233,7 +256,15 @@ def _crashes(scenario: Scenario, call: Call, before: Call | None) -> Iterator[Ca
 
 def _preemptions(scenario: Scenario, call: Call, after: Call | None) -> Iterator[Case]:
     def stopped(fault: str, *clauses: str, owed: Sequence[str] = (OK,)) -> Case:
-        return _case(scenario, "preemption", clauses, f"stopped-{fault}", set(owed), call, None)
+        return _case(
+            scenario,
+            "preemption",
+            clauses,
+            f"stopped-{fault}",
+            owed=set(owed),
+            call=call,
+            before=None,
+        )
 
     if scenario.op == "enumerate":
         return
@@ -246,6 +277,8 @@ def _preemptions(scenario: Scenario, call: Call, after: Call | None) -> Iterator
         clause = "READ-14" if scenario.tail else "READ-9"
         more = ("READ-10", "READ-3", "READ-5")
         yield stopped("other-appends", clause, *more, owed=either)
+        if scenario.tail:
+            yield stopped("other-repairs", clause, *more, owed=either)
         if scenario.op != "follow":
             yield stopped("log-replaced", "READ-9", "READ-10", owed=either)
         yield stopped("other-locks", "READ-6", "READ-22", "READ-4", owed=either)
@@ -268,6 +301,7 @@ def _case(
     family: Family,
     clauses: Sequence[str],
     fault: str,
+    *,
     owed: set[str],
     call: Call,
     before: Call | None,

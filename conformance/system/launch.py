@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``python launch.py COMMAND``: let any process of the same user trace this one, and become COMMAND.
+"""``python launch.py COMMAND``: let any process of this user trace this one; become COMMAND.
 
 Where the security module Yama lets only parents trace their children, strace could not attach.
 """

@@ -42,10 +42,13 @@ def survey(commands: Sequence[Sequence[str]], limit_s: float) -> Plan:
             if lacks:
                 left_out[scenario.name] = f"the adapter has no {', '.join(lacks)}"
                 continue
-            calls = stage.survey(scenario)
-            found += _traces(scenario, calls)
-            found += cases(scenario, calls)
+            found += cases_of(scenario, stage.survey(scenario))
     return Plan(cases=found, left_out=left_out)
+
+
+def cases_of(scenario: Scenario, calls: Sequence[Call]) -> list[Case]:
+    """All cases of a scenario in which `calls` were made."""
+    return [*_traces(scenario, calls), *cases(scenario, calls)]
 
 
 def _traces(scenario: Scenario, calls: Sequence[Call]) -> Iterator[Case]:

@@ -39,7 +39,8 @@ _KINDS = {
 }
 KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 _LINE = re.compile(
-    r"(?P<name>\w+)\((?P<arguments>.*)\)\s+= (?P<result>-?\d+|0x[0-9a-f]+|\?)(?P<rest>.*)", re.DOTALL
+    r"(?P<name>\w+)\((?P<arguments>.*)\)\s+= (?P<result>-?\d+|0x[0-9a-f]+|\?)(?P<rest>.*)",
+    re.DOTALL,
 )
 _PID = re.compile(r"\[pid +(\d+)\] ")
 _ATTACH_S = 10  # seconds for strace to attach or to leave

@@ -142,7 +142,7 @@ def reopened_after_a_failure(calls: Calls, _: Scenario) -> str:
 
 
 @_rule("APP-51 APP-52", lambda s: s.history == "replacement",
-       "under the lock, an append looks whether the path leads to its file, and opens it anew")  # fmt: skip
+       "under the lock it is looked whether the path leads to the file, and opened anew")  # fmt: skip
 def looked_under_the_lock(calls: Calls, _: Scenario) -> str:
     locked = _on(calls, "moved", "lock")
     opened = _on(calls, "log", "open")
@@ -163,7 +163,7 @@ def no_directory_on_a_reopen(calls: Calls, _: Scenario) -> str:
 # Locking.
 
 
-@_rule("LOCK-8", lambda s: s.op not in ("follow", "enumerate") and s.name not in ("nothing",),
+@_rule("LOCK-8", lambda s: s.op not in ("follow", "enumerate") and s.name != "nothing",
        "every attempt to take a lock has LOCK_NB, and LOCK_EX or LOCK_SH")  # fmt: skip
 def no_blocking_lock(calls: Calls, scenario: Scenario) -> str:
     asked = [call for call in calls if call.kind == "lock"]
@@ -185,7 +185,11 @@ def written_under_the_lock(calls: Calls, _: Scenario) -> str:
     return wrong or "; ".join(shared)
 
 
-@_rule("LOCK-14", lambda s: s.op in ("append", "repair", *ULID_OPS), "a lock is freed before its file is closed")
+@_rule(
+    "LOCK-14",
+    lambda s: s.op in ("append", "repair", *ULID_OPS),
+    "a lock is freed before its file is closed",
+)
 def unlocked_before_the_close(calls: Calls, _: Scenario) -> str:
     for label in ("log", "moved", "last-ulid"):
         held = False
@@ -237,7 +241,9 @@ def one_write(calls: Calls, scenario: Scenario) -> str:
     return "" if written == [*newline, length] else f"writes of {written} bytes, not {length}"
 
 
-@_rule("APP-12", lambda s: _writes(s) and s.tail == WHOLE, "the missing newline is a write of its own")
+@_rule(
+    "APP-12", lambda s: _writes(s) and s.tail == WHOLE, "the missing newline is a write of its own"
+)
 def newline_by_itself(calls: Calls, _: Scenario) -> str:
     written = [calls[at].result for at in _on(calls, "log", "write")]
     return "" if written[:1] == [1] else f"writes of {written} bytes"
@@ -256,7 +262,9 @@ def synced_before_the_cut(calls: Calls, scenario: Scenario) -> str:
     return ""
 
 
-@_rule("APP-17", lambda s: s.name == "copied", "a tail that is in the quarantine is not copied again")
+@_rule(
+    "APP-17", lambda s: s.name == "copied", "a tail that is in the quarantine is not copied again"
+)
 def not_copied_again(calls: Calls, _: Scenario) -> str:
     copies = _on(calls, "quarantine", "write")
     return "; ".join(str(calls[at]) for at in copies)
@@ -302,7 +310,11 @@ def nothing_changed(calls: Calls, _: Scenario) -> str:
     return "; ".join(str(c) for c in calls if c.kind in changes and c.label != ANSWER)
 
 
-@_rule("READ-2", lambda s: s.op in ("read", "scan") and not s.tail, "whole lines are read without the lock")
+@_rule(
+    "READ-2",
+    lambda s: s.op in ("read", "scan") and not s.tail,
+    "whole lines are read without the lock",
+)
 def no_lock_for_whole_lines(calls: Calls, _: Scenario) -> str:
     return "; ".join(str(call) for call in calls if call.kind == "lock")
 

@@ -104,9 +104,11 @@ class Ledger:
         part_of_a_tail = any(torn.startswith(rest) for torn in candidates)
         if rest and (self.rest == "none" or not part_of_a_tail):
             wrong.append(f"the quarantine ends in {show(rest)}")
-        for text in lines:
-            if not any(torn.startswith(text) and torn for torn in candidates):
-                wrong.append(f"the quarantine has a line that was no tail: {show(text)}")
+        wrong += [
+            f"the quarantine has a line that was not a tail: {show(text)}"
+            for text in lines
+            if not any(torn.startswith(text) and torn for torn in candidates)
+        ]
         for torn in dict.fromkeys(candidates):
             count = lines.count(torn) + (rest == torn)
             if torn and torn != WHOLE and torn not in rests and not count:
