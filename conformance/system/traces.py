@@ -142,7 +142,7 @@ def reopened_after_a_failure(calls: Calls, _: Scenario) -> str:
 
 
 @_rule("APP-51 APP-52", lambda s: s.history == "replacement",
-       "under the lock it is looked whether the path leads to the file, and opened anew")  # fmt: skip
+       "the look at the path is under the lock, and what is there then is opened")  # fmt: skip
 def looked_under_the_lock(calls: Calls, _: Scenario) -> str:
     locked = _on(calls, "moved", "lock")
     opened = _on(calls, "log", "open")
@@ -165,14 +165,14 @@ def no_directory_on_a_reopen(calls: Calls, _: Scenario) -> str:
 
 @_rule("LOCK-8", lambda s: s.op not in ("follow", "enumerate") and s.name != "nothing",
        "every attempt to take a lock has LOCK_NB, and LOCK_EX or LOCK_SH")  # fmt: skip
-def no_blocking_lock(calls: Calls, scenario: Scenario) -> str:
+def no_blocking_lock(calls: Calls, _: Scenario) -> str:
     asked = [call for call in calls if call.kind == "lock"]
     wrong = [str(call) for call in asked if "LOCK_NB" not in call.arguments]
     return "; ".join(wrong)
 
 
-@_rule("LOCK-3", lambda s: True, "no record locks, and no lock on another file")
-def no_record_locks(calls: Calls, scenario: Scenario) -> str:
+@_rule("LOCK-3", lambda _: True, "no record locks, and no lock on another file")
+def no_record_locks(calls: Calls, _: Scenario) -> str:
     locks = [call for call in calls if call.kind == "fcntl" and "SETLK" in call.arguments]
     locks += [call for call in calls if call.kind == "lock" and call.label in ("run", "root")]
     return "; ".join(map(str, locks))
@@ -250,7 +250,7 @@ def newline_by_itself(calls: Calls, _: Scenario) -> str:
 
 
 @_rule("APP-18", _cuts, "quarantine and directory are synced between the copy and the cut")
-def synced_before_the_cut(calls: Calls, scenario: Scenario) -> str:
+def synced_before_the_cut(calls: Calls, _: Scenario) -> str:
     cuts = _on(calls, "log", "cut")
     copies = _on(calls, "quarantine", "write")
     last_copy = copies[-1] if copies else _on(calls, "quarantine", "open")[-1]

@@ -233,7 +233,7 @@ class Log:
     def roll_back(self, file: File, start: int, lines: list[bytes], error: OSError) -> None:
         data, size = b"".join(lines), file.size()
         found = os.pread(file.fd, size - start, start)
-        stand = len(os.path.commonprefix([data, found]).splitlines(keepends=True))
+        stand = len(lines)
         while stand and not found.startswith(b"".join(lines[:stand])):
             stand -= 1
         if self.wrong("takes-whole-lines-back"):

@@ -21,6 +21,28 @@ from conformance.vectors import Vector, load
 ROOT = Path(__file__).parents[2]
 OMNELOG = [sys.executable, str(ROOT / "conformance" / "adapters" / "omnelog_adapter.py")]
 HELLO = '{"ok": true, "name": "x", "version": "0", "protocol": 1, "capabilities": []}'
+MANNERS = f"""
+import os, sys, time
+input()
+print('{HELLO}', flush=True)
+begun = sys.stdin.read(12)
+if not begun or begun == '{{"op": "quit':
+    print('{{"ok": true}}', flush=True)
+    sys.exit()
+
+class Stdin:
+    def __init__(self, file):
+        self.file, self.begun = file, begun
+    def readline(self):
+        line, self.begun = self.begun + self.file.readline(), ""
+        return line
+    def __iter__(self):
+        return iter(self.readline, "")
+    def close(self):
+        os.close(0)
+
+sys.stdin = Stdin(sys.stdin)
+"""
 ONE = "ACC-12.type"  # a vector that needs one answer, an error
 
 
@@ -36,11 +58,11 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def adapter(tmp_path: Path) -> Callable[[str], list[str]]:
-    """An adapter that says hello, and then does what the given lines of Python do."""
+    """An adapter that says hello and leaves when it has to, else does what lines of Python do."""
 
     def make(then: str) -> list[str]:
         program = tmp_path / "adapter.py"
-        program.write_text(f"import sys, os, time\ninput()\nprint('{HELLO}', flush=True)\n{then}\n")
+        program.write_text(f"{MANNERS}\n{then}\n")
         return [sys.executable, "-S", str(program)]
 
     return make
@@ -93,6 +115,8 @@ def test_an_adapter_that_does_not_answer_right_is_a_failure(
         (["sleep", "60"], "does not answer"),
         (["echo", '{"ok": true, "protocol": 2}'], "does not speak protocol 1"),
         (["echo", '{"ok": true, "protocol": 1}'], "has no list of capabilities"),
+        (["sh", "-c", f"read x; echo '{HELLO}'; read x; sleep 60"], "had to be killed"),
+        (["sh", "-c", f"read x; echo '{HELLO}'; read x; exit 4"], "had to be killed"),
     ],
 )
 def test_what_is_no_adapter_is_told_at_once(command: list[str], told: str) -> None:
