@@ -8,8 +8,8 @@ import shlex
 import signal
 import sys
 import tempfile
-from base64 import b64decode
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from json import dumps, loads
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from .profiles import PROFILES
 from .report import save_json, save_junit, summary, unchecked
 from .results import BAD, Result
 from .run import conduct
+from .steps import decoded
 from .system import run as system
 from .system import strace
 from .system.play import Mismatch
 from .vectors import DIRECTORY, Vector, load
 
 CONFORMS, DEVIATES, USAGE, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 130
-_SHOWN = 400  # characters of a decoded line in the conversation
+_SHOWN = 2000  # characters of a request or response in the conversation
 
 _ABOUT = """\
 See whether an implementation of SPEC.md does what its clauses say.
@@ -208,14 +209,9 @@ def _is_chosen(vector: Vector, options: argparse.Namespace) -> bool:
 def _conversation(text: str) -> None:
     """Show a line of the conversation, with the bytes in it as they are."""
     head, _, message = text.partition(" {")
-    try:
-        content = loads("{" + message)
-        if isinstance(content.get("line"), str):
-            content["line"] = repr(b64decode(content["line"]))[:_SHOWN]
-            text = f"{head} {dumps(content, ensure_ascii=False)}"
-    except ValueError:
-        pass
-    print(text, file=sys.stderr)
+    with suppress(ValueError):
+        text = f"{head} {dumps(decoded(loads('{' + message)), ensure_ascii=False)}"
+    print(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…", file=sys.stderr)
 
 
 # System cases.

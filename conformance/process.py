@@ -179,9 +179,14 @@ class Adapter:
         return f"; it said: {words}" if words else ""
 
     @property
+    def idle(self) -> bool:
+        """Whether it runs, with no response outstanding; one too many may be there."""
+        return self._process.poll() is None and not self._owed
+
+    @property
     def alive(self) -> bool:
-        """Whether it can be asked, with no response outstanding."""
-        return self._process.poll() is None and not self._owed and not self._received
+        """Whether it can be asked, with no response outstanding and none too many."""
+        return self.idle and not self._received
 
     @property
     def ended(self) -> bool:
@@ -260,8 +265,12 @@ def see_manners(command: Sequence[str], limit_s: float) -> Json:
     adapter = Adapter(command, limit_s)
     status = adapter.quit()
     if status != 0:
-        how = "had to be killed" if status is None else f"left with exit status {status}"
-        raise AdapterFailure(f"after quit it {how}, not with 0")
+        how = (
+            "did not answer and leave"
+            if status is None
+            else f"left with exit status {status}, not 0"
+        )
+        raise AdapterFailure(f"after quit it {how}")
     other = Adapter(command, limit_s)
     try:
         other.leave()

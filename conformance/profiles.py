@@ -43,10 +43,13 @@ _OPS_OF_KIND = {
     "enumerate": {"enumerate"},
     "run_id": {"exists", "read", "append", "enumerate"},
 }
+_OP_OF_STEP = {"ids": "ulid", "scales": "decode"}
 
 
 def ops_of(vector: Vector) -> set[str]:
     """The ops that a vector asks for."""
     if vector.kind != "behaviour":
         return _OPS_OF_KIND[vector.kind]
-    return {step["op"] for step in vector.data["steps"] if step["do"] == "ask"}
+    steps = vector.data["steps"]
+    asked = {step["op"] for step in steps if step["do"] == "ask"}
+    return asked | {_OP_OF_STEP[step["do"]] for step in steps if step["do"] in _OP_OF_STEP}

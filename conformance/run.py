@@ -89,7 +89,7 @@ class Cast:
     def fence(self) -> None:
         """See that no adapter answered more than it was asked; AdapterFailure."""
         for adapter in self._running.values():
-            if adapter.alive:
+            if adapter.idle:
                 adapter.fence()
 
     def retire(self, *, everybody: bool) -> None:

@@ -281,6 +281,8 @@ class Play:
             self._check_batches(path.read_bytes(), step["batches"])
             return
         found, wanted = path.read_bytes() if path.exists() else None, self._content(step)
+        if "ends" in step and found is not None:
+            found = found[-len(wanted) :]
         if found != wanted:
             raise Mismatch(f"{path.name} {differences(found, wanted)}")
 
@@ -392,6 +394,19 @@ def _same(found: object, wanted: object) -> bool:
     return json.dumps(found, sort_keys=True) == json.dumps(wanted, sort_keys=True)
 
 
+def decoded(message: Json) -> Json:
+    """A request or response with the bytes of its line as they are, for people."""
+    line = message.get("line")
+    if not isinstance(line, str):
+        return message
+    try:
+        return {**message, "line": repr(b64decode(line, validate=True))[1:]}
+    except ValueError:
+        return message
+
+
 def _short(value: object) -> str:
+    if isinstance(value, dict):
+        value = decoded(value)
     text = repr(value) if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

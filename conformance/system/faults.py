@@ -145,11 +145,14 @@ def _short_writes(scenario: Scenario, call: Call, before: Call | None) -> Iterat
         yield _case(
             scenario, "errors", full, f"short-{name}-then-full", owed={IO}, call=call, before=before
         )
+        if scenario.name == "durable-several" and name == "middle":
+            fault, more = "short-middle-then-unsynced", ["DUR-12", "DUR-10", "DUR-9"]
+            yield _case(scenario, "errors", more, fault, owed={UNKNOWN}, call=call, before=before)
         if lines and name != "1" and not scenario.tail:
-            more: tuple[str, ...] = ("APP-30", "ERR-6")
+            more = ["APP-30", "ERR-6"]
             fault = f"short-{name}-then-uncut"
             yield _case(scenario, "errors", more, fault, owed={UNKNOWN}, call=call, before=before)
-            more = ("APP-28", "APP-30")
+            more = ["APP-28", "APP-30"]
             fault = f"short-{name}-then-foreign"
             yield _case(scenario, "errors", more, fault, owed={UNKNOWN}, call=call, before=before)
 

@@ -348,8 +348,9 @@ class _Play:
         struck = any(call.injected for call in self.seen.calls)
         if not struck and not fault.startswith("short-"):
             raise NotReached
-        self._sync_failed = (
-            call.kind == "sync" and call.label == "log" and _kind(self._answer) == UNKNOWN
+        self._sync_failed = _kind(self._answer) == UNKNOWN and any(
+            call.kind == "sync" and call.label == "log" and call.injected
+            for call in self.seen.calls
         )
         if foreign:
             self._finish_beside_foreign_bytes(case, foreign[0])
@@ -383,6 +384,8 @@ class _Play:
             injections = _stops(case.before, call)
         if then == ["then-uncut"]:
             injections += ["ftruncate,truncate:error=EIO:when=1+"]
+        if then == ["then-unsynced"]:
+            injections += ["fdatasync,fsync:error=EIO:when=1+"]
         self.trace(injections, at_stops=stops)
 
     def crash(self, case: Case) -> None:

@@ -98,10 +98,7 @@ class Tracer:
     def __init__(
         self, adapter: Adapter, watched: Mapping[str, str], injections: Sequence[str] = ()
     ) -> None:
-        self._labels = {**watched, adapter.output: ANSWER}
-        self._counts: Counter[tuple[str, str]] = Counter()
-        self._unfinished: dict[str, str] = {}
-        self._buffer = b""
+        self.prepare({**watched, adapter.output: ANSWER})
         command = ["strace", "-f", "-y", "-s", "4"]
         for path in self._labels:
             command += ["-P", path]
@@ -116,6 +113,13 @@ class Tracer:
         )
         assert self._process.stderr is not None
         self._output = self._process.stderr
+
+    def prepare(self, labels: Mapping[str, str]) -> None:
+        """Get ready to understand what strace says of the paths that have these labels."""
+        self._labels = dict(labels)
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._unfinished: dict[str, str] = {}
+        self._buffer = b""
         self.calls: list[Call] = []
 
     def __enter__(self) -> Self:
@@ -180,19 +184,25 @@ class Tracer:
             if line is None:
                 yield "ended"
                 return
-            prefix = _PID.match(line)
-            pid = prefix[1] if prefix else ""
-            line = line[prefix.end() :] if prefix else line
-            if line.startswith("--- stopped by SIGSTOP"):
-                yield "stopped"
-            elif line.startswith("+++ ") and not pid:
-                yield "ended"
+            event = self.understood(line)
+            if event is not None:
+                yield event
+            if event == "ended":
                 return
-            else:
-                call = self._call(line, pid)
-                if call is not None:
-                    self.calls.append(call)
-                    yield call
+
+    def understood(self, line: str) -> Event | None:
+        """What a line says, if it says something."""
+        prefix = _PID.match(line)
+        pid = prefix[1] if prefix else ""
+        line = line[prefix.end() :] if prefix else line
+        if line.startswith("--- stopped by SIGSTOP"):
+            return "stopped"
+        if line.startswith("+++ ") and not pid:
+            return "ended"
+        call = self._call(line, pid)
+        if call is not None:
+            self.calls.append(call)
+        return call
 
     def _call(self, line: str, pid: str) -> Call | None:
         if line.endswith("<unfinished ...>"):

@@ -349,7 +349,9 @@ def ulid_under_the_lock(calls: Calls, _: Scenario) -> str:
     return _unlocked(calls, "last-ulid", "read", "write", "cut")
 
 
-@_rule("ULID-10", lambda s: s.op in ULID_OPS, "it is written over in place, and not cut first")
+@_rule(
+    "ULID-10 ULID-13", lambda s: s.op in ULID_OPS, "it is written over in place, and not cut first"
+)
 def ulid_in_place(calls: Calls, _: Scenario) -> str:
     moved = [str(call) for call in calls if call.kind in ("move", "cut")]
     return "; ".join(moved) or _flags(calls, "last-ulid", "O_RDWR O_CLOEXEC", "O_TRUNC O_APPEND")

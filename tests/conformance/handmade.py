@@ -33,7 +33,9 @@ Wrong = Callable[[str], bool]
 
 
 class SyncFailed(OSError):
-    """The lines are written, but not known to be on disk."""
+    """So many lines are written, but not known to be on disk."""
+
+    stand = 0
 
 
 def refused(error: OSError, path: object, appended: int = 0) -> omnelog.LogIOError:
@@ -144,7 +146,7 @@ class Log:
         except SyncFailed as error:
             self.sync_failed = True
             self.drop()
-            raise unsure(error, self.path, len(lines)) from error
+            raise unsure(error, self.path, error.stand) from error
         except OSError as error:  # errors of omnelog are among them
             if not self.wrong("keeps-its-descriptor"):
                 self.drop()
@@ -181,26 +183,28 @@ class Log:
         if lines:
             self.write(file, lines)
         if self.wrong("frees-by-closing"):
-            self.sync(file)
+            self.sync(file, len(lines))
             self.drop()
         elif self.wrong("syncs-before-the-unlock"):
-            self.sync(file)
+            self.sync(file, len(lines))
             file.unlock()
         else:
             try:
                 file.unlock()
             except OSError as error:
                 raise unsure(error, self.path, len(lines)) from error
-            self.sync(file)
+            self.sync(file, len(lines))
 
-    def sync(self, file: File) -> None:
+    def sync(self, file: File, stand: int) -> None:
         if self.wrong("never-syncs") or not (self.durable or self.wrong("always-syncs")):
             return
         try:
             os.fdatasync(file.fd)
         except OSError as error:
             if not self.wrong("ignores-a-failed-sync"):
-                raise SyncFailed(error.errno, str(error)) from error
+                failed = SyncFailed(error.errno, str(error))
+                failed.stand = stand
+                raise failed from error
 
     def write(self, file: File, lines: list[bytes]) -> None:
         start, data = file.size(), b"".join(lines)
@@ -249,6 +253,9 @@ class Log:
         except OSError as again:
             if not self.wrong("ignores-a-failed-cut"):
                 raise unsure(again, self.path, stand) from again
+        if stand:
+            file.unlock()
+            self.sync(file, stand)
         if self.wrong("miscounts-what-stands"):
             stand += 1
         raise refused(error, self.path, stand) from error
