@@ -245,7 +245,7 @@ def _system(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
     total = sum(len(cases) for _, _, cases, _ in plans)
     if not total:
         parser.error("there is no such case")
-    all_ids = {case.id for _, _, cases, _ in plans for case in cases}
+    all_ids = list(dict.fromkeys(case.id for _, _, cases, _ in plans for case in cases))
     try:
         expected = _expected_failures(options.expected_failures, None)
     except (OSError, ValueError) as error:
