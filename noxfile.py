@@ -85,18 +85,37 @@ def mutation(session: nox.Session) -> None:
     session.run("python", "-m", "tests.mutation", *session.posargs)
 
 
+KIT = ["python", "-m", "conformance"]
+ADAPTER = ["python", "conformance/adapters/omnelog_adapter.py"]
+PERL = ["perl", "conformance/adapters/perl/adapter.pl"]
+EXPECTED = "conformance/adapters/omnelog{}.expected"
+
+
 @nox.session
 def conformance(session: nox.Session) -> None:
     """Run the vectors of SPEC.md against omnelog and against Perl, apart and side by side."""
     install(session)
-    kit = ["python", "-m", "conformance"]
-    omnelog = ["python", "conformance/adapters/omnelog_adapter.py"]
-    perl = ["perl", "conformance/adapters/perl/adapter.pl"]
-    session.run(*kit, *session.posargs, "--", *omnelog)
+    expected = ["--expected-failures", EXPECTED.format("")]
+    session.run(*KIT, *expected, *session.posargs, "--", *ADAPTER)
     if shutil.which("perl") is None:
         session.skip("There is no perl here, so the second implementation was NOT checked.")
-    session.run(*kit, *session.posargs, "--", *perl)
-    session.run(*kit, "--against", shlex.join(perl), "--", *omnelog)
+    session.run(*KIT, *session.posargs, "--", *PERL)
+    session.run(*KIT, "--against", shlex.join(PERL), "--", *ADAPTER)
+
+
+@nox.session
+def system(session: nox.Session) -> None:
+    """Fail, kill and stop both implementations at each system call (-- --sample N for fewer)."""
+    install(session)
+    if shutil.which("strace") is None:
+        session.skip("There is no strace here, so NOTHING was checked.")
+    expected = ["--expected-failures", EXPECTED.format(".system")]
+    kit = [*KIT, "--system"]
+    session.run(*kit, *expected, *session.posargs, "--", *ADAPTER)
+    if shutil.which("perl") is None:
+        session.skip("There is no perl here, so the second implementation was NOT checked.")
+    session.run(*kit, *session.posargs, "--", *PERL)
+    session.run(*kit, *session.posargs, "--against", shlex.join(PERL), "--", *ADAPTER)
 
 
 @nox.session

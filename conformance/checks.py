@@ -17,6 +17,7 @@ from .vectors import Vector
 
 Ask = Callable[[str], Adapter]  # the running adapter that plays a role
 RUN = "r"
+_SHOWN = 200  # bytes of a line that a message shows
 LOG = Path(".omne", "var", "runs", RUN, "events.jsonl")
 
 
@@ -44,10 +45,11 @@ def _decode(vector: Vector, ask: Ask, _: Path) -> None:
     line = vector.raw("line")
     assert line is not None
     response = ask("A").ask({"op": "decode", "line": b64encode(line).decode()})
+    what = f"the line {line[:_SHOWN]!r}"
     if "event" in vector.data:
-        expect_response(response, {"event": vector.data["event"]})
+        expect_response(response, {"event": vector.data["event"]}, what)
     else:
-        expect_response(response, {"error": vector.data["error"]})
+        expect_response(response, {"error": vector.data["error"]}, what)
 
 
 def _read(vector: Vector, ask: Ask, root: Path) -> None:

@@ -12,7 +12,8 @@ import selectors
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -20,18 +21,23 @@ Json = dict[str, Any]  # Any: what a response holds is for the vector to judge
 
 PROTOCOL = 1
 _LAST_WORDS = 2000  # bytes of standard error that a failure shows
-_GRACE_S = 2  # for a process to end after quit, before it is killed
+_GRACE_S = 3  # for a process to end after quit, before it is killed
 
 
 class AdapterFailure(Exception):
     """The adapter did not answer as the protocol wants it."""
 
 
+class NotStarted(AdapterFailure):
+    """There is no such program, or it cannot be run."""
+
+
 class Adapter:
     """A running adapter. `command`: its argument list.
 
-    `file_size_limit`: bytes beyond which the system lets it write no file (RLIMIT_FSIZE), with
-    SIGXFSZ ignored, so that a write is cut short and the next one fails. `umask`: its own.
+    `file_size_limit`: bytes beyond which the system lets it write no file (RLIMIT_FSIZE), so that a
+    write is cut short and the next one fails; SIGXFSZ is ignored. `umask`: its own. `listen`: is
+    called with each line of the conversation, ``>`` before a request and ``<`` before a response.
     """
 
     def __init__(
@@ -41,17 +47,14 @@ class Adapter:
         *,
         file_size_limit: int | None = None,
         umask: int = 0o022,
+        listen: Callable[[str], None] | None = None,
     ) -> None:
         self._limit_s = limit_s
+        self._listen = listen
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill
         self._received = b""
         self._owed = 0
-
-        def prepare() -> None:
-            if file_size_limit is not None:
-                signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-                resource.setrlimit(resource.RLIMIT_FSIZE, (file_size_limit, file_size_limit))
-
+        self._introduced = False
         try:
             self._process = subprocess.Popen(
                 command,
@@ -61,11 +64,13 @@ class Adapter:
                 bufsize=0,
                 umask=umask,
                 start_new_session=True,  # Ctrl-C is for the runner, which then ends all adapters
-                preexec_fn=prepare,  # noqa: PLW1509 - the runner has no threads
+                restore_signals=False,  # Python ignores SIGXFSZ, and so the adapter does
             )
         except OSError as error:
             self._errors.close()
-            raise AdapterFailure(f"cannot be started: {error}") from error
+            raise NotStarted(f"cannot be started: {error}") from error
+        if file_size_limit is not None:
+            self.limit_file_size(file_size_limit)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
@@ -74,6 +79,7 @@ class Adapter:
         try:
             self.about = self.ask({"op": "hello", "protocol": PROTOCOL})
             self._check_hello()
+            self._introduced = True
         except BaseException:
             self.kill()
             raise
@@ -96,7 +102,11 @@ class Adapter:
 
     def send(self, request: Json) -> None:
         """Hand over a request whose response `receive` returns later; AdapterFailure."""
-        data = memoryview(json.dumps(request).encode() + b"\n")
+        self._see_that_nothing_is_unasked()
+        text = json.dumps(request)
+        if self._listen:
+            self._listen(f"> {text}")
+        data = memoryview(text.encode() + b"\n")
         deadline = monotonic() + self._limit_s
         self._owed += 1
         while data:
@@ -105,6 +115,26 @@ class Adapter:
                 data = data[os.write(self._stdin.fileno(), data) :]
             except BrokenPipeError:
                 return  # receive tells what its last words were
+
+    def _see_that_nothing_is_unasked(self) -> None:
+        if self._owed or not self._introduced:
+            return  # what is there may be what is owed
+        with suppress(BlockingIOError):
+            self._received += os.read(self._stdout.fileno(), 1 << 16)
+        if self._received:
+            raise AdapterFailure(f"answers what was not asked: {self._received[:200]!r}")
+
+    def fence(self) -> None:
+        """See that every request got one response, also when a second one is late; AdapterFailure.
+
+        An op that nobody has is asked for: what comes has to be the answer to that.
+        """
+        response = self.ask({"op": "fence"})
+        if response["ok"] or response["error"].get("kind") != "Unsupported":
+            raise AdapterFailure(
+                "answers twice, or answers an op that it cannot have other than with Unsupported:"
+                f" {_short(response)}"
+            )
 
     def receive(self, patience_s: float = 0) -> Json:
         """Return the next response; AdapterFailure."""
@@ -117,6 +147,8 @@ class Adapter:
             self._received += block
         line, _, self._received = self._received.partition(b"\n")
         self._owed -= 1
+        if self._listen:
+            self._listen(f"< {line.decode(errors='replace')}")
         try:
             response = json.loads(line)
         except ValueError as error:
@@ -147,14 +179,39 @@ class Adapter:
         return f"; it said: {words}" if words else ""
 
     @property
+    def idle(self) -> bool:
+        """Whether it runs, with no response outstanding; one too many may be there."""
+        return self._process.poll() is None and not self._owed
+
+    @property
     def alive(self) -> bool:
-        """Whether it can be asked, with no response outstanding."""
-        return self._process.poll() is None and not self._owed and not self._received
+        """Whether it can be asked, with no response outstanding and none too many."""
+        return self.idle and not self._received
 
     @property
     def ended(self) -> bool:
         """Whether it was ended by `kill`."""
-        return self._stdin.closed
+        return self._stdout.closed
+
+    @property
+    def output(self) -> str:
+        """What the system calls the pipe on which it answers."""
+        return os.readlink(f"/proc/self/fd/{self._stdout.fileno()}")
+
+    def pids(self) -> list[int]:
+        """Its process, and those that this one started; Linux only."""
+        numbers = (int(name) for name in os.listdir("/proc") if name.isdecimal())
+        return [pid for pid in numbers if self.owns(pid)]
+
+    def limit_file_size(self, limit: int = resource.RLIM_INFINITY) -> None:
+        """Let it write no file beyond `limit` bytes from now on; Linux only."""
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+    def resume(self) -> None:
+        """Let it go on after SIGSTOP."""
+        os.killpg(self._process.pid, signal.SIGCONT)
 
     def owns(self, pid: int) -> bool:
         """Whether `pid` is this adapter, or a process that it started."""
@@ -175,14 +232,51 @@ class Adapter:
             self.kill()
         return None
 
+    def leave(self) -> None:
+        """See that it leaves at the end of its input. Raises AdapterFailure."""
+        self._stdin.close()
+        try:
+            self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            raise AdapterFailure("does not leave at the end of its input") from None
+
+    def strike(self) -> None:
+        """Kill it, from another thread, and leave the rest to who is asking it."""
+        if self._process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     def kill(self) -> None:
         """End it and what it started, at once, with SIGKILL."""
-        if not self._stdin.closed:
+        if not self._stdout.closed:
             if self._process.poll() is None:  # else its number may be another's by now
                 os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
+                with suppress(subprocess.TimeoutExpired):  # the system does not let it go
+                    self._process.wait(_GRACE_S)
             for file in (self._stdin, self._stdout, self._errors):
                 file.close()
+
+
+def see_manners(command: Sequence[str], limit_s: float) -> Json:
+    """See that an adapter starts, leaves when it is asked, and leaves at the end of its input.
+
+    Return what it says of itself. Raises AdapterFailure.
+    """
+    adapter = Adapter(command, limit_s)
+    status = adapter.quit()
+    if status != 0:
+        how = (
+            "did not answer and leave"
+            if status is None
+            else f"left with exit status {status}, not 0"
+        )
+        raise AdapterFailure(f"after quit it {how}")
+    other = Adapter(command, limit_s)
+    try:
+        other.leave()
+    finally:
+        other.kill()
+    return adapter.about
 
 
 def _short(value: object) -> str:

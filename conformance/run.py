@@ -1,70 +1,96 @@
 # SPDX-License-Identifier: MIT
 """Running vectors against one adapter, or a pair: who plays which role, and what came of it.
 
-Adapters are started when first needed and kept from vector to vector, but for one that failed,
-was killed, or had limits of its own. None outlives the run.
+Adapters are started when first needed and kept from vector to vector, except one that failed, was
+killed, or had limits of its own. None outlives the run.
 """
 
+import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any
 
 from .checks import check
+from .parallel import in_parallel
 from .process import Adapter, AdapterFailure
+from .results import Result, Verdict, judged
 from .steps import Mismatch
 from .vectors import Vector
 
-Verdict = Literal["passed", "failed", "expected failure", "stale", "not run"]
+Listen = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What came of one vector. `cast`: which adapter played which role."""
+class Volume:
+    """A new root, which is removed in the end unless it is to be kept in the directory `keep`."""
 
-    vector: Vector
-    cast: str
-    verdict: Verdict
-    message: str
-    seconds: float
+    def __init__(self, keep: Path | None, name: str) -> None:
+        self._keep, self._name = keep, name
+
+    def __enter__(self) -> Path:
+        if self._keep is None:
+            self._root = tempfile.mkdtemp(prefix="conformance-")
+        else:
+            self._keep.mkdir(parents=True, exist_ok=True)
+            self._root = tempfile.mkdtemp(prefix=f"{self._name}.", dir=self._keep)
+        return Path(self._root).resolve()
+
+    def __exit__(self, *_: object) -> None:
+        if self._keep is None:
+            shutil.rmtree(self._root, ignore_errors=True)
 
 
 class Cast:
-    """The adapters of a run, by role; as a context manager it ends them all.
+    """The adapters of a run, by role.
 
-    `commands`: what starts the adapter of each role.
+    `commands`: what starts the adapter of each role. `listen`: is called with each line of what is
+    said, the role before it.
     """
 
-    def __init__(self, commands: dict[str, Sequence[str]], limit_s: float) -> None:
-        self._commands, self._limit_s = commands, limit_s
+    def __init__(
+        self, commands: dict[str, Sequence[str]], limit_s: float, listen: Listen | None = None
+    ) -> None:
+        self._commands, self._limit_s, self._listen = commands, limit_s, listen
         self._running: dict[str, Adapter] = {}
         self._limited: set[str] = set()
 
-    def __enter__(self) -> Self:
-        return self
+    def interrupt(self) -> None:
+        """Kill all adapters, from another thread; who asks one is told that it died."""
+        for adapter in list(self._running.values()):
+            adapter.strike()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def end(self) -> None:
+        """End all adapters."""
         for adapter in self._running.values():
             adapter.kill()
+        self._running.clear()
 
     def adapter(self, role: str, **limits: Any) -> Adapter:
-        """The adapter that plays `role`, started unless it runs; anew if there are `limits`."""
+        """The adapter that plays `role`, started unless it runs; again if there are `limits`."""
         if role in self._running and (limits or self._running[role].ended):
             self._running.pop(role).kill()
         if role not in self._running:
-            self._running[role] = Adapter(self._commands[role], self._limit_s, **limits)
+            listen = self._listener(role)
+            self._running[role] = Adapter(
+                self._commands[role], self._limit_s, listen=listen, **limits
+            )
             if limits:
                 self._limited.add(role)
         return self._running[role]
+
+    def _listener(self, role: str) -> Listen | None:
+        listen = self._listen
+        if listen is None:
+            return None
+        return lambda text: listen(f"{role} {text}")
+
+    def fence(self) -> None:
+        """See that no adapter answered more than it was asked; AdapterFailure."""
+        for adapter in self._running.values():
+            if adapter.idle:
+                adapter.fence()
 
     def retire(self, *, everybody: bool) -> None:
         """End those that no further vector can use."""
@@ -85,42 +111,85 @@ def missing(vector: Vector, cast: Cast) -> list[str]:
     return sorted(set(vector.data.get("needs", [])) - set.intersection(*has))
 
 
+class _Player:
+    """Runs vectors with a cast of its own."""
+
+    def __init__(self, cast: Cast, expected_failures: set[str], keep: Path | None) -> None:
+        self._cast, self._expected, self._keep = cast, expected_failures, keep
+        self._named = ""
+
+    def interrupt(self) -> None:
+        self._cast.interrupt()
+
+    def end(self) -> None:
+        self._cast.end()
+
+    def work(self, vector: Vector) -> Result:
+        """Run one vector."""
+        cast = self._cast
+        started, message, spent = monotonic(), "", False
+        verdict: Verdict = "passed"
+        try:
+            if lacks := missing(vector, cast):
+                verdict, message = "not run", f"the adapter has no {', '.join(lacks)}"
+            else:
+                self._try(vector)
+        except Mismatch as failure:
+            verdict, message = "failed", str(failure)
+            spent = vector.kind == "behaviour"  # which may have left a lock, or a response
+        except AdapterFailure as failure:
+            verdict, message, spent = "failed", str(failure), True
+        verdict = judged(verdict, vector.id, self._expected)
+        if verdict == "stale":
+            message = "is listed as an expected failure, but passes"
+        result = Result(
+            id=vector.id,
+            kind=vector.kind,
+            clauses=tuple(vector.clauses),
+            about=vector.data.get("about", ""),
+            cast=cast.name,
+            verdict=verdict,
+            message=message,
+            seconds=monotonic() - started,
+        )
+        with suppress(AdapterFailure):
+            cast.retire(everybody=spent)
+        return result
+
+    def _try(self, vector: Vector) -> None:
+        """Check a vector; where time is what it is about, a busy machine gets further tries."""
+        for left in reversed(range(vector.data.get("tries", 1))):
+            for role in vector.roles:
+                self._cast.adapter(role)  # so that no step has to wait for it
+            try:
+                with Volume(self._keep, vector.id) as root:
+                    check(vector, self._cast.adapter, root)
+            except Mismatch:
+                if not left:
+                    raise
+                self._cast.retire(everybody=True)
+            else:
+                self._cast.fence()
+                return
+
+
 def conduct(
-    vectors: Iterable[Vector],
+    vectors: Sequence[Vector],
     commands: dict[str, Sequence[str]],
     limit_s: float,
     expected_failures: set[str],
-    began: Callable[[Vector], None],
+    *,
+    jobs: int = 1,
+    keep: Path | None = None,
+    listen: Listen | None = None,
 ) -> Iterator[Result]:
-    """Run each vector and yield its result; `began` is called before each.
+    """Run each vector and yield its result, as it comes.
 
-    `limit_s`: seconds for a response, above what it may wait for a lock.
+    `limit_s`: seconds for a response, above what it may wait for a lock. `jobs`: how many vectors
+    at once. `keep`: where volumes stay. `listen`: is called with each line that is said.
     """
-    with ExitStack() as stack:
-        cast = stack.enter_context(Cast(commands, limit_s))
-        for vector in vectors:
-            began(vector)
-            started, message, spent = monotonic(), "", False
-            verdict: Verdict = "passed"
-            try:
-                if lacks := missing(vector, cast):
-                    verdict, message = "not run", f"the adapter has no {', '.join(lacks)}"
-                else:
-                    with tempfile.TemporaryDirectory(prefix="conformance-") as root:
-                        check(vector, cast.adapter, Path(root).resolve())
-            except Mismatch as failure:
-                verdict, message = "failed", str(failure)
-                spent = vector.kind == "behaviour"  # which may have left a lock, or a response
-            except AdapterFailure as failure:
-                verdict, message, spent = "failed", str(failure), True
-            if vector.id in expected_failures and verdict in ("passed", "failed"):
-                verdict = "stale" if verdict == "passed" else "expected failure"
-                message = message or "is listed as an expected failure, but passes"
-            yield Result(
-                vector=vector,
-                cast=cast.name,
-                verdict=verdict,
-                message=message,
-                seconds=monotonic() - started,
-            )
-            cast.retire(everybody=spent)
+
+    def player() -> _Player:
+        return _Player(Cast(commands, limit_s, listen), expected_failures, keep)
+
+    yield from in_parallel(vectors, player, jobs)

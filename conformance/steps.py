@@ -7,25 +7,48 @@ are named where the vector lists them. Also what all vectors share: to build a t
 
 import fcntl
 import json
+import math
 import os
 import shutil
 import stat
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep, time_ns
 from typing import Any
 
 from .process import Adapter
 
 Json = dict[str, Any]  # Any: a step's members are its own
+_LOCK_S = 10  # for the runner to get a lock that should be free
+_POLL_S = 0.005
+_TIMES = 2  # how often a time is measured, of which the shortest counts
+_FOURFOLD = 9  # as much longer may four times as much take: 4 is linear, 16 is quadratic
 _SHOWN = 300  # characters of a value that a message shows
 _LOG = "events.jsonl"
 
 
 class Mismatch(Exception):
     """What an adapter did or answered is not what the clause demands."""
+
+
+def _received(adapter: Adapter, patience_s: float, began: float) -> Json:
+    """The response, and how long it took."""
+    response = adapter.receive(patience_s)
+    return {**response, "took_s": monotonic() - began}
+
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def _ulid_number(text: object) -> int:
+    if not isinstance(text, str) or len(text) != 26 or not set(text) <= set(_ALPHABET):
+        raise Mismatch(f"{text!r} is not a ULID")
+    number = 0
+    for digit in text:
+        number = number * 32 + _ALPHABET.index(digit)
+    return number
 
 
 class Play:
@@ -38,8 +61,8 @@ class Play:
         self, events: dict[str, Json], ask: Callable[..., Adapter], root: Path, run: str = "r"
     ) -> None:
         self._events, self._adapter, self._root, self._run = events, ask, root, run
-        self._pending: dict[str, tuple[Adapter, float]] = {}
-        self._lock_fd = -1
+        self._pending: dict[str, tuple[Adapter, float, float]] = {}
+        self._lock_fds: list[int] = []
 
     def run(self, steps: list[Json]) -> None:
         """Take all steps. Raises Mismatch, with the number of the step, or AdapterFailure."""
@@ -47,12 +70,11 @@ class Play:
             for number, step in enumerate(steps, start=1):
                 try:
                     getattr(self, f"do_{step['do']}")(step)
-                except Mismatch as mismatch:
+                except (Mismatch, OSError) as mismatch:  # a file may not be there, say
                     about = " ".join(str(step[k]) for k in ("do", "of", "op") if k in step)
                     raise Mismatch(f"step {number} ({about}): {mismatch}") from None
         finally:
-            if self._lock_fd >= 0:
-                os.close(self._lock_fd)
+            self.do_unlock({})
 
     def _path(self, name: str) -> Path:
         if name.startswith("/"):
@@ -73,7 +95,7 @@ class Play:
 
     # What adapters do.
 
-    def _send(self, step: Json) -> tuple[Adapter, float]:
+    def _send(self, step: Json) -> tuple[Adapter, float, float]:
         request = {k: v for k, v in step.items() if k not in ("do", "of", "expect", "later")}
         request["root"] = request.get("root", "<root>").replace("<root>", str(self._root))
         request.setdefault("run_id", self._run)
@@ -82,17 +104,19 @@ class Play:
         if "start" in request:
             request["start"] = str(self._path(request["start"]))
         adapter = self._adapter(step["of"])
-        patience_s = request.get("lock_timeout", 5)
+        waits = step["op"] in ("append", "hold_lock", "repair", "ulid")
+        patience_s = request.get("lock_timeout", 5) if waits else 0
+        began = monotonic()
         adapter.send(request)
-        return adapter, patience_s if isinstance(patience_s, int | float) else 0
+        return adapter, patience_s if isinstance(patience_s, int | float) else 0, began
 
     def do_ask(self, step: Json) -> None:
         """Ask the adapter that plays `of`; `later`: judge its response in a step of its own."""
-        adapter, patience_s = self._send(step)
+        sent = self._send(step)
         if "later" in step:
-            self._pending[step["later"]] = adapter, patience_s
+            self._pending[step["later"]] = sent
         else:
-            self._judge(adapter.receive(patience_s), step)
+            self._judge(_received(*sent), step)
 
     def _judge(self, response: Json, step: Json) -> None:
         expected = deepcopy(step.get("expect", {}))
@@ -116,8 +140,7 @@ class Play:
 
     def do_answer(self, step: Json) -> None:
         """Judge the response to an earlier request."""
-        adapter, patience_s = self._pending.pop(step["to"])
-        self._judge(adapter.receive(patience_s), step)
+        self._judge(_received(*self._pending.pop(step["to"])), step)
 
     def do_start(self, step: Json) -> None:
         """Start the adapter anew, with limits."""
@@ -136,17 +159,63 @@ class Play:
         if status != 0:
             raise Mismatch(f"it left with exit status {status}")
 
+    def do_ids(self, step: Json) -> None:
+        """Ask for ULIDs one after the other: each is fresh, or the one before plus 1 (ULID-5)."""
+        adapter, last = self._adapter(step["of"]), -1
+        for _ in range(step["times"]):
+            before_ms = time_ns() // 1_000_000
+            response = adapter.ask({"op": "ulid", "root": str(self._root)}, 5)
+            after_ms = time_ns() // 1_000_000
+            expect_response(response, {})
+            number = _ulid_number(response.get("ulid"))
+            fresh = before_ms <= number >> 80 <= after_ms
+            if number <= last or not (fresh or number == last + 1):
+                raise Mismatch(
+                    f"{response['ulid']} is neither the one before plus 1 nor of this millisecond"
+                )
+            if (number >> 80) == (last >> 80) and number != last + 1:
+                raise Mismatch(f"{response['ulid']} is of the same millisecond, and not plus 1")
+            last = number
+
+    def do_scales(self, step: Json) -> None:
+        """Let two lines be decoded of which one has four times as many units (SEC-6)."""
+        adapter = self._adapter(step["of"])
+        shortest_s = [math.inf, math.inf]
+        for _ in range(_TIMES):
+            for number, times in enumerate((step["times"], 4 * step["times"])):
+                units = "".join(step["unit"].replace("{n}", str(n)) for n in range(times))
+                line = f"{step['before']}{units}{step['after']}".encode()
+                began = monotonic()
+                response = adapter.ask({"op": "decode", "line": b64encode(line).decode()})
+                shortest_s[number] = min(shortest_s[number], monotonic() - began)
+                expect_response(response, {})
+        ratio = shortest_s[1] / shortest_s[0]
+        if ratio > _FOURFOLD:
+            raise Mismatch(f"{4 * step['times']} take {ratio:.1f} times as long as a quarter")
+
     # What the runner does itself.
 
     def do_lock(self, step: Json) -> None:
         """Take the lock, as any program may."""
-        self._lock_fd = os.open(self._path(step.get("path", _LOG)), os.O_RDWR | os.O_CREAT)
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        path = self._path(step.get("path", _LOG))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT)
+        self._lock_fds.append(fd)
+        deadline = monotonic() + _LOCK_S
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if monotonic() >= deadline:
+                    raise Mismatch(f"the lock was still taken after {_LOCK_S} s") from None
+                sleep(_POLL_S)
+            else:
+                return
 
     def do_unlock(self, _: Json) -> None:
-        """Free it."""
-        os.close(self._lock_fd)
-        self._lock_fd = -1
+        """Free what the runner has locked."""
+        while self._lock_fds:
+            unlock_and_close(self._lock_fds.pop())
 
     def do_free(self, step: Json) -> None:
         """See that nobody holds the lock."""
@@ -156,7 +225,7 @@ class Play:
         except BlockingIOError:
             raise Mismatch("the lock is taken") from None
         finally:
-            os.close(fd)
+            unlock_and_close(fd)
 
     def do_taken(self, step: Json) -> None:
         """See that somebody does."""
@@ -206,10 +275,14 @@ class Play:
             if mode != step["mode"]:
                 raise Mismatch(f"{path.name} has mode {mode}, not {step['mode']}")
             return
+        if path.exists() and not path.is_file():
+            raise Mismatch(f"{path.name} is not a regular file")
         if "batches" in step:
             self._check_batches(path.read_bytes(), step["batches"])
             return
         found, wanted = path.read_bytes() if path.exists() else None, self._content(step)
+        if "ends" in step and found is not None:
+            found = found[-len(wanted) :]
         if found != wanted:
             raise Mismatch(f"{path.name} {differences(found, wanted)}")
 
@@ -219,6 +292,12 @@ class Play:
         pieces.sort(key=found.find)
         if (wanted := b"".join(pieces)) != found:
             raise Mismatch(f"the log {differences(found, wanted)}")
+
+
+def unlock_and_close(fd: int) -> None:
+    """Free the lock by itself, as a process that is just being started may have a copy of `fd`."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
 
 
 def build_tree(root: Path, tree: list[Json]) -> None:
@@ -274,6 +353,10 @@ def differences(found: bytes | None, wanted: bytes | None) -> str:
 
 def expect_response(response: Json, expected: Json, what: str = "") -> None:
     """Raise Mismatch unless `response` has all that is expected, value for value."""
+    expected = dict(expected)
+    took_s = expected.pop("took_s", None)
+    if took_s is not None and not _same(response.get("took_s"), took_s):
+        raise Mismatch(f"it took {response.get('took_s', 0):.3f} s, not {took_s}")
     prefix = f"{what}: " if what else ""
     if "error" in expected:
         if response["ok"]:
@@ -305,11 +388,25 @@ def _expect_members(found: Json, expected: Json, prefix: str) -> None:
 
 def _same(found: object, wanted: object) -> bool:
     """Equal as JSON: true is not 1, and the order of members does not matter."""
-    if isinstance(wanted, dict) and set(wanted) == {"at_least"}:
-        return isinstance(found, int | float) and found >= wanted["at_least"]
+    if isinstance(wanted, dict) and wanted and set(wanted) <= {"at_least", "at_most"}:
+        least, most = wanted.get("at_least", -math.inf), wanted.get("at_most", math.inf)
+        return isinstance(found, int | float) and bool(least <= found <= most)
     return json.dumps(found, sort_keys=True) == json.dumps(wanted, sort_keys=True)
 
 
+def decoded(message: Json) -> Json:
+    """A request or response with the bytes of its line as they are, for people."""
+    line = message.get("line")
+    if not isinstance(line, str):
+        return message
+    try:
+        return {**message, "line": repr(b64decode(line, validate=True))[1:]}
+    except ValueError:
+        return message
+
+
 def _short(value: object) -> str:
+    if isinstance(value, dict):
+        value = decoded(value)
     text = repr(value) if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

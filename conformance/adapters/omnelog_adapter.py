@@ -18,13 +18,16 @@ from time import monotonic
 from types import UnionType
 from typing import Any, BinaryIO, get_args, get_origin
 
+# In a checkout in which omnelog is not installed, it is beside the kit.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
 import omnelog
 
 # Any: requests and responses are JSON, and an event to encode may hold anything.
 Json = dict[str, Any]
 
 CLASSES = {cls.type: cls for cls in get_args(omnelog.Event)}
-OPTIONAL = ["close", "durable", "find_root", "follow", "paths", "scan", "ulid"]
+OPTIONAL = ["close", "durable", "find_root", "follow", "paths", "repair", "scan", "ulid"]
 
 
 class Refused(Exception):
@@ -89,6 +92,10 @@ class Adapter:
             log.append(events[0])
         else:
             log.append_many(events)
+        return {}
+
+    def repair(self, request: Json) -> Json:
+        self._log(request).repair()
         return {}
 
     def close(self, request: Json) -> Json:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Write the vectors anew; or with ``--check`` see whether that would change any file."""
+"""Write the vectors and the list of clauses; with ``--check`` see whether any file would change."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
+from .. import clauses
 from ..vectors import DIRECTORY
 from . import append, decode, encode, names, read
 from .samples import Made
@@ -25,6 +27,14 @@ def _files(vector: Made) -> dict[Path, bytes]:
     kind = Path(vector.kind)
     raw = {kind / vector.file_name(member): data for member, data in vector.files.items()}
     return {kind / f"{vector.id}.json": vector.json(), **raw}
+
+
+def clause_list() -> bytes | None:
+    """What the list of clauses has to hold; None where the kit was copied without SPEC.md."""
+    if not clauses.SPEC.exists():
+        return None
+    found = clauses.from_spec(clauses.SPEC.read_text(encoding="utf-8"))
+    return json.dumps(found, indent=1).encode() + b"\n"
 
 
 def main() -> int:
@@ -51,6 +61,12 @@ def main() -> int:
             (DIRECTORY / path).write_bytes(wanted[path])
         else:
             (DIRECTORY / path).unlink()
+    listed = clause_list()
+    if listed is not None and clauses.FILE.read_bytes() != listed:
+        print(f"{clauses.FILE.name}: {'not as generated' if check else 'written'}")
+        differ.append(Path(clauses.FILE.name))
+        if not check:
+            clauses.FILE.write_bytes(listed)
     return int(check and bool(differ))
 
 

@@ -256,5 +256,8 @@ def _misfits() -> Iterator[Made]:
     }.items():
         event = {**EVENTS["pipe.started"], "inputs": misfit}
         yield _refused(f"LINE-9.inputs-{label}", "not a list of inputs", event)
+    for name, event in EVENTS.items():
+        about = "a member that events of this type do not have"
+        yield _refused(f"LINE-14.{name}-unknown-member", about, {**event, "new": "x"})
     yield _refused("LINE-9.type-unknown", "no such type", {**base, "type": "pipe.paused"})
     yield _refused("LINE-9.type-capital", "no such type", {**base, "type": "Pipe.aborted"})

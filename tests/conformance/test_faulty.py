@@ -34,15 +34,13 @@ def test_a_faulty_adapter_is_caught(name: str) -> None:
     path = f"PYTHONPATH={program.parents[2]}"
     command = ["env", path, sys.executable, str(program), name]
     vectors = list(concerned(fault))
-    results = list(
-        conduct(vectors, dict.fromkeys("ABC", command), 10.0, set(), began=lambda _: None)
-    )
-    failed = {r.vector.id: r for r in results if r.verdict == "failed"}
+    results = list(conduct(vectors, dict.fromkeys("ABC", command), 10.0, set()))
+    failed = {r.id: r for r in results if r.verdict == "failed"}
     assert set(fault.caught_by) <= set(failed)
     assert {
         name: result.message
         for name, result in failed.items()
-        if not set(fault.clauses) & set(result.vector.clauses)
+        if not set(fault.clauses) & set(result.clauses)
     } == {}
 
 

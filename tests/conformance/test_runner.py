@@ -21,6 +21,28 @@ from conformance.vectors import Vector, load
 ROOT = Path(__file__).parents[2]
 OMNELOG = [sys.executable, str(ROOT / "conformance" / "adapters" / "omnelog_adapter.py")]
 HELLO = '{"ok": true, "name": "x", "version": "0", "protocol": 1, "capabilities": []}'
+MANNERS = f"""
+import os, sys, time
+input()
+print('{HELLO}', flush=True)
+begun = sys.stdin.read(12)
+if not begun or begun == '{{"op": "quit':
+    print('{{"ok": true}}', flush=True)
+    sys.exit()
+
+class Stdin:
+    def __init__(self, file):
+        self.file, self.begun = file, begun
+    def readline(self):
+        line, self.begun = self.begun + self.file.readline(), ""
+        return line
+    def __iter__(self):
+        return iter(self.readline, "")
+    def close(self):
+        os.close(0)
+
+sys.stdin = Stdin(sys.stdin)
+"""
 ONE = "ACC-12.type"  # a vector that needs one answer, an error
 
 
@@ -36,18 +58,23 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def adapter(tmp_path: Path) -> Callable[[str], list[str]]:
-    """An adapter that says hello, and then does what the given lines of Python do."""
+    """An adapter that says hello and leaves when it has to, else does what lines of Python do."""
 
     def make(then: str) -> list[str]:
         program = tmp_path / "adapter.py"
-        program.write_text(f"import sys, os, time\ninput()\nprint('{HELLO}', flush=True)\n{then}\n")
+        program.write_text(f"{MANNERS}\n{then}\n")
         return [sys.executable, "-S", str(program)]
 
     return make
 
 
 ANSWERS = "for line in sys.stdin: print({!r}, flush=True)"
-REJECTS = ANSWERS.format('{"ok": false, "error": {"kind": "DeserializeError"}}')
+KNOWS_NO_FENCE = """
+for line in sys.stdin:
+    fence = '{"ok": false, "error": {"kind": "Unsupported"}}'
+    print(fence if '"fence"' in line else %r, flush=True)
+"""
+REJECTS = KNOWS_NO_FENCE % '{"ok": false, "error": {"kind": "DeserializeError"}}'
 ACCEPTS = ANSWERS.format('{"ok": true, "event": {}}')
 
 
@@ -84,11 +111,12 @@ def test_an_adapter_that_does_not_answer_right_is_a_failure(
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (["/no/such/adapter"], "cannot be started"),
         (["false"], "died (exit status 1)"),
         (["sleep", "60"], "does not answer"),
         (["echo", '{"ok": true, "protocol": 2}'], "does not speak protocol 1"),
         (["echo", '{"ok": true, "protocol": 1}'], "has no list of capabilities"),
+        (["sh", "-c", f"read x; echo '{HELLO}'; read x; sleep 60"], "did not answer and leave"),
+        (["sh", "-c", f"read x; echo '{HELLO}'; read x; exit 4"], "did not answer and leave"),
     ],
 )
 def test_what_is_no_adapter_is_told_at_once(command: list[str], told: str) -> None:
@@ -172,7 +200,7 @@ def test_what_an_adapter_lacks_is_not_run_and_not_passed(
 ) -> None:
     command = adapter(REJECTS)
     done = run("--only", ONE, "--only", "ULID-7.*", "--", *command)
-    assert "NOT RUN: 14 vectors, for the adapter has no ulid" in done.stdout
+    assert "NOT RUN: 14 vectors, because the adapter has no ulid" in done.stdout
     assert done.stdout.splitlines()[-1] == "15 vectors: 14 not run, 1 passed"
     assert done.returncode == 0
     assert run("--only", "ULID-7.*", "--", *command).returncode == 1  # nothing was run at all
@@ -268,8 +296,8 @@ def test_two_adapters_play_both_parts(tmp_path: Path) -> None:
 def test_omnelog_passes_all_that_is_made_from_the_clauses() -> None:
     """The behaviour vectors take longer: `nox -s conformance` runs them."""
     vectors: list[Vector] = [vector for vector in load() if vector.kind != "behaviour"]
-    results = conduct(vectors, {"A": OMNELOG}, 30.0, set(), began=lambda _: None)
-    assert [(r.vector.id, r.message) for r in results if r.verdict != "passed"] == []
+    results = conduct(vectors, {"A": OMNELOG}, 30.0, set(), jobs=2)
+    assert [(r.id, r.message) for r in results if r.verdict != "passed"] == []
 
 
 def test_progress_is_for_terminals_alone(adapter: Callable[[str], list[str]]) -> None:
@@ -301,3 +329,116 @@ def test_the_directory_works_on_its_own(
 def _all_but_one(directory: str, names: list[str]) -> list[str]:
     """Of the vectors, for copying them takes time."""
     return [n for n in names if "vectors/v1/" in directory and not n.startswith(f"{ONE}.")]
+
+
+def test_a_command_that_cannot_be_started_is_a_mistake_of_the_caller() -> None:
+    done = run("--", "/no/such/adapter")
+    assert "cannot be started" in done.stderr
+    assert done.returncode == 2
+
+
+def test_a_clause_is_asked_for_by_its_id_whatever_vectors_are_named_after() -> None:
+    listed = run("--list", "--clause", "APP-24").stdout.splitlines()
+    assert "APP-27.cut-off-again" in {line.split()[0] for line in listed}
+    assert all("APP-24" in line for line in listed)
+    unknown = run("--list", "--clause", "APP-999")
+    assert "no such clause: APP-999" in unknown.stderr
+    assert unknown.returncode == 2
+
+
+def test_a_profile_chooses_what_it_can_be_asked() -> None:
+    listed = run("--list", "--profile", "decoder").stdout.splitlines()
+    assert {line.split("-")[0] for line in listed} <= {"ACC", "LINE", "SEC"}
+
+
+def test_the_first_failure_ends_the_run_if_that_is_wanted(
+    adapter: Callable[[str], list[str]],
+) -> None:
+    done = run("--fail-fast", "--only", "ACC-12.in*", "--", *adapter(ACCEPTS))
+    assert "1 vectors: 1 failed" in done.stdout
+    assert done.returncode == 1
+
+
+def test_several_jobs_find_what_one_finds(adapter: Callable[[str], list[str]]) -> None:
+    command = adapter(REJECTS)
+    one = run("--only", "ACC-1[24].*", "--", *command)
+    three = run("--only", "ACC-1[24].*", "--jobs", "3", "--", *command)
+    assert three.stdout == one.stdout
+
+
+def test_the_conversation_is_shown_with_bytes_as_they_are(
+    adapter: Callable[[str], list[str]],
+) -> None:
+    done = run("--trace", "--only", ONE, "--", *adapter(REJECTS))
+    said = [line for line in done.stderr.splitlines() if '"decode"' in line]
+    assert said[0].startswith('A > {"op": "decode", "line": "')
+    assert "pipe." in said[0]
+    assert 'A < {"ok": false' in done.stderr
+
+
+def test_a_line_that_was_decoded_wrong_is_shown_as_it_is(
+    adapter: Callable[[str], list[str]],
+) -> None:
+    done = run("--only", ONE, "--", *adapter(ACCEPTS))
+    assert "the line b'{" in done.stdout
+
+
+def test_volumes_are_kept_where_they_are_wanted(tmp_path: Path) -> None:
+    done = run("--only", "LOCK-2.on-the-log-itself", "--keep", str(tmp_path), "--", *OMNELOG)
+    assert done.returncode == 0
+    assert [path.name.rpartition(".")[0] for path in tmp_path.iterdir()] == [
+        "LOCK-2.on-the-log-itself"
+    ]
+
+
+TWICE = """
+for line in sys.stdin:
+    print('{"ok": false, "error": {"kind": "%s"}}', flush=True)
+    if "decode" in line:
+        time.sleep(%s)
+        print('{"ok": false, "error": {"kind": "DeserializeError"}}', flush=True)
+"""
+
+
+@pytest.mark.parametrize("delay_s", [0, 0.3])
+def test_a_second_answer_is_noticed_however_late_it_is(
+    delay_s: float, adapter: Callable[[str], list[str]]
+) -> None:
+    """The answer to what comes next cannot be told from it, except by asking what nobody has."""
+    twice = TWICE % ("DeserializeError", delay_s)
+    done = run("--only", ONE, "--", *adapter(twice))
+    assert "answers twice" in done.stdout or "was not asked" in done.stdout
+    assert done.returncode == 1
+
+
+def test_a_lock_that_is_never_freed_does_not_stop_the_run(
+    adapter: Callable[[str], list[str]],
+) -> None:
+    leaks = """
+import fcntl, json
+for line in sys.stdin:
+    request = json.loads(line)
+    if request["op"] == "append":
+        path = request["root"] + "/.omne/var/runs/r"
+        os.makedirs(path, exist_ok=True)
+        leaked = os.open(path + "/events.jsonl", os.O_RDWR | os.O_CREAT)
+        fcntl.flock(leaked, fcntl.LOCK_EX)
+    print('{"ok": true}', flush=True)
+"""
+    done = run("--only", "APP-51.look-under-the-lock", "--", *adapter(leaks))
+    assert "the lock was still taken" in done.stdout
+    assert done.returncode == 1
+
+
+def test_the_example_in_the_help_works_in_a_checkout_without_an_installation() -> None:
+    """The package omnelog is found beside the kit."""
+    program = "import sys; sys.path[:] = [p for p in sys.path if 'editable' not in p]; import runpy"
+    adapter = "conformance/adapters/omnelog_adapter.py"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}; runpy.run_path({adapter!r}, run_name='__main__')"],
+        cwd=ROOT,
+        input='{"op": "hello", "protocol": 1}\n{"op": "quit"}\n',
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.count('"ok": true') == 2, done.stderr

@@ -25,6 +25,7 @@ my %OPS = (
     encode    => sub { (line => encode_base64(OmneLog::Event::encode(asked('event')), '')) },
     decode    => sub { (event => OmneLog::Event::decode(decode_base64(text('line')))) },
     append    => sub { kept()->append(@{asked('events')->[1]}); () },
+    repair    => sub { kept()->repair; () },
     close     => sub { kept()->close; delete $logs{identity()}; () },
     read      => sub { (events => [a => [OmneLog::Reader::read_run(log_path())]]) },
     scan      => \&scan,
@@ -64,7 +65,7 @@ sub answer {
 }
 
 sub hello {
-    my @optional = qw(close durable find_root follow paths scan ulid);
+    my @optional = qw(close durable find_root follow paths repair scan ulid);
     return (name => 'perl', version => '1.0', protocol => [n => 1], capabilities => [a => \@optional]);
 }
 

@@ -44,21 +44,32 @@ sub append {
     my ($self, @events) = @_;
     my $started = OmneLog::File::now();
     my @lines   = map { OmneLog::Event::encode($_) } @events;
-    return unless @lines;    # APP-34
+    $self->_locked($started, \@lines) if @lines;    # APP-34
+}
+
+# Take the lock, repair, write the lines and free the lock.
+sub _locked {
+    my ($self, $started, $lines) = @_;
     OmneLog::Error->throw('LogClosed', "$self->{path}: this handle is closed") if $self->{closed};
     my $done = eval {
         $self->_take_lock($started);
         my $taken = OmneLog::File::now();
-        $self->_write(\@lines);
-        $self->{file}->unlock;
+        $self->_write($lines);
+        $self->_unlock(scalar @$lines);
         $self->{polite} = OmneLog::File::now() - $taken > LONG_HOLD;
-        $self->_sync(scalar @lines) if $self->{durable};
+        $self->_sync(scalar @$lines) if $self->{durable};
         1;
     };
     return if $done;
     my $error = $@;
     $self->_drop;    # APP-39
     die $error;
+}
+
+# Repair the log, as an append does before it writes (APP-54).
+sub repair {
+    my ($self) = @_;
+    $self->_locked(OmneLog::File::now(), []);
 }
 
 sub close {
@@ -77,7 +88,7 @@ sub _open {
     $self->{looked} = OmneLog::File::now();
     $self->{end}    = -1;
     if ($self->{durable}) {
-        OmneLog::File::sync_directory($_) for @{$self->{chain}};    # DUR-7
+        OmneLog::File::sync_directory($_, 1) for @{$self->{chain}};    # DUR-7
     }
 }
 
@@ -119,6 +130,17 @@ sub _write {
         return;
     }
     $self->_roll_back($start, $data, $lines);
+}
+
+# Free the lock. If it cannot be freed, closing the file does it, but the caller is told (APP-31).
+sub _unlock {
+    my ($self, $lines) = @_;
+    return if $self->{file}->unlock;
+    my ($why, $code) = ("$!", $! + 0);
+    OmneLog::Error->throw(
+        $lines ? 'AppendIndeterminate' : 'LogIOError', "$self->{path}: cannot be unlocked: $why",
+        path => $self->{path}, code => $code, appended => $lines,
+    );
 }
 
 # Cut off what a failed write left after its last whole line (APP-27 to APP-31); dies.
@@ -191,10 +213,15 @@ sub _quarantine {
         $copied = $begins && $torn->get($size - $last, $last) . $add eq "$tail\n";
     }
     $add .= "$tail\n" unless $copied;
-    $torn->put($add) == length $add or OmneLog::Error->refused('a torn tail cannot be kept', $path);
+    if ($torn->put($add) != length $add) {
+        my $code = $! + 0;
+        $torn->cut($size);    # APP-58
+        $! = $code;
+        OmneLog::Error->refused('a torn tail cannot be kept', $path);
+    }
     $torn->sync or OmneLog::Error->refused('a torn tail cannot be kept', $path);
     my ($directory) = $path =~ m{\A(.*)/}s;
-    OmneLog::File::sync_directory($directory);
+    OmneLog::File::sync_directory($directory, $self->{durable});
     $torn->close;
 }
 

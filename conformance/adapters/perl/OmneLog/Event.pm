@@ -31,9 +31,13 @@ my %LISTS = (
     GateMethod => [qw(hook human_cli mcp_tool)],
 );
 
+# Whether an event is to be written, and may then have no member that it does not know (LINE-14).
+our $TO_BE_WRITTEN = 0;
+
 # The canonical line of an event, in bytes, its newline included; dies with SerializeError.
 sub encode {
     my ($event) = @_;
+    local $TO_BE_WRITTEN = 1;
     my $whole = eval { _event($event) };
     if (!$whole) {
         chomp(my $reason = $@);
@@ -84,12 +88,15 @@ sub _members {
     my %given = @{$object->[1]};
     my @table = @{$MEMBERS{$name}};
     my @found;
+    delete $given{type} if $where eq '';
     while (my ($member, $type) = splice @table, 0, 2) {
         my $optional = $member =~ s/\?\z//;
-        my $value = $given{$member} // [l => 'null'];
+        my $value = delete $given{$member} // [l => 'null'];
         next if $optional && $value->[0] eq 'l' && $value->[1] eq 'null';
         push @found, $member, _fit($type, $value, "$where.$member");
     }
+    my ($unknown) = sort keys %given;
+    die "$where.$unknown: not a member\n" if $TO_BE_WRITTEN && defined $unknown;    # LINE-14
     return [o => \@found];
 }
 

@@ -5,7 +5,7 @@ package OmneLog::File;
 
 use strict;
 use warnings;
-use Errno qw(EAGAIN EINTR EINVAL EWOULDBLOCK);
+use Errno qw(EACCES EAGAIN EINTR EINVAL ENOSYS ENOTSUP EWOULDBLOCK);
 use Fcntl qw(:DEFAULT :flock :seek);
 use Time::HiRes qw(CLOCK_MONOTONIC clock_gettime sleep);
 use IO::Handle;
@@ -97,7 +97,12 @@ sub _holder {
     return undef;
 }
 
-sub size { return (-s $_[0]{handle}) // 0 }
+sub size {
+    my ($self) = @_;
+    my $size = (stat $self->{handle})[7];
+    $self->_cannot_read unless defined $size;
+    return $size;
+}
 
 # Up to $length bytes from $at on.
 sub get {
@@ -145,10 +150,12 @@ sub put {
 sub cut  { return truncate $_[0]{handle}, $_[1] }
 sub sync { return $_[0]{handle}->sync }
 
-# Whether the path leads elsewhere by now, or nowhere.
+# Whether the path leads elsewhere by now, or nowhere; not if that may not be known (APP-55).
 sub replaced {
     my ($self) = @_;
-    return _identity($self->{path}) ne _identity($self->{handle});
+    my $there = _identity($self->{path});
+    return 0 if $there eq '' && $! == EACCES;
+    return $there ne _identity($self->{handle});
 }
 
 # Whether another one is the same file.
@@ -160,11 +167,17 @@ sub same {
 # Which file a path or a handle leads to; '' if none.
 sub _identity { return join ':', (stat $_[0])[0, 1] }
 
-# Put a directory's entries on disk.
+# Put a directory's entries on disk; without $surely, if the system can and lets us (APP-59).
 sub sync_directory {
-    my ($path) = @_;
-    sysopen my $directory, $path, O_RDONLY or OmneLog::Error->refused('cannot be opened', $path);
-    $directory->sync or OmneLog::Error->refused('cannot be synced', $path);
+    my ($path, $surely) = @_;
+    if (!sysopen my $directory, $path, O_RDONLY) {
+        return if !$surely && $! == EACCES;
+        OmneLog::Error->refused('cannot be opened', $path);
+    }
+    elsif (!$directory->sync) {
+        return if !$surely && ($! == EINVAL || $! == ENOTSUP || $! == ENOSYS);
+        OmneLog::Error->refused('cannot be synced', $path);
+    }
 }
 
 1;

@@ -30,6 +30,7 @@ sub allocate {
         if (($wrote // 0) != length $ulid) {    # ULID-11
             my $code = $! + 0;
             $file->cut(length $last);
+            sysseek($file->{handle}, 0, SEEK_SET) && syswrite $file->{handle}, $last;
             $! = $code || ENOSPC;
             OmneLog::Error->refused('cannot be written', $path);
         }

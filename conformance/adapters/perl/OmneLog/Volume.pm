@@ -74,7 +74,15 @@ sub enumerate_runs {
         OmneLog::Error->refused('no list of runs', $runs);
     }
     else {
-        return sort grep { _plain(OmneLog::Json::characters($_)) && -d "$runs/$_" } readdir $directory;
+        my @names;
+        while (1) {
+            $! = 0;
+            my $name = readdir $directory;
+            last unless defined $name;
+            push @names, $name;
+        }
+        OmneLog::Error->refused('no list of runs', $runs) if $! != 0;    # VOL-20
+        return sort grep { _plain(OmneLog::Json::characters($_)) && -d "$runs/$_" } @names;
     }
 }
 

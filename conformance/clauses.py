@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""The clauses of SPEC.md, and of those that nobody can check from outside, why not."""
+
+import json
+import re
+from pathlib import Path
+
+FILE = Path(__file__).with_name("clauses.json")
+SPEC = Path(__file__).parents[1] / "SPEC.md"
+CHAPTERS = ("LOCK", "APP", "DUR", "READ", "ULID")
+"""The chapters about what an implementation does to files, all of which the kit accounts for."""
+
+_FORK = "no request makes an adapter fork in the middle of an append"
+_HANDLER = "no request makes a signal handler of the adapter append"
+_THREADS = "an adapter answers one request at a time, so no two threads use a handle"
+
+NOT_FROM_OUTSIDE = {
+    "LOCK-9": "that no other thread waits in a blocking call is seen in the source alone",
+    "LOCK-16": "what runs between two calls is not seen",
+    "APP-4": "no request changes the adapter's working directory",
+    "APP-38": "no request interrupts or cancels an append",
+    "APP-40": _HANDLER,
+    "APP-41": _THREADS,
+    "APP-42": _HANDLER,
+    "APP-43": _THREADS,
+    "APP-46": _FORK,
+    "APP-47": _FORK,
+    "APP-48": _FORK,
+    "APP-49": _FORK,
+    "APP-50": "no request sends a handle to another process",
+    "DUR-6": _THREADS,
+    "DUR-11": "every log of the protocol is in a volume",
+    "READ-17": "no request reads an event and leaves the next one for later",
+    "READ-18": "how much memory is used is not measured",
+    "READ-19": "no request makes an iterator without asking it for an event",
+    "READ-26": "no request tells a follower to stop",
+}
+
+
+def clauses() -> dict[str, str]:
+    """The keyword of each clause, MUST and so on, by its id, in the order of the specification."""
+    found: dict[str, str] = json.loads(FILE.read_bytes())
+    return found
+
+
+def from_spec(text: str) -> dict[str, str]:
+    """The same from the text of SPEC.md."""
+    item = re.compile(r"^- \*\*([A-Z]+-\d+)\*\* (.*(?:\n  \S.*)*)", re.MULTILINE)
+    keyword = re.compile(r"\b(MUST NOT|MUST|SHOULD NOT|SHOULD|MAY)\b")
+    found = {}
+    for clause, demand in item.findall(text):
+        words = keyword.search(" ".join(demand.split()))
+        found[clause] = words[1] if words else ""
+    return found
