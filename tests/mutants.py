@@ -926,8 +926,8 @@ MUTANTS = [
     Mutant(
         name="a child waits for ever for its parent's thread",
         module="linelog/appender",
-        before="            if mutex is not self._mutex:  # a signal",
-        after="            if False:  # a signal",
+        before="            if mutex is not self._mutex:\n                raise self._left_to_parent()",
+        after="            if False:\n                raise self._left_to_parent()",
         tests="faults/test_fork.py",
         hangs=True,
     ),
