@@ -501,7 +501,7 @@ MUTANTS = [
     ),
     Mutant(
         name="a short write is retried from the start of the line",
-        module="linelog/appender",
+        module="linelog/lock",
         before="memoryview(data)[written:]",
         after="memoryview(data)",
     ),

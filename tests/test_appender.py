@@ -222,6 +222,28 @@ class TestShortWrites:
                 log.append(node(1))
         assert log.path.read_bytes() == b""
 
+    @pytest.mark.spec("APP-26")
+    @pytest.mark.parametrize("first", [0, 10])
+    def test_a_write_that_takes_nothing_is_not_tried_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int
+    ) -> None:
+        write = os.write
+        lengths = iter([first, 0]) if first else iter([0])
+
+        def write_nothing_at_last(fd: int, data: bytes) -> int:
+            for length in lengths:
+                return write(fd, data[:length]) if length else 0
+            return write(fd, data)
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "write", write_nothing_at_last)
+                with pytest.raises(omnelog.LogIOError, match="no progress"):
+                    log.append(node(1))
+            assert log.path.read_bytes() == b""
+            log.append(node(2))
+        assert omnelog.read_run(tmp_path, RUN) == [node(2)]
+
 
 class TestWhatCannotBeTakenBack:
     @pytest.mark.spec("APP-28", "APP-30")

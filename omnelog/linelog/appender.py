@@ -276,7 +276,7 @@ class LineLog(Generic[Record]):
                     try:
                         written = os.write(file.fd, data)
                         if written != len(data):
-                            file.write_all(memoryview(data)[written:])
+                            file.write_rest(data, written)
                     except BaseException as error:
                         self._roll_back(file, end, data, error)
                         raise

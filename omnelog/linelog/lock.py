@@ -257,13 +257,18 @@ class LockableFile(FileIO):
             start += len(block)
             yield block
 
-    def write_all(self, data: bytes | memoryview) -> None:
+    def write_all(self, data: bytes) -> None:
         """Write `data` in as many system calls as it takes."""
-        while data:
-            written = os.write(self.fd, data)
-            if not written:
+        self.write_rest(data, os.write(self.fd, data))
+
+    def write_rest(self, data: bytes, written: int) -> None:
+        """Write what a call that took `written` bytes of `data` left; one that took none failed."""
+        rest = memoryview(data)[written:]
+        while rest:
+            if written == 0:
                 raise OSError(errno.EIO, "a write made no progress")
-            data = data[written:]
+            written = os.write(self.fd, rest)
+            rest = rest[written:]
 
     def matching_length(self, start: int, data: bytes) -> int:
         """Return how many bytes from `start` on are the beginning of `data`."""
