@@ -57,7 +57,7 @@ class Cast:
         self._limited: set[str] = set()
 
     def interrupt(self) -> None:
-        """Kill all adapters, from another thread; who asks one is told that it died."""
+        """Kill all adapters, from another thread; whoever asks one finds that it died."""
         for adapter in list(self._running.values()):
             adapter.strike()
 

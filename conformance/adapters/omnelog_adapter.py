@@ -44,6 +44,7 @@ class Adapter:
     def __init__(self) -> None:
         self._logs: dict[str, omnelog.EventLog] = {}
         self._followed: dict[tuple[str, str], Iterator[omnelog.Event]] = {}
+        self._faults: dict[tuple[str, str], omnelog.OmnelogError] = {}
         self._held: Any = None
 
     def serve(self, requests: BinaryIO, responses: BinaryIO) -> None:
@@ -139,15 +140,21 @@ class Adapter:
         }
 
     def follow(self, request: Json) -> Json:
-        root, run_id = request["root"], request["run_id"]
-        if (root, run_id) not in self._followed:
-            self._followed[root, run_id] = omnelog.follow_run(root, run_id)
+        followed = root, run_id = request["root"], request["run_id"]
+        if followed in self._faults:  # which came after events that were asked for
+            raise self._faults.pop(followed)
+        if followed not in self._followed:
+            self._followed[followed] = omnelog.follow_run(root, run_id)
+        events: list[Json] = []
         try:
-            events = islice(self._followed[root, run_id], request["events"])
-            return {"events": [plain(event) for event in events]}
-        except omnelog.OmnelogError:
-            del self._followed[root, run_id]
-            raise
+            for event in islice(self._followed[followed], request["events"]):
+                events.append(plain(event))  # noqa: PERF401 - those before a fault are kept
+        except omnelog.OmnelogError as fault:
+            del self._followed[followed]
+            if not events:
+                raise
+            self._faults[followed] = fault
+        return {"events": events}
 
     def enumerate(self, request: Json) -> Json:
         return {"runs": omnelog.enumerate_runs(request["root"])}

@@ -96,7 +96,7 @@ class Stage:
             adapter.strike()
 
     def end(self) -> None:
-        """End the adapters; later they are started anew."""
+        """End the adapters; later they are started again."""
         for adapter in self._adapters.values():
             adapter.kill()
         self._adapters.clear()

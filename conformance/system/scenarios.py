@@ -2,7 +2,7 @@
 """What is played: a volume as it is before, one request to A, and what has come before that.
 
 Events are numbers; `line` gives their canonical lines. Who appends which number is fixed, so that
-a line in a log tells who wrote it.
+a line in a log shows who wrote it.
 """
 
 from dataclasses import dataclass

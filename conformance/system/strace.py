@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""strace as a tool: it attaches to a running adapter, tells its calls, and injects faults.
+"""strace as a tool: it attaches to a running adapter, reports its calls, and injects faults.
 
 Only calls on watched paths are seen and counted. The watched paths have labels, and the pipe on
 which the adapter answers is among them, so that what comes before the answer is known.
@@ -272,5 +272,5 @@ def check(adapter: Adapter, root: Path) -> None:
             if event == "ended" or (isinstance(event, Call) and event.label == ANSWER):
                 break
         else:
-            raise Unavailable("strace tells nothing of the adapter")
+            raise Unavailable("strace reports nothing of the adapter")
         adapter.receive()

@@ -338,7 +338,7 @@ class Follower:
         self.file = File(path, FLAGS | os.O_RDONLY, wrong)
         self.offset = self.line = 0
         self.moved_at: float | None = None
-        self.kept = b""
+        self.at_fault = False
 
     def next(self, count: int) -> list[Json]:
         events: list[Json] = []
@@ -353,7 +353,7 @@ class Follower:
             over = self.moved_at is not None and monotonic() - self.moved_at >= linger
             if not (over and self.wrong("leaves-the-rest-of-the-old-log")):
                 self.read(events, count)
-            if len(events) >= count:
+            if len(events) >= count or (events and self.at_fault):
                 return events
             if over:
                 self.file = File(self.path, FLAGS | os.O_RDONLY, self.wrong)
@@ -380,6 +380,7 @@ class Follower:
                 if not blank:
                     events.append(plain(omnelog.decode(line)))
             except omnelog.DeserializeError as error:
+                self.at_fault = True
                 if events:
                     self.line -= 1
                     return

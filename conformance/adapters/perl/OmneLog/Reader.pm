@@ -43,9 +43,10 @@ sub OmneLog::Reader::Follower::next_events {
         $self->_look;
         sleep LOOK_EVERY if @$found < $wanted;
     }
-    my @events = splice @$found, 0, $wanted;
-    ref $_ eq 'ARRAY' or die $_ for @events;    # a fault, after the events before it
-    return @events;
+    my $sound = 0;
+    $sound++ while $sound < @$found && $sound < $wanted && ref $found->[$sound] eq 'ARRAY';
+    die shift @$found if !$sound;    # a fault, after the events before it
+    return splice @$found, 0, $sound;
 }
 
 sub OmneLog::Reader::Follower::_look {
