@@ -6,7 +6,8 @@ greenlet with handles and open files of its own, and each stops before every sys
 core until the scheduler lets it go on. All orders can then be enumerated, and each is checked after
 every step. The files and the lock are the kernel's.
 
-`scenarios` says what the processes do, `processes` runs them, `system` stops them, `promises`
-checks what they do, `run` runs one schedule, `explore` runs all of them, and `mutants` has the
-mistakes that must be found. ``python -m tests.schedules`` explores at length, or replays a schedule.
+`scenarios` says what the processes do, `processes` runs them, `system` stops them, and `promises`
+checks what they do. `run` runs one schedule, `explore` all of them, and `table` says of which
+scenarios. `mutants` has the mistakes that must be found. ``python -m tests.schedules`` searches at
+length, or runs one schedule again.
 """

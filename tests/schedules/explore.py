@@ -86,11 +86,12 @@ class Search:
         self._depth: int | None = None
         self._nodes: list[_Node] = []
         self._position = 0
+        self._ends: set[object] = set()
 
     def runs(self) -> Iterator[Run]:
         """Run all schedules and yield each run that came to its end. Raises PromiseBroken."""
         while True:
-            run = Run(self.scenario, self._system)
+            run = Run(self.scenario, self._system, self._ends)
             self._position = 0
             is_complete = run.execute(self._choose)
             self.counts.steps += len(run.steps)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from greenlet import greenlet, getcurrent
+from greenlet import getcurrent, greenlet
 
 from .. import omnelog
 from .scenarios import Plan
@@ -53,9 +53,9 @@ class Operation:
 
     process: "Process"
     name: str
+    called_at: float  # the time when it was called
     lines: list[bytes] = field(default_factory=list)  # what it is to append, without newlines
     began: int | None = None  # the step of its first call
-    began_at: float = 0.0  # and the time then
     has_ended: bool = False
     error: Exception | None = None
     records: list[dict[str, object]] = field(default_factory=list)  # what it read

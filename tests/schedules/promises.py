@@ -18,8 +18,9 @@ an operation, and notes what is wrong. The promises:
   a whole tail. So it is the beginning of every later one.
 - A reader reports a torn tail only where there was one while it looked, and leaves a tail out only
   if it found the lock taken.
-- A follower yields each line once it is final, in order, and all that were when it was told to stop.
-- An append that begins 1 s after its log was replaced goes to the log at the path.
+- A follower yields each line once it is final, in order. It yields all lines that were final when
+  it was told to stop.
+- An append that is called 1 s after its log was replaced goes to the log at the path.
 - No operation keeps the lock or a file, however it ends.
 """
 
@@ -220,9 +221,10 @@ class Promises:
         if not any(log.holder is process for log in logs):
             self.violated(f"{file.label} is {what} by {process.letter}, who has not the lock")
         operation = process.operation
-        if file.is_log and file.left_path_at is not None and operation is not None:
-            if operation.lines and operation.began_at - file.left_path_at >= 1:
-                self.violated(f"{file.label} left the path 1 s before the append, which writes it")
+        if operation is None or not operation.lines or file.left_path_at is None:
+            return
+        if operation.called_at - file.left_path_at >= 1:
+            self.violated(f"{file.label} left the path 1 s before the append, which writes it")
 
     def acquired(self, file: WatchedFile, process: Process) -> None:
         """The kernel gave the process the lock."""
@@ -361,6 +363,13 @@ class Promises:
             self.violated(f"{who} lacks lines that were final when it opened the log: {lines}")
 
     # The end
+
+    def state(self) -> object:
+        """All that what happens from now on depends on, when every process has ended."""
+        files = [
+            (file.label, file.content, file.holder, file.ownerless_tail) for file in self.files
+        ]
+        return tuple(files), tuple(torn.data for torn in self.torn)
 
     def at_the_end(self) -> None:
         """Every process has ended, a last append has repaired the log, and nothing is open."""

@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
 from .. import omnelog
 from ..faults.system import interposed
 from .processes import Action, Operation, Process
 from .promises import Promises
 from .scenarios import FOUND, HANDLE_OPERATIONS, Plan, Scenario
-from .system import IMPATIENT_S, ScheduledSystem
+from .system import IMPATIENT_S, Flag, ScheduledSystem
 
 Choose = Callable[[list[Action]], Action | None]
 """Picks one of the actions that are possible, or None to leave the run where it is."""
@@ -28,7 +29,8 @@ class PromiseBroken(AssertionError):
 
     def __init__(self, run: "Run") -> None:
         self.schedule = run.schedule
-        self.violations = list(run.promises.violations)
+        directory = f"{run.directory}/"  # another one each time
+        self.violations = [text.replace(directory, "") for text in run.promises.violations]
         super().__init__("\n".join(["", *self.violations, "", run.columns(), "", self.schedule]))
 
 
@@ -36,7 +38,7 @@ class PromiseBroken(AssertionError):
 class Step:
     """A step of a schedule, for those who look at it."""
 
-    token: str
+    action: Action
     call: str
     result: str
 
@@ -44,18 +46,24 @@ class Step:
 class Run:
     """One run of a scenario in the directory of `system`, which is in place already."""
 
-    def __init__(self, scenario: Scenario, system: ScheduledSystem) -> None:
+    def __init__(
+        self, scenario: Scenario, system: ScheduledSystem, ends: set[object] | None = None
+    ) -> None:
+        """`ends`: states in which runs ended and a last append succeeded; this run adds its own."""
+        self._ends = set() if ends is None else ends
         self.scenario = scenario
         self.promises = Promises()
         self.processes = [Process(plan) for plan in scenario.processes]
         self.steps: list[Step] = []
+        self.preemptions = 0  # how often a process lost its turn although it could go on
+        self.directory = system.directory
         self._system = system
         self._last: Process | None = None
 
     @property
     def schedule(self) -> str:
         """The scenario and the steps, in one line."""
-        return f"{self.scenario} = {''.join(step.token for step in self.steps)}"
+        return f"{self.scenario} = {''.join(step.action.token for step in self.steps)}"
 
     def execute(self, choose: Choose) -> bool:
         """Run until every process has ended; whether it came to that. Raises PromiseBroken."""
@@ -73,6 +81,9 @@ class Run:
                 action = choose(actions)
                 if action is None:
                     return False
+                can_go_on = self._last is not None and actions[0].token == self._last.letter
+                if can_go_on and action.process is not self._last:
+                    self.preemptions += 1
                 self._perform(action)
             self._finish()
             return True
@@ -133,8 +144,7 @@ class Run:
         operation = process.operation
         if operation is not None and operation.began is None:
             operation.began = self.promises.step
-            operation.began_at = system.now
-        step = Step(action.token, stopped.call, "")
+        step = Step(action, stopped.call, "")
         self.steps.append(step)
         if len(self.steps) > MOST_STEPS:
             self.promises.violated(f"this took more than {MOST_STEPS} steps")
@@ -161,16 +171,25 @@ class Run:
         for process in self.processes:
             system.current = process
             process.close()
+        self._check_that_all_is_closed()
+        end = self.promises.state()
+        if end in self._ends:
+            return
         last = Process(Plan("Z", frozenset(), ("append",)))
         system.current = last
         self._open(last)
         self._operate(last, "append")
         last.close()
         system.current = None
-        left = ["a directory" if file is None else file.label for file in system.open_files()]
-        if left:
-            self.promises.violated(f"{', '.join(left)} is still open")
         self.promises.at_the_end()
+        self._check_that_all_is_closed()
+        self._ends.add(end)
+
+    def _check_that_all_is_closed(self) -> None:
+        left = self._system.open_files()
+        if left:
+            labels = ["a directory" if file is None else file.label for file in left]
+            self.promises.violated(f"{', '.join(labels)} is still open")
         self._check()
 
     # What the processes do
@@ -181,7 +200,7 @@ class Run:
         process.operation = None
 
     def _operate(self, process: Process, name: str) -> None:
-        operation = Operation(process, name)
+        operation = Operation(process, name, called_at=self._system.now)
         process.operation = operation
         if not process.is_scheduled:
             self.promises.step = len(self.steps)
@@ -241,8 +260,8 @@ class Run:
         operation.tail_in_flight = scan.tail_in_flight
 
     def _follow(self, process: Process, operation: Operation) -> None:
-        flag = self._system
-        for record in omnelog.follow_log(self._system.log_path, stop=flag, poll_interval=0):  # type: ignore[arg-type] # it has what is used of an Event
+        path = self._system.log_path
+        for record in omnelog.follow_log(path, stop=Flag(self._system), poll_interval=0):
             operation.records.append(record)
             self.promises.has_yielded(operation, record)
 
@@ -280,11 +299,13 @@ class Run:
         """The calls in their order, in a column for each process."""
         rows = []
         for number, step in enumerate(self.steps):
-            note = {"!": " †", "~": " gives up"}.get(step.token[1:2], "")
+            note = {"!": " †", "~": " gives up"}.get(step.action.token[1:2], "")
             result = f" = {step.result}" if step.result and not note else ""
-            rows.append((number, step.token[0], f"{step.call}{result}{note}"))
+            rows.append((number, step.action.token[0], f"{step.call}{result}{note}"))
         letters = [process.letter for process in self.processes]
-        widths = [max([len(text) for _, letter, text in rows if letter == of] or [1]) for of in letters]
+        widths = [
+            max([len(text) for _, letter, text in rows if letter == of] or [1]) for of in letters
+        ]
         lines = ["     " + "  ".join(map(str.ljust, letters, widths))]
         for number, letter, text in rows:
             cells = [text if letter == of else "" for of in letters]
@@ -299,6 +320,14 @@ def _lock_timeout(process: Process) -> float:
 def _clear(directory: str) -> None:
     for entry in os.scandir(directory):
         os.unlink(entry)
+
+
+@contextmanager
+def in_memory() -> Iterator[str]:
+    """Make a directory for files that no disk need see, where the system has such a place."""
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with TemporaryDirectory(prefix="omnelog-schedules-", dir=place) as directory:
+        yield directory
 
 
 @contextmanager

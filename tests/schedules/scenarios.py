@@ -68,7 +68,7 @@ class Plan:
         plan = cls(letter, frozenset(traits.split("/")[1:]), tuple(operations.split("+")))
         unknown = (plan.traits - TRAITS) | (set(plan.operations) - OPERATIONS)
         if unknown:
-            raise ValueError(f"{text!r} has {sorted(unknown)[0]!r}, which is not known")
+            raise ValueError(f"{text!r} has {min(unknown)!r}, which is not known")
         return plan
 
 

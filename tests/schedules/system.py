@@ -16,6 +16,7 @@ The calls are made by the real system, and the lock is the kernel's. Three thing
 import os
 from collections.abc import Callable
 from os import PathLike
+from threading import Event
 from typing import TypeVar
 
 from .. import omnelog
@@ -50,8 +51,6 @@ class ScheduledSystem(System):
         self.current: Process | None = None
         self.are_told_to_stop = False
         self.names_version = 0  # how often a path was made to lead elsewhere
-        self.calls.clear()
-        self.struck.clear()
         self.violations = promises.violations
         self._by_inode: dict[int, WatchedFile] = {}  # by inode
         self._open: dict[int, tuple[Process | None, WatchedFile | None]] = {}  # by descriptor
@@ -100,8 +99,10 @@ class ScheduledSystem(System):
         if "mortal" in process.traits:
             held = sum(file.lock_bit for file in self._held_by(process))
             deaths.append(Action(f"{letter}!", process, CLOCK, held))
-            for length in _lengths(data):
-                deaths.append(Action(f"{letter}!{length}", process, CLOCK, held | writes))
+            deaths.extend(
+                Action(f"{letter}!{length}", process, CLOCK, held | writes)
+                for length in _lengths(data)
+            )
         stop = Stop(f"{call} {label}", step, deaths, is_ready=is_ready)
         if call == "try_lock" and is_ready is not None and "impatient" in process.traits:
             stop.gives_up = Action(f"{letter}~", process, CLOCK, CLOCK)
@@ -136,21 +137,23 @@ class ScheduledSystem(System):
         creates = bool(flags & os.O_CREAT)
         self._stop("open", self._label(path), reads=bit, writes=bit if creates else 0)
         existed = os.path.exists(path)
-        fd = super().open(path, flags, mode)
+        fd = super().open(name, flags, mode)
         if path == self.directory:
             self._open[fd] = self.current, None
-            return self._done(fd)
+            self._done(None)
+            return fd
         file = self._watched(fd, path)
         if not existed:
             file.entry_is_synced = False
             self.names_version += 1
         self._open[fd] = self.current, file
         process = self.current
-        if process is not None and process.operation is not None and file.is_log:
-            if process.operation.name in READING:
-                self.promises.opened_to_read(process.operation, file)
-                self._seen[process] = file, -1, self.names_version
-        return self._done(fd)
+        operation = None if process is None else process.operation
+        if process is not None and operation is not None and operation.name in READING:
+            self.promises.opened_to_read(operation, file)
+            self._seen[process] = file, -1, self.names_version
+        self._done(None)
+        return fd
 
     def _watched(self, fd: int, path: str) -> WatchedFile:
         inode = os.fstat(fd).st_ino
@@ -174,14 +177,18 @@ class ScheduledSystem(System):
         super().mkdir(name, mode)
 
     def close(self, fd: int) -> None:
-        self._closes(fd)
-        super().close(fd)
+        try:
+            self._closes(fd)
+        finally:  # all files of a process that dies here close
+            super().close(fd)
         self._done(None)
 
     def close_file(self, file: "omnelog.linelog.lock.LockableFile") -> None:
         if not file.closed:
-            self._closes(file.fileno())
-            super().close_file(file)
+            try:
+                self._closes(file.fileno())
+            finally:
+                super().close_file(file)
             self._done(None)
 
     def _closes(self, fd: int) -> None:
@@ -239,7 +246,7 @@ class ScheduledSystem(System):
             if fault == "short":
                 fault = f"short:{len(data) * 2 // 3}"
         if fault:
-            self.plan = {len(self.calls): fault}
+            self.plan = {0: fault}
         try:
             written = super().write(fd, data)
         finally:
@@ -264,6 +271,9 @@ class ScheduledSystem(System):
 
     def _changed(self, file: WatchedFile, process: Process) -> None:
         self.promises.changed(file, os.pread(file.fd, 1 << 16, 0), process)
+
+    def _record(self, name: str, path: str, data: bytes = b"", fault: str = "") -> None:
+        """Nothing: the steps of a run are its record. So each fault of a plan is that of call 0."""
 
     def _require_locked(self, path: str, what: str) -> None:
         """Nothing: `Promises.check_holder` asks more, that this very process has the lock."""
@@ -385,13 +395,15 @@ class ScheduledSystem(System):
         self._stop("set", "flag", writes=self._bit("flag"))
         self.tell_to_stop()
 
-    # What a follower needs of the threading.Event that it is given
+    # What a follower asks
 
-    def is_set(self) -> bool:
+    def is_told(self) -> bool:
+        """Whether the followers are told to stop."""
         self._stop("is_set", "flag", reads=self._bit("flag"))
         return self._done(self.are_told_to_stop)
 
-    def wait(self, timeout: float) -> None:
+    def wait_for_change(self) -> bool:
+        """Wait until there is something to look at; return whether the followers are to stop."""
         process = self.current
         assert process is not None
         file, version, names_version = self._seen[process]
@@ -405,10 +417,24 @@ class ScheduledSystem(System):
 
         if file.left_path_at is not None and not has_changed():
             self.sleep(LINGER_S)
-            return
-        depends_on = file.data_bit | self._bit(self.log_path) | self._bit("flag")
-        self._stop("wait", "for a change", reads=depends_on, is_ready=has_changed)
-        self._done(None)
+        else:
+            depends_on = file.data_bit | self._bit(self.log_path) | self._bit("flag")
+            self._stop("wait", "for a change", reads=depends_on, is_ready=has_changed)
+        return self.are_told_to_stop
+
+
+class Flag(Event):
+    """The flag by which a follower is told to stop."""
+
+    def __init__(self, system: ScheduledSystem) -> None:
+        super().__init__()
+        self._system = system
+
+    def is_set(self) -> bool:
+        return self._system.is_told()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._system.wait_for_change()
 
 
 def _lengths(data: bytes) -> list[int]:
