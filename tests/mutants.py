@@ -514,7 +514,7 @@ MUTANTS = [
     Mutant(
         name="a write that makes no progress is tried for ever",
         module="linelog/lock",
-        before="            if not written:\n",
+        before="            if written == 0:\n",
         after="            if False:\n",
         tests="test_appender.py::TestShortWrites",
         hangs=True,
@@ -926,8 +926,8 @@ MUTANTS = [
     Mutant(
         name="a child waits for ever for its parent's thread",
         module="linelog/appender",
-        before="            if mutex is not self._mutex:\n                raise self._left_to_parent()",
-        after="            if False:\n                raise self._left_to_parent()",
+        before="            if mutex is not self._mutex:\n                raise self._left",
+        after="            if False:\n                raise self._left",
         tests="faults/test_fork.py",
         hangs=True,
     ),
