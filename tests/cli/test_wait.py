@@ -82,10 +82,11 @@ def test_an_end_that_is_quoted_is_none(volume: Volume) -> None:
 
 
 def test_an_interrupt_ends_it_quietly(volume: Volume) -> None:
+    """By SIGINT itself if it strikes an exec() of generated code; a shell calls both 130."""
     path = volume.write(started())
     with volume.start("wait", RUN, stdin=subprocess.DEVNULL) as process:
         while str(path).encode() not in _open_files(process.pid):
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         said = finish(process)
-    assert (said.status, said.err) == (130, "")
+    assert (said.status in (130, -signal.SIGINT), said.out, said.err) == (True, b"", "")
