@@ -97,7 +97,7 @@ def test_who_held_the_lock_for_long_pauses_before_taking_it_again(
         monkeypatch.setattr(omnelog.linelog.appender, "monotonic", tick)
         monkeypatch.setattr(omnelog.linelog.appender, "sleep", pauses.append)
         monkeypatch.setattr(os, "write", slowly)
-        log._looked = clock[0]  # that the path is looked at takes no part in this
+        log._path_checked_at = clock[0]  # that the path is looked at takes no part in this
         for held_s[0] in (0.0015, 0.0005, 0.0005, 0.0015, 0.0005, 0.0005):
             log.append(node(1))
     assert pauses == [pytest.approx(pause_s, abs=1e-5)] * 2
