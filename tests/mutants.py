@@ -292,6 +292,7 @@ MUTANTS = [
         module="linelog/objects",
         before="    for accepts in (decode_object, decode):\n",
         after="    for accepts in (decode_object,):\n",
+        tests="faults/test_quarantine.py",
     ),
     Mutant(
         name="a tail of any length is decoded",
@@ -485,6 +486,7 @@ MUTANTS = [
         module="linelog/lock",
         before="            if found != expected:\n",
         after="            if len(found) != len(expected):\n",
+        tests="test_appender.py",
     ),
     Mutant(
         name="only what is an Exception is rolled back",
@@ -497,7 +499,7 @@ MUTANTS = [
             "                    except Exception as error:\n"
             "                        self._roll_back"
         ),
-        tests=INTERRUPTS,
+        tests=_tests("interrupts", f"{_BYTECODE}[short write]"),
     ),
     Mutant(
         name="a short write is retried from the start of the line",
@@ -816,7 +818,6 @@ MUTANTS = [
         module="linelog/lock",
         before="raise LockTimeout(self.path, age_s, self._holder())",
         after="raise LockTimeout(self.path, timeout_s, self._holder())",
-        tests="faults/test_threads.py",
     ),
     Mutant(
         name="waiting counts as holding",

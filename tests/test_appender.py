@@ -265,6 +265,23 @@ class TestWhatCannotBeTakenBack:
             assert log.path.read_bytes() == lines(node(1))[:10] + b"foreign"
 
     @pytest.mark.spec("APP-28", "ERR-6")
+    def test_foreign_bytes_in_the_place_of_ours_do_not_count_as_ours(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """There are as many of them as there were left to write."""
+        write = os.write
+
+        def write_half_then_let_another_in(fd: int, data: bytes) -> int:
+            write(fd, data[:10] + b"x" * (len(data) - 10))
+            raise OSError(errno.EIO, "broken")
+
+        with EventLog.for_run(tmp_path, RUN) as log:
+            monkeypatch.setattr(os, "write", write_half_then_let_another_in)
+            with pytest.raises(omnelog.AppendIndeterminate) as caught:
+                log.append(node(1))
+        assert caught.value.appended == 0
+
+    @pytest.mark.spec("APP-28", "ERR-6")
     def test_a_foreign_line_after_a_partial_one_does_not_count_as_ours(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

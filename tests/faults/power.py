@@ -42,7 +42,7 @@ class Wrote:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A file was cut to `size` bytes."""
+    """A file was cut to `size` bytes, or a hole made it that long."""
 
     path: str
     size: int
@@ -126,7 +126,7 @@ class _File:
 def _apply(content: bytes, steps: "Sequence[Wrote | Cut]") -> bytes:
     for step in steps:
         if isinstance(step, Cut):
-            content = content[: step.size]
+            content = content[: step.size].ljust(step.size, b"\0")
         else:
             content = content[: step.offset].ljust(step.offset, b"\0") + (
                 step.data + content[step.offset + len(step.data) :]

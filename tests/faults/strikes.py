@@ -67,7 +67,7 @@ class Strike:
 
     Counts the bytecodes of all frames except those of the tests, and of weak references' callbacks,
     out of which Python lets no exception come; with `after_calls`, only those where CPython looks
-    for signals after a call. `then` makes it strike again, each time after so many calls more.
+    for signals after a call into C. `then` makes it strike again, each time so many calls later.
     """
 
     def __init__(
@@ -79,7 +79,8 @@ class Strike:
         then: Sequence[int] = (),
     ) -> None:
         self.at, self.act, self.seen = at, act, 0
-        self.where, self.after_calls, self.last = "nowhere", after_calls, -1
+        self.where, self.after_calls = "nowhere", after_calls
+        self.last: tuple[CodeType | None, int] = None, -1
         self.file = ""  # of the code that was struck
         self.then = list(then)
         self.struck = 0  # how often
@@ -96,8 +97,8 @@ class Strike:
         """Count the bytecode at `offset`, which comes next."""
         if offset in unheeded(code):
             return
-        called, self.last = self.last in calls(code), offset
-        if self.after_calls and not called:
+        (before, last), self.last = self.last, (code, offset)
+        if self.after_calls and not (before is code and last in calls(code)):
             return
         self.seen += 1
         if self.seen == self.at:
@@ -127,7 +128,7 @@ class Strike:
             self.watching = True
 
         def _watch_again(self) -> None:
-            self.last = -1
+            self.last = None, -1
             self._watch()
 
         def _stop(self) -> None:

@@ -49,6 +49,9 @@ FOREIGN_LINE = b'{"type":"pipe.aborted","id":"0","ts":"","run_id":"","reason":"f
 _WRITE_ERRORS = ("ENOSPC", "EIO", "EINTR", "EDQUOT", "EFBIG")
 _OPEN_ERRORS = ("EACCES", "EIO", "EINTR", "EMFILE")
 _SYNC_ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EINTR")
+UNSUPPORTED = ("EINVAL", "ENOTSUP", "ENOSYS")
+"""What a file system says that cannot sync directories."""
+
 ERRORS = {
     "mkdir": ("EACCES", "ENOSPC", "EDQUOT", "EIO"),
     "open": _OPEN_ERRORS,
@@ -56,10 +59,14 @@ ERRORS = {
     "fstat": ("EIO",),
     "stat": ("EIO", "EACCES"),
     "lseek": ("EIO",),
+    "seek_data": ("EINVAL", "EIO"),  # EINVAL: this file system does not know its holes
+    "open_directory": ("EACCES", "EIO", "EINTR", "EMFILE"),
+    "fchown": ("EPERM", "EINVAL", "EIO"),
     "pread": ("EIO", "EINTR"),
     "write": _WRITE_ERRORS,
     "ftruncate": ("EIO", "EINTR", "EACCES", "EPERM"),  # EPERM: an append-only file
     "fsync": _SYNC_ERRORS,
+    "fsync_directory": (*_SYNC_ERRORS, *UNSUPPORTED),
     "fdatasync": _SYNC_ERRORS,
     "close": ("EIO", "EINTR"),
     "try_lock": ("EINTR", "ENOLCK", "EIO", "busy:4ms", "busy:9s"),
@@ -69,6 +76,9 @@ ERRORS = {
 
 KINDS = {name: errors[:1] for name, errors in ERRORS.items()}
 KINDS["try_lock"] = ("EINTR", "busy:4ms", "busy:9s")
+KINDS["seek_data"] = ("EINVAL", "EIO")
+KINDS["open_directory"] = ("EACCES", "EIO")
+KINDS["fsync_directory"] = ("EIO", "EINVAL")
 """One for each way of failing."""
 
 _PURE = {
@@ -158,8 +168,10 @@ class System:
                 self.created(path)
             return fd
 
-        create = flags & os.O_CREAT and not existed
-        return self._call("create" if create else "open", path, really)
+        name_of_call = "open_directory" if flags & os.O_DIRECTORY else "open"
+        if flags & os.O_CREAT and not existed:
+            name_of_call = "create"
+        return self._call(name_of_call, path, really)
 
     def mkdir(self, name: PathLike[str], mode: int = 0o777) -> None:
         """os.mkdir."""
@@ -190,8 +202,13 @@ class System:
         return self._call("stat", os.fspath(name), lambda: os.stat(name))
 
     def lseek(self, fd: int, offset: int, whence: int) -> int:
-        """os.lseek."""
-        return self._call("lseek", self._file(fd), lambda: os.lseek(fd, offset, whence))
+        """os.lseek, which may also be asked where a hole ends."""
+        name = "seek_data" if whence == os.SEEK_DATA else "lseek"
+        return self._call(name, self._file(fd), lambda: os.lseek(fd, offset, whence))
+
+    def fchown(self, fd: int, user: int, group: int) -> None:
+        """os.fchown."""
+        self._call("fchown", self._file(fd), lambda: os.fchown(fd, user, group))
 
     def pread(self, fd: int, size: int, offset: int) -> bytes:
         """os.pread."""
@@ -239,7 +256,8 @@ class System:
     def fsync(self, fd: int) -> None:
         """os.fsync, recorded only."""
         path = self._file(fd)
-        self._call("fsync", path, lambda: self.synced(path))
+        name = "fsync_directory" if os.path.isdir(path) else "fsync"
+        self._call(name, path, lambda: self.synced(path))
 
     def fdatasync(self, fd: int) -> None:
         """os.fdatasync, recorded only."""

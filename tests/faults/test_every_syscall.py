@@ -48,7 +48,7 @@ OPERATIONS = (
     *("idle", "tear", "forget", "move"),
 )
 STEPS = ("many", "repair", "read", "scan", "follow")
-CHANGING = ("create", "write", "ftruncate", "fsync", "fdatasync", "unlock")
+CHANGING = ("create", "write", "ftruncate", "fsync", "fsync_directory", "fdatasync", "unlock")
 
 
 def _some_of_two_and_three() -> list[str]:
@@ -215,6 +215,17 @@ def test_a_printed_case_can_be_replayed(root: Path) -> None:
     assert str(Case.parse(str(case))) == str(case)
     assert record(case.workload, root) == record(case.workload, root)
     assert carry_out(case, root) == []
+
+
+def test_a_repair_asks_for_holes_gives_the_quarantine_away_and_syncs_its_directory(
+    root: Path,
+) -> None:
+    """That is, these calls are among those that were made to fail."""
+    made: set[str] = set()
+    for found in ("sparse", "others"):
+        made |= {call.name for call in record(Workload.parse(f"{found}/plain/append"), root)}
+    assert {"seek_data", "open_directory", "fsync_directory"} <= made
+    assert "fchown" in made or os.geteuid() != 0
 
 
 @pytest.mark.spec("APP-23")
