@@ -7,13 +7,15 @@ the public names and, in `lines`, what the reader itself is made of.
 """
 
 import errno
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from .. import OmnelogError
 from . import streams
-from .exits import FINDINGS, INTERRUPTED, PIPE_CLOSED, Misused, Refused
+from .exits import FINDINGS, PIPE_CLOSED, SIGNALLED, Misused, Refused
 from .locate import volume_root
 
 _REMEDIES = {
@@ -30,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`, without the program's name; by default the process's own.
 
     Returns the exit status, which `omnelog --help` tells, or the verb's. Raises nothing that a
-    user, a file or the system could cause. For the main thread.
+    user, a file or the system could cause. For the main thread. Interrupted, the process dies of
+    the signal if the command line is its own: only so do a shell's loop and make stop, too.
     """
     streams.occupy_closed()
     trouble = FINDINGS
@@ -45,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 from .terminal import choose_colour  # noqa: PLC0415 - most verbs do without
 
                 choose_colour(given.color)
+            given.is_alone = argv is None
             try:
                 root = volume_root(given.root) if given.volume else Path()
                 status: int = given.carry_out(root, given)
@@ -55,18 +59,28 @@ def main(argv: Sequence[str] | None = None) -> int:
             streams.flush()
     except SystemExit as stop:  # argparse has said why
         return stop.code if isinstance(stop.code, int) else trouble
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as stop:
+        signum = getattr(stop, "signum", signal.SIGINT)
+        if argv is None:
+            _die_of(signum)
+        return SIGNALLED + signum
     except BrokenPipeError:
         streams.give_up_output()
         return PIPE_CLOSED
     except OSError as error:
         streams.give_up_output()
-        where = (
-            "" if isinstance(error, OmnelogError) else f"{error.filename or 'standard output'}: "
-        )
+        message = str(error)
+        if not isinstance(error, OmnelogError):
+            place = "" if error.filename is None else f"{error.filename}: "
+            message = f"{place}{error.strerror or error}"
         remedy = f"; {_REMEDIES[error.errno]}" if error.errno in _REMEDIES else ""
-        streams.complain(f"omnelog: {where}{error if not where else error.strerror}{remedy}")
+        streams.complain(f"omnelog: {message}{remedy}")
     except (OmnelogError, Refused) as error:
         streams.complain(f"omnelog: {error}")
     return trouble
+
+
+def _die_of(signum: int) -> None:
+    """End this process by a signal. Returns only as process 1, which no signal ends like that."""
+    signal.signal(signum, signal.SIG_DFL)
+    os.kill(os.getpid(), signum)

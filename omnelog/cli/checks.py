@@ -102,6 +102,9 @@ class Checker:
         self._run_id = run_id
         self._events = 0
         self._pipe_ended = 0  # on which line; 0: not yet
+        self._is_aborted = False
+        self._first: Event | None = None
+        self._last: Event | None = None
         self._nodes: dict[str, int] = {}  # the line of its start, or of its end and then negative
         self._ids = [array("Q") for _ in range(_BUCKETS)]
 
@@ -114,7 +117,11 @@ class Checker:
         hashed = id_hash(event)
         self._ids[hashed % _BUCKETS].append(hashed)
         self._events += 1
+        self._first = self._first or event
+        self._last = event
         if isinstance(event, PipeCompleted | PipeAborted):
+            if not self._pipe_ended:
+                self._is_aborted = isinstance(event, PipeAborted)
             self._pipe_ended = number
         elif isinstance(event, NodeStarted):
             self._nodes[event.node_id] = number
@@ -128,7 +135,7 @@ class Checker:
             yield f"of another run: run_id is {plain(event.run_id, 80)!r}"
         if ts_ms(event.ts) is None:
             yield f"ts is {plain(event.ts, 80)!r}, which is not a time as YYYY-MM-DDTHH:MM:SSZ"
-        if self._pipe_ended:
+        if self._pipe_ended and not self._may_outlive_pipe(event):
             yield f"{event.type} after the end of the pipe, line {self._pipe_ended}"
         if isinstance(event, PipeStarted):
             if self._events:
@@ -140,6 +147,12 @@ class Checker:
             yield from self._node_faults(event, event.node_id)
         if not self._events and not isinstance(event, PipeStarted):
             yield f"the first event is {event.type}, not pipe.started"
+
+    def _may_outlive_pipe(self, event: Event) -> bool:
+        """Whether the pipe was aborted while the node of `event` was still running."""
+        node_id = getattr(event, "node_id", None)
+        is_running = node_id is not None and self._nodes.get(node_id, 0) > 0
+        return self._is_aborted and is_running and not isinstance(event, NodeStarted)
 
     def _left_open(self) -> Iterator[str]:
         for node_id, line in self._nodes.items():
@@ -155,6 +168,11 @@ class Checker:
             yield f"{event.type}, but node {_spell(node_id)} ended on line {-line}"
         elif not line:
             yield f"{event.type}, but node {_spell(node_id)} was never started"
+
+    @property
+    def open_between(self) -> tuple[Event | None, Event | None]:
+        """The first event and the last one so far; None twice if the pipe has ended."""
+        return (None, None) if self._pipe_ended else (self._first, self._last)
 
     def has_id_of(self, event: Event) -> bool:
         """Whether an event that was taken has the same id, as far as 64 bits of it tell."""
@@ -193,6 +211,9 @@ class Verdict(NamedTuple):
     findings: Findings
     lines: int = 0
     tail_in_flight: bool = False
+    first: Event | None = None
+    last: Event | None = None
+    """The first event and the last one, unless the pipe has ended."""
 
 
 def check_log(run_id: str, path: Path, read: Callable[[int], None]) -> Verdict:
@@ -234,7 +255,8 @@ def _check_lines(
         read(offset - reported)
     if repeated := checker.repeated():
         _check_ids(path, repeated, findings)
-    return Verdict(run_id, findings, number, lines.tail_in_flight)
+    first, last = checker.open_between
+    return Verdict(run_id, findings, number, lines.tail_in_flight, first, last)
 
 
 def _check_ids(path: Path, repeated: set[int], findings: Findings) -> None:

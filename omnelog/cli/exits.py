@@ -18,7 +18,6 @@ NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 SIGNALLED = 128
 """Added to the number of the signal that ended the command."""
-INTERRUPTED = 130
 PIPE_CLOSED = 141
 """Nobody reads the output any more: as if SIGPIPE had ended us."""
 

@@ -1,45 +1,96 @@
 # SPDX-License-Identifier: MIT
 """The signals that reach a recorder, each with whether the terminal sent it.
 
-A Ctrl-C goes to every process of the terminal's foreground group, the recorded command included:
-passed on, it would strike twice, and many programs take the second as "drop everything". A kill(1)
-strikes the recorder alone. Only siginfo tells the two apart, and of Python's ways to receive a
-signal only sigwaitinfo gives it, in a thread, with the signals blocked. Where that is missing,
-every signal counts as sent to the recorder alone.
+A Ctrl-C goes to every process of the terminal's foreground group, the recorded command included.
+Passed on, it would reach the command twice, and many programs take the second one as "drop
+everything". A kill(1) reaches the recorder alone. Only siginfo tells the two apart, and of Python's
+ways to receive a signal only sigwaitinfo gives it, in a thread, with the signals blocked. Where
+that is refused, Python's own handlers receive the signals, and every signal counts as sent to the
+recorder alone.
+
+A signal that was ignored when we started is received as well, but its disposition stays as it is:
+the command inherits it.
 """
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from threading import Thread
 from types import FrameType, TracebackType
 from typing import Self
 
-_PASSED_ON = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2")
+ENDING = frozenset((signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM))
+"""The signals by which people, terminals and supervisors end a program."""
+
+STOPPING = frozenset((signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU))
+"""The signals by which a terminal stops a program."""
+
+_UNCATCHABLE = {signal.SIGKILL, signal.SIGSTOP}
+
+_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+"""After a handler in Python the instruction at fault would run again, for ever. Waiting for these
+signals is safe: where the kernel raises one against a process that blocks it, the process dies."""
+
+_OURS = _FAULTS | {signal.SIGPIPE, signal.SIGSYS, signal.SIGTRAP, signal.SIGXCPU, signal.SIGXFSZ}
+"""What the kernel says with these signals is about the recorder itself."""
+
+_LOST = 0
+"""Takes the place of a signal's number when the thread that receives signals has ended."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that ends programs came while there was no command to pass it on to."""
+
+    def __init__(self, signum: int) -> None:
+        """Say which one."""
+        super().__init__()
+        self.signum = signum
 
 
 class Signals:
-    """While entered, signals do nothing but make `fileno` readable, for `take` to tell.
+    """While entered, signals are received here instead of ending or stopping this process.
 
-    For the main thread. What was ignored, as by nohup(1), stays ignored.
+    At first the signals of `ENDING` raise Interrupted. After `hold`, every signal makes one of
+    `filenos` readable and is returned by `take`. For the main thread.
     """
 
     def __init__(self) -> None:
-        """Nothing is changed until it is entered."""
-        self._handled: dict[signal.Signals, signal._HANDLER] = {}
+        """Change nothing until it is entered."""
+        self._handled: dict[int, signal._HANDLER] = {}
+        self._ignored: set[int] = set()
         self._mask: set[int | signal.Signals] | None = None
-        self._thread = Thread(target=self._gather, name="omnelog-signals", daemon=True)
+        self._thread: Thread | None = None
+        self._stopping = False
+        self._raise_at = 1
+        self._is_postponing = False
+        self._postponed = 0
+        self._hint: Callable[[], None] = lambda: None
+        self.endings = 0  # how many signals of `ENDING` came
 
     def __enter__(self) -> Self:
         self._outlet, self._inlet = os.pipe()
-        os.set_blocking(self._outlet, False)
-        os.set_blocking(self._inlet, False)
-        for name in ("SIGCHLD", *_PASSED_ON):
-            signum = signal.Signals[name]
-            if signum == signal.SIGCHLD or signal.getsignal(signum) != signal.SIG_IGN:
-                self._handled[signum] = signal.signal(signum, self._handle)
+        # A handler in Python runs only once a system call ends; this ends poll(2).
+        self._waking, self._woken = os.pipe()
+        for fd in (self._outlet, self._inlet, self._waking, self._woken):
+            os.set_blocking(fd, False)
+        self._wakeup_before = signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
+        for signum in signal.valid_signals() - _UNCATCHABLE - _FAULTS - STOPPING:
+            self._receive(signum)
         return self
+
+    def _receive(self, signum: int) -> None:
+        """Have a signal handled by `_handle`, unless it is ignored or another language handles it.
+
+        SIGCHLD is handled even so: where it is ignored, no exit status can be waited for.
+        """
+        current = signal.getsignal(signum)
+        if current == signal.SIG_IGN:
+            self._ignored.add(signum)
+        if (current == signal.SIG_IGN and signum != signal.SIGCHLD) or current is None:
+            return
+        with suppress(OSError, ValueError):
+            self._handled[signum] = signal.signal(signum, self._handle)
 
     def __exit__(
         self,
@@ -47,49 +98,162 @@ class Signals:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._mask is not None:
-            signal.pthread_kill(self._thread.ident or 0, signal.SIGCHLD)
-            self._thread.join()
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        self.stop_listening()
         for signum, handler in self._handled.items():
-            signal.signal(signum, handler)
-        os.close(self._outlet)
-        os.close(self._inlet)
+            with suppress(OSError, ValueError):
+                signal.signal(signum, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
+        for fd in (self._outlet, self._inlet, self._waking, self._woken):
+            os.close(fd)
+
+    def ignores(self, signum: int) -> bool:
+        """Whether the signal was ignored when this was entered."""
+        return signum in self._ignored
+
+    def hold(self) -> None:
+        """From now on raise nothing: there is a command to which signals are passed on."""
+        self._raise_at = 0
+
+    @contextmanager
+    def postponed(self) -> Iterator[None]:
+        """Meanwhile raise nothing; at the end, Interrupted if there was reason to."""
+        self._is_postponing = True
+        try:
+            yield
+        finally:
+            self._is_postponing = False
+        if self._postponed:
+            raise Interrupted(self._postponed)
+
+    @contextmanager
+    def interruptible(self, hint: Callable[[], None]) -> Iterator[None]:
+        """Meanwhile, raise Interrupted at the second signal of `ENDING`, counted from the start.
+
+        If the first one comes only now, `hint` is called.
+        """
+        self._hint = hint
+        before = self.endings
+        self._raise_at = max(2, before + 1)
+        try:
+            for signum, _ in self.take():  # what came after the command's end
+                if self.endings >= self._raise_at:
+                    raise Interrupted(signum)
+            if self.endings > before:
+                hint()
+            yield
+        finally:
+            self._raise_at = 0
 
     def listen(self) -> None:
-        """From now on tell the terminal's signals apart.
+        """From now on receive every signal, and tell those of the terminal apart.
 
-        To be called once the child is started, which inherits the signal mask.
+        To be called once the child is started, because it inherits the signal mask. Where the
+        system refuses any of it, the handlers stay in charge.
         """
-        if hasattr(signal, "sigwaitinfo"):
-            self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
+        if not hasattr(signal, "sigwaitinfo"):
+            return
+        awaited = signal.valid_signals() - _UNCATCHABLE
+        try:
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+        except (OSError, ValueError):
+            self._receive(signal.SIGTSTP)
+            return
+        try:
+            self._thread = Thread(
+                target=self._gather, args=(awaited,), name="omnelog-signals", daemon=True
+            )
             self._thread.start()
+        except Exception:  # RuntimeError, MemoryError: the system has no more threads
+            self._thread = None
+            _set_mask(mask)
+            self._receive(signal.SIGTSTP)
+            return
+        self._mask = mask
 
-    def fileno(self) -> int:
-        """The descriptor to poll(2)."""
-        return self._outlet
+    def stop_listening(self) -> None:
+        """Let the handlers receive the signals again."""
+        if self._thread is not None:
+            self._stopping = True
+            with suppress(OSError):  # it has ended already
+                signal.pthread_kill(self._thread.ident or 0, signal.SIGCHLD)
+            self._thread.join()
+            self._thread = None
+        if self._mask is not None:
+            with suppress(OSError):  # or one that has no handler would end us now
+                while info := signal.sigtimedwait(signal.valid_signals() - _UNCATCHABLE, 0):
+                    self._note(info)
+            _set_mask(self._mask)
+            self._mask = None
+
+    def filenos(self) -> tuple[int, int]:
+        """The descriptors to poll(2): either of them becomes readable."""
+        return self._outlet, self._waking
 
     def take(self) -> Iterator[tuple[int, bool]]:
-        """Yield the signals that came since: number, whether the terminal sent it to the group.
+        """Yield the signals that came since: the number, and whether the terminal sent it.
 
-        The end of a child is not among them, it only wakes.
+        The end of a child is not among them, it only makes one of `filenos` readable.
         """
         with suppress(BlockingIOError):
-            told = os.read(self._outlet, 4096)
-            for signum, from_terminal in zip(told[::2], told[1::2], strict=True):
-                if signum != signal.SIGCHLD:
-                    yield signum, bool(from_terminal)
+            os.read(self._waking, 4096)
+        with suppress(BlockingIOError):
+            received = os.read(self._outlet, 4096)
+            for signum, from_kernel in zip(received[::2], received[1::2], strict=True):
+                if signum == _LOST:
+                    self.stop_listening()
+                    self._receive(signal.SIGTSTP)
+                elif signum != signal.SIGCHLD or not from_kernel:
+                    self.endings += signum in ENDING
+                    yield signum, bool(from_kernel)
+
+    def stop(self, signum: int) -> None:
+        """Let a signal of `STOPPING` stop this process; return once it is continued.
+
+        The system does not stop us if there is no shell that could continue us.
+        """
+        handler = signal.signal(signum, signal.SIG_DFL)
+        try:
+            # Raised before it is unblocked: if the terminal's own is pending, both count as one.
+            signal.raise_signal(signum)
+            with suppress(OSError):  # then it was not blocked
+                blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, (signum,))
+                _set_mask(blocked)
+        finally:
+            signal.signal(signum, handler)
 
     def _handle(self, signum: int, _frame: FrameType | None) -> None:
-        self._tell(signum, from_terminal=False)
+        if signum in ENDING and self._raise_at:
+            self.endings += 1
+            if self._is_postponing:
+                self._postponed = signum
+                return
+            if self.endings >= self._raise_at:
+                raise Interrupted(signum)
+            self._hint()
+            return
+        self._tell(signum, from_kernel=signum in (signal.SIGCHLD, signal.SIGTSTP))
 
-    def _gather(self) -> None:
-        while True:
-            info = signal.sigwaitinfo(self._handled)
-            if info.si_signo == signal.SIGCHLD and info.si_pid == os.getpid():
-                return  # nobody but `__exit__` sends us that one
-            self._tell(info.si_signo, from_terminal=info.si_code > 0)  # positive: by the kernel
+    def _gather(self, awaited: set[signal.Signals]) -> None:
+        try:
+            while not self._note(signal.sigwaitinfo(awaited)):
+                pass
+        except Exception:  # whatever is refused here, the handlers can do instead
+            self._tell(_LOST, from_kernel=True)
 
-    def _tell(self, signum: int, *, from_terminal: bool) -> None:
+    def _note(self, info: signal.struct_siginfo) -> bool:
+        """Take account of a signal that was waited for; return whether it says to stop waiting."""
+        from_kernel = info.si_code > 0
+        if info.si_signo == signal.SIGCHLD and self._stopping and info.si_pid == os.getpid():
+            return True  # nobody but `stop_listening` sends us that one
+        if not (from_kernel and info.si_signo in _OURS):
+            self._tell(info.si_signo, from_kernel=from_kernel)
+        return False
+
+    def _tell(self, signum: int, *, from_kernel: bool) -> None:
         with suppress(BlockingIOError):  # 32,768 signals wait to be taken; one more says no more
-            os.write(self._inlet, bytes((signum, from_terminal)))
+            os.write(self._inlet, bytes((signum, from_kernel)))
+
+
+def _set_mask(mask: set[int | signal.Signals]) -> None:
+    with suppress(OSError, ValueError):
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -73,9 +73,14 @@ def complain(message: str) -> None:
 
     Where that is impossible there is no one to tell.
     """
-    line = plain(message, longest=2000)
     with suppress(OSError):
-        os.write(STDERR, f"{line}\n".encode(encoding_of(sys.stderr), "backslashreplace"))
+        os.write(STDERR, spell(message))
+
+
+def spell(message: str) -> bytes:
+    """`message` as a line for standard error, harmless to a terminal."""
+    line = plain(message, longest=2000)
+    return f"{line}\n".encode(encoding_of(sys.stderr), "backslashreplace")
 
 
 def emit(line: str) -> None:
@@ -104,11 +109,33 @@ def emit_json_lines(lines: Iterable[bytes]) -> None:
         emit(text)
 
 
-def output() -> BinaryIO:
+class _Output:
+    """Standard output for bytes, whose errors say that they are its own."""
+
+    def __init__(self, buffer: BinaryIO) -> None:
+        self._buffer = buffer
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._buffer.write(data)
+        except OSError as error:
+            raise _named(error) from error
+
+    def writelines(self, lines: Iterable[bytes]) -> None:
+        for line in lines:  # which may come from a file, whose errors are its own
+            self.write(line)
+
+
+def _named(error: OSError) -> OSError:
+    """The same error, with standard output as the file that it is about."""
+    return OSError(error.errno, error.strerror, "standard output")
+
+
+def output() -> _Output:
     """Standard output for bytes. Raises Refused if it was closed from the start."""
     if sys.stdout is None:  # so it is then, whatever typeshed says
         raise Refused("standard output is closed")
-    return sys.stdout.buffer
+    return _Output(sys.stdout.buffer)
 
 
 def write_file(path: Path, pieces: Iterable[str]) -> None:
@@ -142,7 +169,10 @@ def ask(question: str) -> bool:
 def flush() -> None:
     """Flush standard output, so that its failure is an OSError here, not noise at the exit."""
     if sys.stdout is not None:
-        sys.stdout.flush()
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            raise _named(error) from error
 
 
 def give_up_output() -> None:

@@ -11,6 +11,8 @@ from .volume import RUN, Volume, completed, started
 
 VERBS = [
     "record",
+    "begin",
+    "end",
     "runs",
     "show",
     "tail",
@@ -60,6 +62,8 @@ def test_the_version_is_the_packages(volume: Volume) -> None:
         (["record", "--timeout", "0", "--pipe", "ci", "n", "--", "true"], "length of time"),
         (["record", "--timeout", "nan", "--pipe", "ci", "n", "--", "true"], "length of time"),
         (["record", "--timeout", "5x", "--pipe", "ci", "n", "--", "true"], "length of time"),
+        (["record", "--kill-after", "1", "--pipe", "ci", "n", "--", "true"], "with --timeout"),
+        (["record", "--pty", "--lines", "--pipe", "ci", "n", "--", "true"], "not allowed with"),
         (["runs", "--state", "odd"], "--state"),
         (["tail", "-n", "-3", "x"], "expected one argument"),
         (["tail", "-n", "few", "x"], "not a number of events"),

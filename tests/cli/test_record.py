@@ -63,7 +63,7 @@ class TestANewRun:
         assert said.status == 7
         *_, failed, end = volume.events(said.run_id)
         assert isinstance(failed, omnelog.NodeFailed)
-        assert (failed.error.kind, failed.message) == ("crash", "oh")
+        assert (failed.error.kind, failed.message) == ("crash", "exit status 7\noh")
         assert isinstance(end, omnelog.PipeAborted)
         assert end.reason == "node n: exit status 7"
 
@@ -113,7 +113,7 @@ class TestTheMessageOfAFailure:
         return failed.message
 
     def test_is_how_it_ended_where_nothing_was_said(self, volume: Volume) -> None:
-        assert self.message(volume, "print('out'); raise SystemExit(3)") == "exit status 3"
+        assert self.message(volume, "raise SystemExit(3)") == "exit status 3"
 
     def test_is_the_last_whole_lines_of_a_long_error_output(self, volume: Volume) -> None:
         script = (
@@ -121,20 +121,22 @@ class TestTheMessageOfAFailure:
         )
         message = self.message(volume, script)
         assert message
-        lines = message.split("\n")
+        status, *lines = message.split("\n")
+        assert status == "exit status 1"
         assert lines == [f"line {i}" for i in range(99999 - len(lines), 99999)]
-        assert 4000 < len(message) <= 4096
+        assert 4000 < len("\n".join(lines)) <= 4096
 
     def test_is_bounded_where_there_are_no_lines(self, volume: Volume) -> None:
         script = "import os; os.write(2, '\u20ac'.encode() * 9999); os._exit(1)"
         message = self.message(volume, script)
         assert message
-        assert set(message) == {"\u20ac"}
-        assert 4090 < len(message.encode()) <= 4096
+        _, tail = message.split("\n")
+        assert set(tail) == {"\u20ac"}
+        assert 4090 < len(tail.encode()) <= 4096
 
     def test_has_a_replacement_for_what_is_not_utf_8(self, volume: Volume) -> None:
         script = r"import os; os.write(2, b'\xff\xed\xa0\x80 \x00\n'); os._exit(1)"
-        assert self.message(volume, script) == "\ufffd" * 4 + " \0"
+        assert self.message(volume, script) == "exit status 1\n" + "\ufffd" * 4 + " \0"
 
 
 class TestTheCommand:
@@ -305,7 +307,7 @@ class TestAddingToARun:
     @pytest.mark.parametrize("end", [completed(), aborted()], ids=["completed", "aborted"])
     def test_is_refused_once_it_has_ended(self, volume: Volume, end: "omnelog.Event") -> None:
         volume.write(started(), b"damage\n", end, b"damage\n")
-        assert "has ended" in self.record(volume)
+        assert "has ended already" in self.record(volume)
 
     def test_is_refused_where_there_is_no_such_run(self, volume: Volume) -> None:
         assert "no run 'nope'" in self.record(volume, "nope")

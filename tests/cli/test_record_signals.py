@@ -3,6 +3,7 @@
 
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import IO
 import pytest
 
 from .. import omnelog
-from .volume import WATCHDOG_S, Volume, finish
+from .volume import RUN, WATCHDOG_S, Process, Volume, finish, locked, started
 
 COUNTING = """
 import os, signal
@@ -26,9 +27,12 @@ def note(signum, frame):
         os._exit(100 + got.count(signal.SIGINT))
 for signum in (signal.SIGINT, signal.SIGUSR1):
     signal.signal(signum, note)
+outlet, inlet = os.pipe()
+os.set_blocking(inlet, False)
+signal.set_wakeup_fd(inlet)  # so that a signal which comes before the wait ends it as well
 os.write(1, b"up\\n")
 while True:
-    signal.pause()
+    os.read(outlet, 99)
 """
 
 
@@ -54,10 +58,10 @@ def test_a_signal_ends_the_command_and_is_on_record(volume: Volume, signum: sign
         process.send_signal(signum)
         process.wait()
         said = finish(process)
-    assert said.status == 128 + signum
+    assert said.status == (-signum if signum == signal.SIGINT else 128 + signum)
     *_, failed, end = volume.events(said.run_id)
     assert isinstance(failed, omnelog.NodeFailed)
-    assert (failed.error.kind, failed.message) == ("crash", f"killed by {signum.name}")
+    assert (failed.error.kind, failed.message) == ("crash", f"killed by {signum.name}\nup")
     assert isinstance(end, omnelog.PipeAborted)
 
 
@@ -93,6 +97,188 @@ def test_each_signal_sent_to_the_recorder_reaches_the_command_once(
             process.send_signal(signum)
             assert told.readline() == b"%d\n" % signum
     assert process.returncode == 102
+
+
+EVERY = """
+import os, signal
+told = os.open("told", os.O_WRONLY)
+for signum in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    signal.signal(signum, lambda signum, _: os.write(told, b"%d\\n" % signum))
+outlet, inlet = os.pipe()
+os.set_blocking(inlet, False)
+signal.set_wakeup_fd(inlet)  # so that a signal which comes before the wait ends it as well
+os.write(1, b"up\\n")
+while True:
+    os.read(outlet, 99)
+"""
+CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+BY_HANDLERS = sorted(
+    {*CATCHABLE}
+    - {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}  # not for Python to handle
+    - {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}  # the terminal's
+    - {signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ}  # Python's own
+)
+
+
+def test_every_signal_that_can_be_caught_is_passed_on(volume: Volume, told: IO[bytes]) -> None:
+    with recording(volume, sys.executable, "-c", EVERY) as process:
+        for signum in CATCHABLE:
+            process.send_signal(signum)
+            assert told.readline() == b"%d\n" % signum
+        end_command(process)
+
+
+def test_without_threads_the_signals_are_passed_on_that_python_can_handle(
+    volume: Volume, told: IO[bytes]
+) -> None:
+    without = (
+        "import sys, threading\n"
+        "def refuse(thread): raise RuntimeError\n"
+        "threading.Thread.start = refuse\n"
+        f"from {omnelog.__name__}.cli import main\n"
+        "sys.exit(main())\n"
+    )
+    words = ["record", "--pipe", "ci", "n", "--", sys.executable, "-c", EVERY]
+    with Process(
+        [sys.executable, "-c", without, *words],
+        cwd=volume.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=volume.environment(),
+    ) as process:
+        assert line(process) == b"up\n"
+        for signum in BY_HANDLERS:
+            process.send_signal(signum)
+            assert told.readline() == b"%d\n" % signum
+        end_command(process)
+
+
+def test_a_signal_that_we_ignored_from_the_start_is_passed_on_too(
+    volume: Volume, told: IO[bytes]
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with recording(volume, sys.executable, "-c", EVERY) as process:
+            process.send_signal(signal.SIGHUP)
+            assert told.readline() == b"%d\n" % signal.SIGHUP
+            end_command(process)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def child_of(process: subprocess.Popen[bytes]) -> str:
+    """The process id of the command; "" once it has ended and was waited for."""
+    with open(f"/proc/{process.pid}/task/{process.pid}/children") as children:
+        return children.read().strip()
+
+
+def end_command(process: subprocess.Popen[bytes]) -> None:
+    """Kill a command that heeds no signal, and see that the recorder ends with it."""
+    os.kill(int(child_of(process)), signal.SIGKILL)
+    assert process.wait(WATCHDOG_S) == 128 + signal.SIGKILL
+
+
+class TestJobControl:
+    """A shell with job control, in whose foreground the recorder is."""
+
+    @pytest.mark.parametrize("options", [(), ("--timeout", "999"), ("--pty",)], ids=str)
+    def test_ctrl_z_stops_the_command_and_fg_continues_it(
+        self, volume: Volume, options: tuple[str, ...]
+    ) -> None:
+        command = (
+            "import os, signal\n"
+            "outlet, inlet = os.pipe()\n"
+            "os.set_blocking(inlet, False)\n"
+            "signal.signal(signal.SIGCONT, lambda *_: (os.write(1, b'woke\\n'), os._exit(7)))\n"
+            "signal.set_wakeup_fd(inlet)\n"
+            "os.write(1, b'up\\n')\n"
+            "while True: os.read(outlet, 99)\n"
+        )
+        program = [sys.executable, "-c", command]
+        words = shlex.join(["record", *options, "--pipe", "p", "n", "--", *program])
+        script = f"omnelog {words}; echo stopped $?; fg; echo over $?"
+        with in_terminal(volume, "sh", "-m", "-c", script) as (keyboard, process):
+            read_until(keyboard, b"up\r\n")
+            os.write(keyboard, b"\x1a")
+            read_until(keyboard, b"stopped %d\r\n" % (128 + signal.SIGTSTP))
+            read_until(keyboard, b"woke\r\n")
+            read_until(keyboard, b"over 7\r\n")
+            process.wait(WATCHDOG_S)
+
+    def test_a_command_that_stops_itself_is_seen_to_stop(self, volume: Volume) -> None:
+        script = "omnelog record --pipe p n -- sh -c 'kill -TSTP $$; exit 7'; echo stopped $?; fg"
+        with in_terminal(volume, "sh", "-m", "-c", f"{script}; echo over $?") as (keyboard, _):
+            read_until(keyboard, b"stopped %d\r\n" % (128 + signal.SIGTSTP))
+            read_until(keyboard, b"over 7\r\n")
+
+    def test_a_ctrl_c_ends_a_loop_of_a_shell(self, volume: Volume) -> None:
+        command = "omnelog record --pipe p n$i -- sh -c 'echo up; exec sleep 99'"
+        script = f"for i in 1 2; do {command}; done; echo went on"
+        with in_terminal(volume, "bash", "-c", script) as (keyboard, process):
+            read_until(keyboard, b"up\r\n")
+            os.write(keyboard, b"\x03")
+            assert process.wait(WATCHDOG_S) == -signal.SIGINT
+        assert len(volume.runs()) == 1
+
+
+@contextmanager
+def in_terminal(volume: Volume, *command: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """A command in the foreground of a terminal of its own, and what types into that."""
+    keyboard, screen = pty.openpty()
+    with Process(
+        ["setsid", "--ctty", *command],
+        cwd=volume.root,
+        stdin=screen,
+        stdout=screen,
+        stderr=screen,
+        env=volume.environment(),
+    ) as process:
+        os.close(screen)
+        yield keyboard, process
+    os.close(keyboard)
+
+
+def read_until(fd: int, wanted: bytes) -> bytes:
+    """Read what comes until `wanted` has come."""
+    found = b""
+    while wanted not in found:
+        found += os.read(fd, 1)
+    return found
+
+
+def test_an_interrupt_before_the_command_runs_ends_the_recorder(volume: Volume) -> None:
+    """It waits for the lock of the log, which we hold."""
+    path = volume.write(started())
+    with locked(path):
+        process = volume.start("record", "--run", RUN, "n", "--", "touch", "ran")
+        capture = path.parent / "nodes" / "n.out"
+        while not capture.exists():  # it is made before the log is locked
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert finish(process).status == -signal.SIGINT
+    assert not (volume.root / "ran").exists()
+    assert not capture.exists()
+    assert volume.events(RUN) == [started()]
+
+
+def test_a_second_interrupt_ends_the_wait_for_the_lock_at_the_end(volume: Volume) -> None:
+    path = volume.write(started())
+    words = ("record", "--run", RUN, "n", "--", "sh", "-c", "echo up; read x; exit 3")
+    with volume.start(*words) as process:
+        assert line(process) == b"up\n"
+        assert process.stdin
+        assert process.stderr
+        with locked(path):
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+            while child_of(process):
+                pass
+            process.send_signal(signal.SIGINT)
+            assert b"once more gives that up" in process.stderr.readline()
+            process.send_signal(signal.SIGINT)
+            said = finish(process)
+    assert said.status == 3
+    assert "its end is not in the log: interrupted; it ended with exit status 3" in said.err
 
 
 @contextmanager

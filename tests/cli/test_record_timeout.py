@@ -16,9 +16,10 @@ PROCESS = f"{omnelog.__name__}.cli.process"
 LONG = "999"
 
 
-def record(volume: Volume, seconds: str, *command: str) -> Said:
+def record(volume: Volume, seconds: str, *command: str, options: tuple[str, ...] = ()) -> Said:
     """Record a command with a timeout."""
-    return volume.call("record", "--pipe", "ci", "--timeout", seconds, "n", "--", *command)
+    words = ("record", "--pipe", "ci", "--timeout", seconds, *options, "n", "--")
+    return volume.call(*words, *command)
 
 
 def ends(volume: Volume, said: Said) -> tuple["omnelog.NodeFailed", "omnelog.PipeAborted"]:
@@ -83,12 +84,9 @@ class TestWhatTakesTooLong:
         for pid in children:
             assert_gone(pid)
 
-    def test_is_killed_if_it_heeds_no_signal(
-        self, volume: Volume, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(f"{PROCESS}._GRACE_S", 0.1)
+    def test_is_killed_if_it_heeds_no_signal(self, volume: Volume) -> None:
         script = f"trap '' TERM; echo $$; (sleep {LONG} & echo $!); touch up; echo; sleep {LONG}"
-        said = record(volume, LONG, "sh", "-c", script)
+        said = record(volume, LONG, "sh", "-c", script, options=("--kill-after", "0.1"))
         assert said.status == 124
         assert len(pids(volume, said)) == 2
         for pid in pids(volume, said):
@@ -154,5 +152,5 @@ def test_a_signal_is_passed_on_to_a_command_with_a_timeout(
         process.send_signal(signum)
         process.wait(WATCHDOG_S)
         said = finish(process)
-    assert said.status == 128 + signum
+    assert said.status == (-signum if signum == signal.SIGINT else 128 + signum)
     assert ends(volume, said)[0].error.kind == "crash"

@@ -73,6 +73,7 @@ def test_every_prefix_of_any_sane_run_is_clean(run: list["omnelog.Event"], count
         (begun("n").fail("n").done("n"), ":4: node.completed, but node 'n' ended on line 3"),
         (begun("n").fail("n").gate("n"), ":4: gate.passed, but node 'n' ended on line 3"),
         (begun().complete().start("n"), ":3: node.started after the end of the pipe, line 2"),
+        (begun("n").abort().start("m"), ":4: node.started after the end of the pipe, line 3"),
         (begun().abort().complete(), ":3: pipe.completed after the end of the pipe, line 2"),
         (begun("n").complete(), ":3: pipe completed, but node 'n' of line 2 has no end"),
         (begun().begin(), ":2: pipe.started again"),
@@ -93,6 +94,32 @@ def test_a_node_without_an_end_is_none_while_the_pipe_runs_or_where_it_was_abort
     assert findings(volume) == []
     volume.write(*History().begin().start("n").abort().events)
     assert findings(volume) == []
+
+
+@pytest.mark.spec("EVT-10")
+def test_a_node_that_runs_when_the_pipe_is_aborted_may_go_on_to_its_end(volume: Volume) -> None:
+    history = begun("n", "m").abort().gate("n").iterate("n", 1).done("n").fail("m")
+    volume.write(*history.events)
+    assert findings(volume) == []
+    volume.write(*history.done("m").events)
+    assert findings(volume)[-1] == ":9: node.completed, but node 'm' ended on line 8"
+
+
+@pytest.mark.spec("EVT-10")
+def test_a_node_that_ended_before_the_pipe_was_aborted_may_not_go_on(volume: Volume) -> None:
+    volume.write(*begun("n").done("n").abort().gate("n").events)
+    assert findings(volume)[0] == ":5: gate.passed after the end of the pipe, line 4"
+
+
+@pytest.mark.spec("EVT-10")
+def test_a_node_that_runs_when_the_pipe_is_completed_is_found_at_each_of_its_events(
+    volume: Volume,
+) -> None:
+    volume.write(*begun("n").complete().done("n").events)
+    assert findings(volume) == [
+        ":3: pipe completed, but node 'n' of line 2 has no end",
+        ":4: node.completed after the end of the pipe, line 3",
+    ]
 
 
 def test_an_id_that_is_there_twice_is_told_with_both_lines(volume: Volume) -> None:
@@ -302,7 +329,7 @@ def test_a_signal_ends_all_of_its_processes(
             workers = workers_of(process)
             send(process.pid, signum)
             said = finish(process)
-    assert said.status == (130 if signum == signal.SIGINT else -signum)
+    assert said.status == -signum
     assert said.err == ""
     assert len(workers) == 2
     for worker in workers:

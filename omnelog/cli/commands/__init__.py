@@ -13,6 +13,8 @@ from ..parser import Verbs, first_word
 
 _SUMMARIES = {
     "record": "run a command as a node of a run",
+    "begin": "start a run that no command surrounds",
+    "end": "end a run",
     "runs": "list all runs with their state",
     "show": "show a run, node by node",
     "tail": "print a run's last events, or follow it",
@@ -66,6 +68,14 @@ def _declaration(name: str) -> Callable[[Verbs, str], None]:
             from . import record
 
             return record.declare
+        case "begin":
+            from . import begin
+
+            return begin.declare
+        case "end":
+            from . import end
+
+            return end.declare
         case "runs":
             from . import runs
 

@@ -7,19 +7,19 @@ recorded is said in one line, and turns a success into status 125.
 """
 
 import os
+import select
 import shlex
-import time
+import signal
 from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict
 
 from ... import (
     ErrorKind,
     Event,
-    EventLog,
-    InvalidRunId,
+    LogIOError,
     NodeCompleted,
     NodeError,
     NodeFailed,
@@ -28,23 +28,17 @@ from ... import (
     OmnelogError,
     PipeAborted,
     PipeCompleted,
-    PipeStarted,
-    allocate_ulid,
-    events_log_path,
     node_capture_wire_path,
-    run_dir,
-    run_exists,
 )
-from ... import __version__ as version
-from ..checks import Findings, sound_events
+from ..claims import make_capture, remove_capture, taken
 from ..exits import OK, RECORDER, Misused, Refused
-from ..lines import log_exists
 from ..locate import NODE_VARIABLE, ROOT_VARIABLE, RUN_VARIABLE
+from ..outputs import Output, ReaderGone
 from ..parser import Verbs, seconds
-from ..process import Outcome, run
-from ..signals import Signals
-from ..state import summarize
-from ..streams import complain
+from ..process import Conditions, Outcome, run
+from ..runlog import RunLog, check_name, new_run, open_run, sound, standing
+from ..signals import ENDING, Interrupted, Signals
+from ..streams import STDERR, STDOUT, spell
 
 _HELP = """\
 Run a command as a node of a run, and log its start and its end.
@@ -57,26 +51,44 @@ OMNE_VOLUME_ROOT in its environment, so what it runs can add nodes to the same r
 any number at once.
 
 What the command prints is passed through as it comes, and kept in
-.omne/var/runs/RUN/nodes/NODE.out. Signals are passed on to it. If whoever reads the
-output stops reading, the command gets SIGPIPE, as in any pipeline. Processes it
-leaves running in the background are recorded for one second after its end.
+.omne/var/runs/RUN/nodes/NODE.out. If whoever reads the output stops reading, the
+command gets SIGPIPE, as in any pipeline. Processes it leaves running in the
+background are recorded for one second after its end, then their output is closed.
+A signal sent to the recorder is passed on, and Ctrl-Z stops both. The command has
+every descriptor that the recorder inherited, and ignores the signals it ignored
+(SIGPIPE and SIGXFSZ excepted, which always have their default action).
+
+To the command its output is a pipe. So most programs print no colour, use no pager
+and no progress bar, and print in large pieces rather than by lines; and what it
+writes to its two outputs may come in another order. With --pty it has a terminal of
+its own instead: all of that works, as do prompts, the size of the window and Ctrl-Z,
+and the capture keeps what a terminal gets, escape codes included. Its two outputs
+are one then, our standard output. It reads what is typed if our standard input is
+a terminal, and else our standard input.
 
 With --timeout the command has a process group of its own. When the time is up the
-whole group gets SIGTERM, and 5 seconds later SIGKILL if anything of it is left, or
-one second after CMD itself has gone. Such a command cannot read from the terminal.
+whole group gets SIGTERM, and 5 seconds later (or --kill-after) SIGKILL if anything
+of it is left, or one second after CMD itself has gone. Such a command can read from
+the terminal only with --pty.
+
+If a node of the run is still running when the command that started the run ends,
+the run is logged as aborted, and a success becomes status 125.
 """
 
 _HELP_END = """\
 examples:
   omnelog record --pipe ci test -- pytest -q
-  omnelog record --pipe ci --timeout 600 test -- pytest -q
+  omnelog record --pipe ci --timeout 10m test -- pytest -q
+  omnelog record --pipe ci --pty test -- pytest
   omnelog record --pipe ci all -- make -j8
       with recipes such as: omnelog record lint -- ruff check .
   omnelog record --pipe ci all -- sh -c '
-      printf "%s\\n" lint types | xargs -P2 -I{} omnelog record {} -- nox -s {}'
+      printf "%s\\n" lint types | xargs -P2 -I{} omnelog record --lines {} -- nox -s {}'
+
+DURATION is a number of seconds, or 90s, 5m, 1h30m, 1d.
 
 exit status:
-  that of the command, 128+N if signal N ended it, and
+  that of the command, 128+N if signal N ended it (SIGINT ends the recorder, too), and
   124  it was ended because it took longer than --timeout
   125  omnelog failed: the command was not run, or it succeeded and its record is
        incomplete; standard error says what is missing and what to do
@@ -86,31 +98,7 @@ exit status:
 """
 
 _PATIENCE_S = 60.0  # for the lock at the end, when hours of work may be at stake
-
-
-class _Head(TypedDict):
-    id: str
-    ts: str
-    run_id: str
-
-
-class _Log:
-    """The log of the run that is recorded into, opened for each append.
-
-    It is not held open meanwhile: a command may run for days, and the log be moved.
-    """
-
-    def __init__(self, root: Path, run_id: str) -> None:
-        self.root, self.run_id = root, run_id
-
-    def head(self) -> _Head:
-        """The fields every event has, for one that happens now."""
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        return {"id": allocate_ulid(self.root), "ts": now, "run_id": self.run_id}
-
-    def append(self, *events: Event, patience_s: float = 5.0) -> None:
-        with EventLog.for_run(self.root, self.run_id, lock_timeout=patience_s) as log:
-            log.append_many(events)
+_FAREWELL_S = 1.0  # for the last messages, once somebody wants us to end
 
 
 def declare(verbs: Verbs, summary: str) -> None:
@@ -122,7 +110,8 @@ def declare(verbs: Verbs, summary: str) -> None:
         command_example=example,
     )
     verb.parser.usage = (
-        "omnelog record [--root DIR] [--timeout SECONDS]\n"
+        "omnelog record [--root DIR] [--pty | --lines] [--timeout DURATION]\n"
+        "                      [--kill-after DURATION]\n"
         "                      [--pipe NAME | --run RUN] NODE -- CMD [ARG ...]"
     )
     which = verb.parser.add_mutually_exclusive_group()
@@ -133,8 +122,21 @@ def declare(verbs: Verbs, summary: str) -> None:
         default=os.environ.get(RUN_VARIABLE, ""),
         help=f"add to this run (default: ${RUN_VARIABLE})",
     )
+    how = verb.parser.add_mutually_exclusive_group()
+    how.add_argument("--pty", action="store_true", help="run the command on a terminal of its own")
+    how.add_argument(
+        "--lines",
+        action="store_true",
+        help="pass output on by whole lines, which parallel recorders do not mix",
+    )
     verb.parser.add_argument(
-        "--timeout", metavar="SECONDS", type=seconds, help="end the command when it takes longer"
+        "--timeout", metavar="DURATION", type=seconds, help="end the command when it takes longer"
+    )
+    verb.parser.add_argument(
+        "--kill-after",
+        metavar="DURATION",
+        type=seconds,
+        help="then kill it after so much longer (default: 5s)",
     )
     verb.parser.add_argument("node", metavar="NODE", help="id of the node, new in its run")
 
@@ -145,156 +147,239 @@ def _carry_out(root: Path, given: Namespace) -> int:
             "no run to add to: start one with --pipe NAME, or name one with --run RUN or "
             f"{RUN_VARIABLE}"
         )
-    return record(
-        *(root, given.node, given.command),
-        pipe=given.pipe,
-        run_id=given.run,
+    if given.kill_after is not None and given.timeout is None:
+        raise Misused("--kill-after goes with --timeout")
+    conditions = Conditions(
         timeout_s=given.timeout,
+        kill_after_s=5.0 if given.kill_after is None else given.kill_after,
+        by_lines=given.lines,
+        on_terminal=given.pty,
     )
+    recorder = Recorder(root, given.node, given.command, conditions, is_alone=given.is_alone)
+    return recorder.record(pipe=given.pipe, run_id=given.run)
 
 
-def record(
-    root: Path,
-    node_id: str,
-    command: Sequence[str],
-    *,
-    pipe: str | None,
-    run_id: str,
-    timeout_s: float | None,
-) -> int:
-    """Run `command` as node `node_id`, in a new run of `pipe` if given, else in the run `run_id`.
+class Recorder:
+    """Runs one command as a node, in the order of its methods."""
 
-    It is ended when it takes longer than `timeout_s` seconds. Whoever makes the run, and says so
-    with ``run_id=…`` on standard error, ends it: completed if the command succeeds, else aborted.
-    Returns the command's exit status, or 125 if that was 0 and the record is incomplete. Raises
-    Refused, OmnelogError or OSError if the command was not run.
-    """
-    _check("node id", node_id)
-    with Signals() as signals:
-        log = _join(root, run_id, node_id) if pipe is None else _begin(root, pipe)
+    def __init__(
+        self,
+        root: Path,
+        node_id: str,
+        command: Sequence[str],
+        conditions: Conditions,
+        *,
+        is_alone: bool,
+    ) -> None:
+        """Take note of what is to be run; `is_alone`: nothing else uses this process."""
+        self._root = root
+        self._node_id = node_id
+        self._command = command
+        self._conditions = conditions
+        self._is_alone = is_alone
+        self._unsaid = b""  # on standard error, for want of room
+
+    def record(self, *, pipe: str | None, run_id: str) -> int:
+        """Run the command in a new run of `pipe` if given, else in the run `run_id`.
+
+        Whoever makes the run, and says so with ``run_id=…`` on standard error, ends it: completed
+        if the command succeeds, else aborted. Returns the command's exit status, or 125 if that was
+        0 and the record is incomplete. Raises Refused, OmnelogError or OSError if the command was
+        not run, and Interrupted if a signal prevented that, or if the command died of a SIGINT.
+        """
+        check_name("node id", self._node_id)
+        with Signals() as signals:
+            self._signals = signals
+            self._outputs = (Output(STDOUT), Output(STDERR))
+            try:
+                return self._record(pipe, run_id)
+            finally:
+                for output in self._outputs:
+                    output.close()
+
+    def _record(self, pipe: str | None, run_id: str) -> int:
+        if pipe is None:
+            log, found = open_run(self._root, run_id, self._node_id)
+            if found.has_node:
+                raise Refused(taken(run_id, self._node_id))
+        else:
+            log = new_run(self._root, pipe)
         try:
-            capture = _start_node(log, node_id, command)
-        except (Refused, OmnelogError, OSError) as error:
             if pipe is not None:
-                with suppress(OmnelogError, OSError):
-                    reason = f"node {node_id}: not run: {_sound(str(error))}"
-                    log.append(PipeAborted(**log.head(), reason=reason))
+                log.begin(pipe)
+                self._announce(log)
+            capture = self._start_node(log)
+        except (Refused, OmnelogError, OSError, Interrupted) as error:
+            if pipe is not None:
+                self._abort(log, error)
             raise
-        variables = {
-            ROOT_VARIABLE: str(root),
-            RUN_VARIABLE: log.run_id,
-            NODE_VARIABLE: node_id,
-        }
         try:
-            outcome = run(command, os.environ | variables, capture, signals, timeout_s)
+            outcome = self._run(log, capture)
         finally:
-            os.close(capture)
-        losses = [*outcome.losses, *_end(log, node_id, outcome, ends_run=pipe is not None)]
-    if not outcome.ran or outcome.failure is ErrorKind.TIMEOUT:
-        complain(f"omnelog: record: {outcome.ending}")
-    for loss in losses:
-        complain(f"omnelog: record: node {node_id} of {log.run_id}: {loss}")
-    return outcome.status or (RECORDER if losses else OK)
+            with suppress(OSError):
+                os.close(capture)
+        self._signals.stop_listening()
+        losses, remarks = self._end(log, outcome, ends_run=pipe is not None)
+        if not outcome.ran or outcome.failure is ErrorKind.TIMEOUT:
+            self._say(f"omnelog: record: {outcome.ending}", outcome)
+        for words in [*remarks, *outcome.losses, *losses]:
+            self._say(f"omnelog: record: node {self._node_id} of {log.run_id}: {words}", outcome)
+        if outcome.killed_by == signal.SIGINT:
+            raise Interrupted(signal.SIGINT)
+        return outcome.status or (RECORDER if losses or outcome.losses else OK)
+
+    def _announce(self, log: RunLog) -> None:
+        """Say which run it is, as far as there is room: nobody need read it for CMD to start."""
+        line = spell(f"run_id={log.run_id}")
+        try:
+            self._unsaid = line[self._outputs[1].write(line) :]
+        except BlockingIOError:
+            self._unsaid = line
+        except (ReaderGone, OSError):
+            pass
+
+    def _start_node(self, log: RunLog) -> int:
+        """Claim the node, log its start; return the descriptor of its capture."""
+        capture = None
+        try:
+            with self._signals.postponed():
+                capture = make_capture(log.root, log.run_id, self._node_id)
+            name = sound(shlex.join(self._command))
+            kind = NodeKind.COMMAND
+            log.append(NodeStarted(**log.head(), node_id=self._node_id, kind=kind, name=name))
+        except BaseException:
+            if capture is not None:
+                remove_capture(log.root, log.run_id, self._node_id, capture)
+            raise
+        return capture
+
+    def _abort(self, log: RunLog, error: BaseException) -> None:
+        """End a run whose command is not run, if it was begun."""
+        why = str(error)
+        if isinstance(error, Interrupted):
+            why = f"interrupted by {signal.Signals(error.signum).name}"
+        with suppress(OmnelogError, OSError):
+            if log.is_there():
+                reason = f"node {self._node_id}: not run: {sound(why)}"
+                log.append(PipeAborted(**log.head(), reason=reason))
+
+    def _run(self, log: RunLog, capture: int) -> Outcome:
+        variables = {
+            ROOT_VARIABLE: str(log.root),
+            RUN_VARIABLE: log.run_id,
+            NODE_VARIABLE: self._node_id,
+        }
+        return run(
+            self._command,
+            os.environ | variables,
+            capture,
+            outputs=self._outputs,
+            signals=self._signals,
+            conditions=self._conditions,
+            unsaid=self._unsaid,
+            started=self._let_go_of_what_was_inherited,
+        )
+
+    def _let_go_of_what_was_inherited(self) -> None:
+        """Close the descriptors that the command has now, so that what it closes is closed.
+
+        Otherwise nobody who reads from it, or writes to its standard input, would see that.
+        """
+        if not self._is_alone:
+            return
+        for name in os.listdir("/proc/self/fd"):
+            with suppress(OSError):
+                if int(name) > STDERR and os.get_inheritable(int(name)):
+                    os.close(int(name))
+        if not self._conditions.on_terminal:
+            null = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(null, 0)
+            os.close(null)
+
+    def _end(self, log: RunLog, outcome: Outcome, *, ends_run: bool) -> tuple[list[str], list[str]]:
+        """Log the end of the node, and of the run; return what is lost, and what else to say."""
+        losses: list[str] = []
+        remarks: list[str] = []
+        if outcome.left_running:
+            remarks.append(
+                "a process that it left running still had its output, which is closed now; "
+                "what that process prints from now on is lost"
+            )
+        try:
+            with self._signals.interruptible(self._hint_at_waiting):
+                if not log.is_there():
+                    raise Refused("the log is gone")
+                node_end = self._node_end(log, outcome)
+                run_end = self._run_end(log, outcome, losses) if ends_run else []
+                try:
+                    log.append(node_end, *run_end, patience_s=_PATIENCE_S)
+                except LogIOError as error:
+                    if error.appended or not isinstance(node_end, NodeFailed):
+                        raise
+                    # With less to write there may be room for it.
+                    node_end = replace(node_end, message=outcome.ending)
+                    log.append(node_end, *run_end, patience_s=_PATIENCE_S)
+        except (Exception, Interrupted) as error:
+            why = "interrupted" if isinstance(error, Interrupted) else str(error)
+            what = "its end and the run's are" if ends_run else "its end is"
+            if getattr(error, "appended", 0):
+                what = "the run's end is"
+            advice = "put that right and add the events with `omnelog append`"
+            losses = [f"{what} not in the log: {why}; it ended with {outcome.ending}: {advice}"]
+        return losses, remarks
+
+    def _hint_at_waiting(self) -> None:
+        with suppress(BlockingIOError, ReaderGone, OSError):
+            self._outputs[1].write(
+                spell("omnelog: record: waiting to log the end; once more gives that up")
+            )
+
+    def _node_end(self, log: RunLog, outcome: Outcome) -> NodeCompleted | NodeFailed:
+        if outcome.failure is None:
+            path = node_capture_wire_path(log.run_id, self._node_id)
+            return NodeCompleted(**log.last_head(), node_id=self._node_id, output_path=path)
+        message = "\n".join(filter(None, (outcome.ending, outcome.last_lines)))
+        error = NodeError(kind=outcome.failure)
+        return NodeFailed(
+            **log.last_head(), node_id=self._node_id, error=error, message=sound(message)
+        )
+
+    def _run_end(self, log: RunLog, outcome: Outcome, losses: list[str]) -> list[Event]:
+        """The event that ends the run, if nobody has ended it yet."""
+        found = standing(log)
+        if found.end is not None:
+            losses.append(f"somebody else has ended the run already ({found.ended_as})")
+            return []
+        others = [node_id for node_id in found.unfinished if node_id != self._node_id]
+        if outcome.status == 0 and not others:
+            return [PipeCompleted(**log.last_head())]
+        reasons = [f"node {self._node_id}: {outcome.ending}"] if outcome.status else []
+        if others:
+            still = f"ended while nodes were still running: {_some(others)}"
+            reasons.append(still)
+            losses.append(f"the run is logged as aborted, it {still}")
+        return [PipeAborted(**log.last_head(), reason=sound("; ".join(reasons)))]
+
+    def _say(self, message: str, outcome: Outcome) -> None:
+        """Write a line to standard error; for ever only if nobody wants us to end."""
+        line = memoryview(spell(message))
+        output = self._outputs[1]
+        poller = select.poll()
+        poller.register(output, select.POLLOUT)
+        for fd in self._signals.filenos():
+            poller.register(fd, select.POLLIN)
+        patience_ms = _FAREWELL_S * 1000 if outcome.hurried else None
+        while line:
+            try:
+                line = line[output.write(line) :]
+            except BlockingIOError:
+                is_ready = poller.poll(patience_ms)
+                if not is_ready or any(signum in ENDING for signum, _ in self._signals.take()):
+                    return
+            except (ReaderGone, OSError):
+                return
 
 
-def _check(what: str, name: str) -> None:
-    """Refuse a name that is no plain path component, or would not print as one."""
-    try:
-        run_dir("", name)
-        plain = name.isprintable()
-    except InvalidRunId:
-        plain = False
-    if not plain:
-        raise Refused(f"{what} {name!r:.80} is not one plain path component; use [a-z0-9-]")
-
-
-def _begin(root: Path, pipe: str) -> _Log:
-    """Start a run, and say which."""
-    _check("pipe name", pipe)
-    log = _Log(root, f"{pipe}-{allocate_ulid(root)}")
-    made_by = f"omnelog {version}"  # and by no distribution of omne
-    log.append(PipeStarted(**log.head(), pipe=pipe, inputs=[], distro_version=made_by))
-    complain(f"run_id={log.run_id}")
-    return log
-
-
-def _join(root: Path, run_id: str, node_id: str) -> _Log:
-    """The log of a run that goes on and knows nothing of `node_id`. Raises Refused.
-
-    Damage does not hinder it: a torn tail is mended by the append to come.
-    """
-    hint = "`omnelog runs` lists those there are, and --pipe NAME starts one"
-    if not run_exists(root, run_id):
-        raise Refused(f"no run {run_id!r} in {root} to add a node to; {hint}")
-    path = events_log_path(root, run_id)
-    run = summarize(sound_events(path, Findings(str(path))), steps=0)
-    if not run.first:
-        raise Refused(f"run {run_id} has no event yet, not even its pipe.started; {hint}")
-    if run.ended:
-        raise Refused(f"run {run_id} has ended ({run.state}), no node can be added to it")
-    if node_id in run.nodes:
-        raise Refused(_taken(run_id, node_id))
-    return _Log(root, run_id)
-
-
-def _start_node(log: _Log, node_id: str, command: Sequence[str]) -> int:
-    """Claim the node by making its capture, log its start; return the capture's descriptor."""
-    path = log.root / node_capture_wire_path(log.run_id, node_id)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
-    try:
-        path.parent.mkdir(exist_ok=True)
-        capture = os.open(path, flags, 0o666)
-    except FileExistsError as error:  # perhaps by a process that claimed it this very moment
-        raise Refused(_taken(log.run_id, node_id)) from error
-    try:
-        name = _sound(shlex.join(command))
-        kind = NodeKind.COMMAND
-        log.append(NodeStarted(**log.head(), node_id=node_id, kind=kind, name=name))
-    except BaseException:
-        os.close(capture)
-        path.unlink()
-        raise
-    return capture
-
-
-def _end(log: _Log, node_id: str, outcome: Outcome, *, ends_run: bool) -> list[str]:
-    """Log the end of the node, and of the run; return what could not be logged, in words."""
-    try:
-        if not log_exists(events_log_path(log.root, log.run_id)):
-            raise Refused("the log is gone")
-        events: list[Event] = [_node_end(log, node_id, outcome)]
-        if ends_run and outcome.status == 0:
-            events.append(PipeCompleted(**log.head()))
-        elif ends_run:
-            reason = _sound(f"node {node_id}: {outcome.ending}")
-            events.append(PipeAborted(**log.head(), reason=reason))
-        log.append(*events, patience_s=_PATIENCE_S)
-    except (Refused, OmnelogError, OSError) as error:
-        what = "its end and the run's are" if ends_run else "its end is"
-        told = f"{what} not in the log: {error}; it ended with {outcome.ending}: "
-        return [told + "put that right and add the events with `omnelog append`"]
-    return []
-
-
-def _node_end(log: _Log, node_id: str, outcome: Outcome) -> NodeCompleted | NodeFailed:
-    if outcome.failure is None:
-        path = node_capture_wire_path(log.run_id, node_id)
-        return NodeCompleted(**log.head(), node_id=node_id, output_path=path)
-    words = [outcome.stderr_tail]
-    if not outcome.stderr_tail or outcome.ended:  # a shell, too, says of a signal alone
-        words.insert(0, outcome.ending)
-    message = "\n".join(filter(None, words))
-    error = NodeError(kind=outcome.failure)
-    return NodeFailed(**log.head(), node_id=node_id, error=error, message=message)
-
-
-def _taken(run_id: str, node_id: str) -> str:
-    return (
-        f"run {run_id} has a node {node_id!r} already, whose output would be overwritten; "
-        f"take another node id, say {node_id}-2"
-    )
-
-
-def _sound(text: str) -> str:
-    """`text` as an event can hold it: arguments that are not UTF-8 hold lone surrogates."""
-    return text.encode(errors="surrogateescape").decode(errors="replace")
+def _some(node_ids: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(node_ids) - most} more" if len(node_ids) > most else ""
+    return ", ".join(node_ids[:most]) + more

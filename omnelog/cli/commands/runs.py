@@ -15,6 +15,7 @@ from ..lines import log_exists
 from ..locate import age_key
 from ..parser import Verbs, number, since
 from ..progress import Progress
+from ..silence import Silence, silence
 from ..state import RunState
 from ..streams import complain, emit, flush
 from ..terminal import Screen, Span, cells, columns
@@ -28,7 +29,9 @@ logged, size of the log. A narrow terminal gets less, and the age instead of the
 
 The state is running (or whoever ran it died without logging the end), completed,
 aborted, empty (nothing logged yet) or damaged: then standard error says the first
-thing wrong, as path:line: reason, and the exit status is 1.
+thing wrong, as path:line: reason, and the exit status is 1. Of a run that is running
+by its log although its recorder is gone, "silent 3h" says since when; `omnelog end`
+ends it.
 
 Of a log above 256 KiB the nodes are counted, but not every line is checked, so that
 damage in its middle is not seen: that takes --full, or `verify`.
@@ -42,8 +45,9 @@ examples:
   omnelog runs --json | jq -r 'select(.nodes.failed > 0).run_id'
 
 With --json each run is an object on a line: run_id, pipe, state, nodes {completed,
-failed, total}, started, last_event, duration_ms, size in bytes; null where it is not
-known.
+failed, total}, started, last_event, duration_ms, silent_ms since the last event and
+has_recorder (is one alive?) of a run that has not ended, size in bytes; null where it
+is not known.
 """
 
 _LAYOUTS = (
@@ -126,17 +130,28 @@ def runs(root: Path, wanted: Wanted, *, full: bool, as_json: bool) -> int:
     with Progress("reading logs", len(run_ids)) as progress:
         for run_id, run in _listed(root, run_ids, wanted, progress, full=full):
             complaints += map(str, run.findings.kept[:1])  # `show` and `verify` tell them all
+            silent = _silence(root, run_id, run)
             if as_json:
                 progress.hide()
-                emit(json.dumps(_object(run_id, run, at_ms)))
+                emit(json.dumps(_object(run_id, run, silent, at_ms)))
             else:
-                rows.append(_row(run_id, run, at_ms))
+                rows.append(_row(run_id, run, silent, at_ms))
     if rows:
         _print(rows)
     flush()  # so that on a terminal the complaints come last
     for complaint in complaints:
         complain(complaint)
     return FINDINGS if complaints else OK
+
+
+def _silence(root: Path, run_id: str, run: Glance) -> Silence | None:
+    """How long a run has been silent that has not ended."""
+    if run.state is not RunState.RUNNING:
+        return None
+    try:
+        return silence(root, run_id, run.first, run.last)
+    except LogIOError:  # it was there a moment ago
+        return None
 
 
 def _listed(
@@ -236,17 +251,20 @@ def _needed(table: list[list[Span]]) -> int:
     return sum(width + 2 for width in widths) - 2
 
 
-def _row(run_id: str, run: Glance, at_ms: int) -> dict[str, Span]:
+def _row(run_id: str, run: Glance, silent: Silence | None, at_ms: int) -> dict[str, Span]:
     counts: list[Span] = [("-", "dim")] * 3
     if run.nodes is not None:
         failed = "red" if run.nodes.failed else ""
         counts = [(str(run.nodes.completed), ""), (str(run.nodes.failed), failed)]
         counts.append((str(run.nodes.total), ""))
     first_ms = moment_ms(run.first)
+    state = str(run.state)
+    if silent is not None and silent.has_recorder is False:
+        state = f"silent {spell_age(silent.lasts_ms)}"
     return {
         "RUN": (plain(run_id), ""),
         "PIPE": (plain(run.pipe or "-", 40), ""),
-        "STATE": (run.state, _STYLES[run.state]),
+        "STATE": (state, _STYLES[run.state]),
         "DONE": counts[0],
         "FAILED": counts[1],
         "NODES": counts[2],
@@ -270,7 +288,7 @@ def _when(event: Event | None) -> str:
     return plain(event.ts, 20) if event else "-"
 
 
-def _object(run_id: str, run: Glance, at_ms: int) -> dict[str, object]:
+def _object(run_id: str, run: Glance, silent: Silence | None, at_ms: int) -> dict[str, object]:
     nodes = run.nodes and {
         "completed": run.nodes.completed,
         "failed": run.nodes.failed,
@@ -284,5 +302,7 @@ def _object(run_id: str, run: Glance, at_ms: int) -> dict[str, object]:
         "started": run.first and run.first.ts,
         "last_event": run.last and run.last.ts,
         "duration_ms": _duration_ms(run, at_ms),
+        "silent_ms": silent and silent.lasts_ms,
+        "has_recorder": silent and silent.has_recorder,
         "size": run.size,
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 from ... import encode, events_log_path
 from ..captures import capture_path, last_lines, path_from_here
 from ..checks import Findings, sound
+from ..claims import has_recorder, spell_recorder
 from ..describe import detail, failure, outcome, took, work
 from ..exits import FINDINGS, OK, Misused, Refused
 from ..lines import LogLines, log_exists
@@ -182,11 +183,18 @@ class _Printer:
         self._begin_ms = moment_ms(run.first)
         self._screen = Screen()
 
+    def _recorder(self) -> str:
+        if self._run.ended is not None:
+            return ""
+        nodes = self._run.nodes.values()
+        unfinished = (node.id for node in nodes if node.state is NodeState.RUNNING)
+        return spell_recorder(has_recorder(self._root, self._run_id, self._run.begun, unfinished))
+
     def print(self, nodes: Sequence[Node]) -> None:
         """Print how the run went, and these of its nodes."""
         run = self._run
         self._screen.paragraph(f"run {plain(self._run_id)}", "bold", indent=0)
-        self._screen.paragraph(outcome(run, self._now_ms), indent=0)
+        self._screen.paragraph(outcome(run, self._now_ms) + self._recorder(), indent=0)
         if run.begun:
             begun = f"{plain(run.begun.ts, 20)}  {detail(run.begun)}"
             self._screen.paragraph(begun, indent=0)

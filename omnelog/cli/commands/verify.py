@@ -6,12 +6,13 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ... import enumerate_runs, events_log_path
+from ... import LogIOError, enumerate_runs, events_log_path
 from ..checks import Finding, Verdict, check_log
 from ..exits import FINDINGS, MISUSED, OK, Misused
 from ..locate import find_run
 from ..parser import Verbs
 from ..progress import Progress, size_of
+from ..silence import silence
 from ..streams import complain, emit, flush
 from ..text import counted, plain
 
@@ -21,10 +22,12 @@ Check logs, every line of them, and print what is wrong as path:line: reason.
 A line must be an event, in its canonical spelling, of the run in whose directory the
 log is, with an id of its own and a time as YYYY-MM-DDTHH:MM:SSZ. (No order is owed:
 many processes append.) The first event must start the pipe; a node must start before
-anything else happens to it, and end once; nothing may come after the end of the pipe,
-and a pipe that is completed leaves no node without an end. A log must not end inside a
-line, unless somebody is writing it now, and no torn tail should wait in its
-quarantine, events.jsonl.torn.
+anything else happens to it, and end once. A pipe that is completed leaves no node
+without an end, and nothing may come after it; after one that was aborted, the nodes
+that were still running may go on to their ends. A log must not end inside a line,
+unless somebody is writing it now, and no torn tail should wait in its quarantine,
+events.jsonl.torn. Of a run without an end standard error says how long it has been
+silent, if that is a minute or its recorder is gone.
 
 Nothing is changed. `omnelog repair` sets a torn tail aside.
 """
@@ -43,6 +46,8 @@ exit status:
   1    there are findings, on standard output; of one log no more than 100 are printed
   2    wrong command line, no such run, or no volume
 """
+
+_LONG_MS = 60_000  # of silence: less than that is said of no run
 
 
 def declare(verbs: Verbs, summary: str) -> None:
@@ -78,12 +83,14 @@ def verify(root: Path, run_ids: Sequence[str], *, jobs: int, as_json: bool) -> i
     """
     logs = [(run_id, events_log_path(root, run_id)) for run_id in run_ids]
     lines = count = in_flight = 0
+    unended: list[str] = []
     with Progress("verifying", sum(size_of(path) for _, path in logs)) as progress:
         verdicts = _in_turn(logs, progress) if jobs == 1 else _at_once(logs, progress, jobs)
         for verdict in verdicts:
             lines += verdict.lines
             count += verdict.findings.count
             in_flight += verdict.tail_in_flight
+            unended += _unended(root, verdict)
             if verdict.findings.count:
                 progress.hide()
                 for finding in verdict.findings:
@@ -92,8 +99,22 @@ def verify(root: Path, run_ids: Sequence[str], *, jobs: int, as_json: bool) -> i
     summary = [counted(len(logs), "log"), counted(lines, "line"), counted(count, "finding")]
     if in_flight:
         summary.append(f"{counted(in_flight, 'last line')} left out that somebody is writing")
+    for remark in unended:
+        complain(f"omnelog: verify: {remark}")
     complain(f"omnelog: verify: {', '.join(summary)}")
     return FINDINGS if count else OK
+
+
+def _unended(root: Path, verdict: Verdict) -> Iterator[str]:
+    """Say of a run that has no end, but may need one, how long it has been silent."""
+    if verdict.first is None or verdict.last is None:
+        return
+    try:
+        silent = silence(root, verdict.run_id, verdict.first, verdict.last)
+    except LogIOError:  # it was there a moment ago
+        return
+    if silent.has_recorder is False or (silent.lasts_ms or 0) > _LONG_MS:
+        yield f"run {plain(verdict.run_id)} has no end yet: {silent.spell()}"
 
 
 def _object(run_id: str, finding: Finding) -> str:

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""How a recorder claims a node, and how others see whether the recorder is alive.
+
+A recorder holds a lock on the capture for as long as it lives. The kernel frees the lock when the
+recorder dies, however that happens; so the lock tells more reliably than a process id, which the
+system gives to another process one day.
+"""
+
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
+from itertools import islice
+from pathlib import Path
+
+from .. import Event, InvalidRunId, PipeStarted, node_capture_wire_path, nodes_dir
+from .exits import Refused
+
+_ASKED = 1000  # nodes of a run, at most, for whose recorders is looked
+
+
+def make_capture(root: Path, run_id: str, node_id: str) -> int:
+    """Claim a node by making its capture, and lock it; return the descriptor.
+
+    Raises Refused if the node is claimed already, OSError.
+    """
+    directory = nodes_dir(root, run_id)
+    try:
+        directory.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        message = f"{directory}: is not a directory, and captures go there; move it out of the way"
+        raise Refused(message) from error
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+    try:
+        capture = os.open(_capture_file(root, run_id, node_id), flags, 0o666)
+    except FileExistsError as error:  # perhaps by a process that claimed it this very moment
+        raise Refused(taken(run_id, node_id)) from error
+    with suppress(OSError):  # of a file system that has no locks: then nobody can tell
+        flock(capture, LOCK_EX | LOCK_NB)
+    return capture
+
+
+def remove_capture(root: Path, run_id: str, node_id: str, capture: int) -> None:
+    """Give up a claim. Raises OSError."""
+    os.close(capture)
+    _capture_file(root, run_id, node_id).unlink()
+
+
+def _capture_file(root: Path, run_id: str, node_id: str) -> Path:
+    """Where the capture is: its name is UTF-8 on the disk, whatever the locale's encoding."""
+    node_capture_wire_path(run_id, node_id)  # raises InvalidRunId
+    return nodes_dir(root, run_id) / os.fsdecode(f"{node_id}.out".encode())
+
+
+def taken(run_id: str, node_id: str) -> str:
+    """Why a node cannot be recorded again."""
+    return (
+        f"run {run_id} has a node {node_id!r} already, whose output would be overwritten; "
+        f"take another node id, say {node_id}-2"
+    )
+
+
+def is_being_recorded(root: Path, run_id: str, node_id: str) -> bool | None:
+    """Whether the recorder of a node is alive; None if the node has no capture that can be asked.
+
+    Of a run that other programs recorded, which lock no captures, the answer means nothing.
+    """
+    try:
+        capture = os.open(
+            _capture_file(root, run_id, node_id), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        )
+    except (InvalidRunId, OSError):
+        return None
+    try:
+        flock(capture, LOCK_SH | LOCK_NB)  # shared, so that two who ask do not find each other
+        flock(capture, LOCK_UN)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(capture)
+    return False
+
+
+def has_recorder(
+    root: Path, run_id: str, begun: Event | None, unfinished: Iterable[str]
+) -> bool | None:
+    """Whether a recorder of a run that has not ended is alive; None if that cannot be known.
+
+    `begun`: its first event. `unfinished`: its nodes that have no end.
+    """
+    if not isinstance(begun, PipeStarted) or not begun.distro_version.startswith("omnelog "):
+        return None
+    found = {is_being_recorded(root, run_id, node_id) for node_id in islice(unfinished, _ASKED)}
+    if True in found:
+        return True
+    return False if found == {False} else None
+
+
+def spell_recorder(alive: bool | None) -> str:
+    """Whether a recorder is alive, in words that go on a sentence; "" if that is not known."""
+    words = {True: ", its recorder is at work", None: ""}
+    return words.get(alive, ", its recorder is gone; `omnelog end RUN --abort REASON` ends the run")

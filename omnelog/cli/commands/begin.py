@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""`begin`: a run that no command surrounds, for steps that share no parent process."""
+
+from argparse import ArgumentTypeError, Namespace
+from pathlib import Path
+
+from ... import Input
+from ..exits import OK
+from ..parser import Verbs
+from ..runlog import new_run, sound
+from ..streams import emit, flush
+
+_HELP = """\
+Start a run of a pipe, and print its id. It goes on until `omnelog end` ends it.
+
+This is for steps that share no parent process, such as those of a CI job: each step
+records itself with `omnelog record --run RUN`.
+"""
+
+_HELP_END = """\
+examples:
+  run=$(omnelog begin ci --input branch=main)
+  omnelog record --run "$run" test -- pytest -q
+  omnelog end "$run"
+"""
+
+
+def declare(verbs: Verbs, summary: str) -> None:
+    """Say what `begin` takes."""
+    verb = verbs.add("begin", summary, _carry_out, _HELP, _HELP_END)
+    verb.parser.add_argument("pipe", metavar="PIPE", help="the name of the pipe")
+    verb.parser.add_argument(
+        "--input",
+        metavar="KEY=VALUE",
+        action="append",
+        type=_input,
+        default=[],
+        help="an input of the run; may be given several times",
+    )
+
+
+def _input(text: str) -> Input:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise ArgumentTypeError(f"{text!r} must be KEY=VALUE")
+    return Input(key=sound(key), value=sound(value))
+
+
+def _carry_out(root: Path, given: Namespace) -> int:
+    log = new_run(root, given.pipe)
+    log.begin(given.pipe, given.input)
+    emit(log.run_id)
+    flush()
+    return OK

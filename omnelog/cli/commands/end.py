@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""`end`: the end of a run that `begin` started, or whose recorder died before it could log it."""
+
+from argparse import Namespace
+from collections.abc import Iterable
+from pathlib import Path
+
+from ... import PipeAborted, PipeCompleted
+from ..claims import is_being_recorded
+from ..exits import OK, Refused
+from ..locate import find_run
+from ..parser import Verbs
+from ..runlog import open_run, sound
+
+_HELP = """\
+End a run: as completed, or with --abort as aborted.
+
+This is for a run that `omnelog begin` started, and for one whose recorder was killed
+before it could log the end. A run of which a node has no end cannot be completed,
+only aborted. A recorder that is still at work then logs the end of its node and
+leaves the run as it is.
+"""
+
+_HELP_END = """\
+examples:
+  omnelog end RUN
+  omnelog end latest --abort 'the machine was restarted'
+"""
+
+_SHOWN = 5  # nodes in a message
+
+
+def declare(verbs: Verbs, summary: str) -> None:
+    """Say what `end` takes."""
+    verb = verbs.add("end", summary, _carry_out, _HELP, _HELP_END)
+    verb.parser.add_argument("--abort", metavar="REASON", help="it was aborted, and why")
+    verb.run_argument()
+
+
+def _carry_out(root: Path, given: Namespace) -> int:
+    log, found = open_run(root, find_run(root, given.run))
+    unfinished = list(found.unfinished)
+    if given.abort is None and unfinished:
+        names = ", ".join(_described(root, log.run_id, unfinished[:_SHOWN]))
+        more = f" and {len(unfinished) - _SHOWN} more" if len(unfinished) > _SHOWN else ""
+        raise Refused(
+            f"run {log.run_id} cannot be completed, for these nodes have no end: {names}{more}; "
+            "wait for them, or end it with --abort REASON"
+        )
+    if given.abort is None:
+        log.append(PipeCompleted(**log.head()))
+        return OK
+    reason = given.abort
+    if unfinished:
+        reason += f" (nodes without an end: {', '.join(unfinished)})"
+    log.append(PipeAborted(**log.head(), reason=sound(reason)))
+    return OK
+
+
+def _described(root: Path, run_id: str, node_ids: Iterable[str]) -> Iterable[str]:
+    """Each node with whether its recorder is alive, where that is known."""
+    words = {True: " (its recorder is at work)", False: " (its recorder is gone)", None: ""}
+    for node_id in node_ids:
+        yield f"{node_id!r}{words[is_being_recorded(root, run_id, node_id)]}"

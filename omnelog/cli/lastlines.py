@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""The last lines that a command printed, as a person saw them: they say why it failed."""
+
+import re
+
+_KEPT = 64 * 1024  # bytes, from which the last lines are made
+_SHOWN = 4096  # bytes of them, at most
+
+_TERMINAL_CODES = re.compile(
+    rb"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and movements of the cursor
+    rb"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # titles and links
+    rb"|\x1b[ -/]*[0-~]"
+)
+
+
+class LastLines:
+    """Takes what is printed, in pieces, and keeps the end of it."""
+
+    def __init__(self) -> None:
+        """Nothing is printed yet."""
+        self._before = b""  # a large piece, kept as it came so that it is not copied
+        self._kept = bytearray()
+        self._cut = False  # whether the first line that is kept lacks its beginning
+
+    def add(self, data: bytes) -> None:
+        """Take what was printed next."""
+        if len(data) >= _KEPT and b"\r" not in data:
+            self._cut |= bool(self._before or self._kept)
+            self._before = data
+            self._kept = bytearray()
+            return
+        self._kept += data
+        if len(self._before) + len(self._kept) > 4 * _KEPT:
+            seen = _as_seen(self._before + self._kept)
+            self._cut |= len(seen) > _KEPT
+            self._before = b""
+            self._kept = bytearray(seen[-_KEPT:])
+
+    def text(self) -> str:
+        """The last lines, 4,096 bytes at most: whole lines, or at least whole characters."""
+        seen = _as_seen(self._before + self._kept).strip(b"\r\n")
+        tail = seen[-_SHOWN:]
+        starts_a_line = len(seen) > _SHOWN and seen[-_SHOWN - 1 : -_SHOWN] == b"\n"
+        if (len(seen) > _SHOWN or self._cut) and not starts_a_line:
+            _, _, rest = tail.partition(b"\n")
+            tail = rest if rest.strip() else tail.lstrip(bytes(range(0x80, 0xC0)))
+        return tail.decode(errors="replace").strip("\n")
+
+
+def _as_seen(printed: bytes) -> bytes:
+    """`printed` without codes for the terminal, each progress bar in its last state."""
+    lines = _TERMINAL_CODES.sub(b"", printed).split(b"\n")
+    *whole, last = (_last_state(line) if b"\r" in line else line for line in lines)
+    if lines[-1].endswith(b"\r"):
+        last += b"\r"  # what comes next may overwrite it
+    return b"\n".join((*whole, last))
+
+
+def _last_state(line: bytes) -> bytes:
+    """What a line shows last: each carriage return lets the next part be written over it."""
+    states = (state for state in reversed(line.split(b"\r")) if state.strip())
+    return next(states, b"")

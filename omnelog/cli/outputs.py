@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""A standard output that is written to without ever waiting for whoever reads it.
+
+A pipe that is full, a terminal that is stopped or that nobody reads: a write to one of them waits
+for as long as that lasts. O_NONBLOCK prevents it, but the flag belongs to the open file
+description, which the shell and the recorded command share with us. So the file is opened once
+more, and the flag is set on that description alone.
+"""
+
+import errno
+import os
+import stat
+from contextlib import suppress
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_MULTIPLEXER = os.makedev(5, 2) if hasattr(os, "makedev") else -1  # to open it makes a terminal
+
+
+class ReaderGone(Exception):
+    """Nobody reads this output any more."""
+
+
+class Output:
+    """The output behind one of our descriptors."""
+
+    def __init__(self, fd: int) -> None:
+        """Look at what kind of file `fd` is. Raises nothing: what fails has a fallback."""
+        self._fd = fd
+        self._own = -1  # a description of our own
+        self._socket = None
+        try:
+            status = os.fstat(fd)
+            self._waits = stat.S_ISFIFO(status.st_mode) or os.isatty(fd)
+            is_socket = stat.S_ISSOCK(status.st_mode)
+        except OSError:
+            status, self._waits, is_socket = None, True, False
+        self._has_reader = self._waits or is_socket
+        if is_socket:
+            import socket  # noqa: PLC0415 - rarely needed, and slow to import
+
+            with suppress(OSError):
+                self._socket = socket.socket(fileno=os.dup(fd))
+            self._dont_wait = socket.MSG_DONTWAIT
+            self._waits = self._socket is None
+        if self._waits and status is not None and status.st_rdev != _MULTIPLEXER:
+            with suppress(OSError):  # another user's terminal, say
+                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+                self._own = os.open(f"/proc/self/fd/{fd}", flags)
+
+    def fileno(self) -> int:
+        """The descriptor to poll(2) for room."""
+        return self._own if self._own >= 0 else self._fd
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write what there is room for, and return how many bytes that were.
+
+        Raises BlockingIOError if there is no room, ReaderGone, or OSError if it is full for good.
+        """
+        try:
+            if self._socket is not None:
+                return self._socket.send(data, self._dont_wait)
+            if self._own >= 0 or not self._waits:
+                return os.write(self.fileno(), data)
+            return self._write_shared(data)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            if self._has_reader and error.errno not in _FULL:
+                raise ReaderGone from error  # whatever the error: EPIPE, EIO, ECONNRESET, ENOTCONN
+            raise
+
+    def _write_shared(self, data: bytes | memoryview) -> int:
+        """Write to a description that others share, and change its flag for no longer than that."""
+        blocking = os.get_blocking(self._fd)
+        os.set_blocking(self._fd, False)
+        try:
+            return os.write(self._fd, data)
+        finally:
+            os.set_blocking(self._fd, blocking)
+
+    def claim(self) -> bool:
+        """Whether no other recorder is writing a line now; then none will until `yield_turn`.
+
+        What no two descriptions can be had of is not shared out like that.
+        """
+        if self._own < 0:
+            return True
+        try:
+            flock(self._own, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def yield_turn(self) -> None:
+        """Let other recorders write."""
+        if self._own >= 0:
+            with suppress(OSError):
+                flock(self._own, LOCK_UN)
+
+    def close(self) -> None:
+        """Close what was opened here; the descriptor itself stays open."""
+        if self._own >= 0:
+            os.close(self._own)
+            self._own = -1
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None

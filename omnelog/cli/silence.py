@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: MIT
+"""Of a run that has not ended: how long it has been silent, and whether its recorder is alive."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from .. import Event
+from .claims import has_recorder
+from .runlog import RunLog, standing
+from .times import elapsed_ms, moment_ms, now_ms, spell_age
+
+
+class Silence(NamedTuple):
+    """What a run's log and captures tell of whoever ought to end it."""
+
+    lasts_ms: int | None
+    """Since the last event; None if that does not say when it was."""
+    has_recorder: bool | None
+    """Whether a recorder is alive; None if that cannot be known."""
+
+    def spell(self) -> str:
+        """In words."""
+        recorder = {True: ", its recorder is at work", False: ", its recorder is gone"}
+        known = "" if self.has_recorder is None else recorder[self.has_recorder]
+        return f"silent for {spell_age(self.lasts_ms)}{known}"
+
+
+def silence(root: Path, run_id: str, first: Event | None, last: Event | None) -> Silence:
+    """Ask about a run that has not ended, given its first and its last event. Raises LogIOError."""
+    unfinished = standing(RunLog(root, run_id)).unfinished
+    lasts_ms = elapsed_ms(moment_ms(last), now_ms())
+    return Silence(lasts_ms, has_recorder(root, run_id, first, unfinished))

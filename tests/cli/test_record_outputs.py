@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: MIT
+"""`record` whose output blocks or has lost its reader, and output passed on by lines."""
+
+import os
+import pty
+import shlex
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from .. import omnelog
+from .volume import RUN, WATCHDOG_S, Volume, finish, started
+
+lastlines = import_module(f"{omnelog.__name__}.cli.lastlines")
+outputs = import_module(f"{omnelog.__name__}.cli.outputs")
+
+
+@contextmanager
+def full_pipe() -> Iterator[int]:
+    """The write end of a pipe that has no room and that nobody reads."""
+    outlet, inlet = os.pipe()
+    os.set_blocking(inlet, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(inlet, bytes(4096))
+    os.set_blocking(inlet, True)
+    yield inlet
+    os.close(inlet)
+    os.close(outlet)
+
+
+@contextmanager
+def unread_terminal() -> Iterator[int]:
+    """A terminal whose screen nobody draws."""
+    keyboard, screen = pty.openpty()
+    yield screen
+    os.close(screen)
+    os.close(keyboard)
+
+
+@contextmanager
+def unread_socket() -> Iterator[int]:
+    """A socket whose other end nobody reads."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours.fileno()
+
+
+STUCK = [full_pipe, unread_terminal, unread_socket]
+
+
+@pytest.mark.parametrize("stuck", STUCK)
+@pytest.mark.parametrize("options", [(), ("--lines",), ("--timeout", "0.5")], ids=str)
+def test_an_output_that_nobody_drains_keeps_nothing_from_the_command(
+    volume: Volume,
+    stuck: Callable[[], AbstractContextManager[int]],
+    options: tuple[str, ...],
+) -> None:
+    """Neither its start, for standard error is stuck too, nor a signal, nor the time limit."""
+    os.mkfifo("up")
+    script = "echo > up; exec yes"
+    with stuck() as output:
+        words = ("record", "--pipe", "p", *options, "n", "--", "sh", "-c", script)
+        with volume.start(*words, stdout=output, stderr=output) as process:
+            Path("up").read_bytes()
+            if "--timeout" not in options:
+                process.terminate()
+            status = 124 if "--timeout" in options else 128 + signal.SIGTERM
+            assert process.wait(WATCHDOG_S) == status
+        assert os.get_blocking(output)
+    [run_id] = volume.runs()
+    assert volume.types(run_id)[-1] == "pipe.aborted"
+
+
+def test_the_flag_of_a_shared_output_is_never_changed_for_others(volume: Volume) -> None:
+    """A command that reads its terminal would see its reads fail."""
+    keyboard, screen = pty.openpty()
+    script = "exec 2>&1; yes | head -c 300000; grep flags /proc/self/fdinfo/0 > flags"
+    words = ("record", "--pipe", "p", "n", "--", "sh", "-c", script)
+    with volume.start(*words, stdin=screen, stdout=screen, stderr=screen) as process:
+        os.close(screen)
+        with suppress(OSError):  # so a terminal says that nobody has it open any more
+            while os.read(keyboard, 65536):
+                pass
+        assert process.wait(WATCHDOG_S) == 0
+    os.close(keyboard)
+    [_, flags] = Path("flags").read_text().split()
+    assert not int(flags, 8) & os.O_NONBLOCK
+
+
+def lost_pipe() -> tuple[int, int]:
+    return os.pipe()
+
+
+def lost_terminal() -> tuple[int, int]:
+    return pty.openpty()
+
+
+def lost_connection() -> tuple[int, int]:
+    """A connection that its other end resets."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reader = socket.create_connection(server.getsockname())
+        writer, _ = server.accept()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return reader.detach(), writer.detach()
+
+
+@pytest.mark.parametrize("lost", [lost_pipe, lost_terminal, lost_connection])
+def test_a_reader_that_goes_is_noticed_whatever_the_error(
+    volume: Volume, lost: Callable[[], tuple[int, int]]
+) -> None:
+    outlet, inlet = lost()
+    words = ("record", "--pipe", "p", "n", "--", "yes")
+    with volume.start(*words, stdout=inlet) as process:
+        os.close(inlet)
+        os.read(outlet, 1)
+        os.close(outlet)
+        said = finish(process)
+    assert said.status == 128 + signal.SIGPIPE
+    assert said.err == f"run_id={said.run_id}\n"
+
+
+def test_a_socket_that_was_never_connected_has_no_reader(volume: Volume) -> None:
+    with socket.socket() as output:
+        said = volume.run("record", "--pipe", "p", "n", "--", "yes", stdout=output.fileno())
+    assert said.status == 128 + signal.SIGPIPE
+
+
+def fill(output: Any) -> None:
+    """Write until there is no room."""
+    while True:
+        assert output.write(bytes(1000)) > 0
+
+
+def test_an_output_that_cannot_be_opened_again_is_written_to_without_waiting() -> None:
+    """Another user's terminal, say: its flag is set for no longer than a write takes."""
+    outlet, inlet = os.pipe()
+    output = outputs.Output(inlet)
+    output.close()  # what it had opened
+    with pytest.raises(BlockingIOError):
+        fill(output)
+    assert os.get_blocking(inlet)
+    assert output.claim()
+    os.close(outlet)
+    with pytest.raises(outputs.ReaderGone):
+        output.write(b"x")
+    os.close(inlet)
+
+
+class TestByLines:
+    def test_parallel_recorders_do_not_mix_within_a_line(self, volume: Volume) -> None:
+        """Each command writes the halves of its lines one at a time, in turn with the other."""
+        volume.write(started())
+        os.mkfifo("ab")
+        os.mkfifo("ba")
+        outlet, inlet = os.pipe()
+        first = "exec 3>ab 4<ba; for i in 1 2 3; do printf a; echo >&3; read x <&4; echo A; done"
+        second = "exec 4<ab 3>ba; for i in 1 2 3; do read x <&4; printf b; echo >&3; echo B; done"
+        recorders = [
+            volume.start(
+                *("record", "--lines", "--run", RUN, name, "--", "sh", "-c", script),
+                stdout=inlet,
+            )
+            for name, script in (("a", first), ("b", second))
+        ]
+        os.close(inlet)
+        with open(outlet, "rb") as out:
+            lines = out.read().split()
+        assert [finish(recorder).status for recorder in recorders] == [0, 0]
+        assert sorted(lines) == [b"aA"] * 3 + [b"bB"] * 3
+
+    def test_a_line_that_is_never_ended_is_ended(self, volume: Volume) -> None:
+        said = volume.call("record", "--lines", "--pipe", "p", "n", "--", "printf", "a\nb")
+        assert said.out == b"a\nb\n"
+        assert volume.capture(said.run_id, "n") == b"a\nb"
+
+    def test_long_lines_do_not_mix(self, volume: Volume) -> None:
+        """Each is longer than what a pipe takes in one piece, and than what waits for its end."""
+        volume.write(started())
+        outlet, inlet = os.pipe()
+        recorders = [
+            volume.start(
+                *("record", "--lines", "--run", RUN, letter, "--", "sh", "-c"),
+                f"for i in 1 2 3; do yes {letter} | head -c 3000000 | tr -d '\\n'; echo; done",
+                stdout=inlet,
+            )
+            for letter in "ab"
+        ]
+        os.close(inlet)
+        with open(outlet, "rb") as out:
+            lines = out.read().split(b"\n")
+        assert [finish(recorder).status for recorder in recorders] == [0, 0]
+        assert sorted((len(line), line[:1], len(set(line))) for line in lines) == [
+            (0, b"", 0),
+            *[(1_500_000, b"a", 1)] * 3,
+            *[(1_500_000, b"b", 1)] * 3,
+        ]
+
+
+def test_what_is_left_running_is_reported_in_one_line(volume: Volume) -> None:
+    os.mkfifo("go")
+    script = "(read x < go) & echo started"
+    said = volume.call("record", "--pipe", "p", "n", "--", "sh", "-c", script)
+    os.close(os.open("go", os.O_WRONLY))
+    assert (said.status, said.out) == (0, b"started\n")
+    _, line = said.err.splitlines()
+    assert f"node n of {said.run_id}: a process that it left running still had its output" in line
+
+
+class TestANodeThatOutlivesItsRun:
+    @pytest.mark.spec("EVT-9")
+    @pytest.mark.parametrize(("ending", "status"), [("", 125), ("; exit 3", 3)])
+    def test_is_named_by_the_run_that_is_aborted_for_it(
+        self, volume: Volume, ending: str, status: int
+    ) -> None:
+        os.mkfifo("up")
+        os.mkfifo("go")
+        inner = "omnelog record slow -- sh -c 'echo > up; read x < go' > /dev/null 2>&1"
+        script = f"{inner} & read x < up{ending}"
+        said = volume.shell(f"omnelog record --pipe p outer -- sh -c {shlex.quote(script)}")
+        followed = omnelog.follow_run(volume.root, said.run_id)
+        Path("go").write_text("go\n")
+        events = [next(followed) for _ in range(6)]
+        assert said.status == status
+        assert "ended while nodes were still running: slow" in said.err
+        abort, end = events[-2:]
+        assert isinstance(abort, omnelog.PipeAborted)
+        assert abort.reason.endswith("ended while nodes were still running: slow")
+        assert isinstance(end, omnelog.NodeCompleted)
+        assert volume.call("verify", said.run_id).status == 0
+
+    def test_finds_that_somebody_else_has_ended_it(self, volume: Volume) -> None:
+        words = ("record", "--pipe", "p", "n", "--", "sh", "-c", "echo up; read x")
+        with volume.start(*words) as process:
+            assert process.stdout
+            assert process.stdout.readline() == b"up\n"
+            [run_id] = volume.runs()
+            assert volume.call("end", run_id, "--abort", "enough").status == 0
+            said = finish(process, b"go\n")
+        assert said.status == 125
+        assert "somebody else has ended the run already (aborted)" in said.err
+        assert volume.types(run_id)[2:] == ["pipe.aborted", "node.completed"]
+        assert volume.call("verify", run_id).status == 0
+
+
+@given(st.lists(st.binary(max_size=300)), st.binary(max_size=20))
+def test_the_last_lines_are_the_same_however_they_come(pieces: list[bytes], end: bytes) -> None:
+    at_once, in_pieces = lastlines.LastLines(), lastlines.LastLines()
+    at_once.add(b"".join(pieces) + end)
+    for piece in (*pieces, end):
+        in_pieces.add(piece)
+    assert in_pieces.text() == at_once.text()
+    assert len(at_once.text().encode()) <= 3 * 4096
+
+
+@pytest.mark.parametrize(
+    ("printed", "text"),
+    [
+        (b"", ""),
+        (b"one\ntwo\n", "one\ntwo"),
+        (b"10%\r50%\r100%\n", "100%"),
+        (b"ok\n10%\r50%\r", "ok\n50%"),
+        (b"10%\r50%\r      \r", "50%"),
+        (b"on a terminal\r\nit is so\r\n", "on a terminal\nit is so"),
+        (b"\x1b[31mred\x1b[0m \x1b]0;title\x07x", "red x"),
+        (b"\x1b[2K\r50%", "50%"),
+    ],
+)
+def test_the_last_lines_are_what_a_person_saw(printed: bytes, text: str) -> None:
+    lines = lastlines.LastLines()
+    lines.add(printed)
+    assert lines.text() == text
+
+
+def test_a_long_progress_bar_leaves_the_lines_above_it(volume: Volume) -> None:
+    script = "import sys; print('the reason', file=sys.stderr)\n"
+    script += "for i in range(30000): sys.stderr.write(f'{i:9}%\\r')\nsys.exit(1)"
+    said = volume.call("record", "--pipe", "p", "n", "--", sys.executable, "-c", script)
+    *_, failed, _ = volume.events(said.run_id)
+    assert isinstance(failed, omnelog.NodeFailed)
+    assert failed.message == "exit status 1\nthe reason\n    29999%"
