@@ -124,7 +124,7 @@ def test_an_error_of_standard_output_is(volume: Volume) -> None:
     )
 
 
-@pytest.mark.parametrize("seconds", ["2147484", "3e6", "86400000", "999999999"])
+@pytest.mark.parametrize("seconds", ["2147484", "3000000", "86400000", "999999999"])
 def test_a_time_limit_may_be_of_any_length(volume: Volume, seconds: str) -> None:
     said = volume.call(
         *("record", "--pipe", "ci", "--timeout", seconds, "n", "--", "sh", "-c", SCRIPT)

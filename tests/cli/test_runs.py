@@ -55,6 +55,8 @@ def test_as_json_each_run_is_an_object(volume: Volume) -> None:
             "started": None,
             "last_event": None,
             "duration_ms": None,
+            "silent_ms": None,
+            "has_recorder": None,
             "size": 0,
         },
         {
@@ -65,6 +67,8 @@ def test_as_json_each_run_is_an_object(volume: Volume) -> None:
             "started": "2026-01-31T23:59:59Z",
             "last_event": "2026-02-01T00:00:02Z",
             "duration_ms": 3000,
+            "silent_ms": None,
+            "has_recorder": None,
             "size": path.stat().st_size,
         },
     ]
