@@ -21,7 +21,7 @@ from typing import Any
 from .process import Adapter
 
 Json = dict[str, Any]  # Any: a step's members are its own
-_LOCK_S = 10  # for the runner to get a lock that should be free
+_LOCK_S = 5  # for the runner to get a lock that should be free
 _POLL_S = 0.005
 _TIMES = 2  # how often a time is measured, of which the shortest counts
 _FOURFOLD = 9  # as much longer may four times as much take: 4 is linear, 16 is quadratic
