@@ -365,10 +365,8 @@ class Promises:
     # The end
 
     def state(self) -> object:
-        """All that what happens from now on depends on, when every process has ended."""
-        files = [
-            (file.label, file.content, file.holder, file.ownerless_tail) for file in self.files
-        ]
+        """Return what the last append depends on, when every process has ended."""
+        files = sorted((file.label, file.content, file.ownerless_tail) for file in self.files)
         return tuple(files), tuple(torn.data for torn in self.torn)
 
     def at_the_end(self) -> None:

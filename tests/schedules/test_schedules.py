@@ -16,7 +16,7 @@ SMALL = [
     "sound A:append B:read",
     "sound A/short:append B/impatient:read",
     "sound A/mortal/short:append B:append",
-    "sound A/full:append B/impatient:append",
+    "sound A/full:append B:append",
     "sound A/durable:append B:many",
     "sound A:append+idle+append B:swap",
     "sound A:stop B:follow",
