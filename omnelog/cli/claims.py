@@ -13,7 +13,8 @@ from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
 from itertools import islice
 from pathlib import Path
 
-from .. import Event, InvalidRunId, PipeStarted, node_capture_wire_path, nodes_dir
+from .. import Event, InvalidRunId, PipeStarted, nodes_dir
+from .captures import capture_file
 from .exits import Refused
 
 _ASKED = 1000  # nodes of a run, at most, for whose recorders is looked
@@ -32,7 +33,7 @@ def make_capture(root: Path, run_id: str, node_id: str) -> int:
         raise Refused(message) from error
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
     try:
-        capture = os.open(_capture_file(root, run_id, node_id), flags, 0o666)
+        capture = os.open(capture_file(root, run_id, node_id), flags, 0o666)
     except FileExistsError as error:  # perhaps by a process that claimed it this very moment
         raise Refused(taken(run_id, node_id)) from error
     with suppress(OSError):  # of a file system that has no locks: then nobody can tell
@@ -43,13 +44,7 @@ def make_capture(root: Path, run_id: str, node_id: str) -> int:
 def remove_capture(root: Path, run_id: str, node_id: str, capture: int) -> None:
     """Give up a claim. Raises OSError."""
     os.close(capture)
-    _capture_file(root, run_id, node_id).unlink()
-
-
-def _capture_file(root: Path, run_id: str, node_id: str) -> Path:
-    """Where the capture is: its name is UTF-8 on the disk, whatever the locale's encoding."""
-    node_capture_wire_path(run_id, node_id)  # raises InvalidRunId
-    return nodes_dir(root, run_id) / os.fsdecode(f"{node_id}.out".encode())
+    capture_file(root, run_id, node_id).unlink()
 
 
 def taken(run_id: str, node_id: str) -> str:
@@ -67,7 +62,7 @@ def is_being_recorded(root: Path, run_id: str, node_id: str) -> bool | None:
     """
     try:
         capture = os.open(
-            _capture_file(root, run_id, node_id), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            capture_file(root, run_id, node_id), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
         )
     except (InvalidRunId, OSError):
         return None

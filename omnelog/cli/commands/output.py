@@ -17,9 +17,9 @@ from ... import (
     PipeAborted,
     PipeCompleted,
     events_log_path,
-    node_capture_wire_path,
     run_exists,
 )
+from ..captures import capture_file
 from ..checks import Findings, sound_events
 from ..exits import FINDINGS, OK, Refused
 from ..lines import LogLines, log_exists
@@ -64,7 +64,7 @@ def print_output(root: Path, run_id: str, node_id: str, *, follow: bool) -> int:
     LogIOError; OSError.
     """
     try:
-        path = root / node_capture_wire_path(run_id, node_id)
+        path = capture_file(root, run_id, node_id)
     except InvalidRunId as error:
         raise Refused(f"node id {node_id!r:.80} is not one plain path component") from error
     log = events_log_path(root, run_id)
