@@ -426,8 +426,7 @@ class Run:
         """Append the event that `make` makes. Raises OmnelogError."""
         path = events_log_path(self.root, self.run_id)
         with self._lock:
-            if self._is_over:
-                raise RunEnded(f"{path}: the run has ended, or this process has left it")
+            self._require_not_over()
             if not is_first:
                 # The handle would create a log that is gone again, without its beginning.
                 if not _exists(path):
@@ -436,6 +435,10 @@ class Run:
                     _require_going_on(path)
             log, ulids = self._open_files()
             log.append(make(_head(ulids.allocate(), self.run_id)))
+
+    def _require_not_over(self) -> None:
+        if self._is_over:
+            raise RunEnded(f"run {self.run_id} has ended, or this process has left it")
 
     def _open_files(self) -> tuple[EventLog, UlidAllocator]:
         """Return the handles of this run, which stay open until it is left."""
@@ -492,8 +495,7 @@ class Node:
         self._wire_path = node_capture_wire_path(run.run_id, self.node_id)
         capture = run.root / self._wire_path
         with run._lock:
-            if run._is_over:
-                raise RunEnded(f"run {run.run_id} has ended, so no node can be added")
+            run._require_not_over()
             _claim(capture, run.run_id, self.node_id)
             try:
                 run._log(
