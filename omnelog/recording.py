@@ -497,6 +497,9 @@ class Node:
         with run._lock:
             run._require_not_over()
             _claim(capture, run.run_id, self.node_id)
+            # From here on an interrupt leaves a node that may have been started: the run that is
+            # left while it runs is logged as aborted.
+            run._running[self.node_id] = self
             try:
                 run._log(
                     lambda head: NodeStarted(
@@ -510,10 +513,10 @@ class Node:
             except AppendIndeterminate:
                 raise
             except OmnelogError:  # the line is not in the log, so the id is free again
+                del run._running[self.node_id]
                 with refusals_ignored():
                     capture.unlink()
                 raise
-            run._running[self.node_id] = self
         self.capture_path = capture
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -522,8 +525,12 @@ class Node:
             return  # it is not recorded, or this is a forked child and the parent ends it
         with run._by_policy(f"node {self.node_id!r:.80}: its end is not in the log", error):
             with run._lock:
+                try:
+                    run._log(lambda head: self._own_end(head, error))
+                except OmnelogError:
+                    del run._running[self.node_id]
+                    raise
                 del run._running[self.node_id]
-                run._log(lambda head: self._own_end(head, error))
 
     def _own_end(self, head: EventHead, error: BaseException | None) -> Event:
         if error is None:

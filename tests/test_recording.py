@@ -31,6 +31,7 @@ from omnelog.recording import NodeFailure, RecordingError, RecordingWarning, Run
 from . import omnelog, testing
 from .faults.logs import between, holding
 from .faults.processes import Channel, fork, forked, in_child
+from .faults.strikes import Strike
 from .strategies import events, texts
 
 BASH, LOOP = omnelog.NodeKind.BASH, omnelog.NodeKind.LOOP
@@ -248,6 +249,34 @@ def test_a_gate_outside_of_its_node_is_an_error(tmp_path: Path, step: str) -> No
         with pytest.raises(RecordingError, match="'lint' is not running in this process"):
             node.gate("review", omnelog.GateMethod.HOOK)
     assert findings(run) == []
+
+
+def test_an_interrupt_at_any_moment_leaves_a_clean_log(tmp_path: Path) -> None:
+    """At every 37th bytecode; the host goes on after it."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def play(run: Run, strike: Strike) -> None:
+        with suppress(KeyboardInterrupt), strike, run.node("lint", BASH):
+            pass
+        with run.node("types", BASH):
+            pass
+
+    at = 1
+    while True:
+        root = tmp_path / str(at)
+        root.mkdir()
+        strike = Strike(at, interrupt)
+        run = start(root)
+        with suppress(RecordingError), run:
+            play(run, strike)
+        assert findings(run) == [], strike.where
+        assert logged(run)[-1] in ("pipe.completed", "pipe.aborted")
+        if strike.seen < at:
+            break
+        at += 37
+    assert at > 1000
 
 
 # Children, and what they know from their environment.
