@@ -9,6 +9,7 @@ import asyncio
 import errno
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -573,6 +574,7 @@ def no_space(_fd: int, _data: bytes) -> int:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+@pytest.mark.spec("VOL-26")
 def test_a_node_id_that_is_used_twice_is_refused_and_the_first_output_kept(tmp_path: Path) -> None:
     with start(tmp_path) as run:
         with run.node("lint", BASH) as node:
@@ -780,6 +782,62 @@ def test_errors_can_be_pickled(error: type[Exception]) -> None:
     assert type(copy) is error
     assert str(copy) == "why"
     assert isinstance(copy, omnelog.OmnelogError)
+
+
+# The example.
+
+
+TASKS = """
+[first]
+command = "echo one"
+[second]
+command = "echo two"
+after = ["first"]
+[{extra}]
+command = {command}
+"""
+
+
+def run_example(root: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(EXAMPLE), "tasks.toml"]
+    environment = {**os.environ, **environ}
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "task_runner.py"
+
+
+def test_the_example_runs_tasks_and_itself_as_one_run(tmp_path: Path) -> None:
+    """The inner runner has tasks of the same names, and ends without ending the run."""
+    again = f"'{sys.executable} {EXAMPLE} inner.toml'"
+    tmp_path.joinpath("tasks.toml").write_text(TASKS.format(extra="nested", command=again))
+    tmp_path.joinpath("inner.toml").write_text(TASKS.format(extra="third", command="'echo three'"))
+    done = run_example(tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    [run_id] = omnelog.enumerate_runs(tmp_path)
+    assert testing.findings(tmp_path, run_id) == []
+    found = omnelog.read_run(tmp_path, run_id)
+    assert sum(isinstance(event, omnelog.NodeCompleted) for event in found) == 6
+    assert isinstance(found[-1], omnelog.PipeCompleted)
+    outputs = [path.read_text() for path in omnelog.nodes_dir(tmp_path, run_id).iterdir()]
+    assert sorted(outputs) == ["", "one\n", "one\n", "three\n", "two\n", "two\n"]
+
+
+def test_the_example_says_which_tasks_failed_and_runs_none_after_them(tmp_path: Path) -> None:
+    tasks = TASKS.replace("echo one", "exit 3").format(extra="third", command="'exit 4'")
+    tmp_path.joinpath("tasks.toml").write_text(tasks)
+    done = run_example(tmp_path)
+    assert done.returncode == 1
+    assert sorted(re.findall(r"(\w+) \(exit status (\d)\)", done.stderr)) == [
+        ("first", "3"),
+        ("third", "4"),
+    ]
+    [run_id] = omnelog.enumerate_runs(tmp_path)
+    assert testing.findings(tmp_path, run_id) == []
+    found = omnelog.read_run(tmp_path, run_id)
+    started = {event.node_id for event in found if isinstance(event, omnelog.NodeStarted)}
+    assert started == {"first", "third"}
+    assert isinstance(found[-1], omnelog.PipeAborted)
 
 
 # Helpers.
