@@ -49,7 +49,6 @@ from .events import (
     PipeCompleted,
     PipeStarted,
 )
-from .linelog import fork
 from .linelog.errors import (
     AppendIndeterminate,
     DeserializeError,
@@ -58,6 +57,7 @@ from .linelog.errors import (
     refusals,
     refusals_ignored,
 )
+from .linelog.fork import register as call_after_fork
 from .linelog.lock import LockableFile, absolute_path, checked_seconds
 from .ulid import UlidAllocator, allocate_ulid
 from .volume import (
@@ -207,7 +207,7 @@ class Run:
 
     `root` is the absolute root of the volume. `run_id` is the id of the run; it is empty if, with
     ``errors="warn"``, nothing of the run can be logged. `outer_node_id` is the node that runs this
-    process, if the environment told `join` so, otherwise None.
+    process, if the environment of `join` names one, otherwise None.
     """
 
     def __init__(
@@ -228,7 +228,7 @@ class Run:
         self._has_warned = False
         self._files: tuple[EventLog, UlidAllocator] | None = None  # opened when first needed
         self._running: dict[str, Node] = {}  # the nodes that this very process has to end
-        fork.register(self)
+        call_after_fork(self)
 
     @classmethod
     def start(

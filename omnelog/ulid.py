@@ -208,7 +208,8 @@ def _write_successors(file: LockableFile, n: int) -> list[str]:
         last = _successor(last, now_ms, file.path)
         found.append(last.decode())
     if os.pwrite(file.fd, last, 0) != _LENGTH:
-        os.ftruncate(file.fd, len(before))  # only a first one can be cut short
+        os.pwrite(file.fd, before, 0)  # it has its room already
+        os.ftruncate(file.fd, len(before))
         raise OSError(errno.ENOSPC, "there is no room for 26 characters")
     return found
 
