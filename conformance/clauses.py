@@ -34,6 +34,7 @@ NOT_FROM_OUTSIDE = {
     "READ-18": "how much memory is used is not measured",
     "READ-19": "no request makes an iterator without asking it for an event",
     "READ-26": "no request tells a follower to stop",
+    "ULID-14": "each request for a ULID stands alone",
 }
 
 

@@ -17,7 +17,7 @@ from .linelog import (
     AppendIndeterminate, DeserializeError, LineLog, LockTimeout, LogBusy, LogClosed, LogIOError,
     LogScan, OmnelogError, SerializeError, TornTailError, append_log, decode_object, encode_object,
     follow_log, iter_log, read_log, scan_log)
-from .ulid import UlidError, allocate_ulid
+from .ulid import UlidAllocator, UlidError, allocate_ulid, allocate_ulids
 from .volume import (
     InvalidRunId, enumerate_runs, events_log_path, find_omne_root, node_capture_wire_path,
     nodes_dir, omne_dir, run_dir, run_exists, runs_dir, ulid_lock_path, var_dir)
@@ -28,9 +28,9 @@ __all__ = [
     "GatePassed", "Input", "InvalidRunId", "IterationStarted", "LineLog", "LockTimeout", "LogBusy",
     "LogClosed", "LogIOError", "LogScan", "NodeCompleted", "NodeError", "NodeFailed", "NodeKind",
     "NodeStarted", "OmnelogError", "PipeAborted", "PipeCompleted", "PipeStarted", "Scan",
-    "SerializeError", "TornTailError", "UlidError", "allocate_ulid", "append_log", "decode",
-    "decode_object", "encode", "encode_object", "enumerate_runs", "events_log_path",
-    "find_omne_root", "follow_log", "follow_run", "iter_log", "iter_run", "node_capture_wire_path",
-    "nodes_dir", "omne_dir", "read_log", "read_run", "run_dir", "run_exists", "runs_dir",
-    "scan_log", "scan_run", "ulid_lock_path", "var_dir"
+    "SerializeError", "TornTailError", "UlidAllocator", "UlidError", "allocate_ulid",
+    "allocate_ulids", "append_log", "decode", "decode_object", "encode", "encode_object",
+    "enumerate_runs", "events_log_path", "find_omne_root", "follow_log", "follow_run", "iter_log",
+    "iter_run", "node_capture_wire_path", "nodes_dir", "omne_dir", "read_log", "read_run",
+    "run_dir", "run_exists", "runs_dir", "scan_log", "scan_run", "ulid_lock_path", "var_dir"
 ]

@@ -195,7 +195,7 @@ def _check_event(event: Any) -> None:
     """Raise Unfit, which names the field, unless every value is exactly of its declared type."""
     cls = type(event)
     if all(cls is not known for known in _CLASSES.values()):
-        other = f" (of the module {cls.__module__})" if cls.__name__ in _CLASS_NAMES else ""
+        other = _other_copy(cls) if cls.__name__ in _CLASS_NAMES else ""
         raise Unfit(f"{shown(event)}{other} is not an event")
     _check(cls.type, cls, event)
 
@@ -288,7 +288,14 @@ def _require_type(where: str, kind: Any, value: Any) -> None:
         expected = f"a {kind.__name__}, one of {' '.join(list[Any](kind))}"
     else:
         expected = _NAMES.get(kind, kind.__name__)
-    raise Unfit(f"{where}: expected {expected}, got {_shown(value)}")
+    is_namesake = type(value).__name__ == kind.__name__
+    other = _other_copy(type(value)) if is_namesake else ""
+    raise Unfit(f"{where}: expected {expected}, got {_shown(value)}{other}")
+
+
+def _other_copy(cls: type) -> str:
+    """What tells the class of another copy of omnelog from ours, which has the same name."""
+    return f" (of the module {cls.__module__})"
 
 
 def _require_integer(where: str, kind: Any, value: Any) -> None:

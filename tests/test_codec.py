@@ -7,6 +7,7 @@ what it is held to. Two other encoders, `json` and dataclasses-json, check them 
 
 import copy
 import dataclasses
+import enum
 import json
 import pickle
 import re
@@ -1295,6 +1296,28 @@ def test_what_does_not_fit_is_spelt_as_in_json_or_by_its_kind(value: object, spe
     with pytest.raises(omnelog.SerializeError) as caught:
         encode(with_value("iteration.started", "iteration", value))
     assert str(caught.value).endswith(f": expected an integer, got {spelt}")
+
+
+def test_what_is_of_another_copy_of_the_package_is_refused_with_its_module() -> None:
+    """It has the same name, so the name alone would say nothing."""
+
+    def namesake(cls: type, **members: object) -> Any:
+        other = dataclasses.make_dataclass(cls.__name__, list(members))
+        other.__module__ = "host.events"
+        return other(**members)
+
+    kind = enum.StrEnum("NodeKind", {"BASH": "bash"}, module="host.events")  # type: ignore[misc]
+    where = "(of the module host.events)"
+    event = namesake(omnelog.PipeCompleted, **_every)
+    refused(event, f"{where} is not an event")
+    item = namesake(omnelog.Input, key="k", value="v")
+    refused(with_value("pipe.started", "inputs", [item]), where)
+    error = namesake(omnelog.NodeError, kind=omnelog.ErrorKind.CRASH)
+    refused(with_value("node.failed", "error", error), where)
+    refused(with_value("node.started", "kind", kind.BASH), where)
+    with pytest.raises(omnelog.SerializeError) as caught:
+        encode(with_value("node.started", "kind", "bash"))
+    assert "of the module" not in str(caught.value)
 
 
 class _EqualsAll(type):

@@ -41,9 +41,11 @@ def test_a_snippet_runs_as_it_stands(snippet: str, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_the_first_snippet_appends_and_reads_an_event(tmp_path: Path) -> None:
+def test_the_first_snippet_logs_a_run_and_reads_it(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SNIPPETS[0]], cwd=tmp_path, capture_output=True)
-    assert re.fullmatch(rb"pipe\.started [0-9a-z]{26}\n", done.stdout)
+    types = ["pipe.started", "node.started", "node.completed", "pipe.completed"]
+    lines = [rf"{re.escape(name)} [0-9a-z]{{26}}\n" for name in types]
+    assert re.fullmatch("".join(lines), done.stdout.decode())
 
 
 def test_the_second_snippet_appends_and_reads_dicts_and_a_dataclass(tmp_path: Path) -> None:

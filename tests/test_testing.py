@@ -3,13 +3,17 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import Phase, find, given, settings
+from hypothesis.strategies import SearchStrategy
 
 from . import omnelog, testing
 
@@ -111,6 +115,154 @@ def test_the_log_is_that_of_a_new_run(omne_volume: Path, omne_log: omnelog.Event
     run_id = omne_log.path.parent.name
     assert omnelog.enumerate_runs(omne_volume) == [run_id]
     assert omnelog.read_run(omne_volume, run_id) == []
+
+
+# ---- examples that can be pasted, and other copies ----
+
+
+def printed_arguments(strategy: SearchStrategy[Any], condition: Callable[[Any], bool]) -> list[str]:
+    """What hypothesis prints of the least example that meets a condition."""
+
+    @settings(database=None, max_examples=2000, phases=[Phase.generate, Phase.shrink])
+    @given(strategy)
+    def fails(example: Any) -> None:
+        assert not condition(example)
+
+    with pytest.raises(AssertionError) as caught:
+        fails()
+    [note] = [note for note in caught.value.__notes__ if "example=" in note]
+    return re.findall(r"example=(.*),\n\)", note, re.DOTALL)
+
+
+NAMES = {**vars(omnelog), **vars(testing)}
+
+
+@pytest.mark.parametrize("name", testing.EVENTS)
+def test_an_example_of_an_event_can_be_pasted(name: str) -> None:
+    found: list[omnelog.Event] = []
+
+    def is_it(event: omnelog.Event) -> bool:
+        found.append(event)
+        return event.type == name and len(event.id) > 1
+
+    [text] = printed_arguments(testing.events(), is_it)
+    assert eval(text, dict(NAMES)) in found
+    assert "type=" not in text
+
+
+def test_an_example_of_a_run_can_be_pasted() -> None:
+    found: list[list[omnelog.Event]] = []
+
+    def is_long(run: list[omnelog.Event]) -> bool:
+        found.append(run)
+        return len(run) > 2
+
+    [text] = printed_arguments(testing.runs(), is_long)
+    assert eval(text, dict(NAMES)) in found
+
+
+def test_an_example_of_a_damaged_log_can_be_pasted() -> None:
+    found: list[testing.DamagedLog] = []
+
+    def has_events(log: testing.DamagedLog) -> bool:
+        found.append(log)
+        return len(log.events) > 0
+
+    [text] = printed_arguments(testing.damaged_logs(), has_events)
+    assert eval(text, dict(NAMES)) in found
+
+
+@pytest.mark.parametrize(
+    "strategy", [testing.ulids(), testing.run_ids(), testing.timestamps()], ids=str
+)
+def test_an_example_of_a_text_can_be_pasted(strategy: SearchStrategy[str]) -> None:
+    [text] = printed_arguments(strategy, lambda _: True)
+    assert isinstance(eval(text, {}), str)
+
+
+OTHER_COPY = """
+import importlib, sys
+from hypothesis import HealthCheck, given, settings
+ours = importlib.import_module(sys.argv[1])
+testing = importlib.import_module(sys.argv[1] + ".testing")
+from host import omnelog as copy
+
+strategies = testing.Strategies(copy)
+assert set(strategies.EVENTS) == set(testing.EVENTS)
+
+settings.register_profile(
+    "slow", database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("slow")
+
+@settings(max_examples=20)
+@given(strategies.runs(), strategies.damaged_logs(), strategies.events())
+def are_of_the_copy(run, log, event):
+    for found in [event, *run, *log.events]:
+        assert type(found).__module__ == "host.omnelog.events"
+        assert copy.decode(copy.encode(found)) == found
+        try:
+            ours.encode(found)
+        except ours.SerializeError as error:
+            assert "(of the module host.omnelog.events) is not an event" in str(error)
+        else:
+            raise AssertionError(found)
+
+@settings(max_examples=1)
+@given(strategies.EVENTS["node.started"])
+def is_printed(event):
+    raise KeyError
+
+are_of_the_copy()
+try:
+    is_printed()
+except KeyError as error:
+    print(*error.__notes__)
+"""
+
+
+def test_strategies_can_be_of_another_copy_of_the_package(tmp_path: Path) -> None:
+    package = Path(omnelog.__file__).parent
+    left_out = shutil.ignore_patterns("__pycache__", "cli", "testing", "__main__.py")
+    shutil.copytree(package, tmp_path / "host" / "omnelog", ignore=left_out)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = [sys.executable, "-c", OTHER_COPY, omnelog.__name__]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "event=NodeStarted(id=" in done.stdout
+    assert "kind=NodeKind." in done.stdout
+
+
+# ---- logs of the program under test ----
+
+
+@given(testing.damaged_logs())
+def test_a_damaged_log_has_findings_on_its_bad_lines(log: testing.DamagedLog) -> None:
+    with testing.new_volume() as root:
+        path = testing.write_log(root, "run", log.data)
+        assert path.read_bytes() == log.data
+        found = testing.findings(root, "run")
+    for number in log.bad_lines:
+        assert any(finding.startswith(f"{path}:{number}: ") for finding in found)
+
+
+@given(testing.runs())
+def test_a_run_has_no_findings_and_a_repeated_one_has(run: list[omnelog.Event]) -> None:
+    with testing.new_volume() as root:
+        data = b"".join(map(omnelog.encode, run))
+        testing.write_log(root, run[0].run_id, data)
+        assert testing.findings(root, run[0].run_id) == []
+        testing.write_log(root, run[0].run_id, data + data)
+        assert testing.findings(root, run[0].run_id) != []
+
+
+def test_a_run_that_does_not_exist_has_no_findings_but_is_an_error(omne_volume: Path) -> None:
+    with pytest.raises(omnelog.LogIOError, match="there is no run 'other'"):
+        testing.findings(omne_volume, "other")
+    with pytest.raises(omnelog.InvalidRunId):
+        testing.findings(omne_volume, "../other")
+    with pytest.raises(omnelog.InvalidRunId):
+        testing.write_log(omne_volume, "../other", b"")
 
 
 def test_readmes_tests_pass(tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: MIT
 """For the tests of those who use omnelog: events, runs and damaged logs, made by hypothesis.
 
-Fixtures for pytest are in `omnelog.testing.fixtures`. Needs hypothesis and pytest, which
-``omnelog[testing]`` brings; the package itself never imports this part, so a vendored copy can
-leave it out.
+`findings` says what is wrong with the log that a program under test wrote. `Strategies` draws the
+events of another copy of omnelog. Fixtures for pytest are in `omnelog.testing.fixtures`.
+
+Needs hypothesis and pytest, which ``omnelog[testing]`` brings. The package itself never imports
+this part, so a vendored copy can leave it out.
 """
 
+from .logs import findings, write_log
 from .strategies import (
     AWKWARD,
     EVENTS,
     DamagedLog,
+    Strategies,
     damaged_logs,
     events,
     run_ids,
@@ -24,12 +28,15 @@ __all__ = [
     "AWKWARD",
     "EVENTS",
     "DamagedLog",
+    "Strategies",
     "damaged_logs",
     "events",
+    "findings",
     "new_volume",
     "run_ids",
     "runs",
     "texts",
     "timestamps",
     "ulids",
+    "write_log",
 ]

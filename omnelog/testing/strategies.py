@@ -4,36 +4,25 @@
 An event may hold any text that UTF-8 can, however odd for its field: the line carries it, so what
 reads a log meets it. `runs` draws what a well-behaved runner writes. The strategies of the events
 are derived from the dataclasses, so a new event or field is drawn as soon as it is declared.
+
+The functions of this module draw events of the omnelog beside it. `Strategies` draws those of
+another copy of omnelog, such as one that a program carries with it. What hypothesis prints of an
+example can be pasted into a test that imports the names from that copy and from this module.
 """
 
+import sys
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
-from types import UnionType
+from types import ModuleType, UnionType
 from typing import Any, get_args, get_origin  # Any: a field may be of any type
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
+from hypothesis.vendor.pretty import RepresentationPrinter, for_type_by_name
 
-from .. import (
-    ErrorKind,
-    Event,
-    GateMethod,
-    GatePassed,
-    Input,
-    IterationStarted,
-    NodeCompleted,
-    NodeError,
-    NodeFailed,
-    NodeKind,
-    NodeStarted,
-    PipeAborted,
-    PipeCompleted,
-    PipeStarted,
-    encode,
-    node_capture_wire_path,
-)
+from .. import Event
 
 AWKWARD = (
     '"\\/\b\f\n\r\t\0\x01\x1b\x1c\x1d\x1e\x1f\x7f'  # JSON's own, controls, DEL
@@ -51,19 +40,22 @@ def texts() -> SearchStrategy[str]:
     return st.text() | st.text(st.sampled_from(AWKWARD))
 
 
-def ulids() -> SearchStrategy[str]:
+@st.composite
+def ulids(draw: DrawFn) -> str:
     """Lowercase ULIDs, the least and the greatest included."""
-    return st.integers(0, 2**128 - 1).map(_ulid)
+    return _ulid(draw(st.integers(0, 2**128 - 1)))
 
 
-def timestamps() -> SearchStrategy[str]:
+@st.composite
+def timestamps(draw: DrawFn) -> str:
     """``YYYY-MM-DDTHH:MM:SSZ``."""
-    return st.datetimes().map(_timestamp)
+    return _timestamp(draw(st.datetimes()))
 
 
-def run_ids() -> SearchStrategy[str]:
+@st.composite
+def run_ids(draw: DrawFn) -> str:
     """Run ids as omne makes them, ``<pipe>-<lowercase ulid>``; each can be a directory's name."""
-    return st.tuples(_names("abcxyz0189-_."), ulids()).map("-".join)
+    return f"{draw(_names('abcxyz0189-_.'))}-{draw(ulids())}"
 
 
 def _ulid(number: int) -> str:
@@ -97,7 +89,7 @@ def _values(kind: Any) -> SearchStrategy[Any]:
         return st.lists(_values(get_args(kind)[0]), max_size=4)
     if isinstance(kind, type) and is_dataclass(kind):
         members = {field.name: _values(field.type) for field in fields(kind)}
-        return st.builds(kind, **{name: _BY_NAME.get(name, of) for name, of in members.items()})
+        return _instances(kind, {name: _BY_NAME.get(name, of) for name, of in members.items()})
     if isinstance(kind, type) and issubclass(kind, Enum):
         return st.sampled_from(kind)
     span: range = kind.__metadata__[0]  # U32 or U64; the powers of two between are edges as well
@@ -105,39 +97,53 @@ def _values(kind: Any) -> SearchStrategy[Any]:
     return st.sampled_from([edge for edge in edges if edge in span]) | st.integers(0, span.stop - 1)
 
 
-EVENTS: dict[str, SearchStrategy[Event]] = {cls.type: _values(cls) for cls in get_args(Event)}
-"""A strategy for each event type, by its name on the wire; each draws any text for any string."""
+@st.composite
+def _instances(draw: DrawFn, cls: type, members: dict[str, SearchStrategy[Any]]) -> Any:
+    """Unlike with `hypothesis.strategies.builds`, the example is printed by `_print`."""
+    return cls(**{name: draw(of) for name, of in members.items()})
 
 
-def events() -> SearchStrategy[Event]:
-    """Any event at all, with any text in it."""
-    return st.one_of(*EVENTS.values())
+def _print(value: object, printer: RepresentationPrinter, _cycle: bool) -> None:
+    printer.text(_source(value))
+
+
+def _source(value: object) -> str:
+    """Return the Python expression that makes a value of a field, or an event."""
+    if isinstance(value, Enum):
+        return f"{type(value).__name__}.{value.name}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_source, value))}]"
+    if is_dataclass(value):
+        members = ((field.name, getattr(value, field.name)) for field in fields(value))
+        given = [f"{name}={_source(member)}" for name, member in members if member is not None]
+        return f"{type(value).__name__}({', '.join(given)})"
+    return repr(value)
 
 
 # ---- a run ----
 
 
 @st.composite
-def runs(draw: DrawFn) -> list[Event]:
-    """The events of one run as a well-behaved runner logs them; it may be going on still.
-
-    They share one run id, their ids and times rise, and every node has an id of its own, starts,
-    goes through its iterations and gates, and ends; nodes run side by side.
-    """
+def _runs(draw: DrawFn, package: Any) -> list[Event]:
     run_id = draw(run_ids())
     node_ids = draw(st.lists(_names("abcxyz0189-_"), unique=True, max_size=4))
-    nodes = {node: draw(_nodes(node, node_capture_wire_path(run_id, node))) for node in node_ids}
-    inputs = draw(st.lists(st.builds(Input, key=texts(), value=texts()), max_size=3))
-    start = partial(PipeStarted, pipe=run_id[:-27], inputs=inputs, distro_version="1.2.3")
+    nodes = {node: draw(_nodes(package, run_id, node)) for node in node_ids}
+    key_and_value = {"key": texts(), "value": texts()}
+    inputs = draw(st.lists(_instances(package.Input, key_and_value), max_size=3))
+    start = partial(package.PipeStarted, pipe=run_id[:-27], inputs=inputs, distro_version="1.2.3")
     turns = draw(st.permutations([node for node in node_ids for _ in nodes[node]]))
     steps: list[partial[Any]] = [start, *(nodes[node].pop(0) for node in turns)]
-    well = draw(st.booleans()) and not any(step.func is NodeFailed for step in steps)
-    steps.append(partial(PipeCompleted) if well else partial(PipeAborted, reason=draw(texts())))
-    told = len(steps) if draw(st.booleans()) else draw(st.integers(1, len(steps)))
+    may_complete = not any(step.func is package.NodeFailed for step in steps)
+    if draw(st.booleans()) and may_complete:
+        steps.append(partial(package.PipeCompleted))
+    else:
+        steps.append(partial(package.PipeAborted, reason=draw(texts())))
+    has_ended = draw(st.booleans())
+    length = len(steps) if has_ended else draw(st.integers(1, len(steps)))
     number = draw(st.integers(0, 2**127))
     when = draw(st.datetimes(max_value=datetime(9000, 1, 1)))  # noqa: DTZ001 - UTC, as all times
     run = []
-    for step in steps[:told]:
+    for step in steps[:length]:
         run.append(step(id=_ulid(number), ts=_timestamp(when), run_id=run_id))
         number += draw(st.integers(1, 2**80))
         when += timedelta(seconds=draw(st.integers(0, 3600)))
@@ -145,23 +151,27 @@ def runs(draw: DrawFn) -> list[Event]:
 
 
 @st.composite
-def _nodes(draw: DrawFn, node_id: str, output_path: str) -> list[partial[Event]]:
-    """What a node logs from its start to its end, but for what every event says."""
-    kind = draw(st.sampled_from(NodeKind))
-    start = partial(NodeStarted, kind=kind, name=draw(st.none() | texts()))
-    steps: list[partial[Any]] = [partial(start, model=draw(st.none() | texts()))]
+def _nodes(draw: DrawFn, package: Any, run_id: str, node_id: str) -> list[partial[Event]]:
+    """What a node logs from its start to its end, except what every event says."""
+    kind = draw(st.sampled_from(package.NodeKind))
+    name = draw(st.none() | texts())
+    model = draw(st.none() | texts())
+    steps: list[partial[Any]] = [partial(package.NodeStarted, kind=kind, name=name, model=model)]
+    rounds = draw(st.integers(0, 3)) if kind is package.NodeKind.LOOP else 0
     offset = 0
-    for iteration in range(1, draw(st.integers(1, 4)) if kind is NodeKind.LOOP else 1):
+    for iteration in range(1, rounds + 1):
         offset += draw(st.integers(0, 2**33)) + len(f"=== omne:iteration:{iteration} ===\n")
-        steps.append(partial(IterationStarted, iteration=iteration, byte_offset=offset))
+        steps.append(partial(package.IterationStarted, iteration=iteration, byte_offset=offset))
     if draw(st.booleans()):
-        method = draw(st.sampled_from(GateMethod))
-        steps.append(partial(GatePassed, gate=draw(texts()), method=method))
+        method = draw(st.sampled_from(package.GateMethod))
+        steps.append(partial(package.GatePassed, gate=draw(texts()), method=method))
     if draw(st.booleans()):
-        error = NodeError(kind=draw(st.sampled_from(ErrorKind)))
-        steps.append(partial(NodeFailed, error=error, message=draw(st.none() | texts())))
+        error = package.NodeError(kind=draw(st.sampled_from(package.ErrorKind)))
+        message = draw(st.none() | texts())
+        steps.append(partial(package.NodeFailed, error=error, message=message))
     else:
-        steps.append(partial(NodeCompleted, output_path=output_path))
+        path = package.node_capture_wire_path(run_id, node_id)
+        steps.append(partial(package.NodeCompleted, output_path=path))
     return [partial(step, node_id=node_id) for step in steps]
 
 
@@ -184,17 +194,19 @@ class DamagedLog:
     torn: bool
 
 
-@st.composite
-def damaged_logs(draw: DrawFn) -> DamagedLog:
-    """Logs with at least one bad line: cut, glued to the next, zeroed, foreign, or torn at the end.
+_Line = tuple[bytes, list[Event] | None]
+"""A line without its newline, and the events that are in it: one, none, or None if it is bad."""
 
-    Around them are sound lines, some with a carriage return, and blank ones; the last line may
-    lack its newline.
-    """
-    lines = draw(st.lists(_SOUND | _BLANK | _BAD, max_size=5))
-    lines.insert(draw(st.integers(0, len(lines))), draw(_BAD))
+
+@st.composite
+def _damaged_logs(draw: DrawFn, package: Any, events: SearchStrategy[Event]) -> DamagedLog:
+    bad_line = _bad_lines(package, events)
+    any_line = _sound_lines(package, events) | _blank_lines() | bad_line
+    lines = draw(st.lists(any_line, max_size=5))
+    lines.insert(draw(st.integers(0, len(lines))), draw(bad_line))
     data = b"".join(line + b"\n" for line, _ in lines)
-    if tail := draw(st.none() | _SOUND | _BAD):
+    tail = draw(st.none() | _sound_lines(package, events) | bad_line)
+    if tail is not None:
         lines.append(tail)
         data += tail[0]
     return DamagedLog(
@@ -206,21 +218,24 @@ def damaged_logs(draw: DrawFn) -> DamagedLog:
     )
 
 
-_Line = tuple[bytes, list[Event] | None]
-"""A line without its newline, and the events that are in it: one, none, or None if it is bad."""
-
-
-def _bare(event: Event) -> bytes:
-    return encode(event).removesuffix(b"\n")
+@st.composite
+def _sound_lines(draw: DrawFn, package: Any, events: SearchStrategy[Event]) -> _Line:
+    event = draw(events)
+    return _bare(package, event) + draw(st.sampled_from([b"", b"\r"])), [event]
 
 
 @st.composite
-def _bad_lines(draw: DrawFn) -> _Line:
-    line = _bare(draw(events()))
+def _blank_lines(draw: DrawFn) -> _Line:
+    return draw(st.sampled_from(["", " ", "\t\r", "\u2003\u2028"])).encode(), []
+
+
+@st.composite
+def _bad_lines(draw: DrawFn, package: Any, events: SearchStrategy[Event]) -> _Line:
+    line = _bare(package, draw(events))
     part = line[: draw(st.integers(1, len(line) - 1))]  # cannot be JSON, nor can what it begins
     bad = [
         part,
-        part + _bare(draw(events())),
+        part + _bare(package, draw(events)),
         bytes(len(part)),
         bytes(len(part)) + line,
         part + b"\xff" + line[len(part) :],
@@ -230,10 +245,53 @@ def _bad_lines(draw: DrawFn) -> _Line:
     return draw(st.sampled_from(bad)), None
 
 
-_SOUND: SearchStrategy[_Line] = st.tuples(events(), st.sampled_from([b"", b"\r"])).map(
-    lambda drawn: (_bare(drawn[0]) + drawn[1], [drawn[0]])
-)
-_BLANK: SearchStrategy[_Line] = st.sampled_from(["", " ", "\t\r", "\u2003\u2028"]).map(
-    lambda text: (text.encode(), [])
-)
-_BAD: SearchStrategy[_Line] = _bad_lines()
+def _bare(package: Any, event: Event) -> bytes:
+    line: bytes = package.encode(event)
+    return line.removesuffix(b"\n")
+
+
+# ---- of which copy of omnelog ----
+
+
+class Strategies:
+    """The strategies of this module for the events of one copy of omnelog.
+
+    ``Strategies(host._vendor.omnelog)`` draws what that copy encodes.
+    """
+
+    def __init__(self, package: ModuleType | Any) -> None:
+        """For the events of `package`, which has the public names of omnelog."""
+        self._package: Any = package
+        classes = get_args(package.Event)
+        for cls in (*classes, package.Input, package.NodeError):
+            for_type_by_name(cls.__module__, cls.__qualname__, _print)
+        self.EVENTS: dict[str, SearchStrategy[Event]] = {cls.type: _values(cls) for cls in classes}
+        """A strategy for each type, by its name on the wire; each draws any text for a string."""
+
+    def events(self) -> SearchStrategy[Event]:
+        """Any event at all, with any text in it."""
+        return st.one_of(*self.EVENTS.values())
+
+    def runs(self) -> SearchStrategy[list[Event]]:
+        """The events of one run as a well-behaved runner logs them; it may be going on still.
+
+        They share one run id, their ids and times rise, and every node has an id of its own,
+        starts, goes through its iterations and gates, and ends; nodes run side by side.
+        """
+        return _runs(self._package)
+
+    def damaged_logs(self) -> SearchStrategy[DamagedLog]:
+        """Logs with at least one bad line: cut, glued to the next, zeroed, foreign, or torn.
+
+        Around them are sound lines, some with a carriage return, and blank ones; the last line may
+        lack its newline.
+        """
+        return _damaged_logs(self._package, self.events())
+
+
+_OURS = Strategies(sys.modules[__package__.rpartition(".")[0]])  # the package that this one is in
+
+EVENTS = _OURS.EVENTS
+events = _OURS.events
+runs = _OURS.runs
+damaged_logs = _OURS.damaged_logs

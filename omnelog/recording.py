@@ -1,0 +1,639 @@
+# SPDX-License-Identifier: MIT
+"""For a tool that logs its own run: `Run` and its nodes are ``with`` blocks.
+
+    with Run.start(root, "ci", version="1.0") as run:
+        with run.node("lint", NodeKind.COMMAND) as node:
+            ...  # its output goes to node.capture_path, its children get node.environ
+
+Whichever way a block is left, its end is logged: once, by the process that entered it, and never
+after the end of the run. A process that a node runs joins the run with `Run.join`, and logs nodes
+of its own. Blocks may overlap, in threads and in tasks of asyncio alike; a task that must not wait
+for the log gives its whole block to ``asyncio.to_thread``.
+
+An event that cannot be logged is an OmnelogError: the disk is full, the run has ended, the id of
+the node is taken. With ``errors="warn"`` the first one is a RecordingWarning instead, and the host
+goes on; then output for the capture of a node that is not recorded goes to ``os.devnull``.
+
+This module is optional. Nothing of the core imports it, so a vendored copy may leave it out.
+"""
+
+import errno
+import os
+import re
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+from subprocess import TimeoutExpired
+from threading import RLock
+from typing import Any, Literal, Self, TypeAlias, TypedDict
+
+from .codec import decode
+from .eventlog import EventLog
+from .events import (
+    ErrorKind,
+    Event,
+    GateMethod,
+    GatePassed,
+    Input,
+    IterationStarted,
+    NodeCompleted,
+    NodeError,
+    NodeFailed,
+    NodeKind,
+    NodeStarted,
+    PipeAborted,
+    PipeCompleted,
+    PipeStarted,
+)
+from .linelog.errors import (
+    AppendIndeterminate,
+    DeserializeError,
+    LogIOError,
+    OmnelogError,
+    refusals,
+    refusals_ignored,
+)
+from .linelog.fork import register as call_after_fork
+from .linelog.lock import LockableFile, absolute_path, checked_seconds
+from .ulid import UlidAllocator, allocate_ulid
+from .volume import (
+    Root,
+    events_log_path,
+    node_capture_wire_path,
+    run_dir,
+    run_exists,
+)
+
+ROOT_VARIABLE = "OMNE_VOLUME_ROOT"
+RUN_VARIABLE = "OMNE_RUN_ID"
+NODE_VARIABLE = "OMNE_NODE_ID"
+"""The environment variables by which a process knows the run that it belongs to (SPEC: VOL)."""
+
+Errors: TypeAlias = Literal["raise", "warn"]
+"""What becomes of an error of the log: it is raised, or the first one of a run is a warning."""
+
+_LONGEST_MESSAGE = 4096  # characters of an exception's message that are logged
+_END_BLOCK = 16 * 1024  # bytes at the end of a log in which the end of its run is looked for
+_AGREED_MS = 2000  # `ts` is cut to seconds, and is made a moment after the id
+_PLAIN_NODE_ID = re.compile(r"[a-z0-9_][a-z0-9._-]{0,79}")
+_NOT_IN_NODE_ID = re.compile(r"[^a-z0-9_]+")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_TS = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", re.ASCII)
+_ULID = re.compile("[0-7][0-9a-hjkmnp-tv-z]{25}")
+_TO_INT_DIGITS = str.maketrans(
+    "0123456789abcdefghjkmnpqrstvwxyz", "0123456789abcdefghijklmnopqrstuv"
+)
+
+
+class RecordingError(OmnelogError, RuntimeError):
+    """What was asked for does not fit the run; nothing was written."""
+
+
+class RunNotFound(RecordingError):
+    """There is no such run, or it has no event yet, or no run was named."""
+
+
+class RunEnded(RecordingError):
+    """The end of the run is in its log already, so nothing can be added."""
+
+
+class NodeExists(RecordingError):
+    """The run has a node of this id already, whose output would be overwritten."""
+
+
+class RecordingWarning(UserWarning):
+    """Something could not be logged, and the host chose to go on."""
+
+
+class NodeFailure(Exception):
+    """A host raises this inside a node to say how the node failed.
+
+    Any other exception counts as a timeout if it is a TimeoutError or a subprocess.TimeoutExpired,
+    and otherwise as a crash.
+    """
+
+    def __init__(self, kind: ErrorKind, message: str = "") -> None:
+        super().__init__(kind, message)
+        self.kind: ErrorKind = ErrorKind(kind)
+        self.message: str = message
+
+    def __str__(self) -> str:
+        return self.message or str(self.kind)
+
+
+# Helpers that need no Run.
+
+
+class EventHead(TypedDict):
+    """The first members of every event: ``PipeCompleted(**head)``."""
+
+    id: str
+    ts: str
+    run_id: str
+
+
+def event_head(root: Root, run_id: str) -> EventHead:
+    """Return the first members of an event of `run_id` that happens now.
+
+    The id is a fresh ULID of the volume at `root`. Raises what `allocate_ulid` raises.
+    """
+    return _head(allocate_ulid(root), run_id)
+
+
+def _head(ulid: str, run_id: str) -> EventHead:
+    ts = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return {"id": ulid, "ts": ts, "run_id": run_id}
+
+
+def event_text(text: str) -> str:
+    """Return `text` as an event can hold it: each lone surrogate becomes U+FFFD.
+
+    Names of files and arguments that are not UTF-8 have lone surrogates.
+    """
+    return _SURROGATES.sub("\ufffd", text)
+
+
+def node_id_for(text: str) -> str:
+    """Return a node id for any `text`, such as the name of a task; distinct for distinct texts.
+
+    A text of up to 80 of the characters ``a-z 0-9 _ . -`` that begins with a letter, a digit or
+    ``_`` is its own node id. Any other becomes what is left of it in such characters, ``~`` and 20
+    digits of a hash. So no two ids differ only in case, and each can be the name of a file.
+    """
+    if _PLAIN_NODE_ID.fullmatch(text):
+        return text
+    digest = blake2b(text.encode(errors="surrogatepass"), digest_size=10).hexdigest()
+    readable = _NOT_IN_NODE_ID.sub("-", text.lower())[:40].strip("-")
+    return f"{readable}~{digest}"
+
+
+def moment_ms(event: Event) -> int | None:
+    """Return the milliseconds since 1970 at which `event` happened; None if it does not say.
+
+    `ts` has whole seconds. The ULID in `id` has the milliseconds, unless it was given out while the
+    clock stood still or went back, or by a program with other ideas. It counts if it agrees with
+    `ts` to within 2 s.
+    """
+    found = _TS.fullmatch(event.ts)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second = map(int, found.groups())
+    is_leap = second == 60  # a leap second, which datetime does not know
+    try:
+        moment = datetime(year, month, day, hour, minute, second - is_leap, tzinfo=UTC)
+    except ValueError:
+        return None
+    second_ms = (int(moment.timestamp()) + is_leap) * 1000
+    if _ULID.fullmatch(event.id):
+        exact_ms = int(event.id[:10].translate(_TO_INT_DIGITS), 32)
+        if abs(exact_ms - second_ms) < _AGREED_MS:
+            return exact_ms
+    return second_ms
+
+
+# Runs and nodes.
+
+
+class Run:
+    """A run that this process logs, or takes part in; made by `start`, `join` or `attach`.
+
+    Use it with ``with``, or call `end` yourself. Threads may share it. After a fork both processes
+    may log nodes, but what the parent began only the parent ends. A pickled copy takes part in the
+    run as if by `attach`.
+
+    `root` is the absolute root of the volume. `run_id` is the id of the run; it is empty if, with
+    ``errors="warn"``, nothing of the run can be logged. `outer_node_id` is the node that runs this
+    process, if the environment of `join` names one, otherwise None.
+    """
+
+    def __init__(
+        self, root: Root, run_id: str, errors: Errors, lock_timeout: float, durable: bool
+    ) -> None:
+        """Use `start`, `join` or `attach`."""
+        if errors not in ("raise", "warn"):
+            raise ValueError(f"errors must be 'raise' or 'warn', not {errors!r}")
+        self.root = Path(root)
+        self.run_id = run_id
+        self.outer_node_id: str | None = None
+        self._errors: Errors = errors
+        self._lock_timeout = checked_seconds("lock_timeout", lock_timeout)
+        self._durable = durable
+        self._lock = RLock()  # held while an event is logged, so that none follows the run's end
+        self._ends_run = False  # whether this very process does
+        self._is_over = False  # nothing more is logged by this process
+        self._has_warned = False
+        self._files: tuple[EventLog, UlidAllocator] | None = None  # opened when first needed
+        self._running: dict[str, Node] = {}  # the nodes that this very process has to end
+        call_after_fork(self)
+
+    @classmethod
+    def start(
+        cls,
+        root: Root,
+        pipe: str,
+        *,
+        version: str,
+        inputs: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        errors: Errors = "raise",
+        lock_timeout: float = 5.0,
+        durable: bool = False,
+    ) -> Self:
+        """Start a run of `pipe` in the volume at `root`, and log that.
+
+        `version` is that of the tool. `inputs` are names and values, in order. `root` must be a
+        directory; ``.omne`` is created in it if necessary. `lock_timeout`, in seconds, and
+        `durable` are those of `EventLog.for_run`.
+
+        Raises ValueError for bad arguments. Unless `errors` is ``"warn"``, raises RecordingError if
+        `root` is not a directory, InvalidRunId if `pipe` is not one plain path component, and what
+        `allocate_ulid` and `EventLog.append` raise.
+        """
+        pairs = inputs.items() if isinstance(inputs, Mapping) else inputs
+        named = [Input(key=event_text(key), value=event_text(value)) for key, value in pairs]
+        run = cls(root, "", errors, lock_timeout, durable)
+        with run._by_policy(f"run of {pipe!r:.80}: not recorded"):
+            run_dir(root, pipe)  # raises InvalidRunId before anything is touched
+            run._locate(root)
+            if not run.root.is_dir():
+                raise RecordingError(f"{run.root}: not a directory; make it, or name another root")
+            run_id = f"{pipe}-{allocate_ulid(run.root, lock_timeout=lock_timeout)}"
+            run.run_id = run_id
+            try:
+                run._log(
+                    lambda head: PipeStarted(
+                        **head, pipe=pipe, inputs=named, distro_version=event_text(version)
+                    ),
+                    is_first=True,
+                )
+            except BaseException:
+                run._close_files()
+                run.run_id = ""
+                raise
+            run._ends_run = True
+        return run
+
+    @classmethod
+    def join(
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        errors: Errors = "raise",
+        lock_timeout: float = 5.0,
+        durable: bool = False,
+    ) -> Self:
+        """Take part in the run that the environment `environ` names.
+
+        Unless `errors` is ``"warn"``, raises RunNotFound if `environ` does not name a volume and a
+        run, and what `attach` raises.
+        """
+        run = cls(environ.get(ROOT_VARIABLE, ""), "", errors, lock_timeout, durable)
+        run.outer_node_id = environ.get(NODE_VARIABLE) or None
+        with run._by_policy("nothing is recorded"):
+            for name in (ROOT_VARIABLE, RUN_VARIABLE):
+                if not environ.get(name):
+                    raise RunNotFound(f"no run to join: the environment variable {name} is not set")
+            run._attach(environ[ROOT_VARIABLE], environ[RUN_VARIABLE])
+        return run
+
+    @classmethod
+    def attach(
+        cls,
+        root: Root,
+        run_id: str,
+        *,
+        errors: Errors = "raise",
+        lock_timeout: float = 5.0,
+        durable: bool = False,
+    ) -> Self:
+        """Take part in the run `run_id` of the volume at `root`, which somebody else ends.
+
+        This takes the same time however long the log is. A damaged log is no obstacle. Unless
+        `errors` is ``"warn"``, raises InvalidRunId, RunNotFound, RunEnded or LogIOError.
+        """
+        run = cls(root, "", errors, lock_timeout, durable)
+        with run._by_policy(f"run {run_id!r:.80}: nothing is recorded"):
+            run._attach(root, run_id)
+        return run
+
+    def _attach(self, root: Root, run_id: str) -> None:
+        self._locate(root)
+        path = events_log_path(self.root, run_id)
+        if not run_exists(self.root, run_id):
+            raise RunNotFound(f"{self.root}: there is no run {run_id!r:.80}")
+        if not _exists(path):
+            raise RunNotFound(f"{path}: run {run_id} has no event yet, not even its pipe.started")
+        _require_going_on(path)
+        self.run_id = run_id
+
+    def _locate(self, root: Root) -> None:
+        self.root = absolute_path(root)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self.end(error)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        arguments = (self.root, self.run_id, self._errors, self._lock_timeout, self._durable)
+        return type(self), arguments
+
+    def after_fork(self) -> None:
+        """In a child, leave to the parent what the parent began."""
+        self._lock = RLock()
+        self._ends_run = False
+        self._running = {}
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables by which a child joins this run: ``env={**os.environ, **run.environ}``.
+
+        A child that a node runs gets `Node.environ`.
+        """
+        return {ROOT_VARIABLE: str(self.root), RUN_VARIABLE: self.run_id, NODE_VARIABLE: ""}
+
+    def node(
+        self, node_id: str, kind: NodeKind, *, name: str | None = None, model: str | None = None
+    ) -> "Node":
+        """Return a node of this run, which starts when its ``with`` block is entered.
+
+        `node_id` must be one plain path component, and new in the run; `node_id_for` makes one of
+        any text. `name` is what people call it. Raises ValueError for a bad `kind`.
+        """
+        return Node(self, node_id, kind, name, model)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Log that the run has ended: completed, or aborted by `error`. Leaving the block does it.
+
+        If nodes of this process are still running, the run is aborted, and RecordingError says so.
+        Of a run that was joined, this logs nothing. Harmless if called again.
+        """
+        if self._is_over:
+            return
+        with self._by_policy(f"run {self.run_id}: its end is not in the log", error):
+            try:
+                if self._ends_run:
+                    self._log_end(error)
+            finally:
+                self._is_over = True
+                self._close_files()
+
+    def _log_end(self, error: BaseException | None) -> None:
+        with self._lock:
+            _require_going_on(events_log_path(self.root, self.run_id))
+            left = ""
+            if self._running:
+                left = f"left while nodes were running: {', '.join(self._running)}"
+            reasons = [left] if left else []
+            if error is not None:
+                reasons.insert(0, _described(error))
+            if reasons:
+                self._log(lambda head: PipeAborted(**head, reason="; ".join(reasons)))
+            else:
+                self._log(lambda head: PipeCompleted(**head))
+            self._is_over = True
+        if left:
+            raise RecordingError(f"run {self.run_id} was {left}; it is logged as aborted")
+
+    @contextmanager
+    def _by_policy(self, what: str, leaving: BaseException | None = None) -> Iterator[None]:
+        """Raise or warn if the block cannot log its event; `what` is the consequence.
+
+        If the exception `leaving` is on its way to the host, that one goes on, with a note.
+        """
+        try:
+            yield
+        except OmnelogError as error:
+            message = f"{what}: {error}"
+            if self._errors == "warn":
+                self._warn_once(message)
+            elif leaving is None:
+                raise
+            else:
+                leaving.add_note(message)
+
+    def _warn_once(self, message: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            text = f"{message} (of this run, no other warning follows)"
+            warnings.warn(RecordingWarning(text), stacklevel=5)  # the caller of a public method
+
+    def _log(self, make: Callable[[EventHead], Event], *, is_first: bool = False) -> None:
+        """Append the event that `make` makes. Raises OmnelogError."""
+        path = events_log_path(self.root, self.run_id)
+        with self._lock:
+            self._require_not_over()
+            if not is_first:
+                # The handle would create a log that is gone again, without its beginning.
+                if not _exists(path):
+                    raise LogIOError(errno.ENOENT, "the log is gone", path)
+                if not self._ends_run:
+                    _require_going_on(path)
+            log, ulids = self._open_files()
+            log.append(make(_head(ulids.allocate(), self.run_id)))
+
+    def _require_not_over(self) -> None:
+        if self._is_over:
+            raise RunEnded(f"run {self.run_id} has ended, or this process has left it")
+
+    def _open_files(self) -> tuple[EventLog, UlidAllocator]:
+        """Return the handles of this run, which stay open until it is left."""
+        if self._files is None:
+            timeout_s = self._lock_timeout
+            log = EventLog.for_run(
+                self.root, self.run_id, lock_timeout=timeout_s, durable=self._durable
+            )
+            self._files = (log, UlidAllocator(self.root, lock_timeout=timeout_s))
+        return self._files
+
+    def _close_files(self) -> None:
+        files = self._files
+        self._files = None
+        if files is not None:
+            log, ulids = files
+            log.close()
+            ulids.close()
+
+
+class Node:
+    """A node of a run, as a ``with`` block; made by `Run.node`.
+
+    `node_id` is its id. `capture_path` is the file for its output, which is there and empty when
+    the block is entered; it is ``os.devnull`` before, and if the node is not recorded.
+    """
+
+    def __init__(
+        self, run: Run, node_id: str, kind: NodeKind, name: str | None, model: str | None
+    ) -> None:
+        """Use `Run.node`."""
+        self.node_id = node_id
+        self.capture_path = Path(os.devnull)
+        self._run = run
+        self._kind = NodeKind(kind)
+        self._name = None if name is None else event_text(name)
+        self._model = None if model is None else event_text(model)
+        self._wire_path = ""
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables for what this node runs: ``env={**os.environ, **node.environ}``."""
+        return {**self._run.environ, NODE_VARIABLE: self.node_id}
+
+    def __enter__(self) -> Self:
+        run = self._run
+        if run.run_id:
+            with run._by_policy(f"node {self.node_id!r:.80}: not recorded"):
+                self._start()
+        return self
+
+    def _start(self) -> None:
+        run = self._run
+        self._wire_path = node_capture_wire_path(run.run_id, self.node_id)
+        capture = run.root / self._wire_path
+        with run._lock:
+            run._require_not_over()
+            _claim(capture, run.run_id, self.node_id)
+            # From here on an interrupt leaves a node that may have been started: the run that is
+            # left while it runs is logged as aborted.
+            run._running[self.node_id] = self
+            try:
+                run._log(
+                    lambda head: NodeStarted(
+                        **head,
+                        node_id=self.node_id,
+                        kind=self._kind,
+                        name=self._name,
+                        model=self._model,
+                    )
+                )
+            except AppendIndeterminate:
+                raise
+            except OmnelogError:  # the line is not in the log, so the id is free again
+                del run._running[self.node_id]
+                with refusals_ignored():
+                    capture.unlink()
+                raise
+        self.capture_path = capture
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        run = self._run
+        if run._running.get(self.node_id) is not self:
+            return  # it is not recorded, or this is a forked child and the parent ends it
+        with run._by_policy(f"node {self.node_id!r:.80}: its end is not in the log", error):
+            with run._lock:
+                try:
+                    run._log(lambda head: self._own_end(head, error))
+                except OmnelogError:
+                    del run._running[self.node_id]
+                    raise
+                del run._running[self.node_id]
+
+    def _own_end(self, head: EventHead, error: BaseException | None) -> Event:
+        if error is None:
+            return NodeCompleted(**head, node_id=self.node_id, output_path=self._wire_path)
+        return NodeFailed(
+            **head,
+            node_id=self.node_id,
+            error=NodeError(kind=_error_kind(error)),
+            message=_described(error),
+        )
+
+    def gate(self, gate: str, method: GateMethod) -> None:
+        """Log that this node passed the gate called `gate`. Raises as the block does."""
+        chosen = GateMethod(method)
+        self._log_step(
+            lambda head: GatePassed(
+                **head, node_id=self.node_id, gate=event_text(gate), method=chosen
+            )
+        )
+
+    def iteration(self, iteration: int, byte_offset: int) -> None:
+        """Log that this loop goes round for the `iteration`-th time. Raises as the block does.
+
+        `byte_offset` is the position in the captured output just after the marker line
+        ``=== omne:iteration:N ===`` (SPEC: EVT).
+        """
+        self._log_step(
+            lambda head: IterationStarted(
+                **head, node_id=self.node_id, iteration=iteration, byte_offset=byte_offset
+            )
+        )
+
+    def _log_step(self, make: Callable[[EventHead], Event]) -> None:
+        run = self._run
+        if not run.run_id:
+            return
+        with run._by_policy(f"node {self.node_id!r:.80}: incomplete"):
+            with run._lock:
+                if run._running.get(self.node_id) is not self:
+                    raise RecordingError(
+                        f"node {self.node_id!r:.80} is not running in this process"
+                    )
+                run._log(make)
+
+
+def _claim(capture: Path, run_id: str, node_id: str) -> None:
+    """Create the capture of a node, which no other node of the run can have then."""
+    with refusals(f"node {node_id!r:.80} cannot be started", capture):
+        capture.parent.mkdir(exist_ok=True)
+        try:
+            os.close(os.open(capture, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        except FileExistsError as error:
+            raise NodeExists(
+                f"run {run_id} has a node {node_id!r:.80} already, whose output would be "
+                "overwritten; give this one another id"
+            ) from error
+
+
+def _require_going_on(path: Path) -> None:
+    """Raise RunEnded if the log at `path` has the end of its run; LogIOError.
+
+    Nothing follows that end in a sound log. Looks a little further back, in case others wrote more.
+    """
+    with refusals("cannot look for the end of the run", path):
+        with LockableFile(path, os.O_RDONLY) as log:
+            size = os.lseek(log.fd, 0, os.SEEK_END)
+            start = max(0, size - _END_BLOCK)
+            lines = b"".join(log.blocks(start, size))
+            if b"\n" not in lines[:-1]:  # the last line is longer than that
+                lines = b"".join(log.blocks(log.line_start(max(0, size - 1)), size))
+    if b"pipe." in lines and any(map(_is_end, lines.split(b"\n"))):
+        raise RunEnded(f"{path}: the run has ended, so nothing can be added")
+
+
+def _is_end(line: bytes) -> bool:
+    if b"pipe." not in line:
+        return False
+    try:
+        return isinstance(decode(line), PipeCompleted | PipeAborted)
+    except DeserializeError:
+        return False
+
+
+def _exists(path: Path) -> bool:
+    with refusals("cannot look for the log", path):
+        return path.exists()
+
+
+def _error_kind(error: BaseException) -> ErrorKind:
+    if isinstance(error, NodeFailure):
+        return error.kind
+    if isinstance(error, TimeoutError | TimeoutExpired):
+        return ErrorKind.TIMEOUT
+    return ErrorKind.CRASH
+
+
+def _described(error: BaseException) -> str:
+    """Return what `error` says, as an event can hold it."""
+    try:
+        words = str(error)
+    except Exception:  # the class of a stranger
+        words = ""
+    if not isinstance(error, NodeFailure):
+        name = type(error).__name__
+        words = f"{name}: {words}" if words else name
+    return event_text(words[:_LONGEST_MESSAGE])
