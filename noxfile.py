@@ -18,6 +18,7 @@ CORE = ["tests/linelog", *(f"tests/test_{module}.py" for module in MODULES)]
 LOCKING = ["tests/linelog", *(f"tests/test_{module}.py" for module in ("ulid", "lock", "appender"))]
 # Half of the tests' time is waiting for processes, so there are twice as many workers as cores.
 IN_PARALLEL = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
+NONE_MISSING = {"OMNELOG_TOOLS": "1"}
 BRIEF = {"HYPOTHESIS_PROFILE": "brief"}  # where the same code is tried at length elsewhere
 
 
@@ -68,15 +69,24 @@ def mutants(session: nox.Session) -> None:
 def tools(session: nox.Session) -> None:
     """Try what others use, on the real jq, DuckDB, Dask, pyright, pip; none may be missing."""
     install(session, "tests", "tools")
-    session.run("pytest", *IN_PARALLEL, "tests/tools", *session.posargs, env={"OMNELOG_TOOLS": "1"})
+    others = [*IN_PARALLEL, "tests/tools", "-k", "not pyspark"]
+    session.run("pytest", *others, *session.posargs, env=NONE_MISSING)
     session.run("python", "-m", "tests.tools.sizes")
+
+
+@nox.session
+def spark(session: nox.Session) -> None:
+    """Try README's recipe for Spark, which needs Java and takes 500 MB."""
+    install(session, "tests", "spark")
+    session.run("pytest", "tests/tools/test_queries.py", "-k", "pyspark", env=NONE_MISSING)
 
 
 @nox.session
 def vendoring(session: nox.Session) -> None:
     """Vendor omnelog into hosts as README says, and test the copies with omnelog itself gone."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "tests", "vendoring"))
-    session.run("python", "tests/vendoring.py", *IN_PARALLEL, *CORE, *session.posargs, env=BRIEF)
+    files = session.posargs or CORE
+    session.run("python", "tests/vendoring.py", *IN_PARALLEL, *files, env=BRIEF)
 
 
 @nox.session

@@ -47,6 +47,8 @@ def test_the_committed_schema_is_what_the_command_prints_anywhere(tmp_path: Path
 
 
 def schema_can_tell(vector: Vector) -> bool:
+    if vector.id.endswith("-unknown-member"):  # readers ignore what writers must not write
+        return False
     spelt = "ACC-18" in vector.clauses or "LINE-9" in vector.clauses
     return vector.clauses[0] not in SPELLING and not (
         spelt

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""How two versions of omnelog are measured beside one another."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stress import against
+
+PROJECT = Path(__file__).parents[2]
+
+
+def test_each_operation_is_compared(tmp_path: Path) -> None:
+    (tmp_path / "omnelog").symlink_to(PROJECT / "omnelog")
+    command = [sys.executable, "-m", "stress.against", str(tmp_path), "--rounds", "2"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    head, *rows = done.stdout.splitlines()
+    assert "2 rounds" in head
+    names = [row.split()[0] for row in rows]
+    assert names == ["append", "append_many", "encode", "decode", "read_run"]
+    assert all(re.fullmatch(r"\w+ +\d+\.\d\d \(\d+\.\d\d-\d+\.\d\d\)", row) for row in rows)
+
+
+def test_a_ratio_is_our_time_over_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    def slow() -> None:
+        clock[0] += 3
+
+    def quick() -> None:
+        clock[0] += 2
+
+    monkeypatch.setattr(against, "perf_counter", lambda: clock[0])
+    assert against.ratios(slow, quick, 4) == [1.5] * 4
+
+
+def test_where_there_is_no_omnelog_that_is_said(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "stress.against", str(tmp_path)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"stress.against: there is no omnelog in {tmp_path}\n"
