@@ -215,11 +215,11 @@ class Recorder:
             raise
         try:
             outcome = self._run(log, capture)
-        finally:
+            self._signals.stop_listening()
+            losses, remarks = self._end(log, outcome, ends_run=pipe is not None)
+        finally:  # not before: it is locked as long as this recorder has something to do
             with suppress(OSError):
                 os.close(capture)
-        self._signals.stop_listening()
-        losses, remarks = self._end(log, outcome, ends_run=pipe is not None)
         if not outcome.ran or outcome.failure is ErrorKind.TIMEOUT:
             self._say(f"omnelog: record: {outcome.ending}", outcome)
         for words in [*remarks, *outcome.losses, *losses]:
@@ -291,7 +291,8 @@ class Recorder:
             with suppress(OSError):
                 if int(name) > STDERR and os.get_inheritable(int(name)):
                     os.close(int(name))
-        if not self._conditions.on_terminal:
+        is_typed_into = self._conditions.on_terminal and os.isatty(0)
+        if not is_typed_into:
             null = os.open(os.devnull, os.O_RDONLY)
             os.dup2(null, 0)
             os.close(null)
