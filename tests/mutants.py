@@ -1067,7 +1067,7 @@ MUTANTS = [
         module="linelog/appender",
         before=("            may_hold_lock = False\n            mutex.release()\n        except"),
         after=("            mutex.release()\n        except"),
-        tests=INTERRUPTS,
+        tests="faults/test_threads.py",
     ),
     Mutant(
         name="an interrupt of the clean-up leaves the locks taken",
@@ -1165,7 +1165,7 @@ MUTANTS = [
             "                except RuntimeError:  # this thread did not hold it\n"
             "                    pass\n"
         ),
-        tests=INTERRUPTS,
+        tests="faults/test_threads.py",
     ),
     Mutant(
         name="the last clean-up needs frames of Python",
@@ -1515,21 +1515,21 @@ MUTANTS = [
     Mutant(
         name="a lack of stack passes for a refusal of another kind",
         module="linelog/objects",
-        before="        if isinstance(again, RecursionError) or type(",
-        after="        if type(",
-        tests=DEPTHS,
+        before="isinstance(again, (MemoryError, RecursionError))",
+        after="isinstance(again, MemoryError)",
+        tests=DECODERS,
+    ),
+    Mutant(
+        name="a lack of memory passes for a refusal of another kind",
+        module="linelog/objects",
+        before="isinstance(again, (MemoryError, RecursionError))",
+        after="isinstance(again, RecursionError)",
+        tests=DECODERS,
     ),
     Mutant(
         name="a lack of memory condemns a line",
         module="linelog/objects",
         before=("    if isinstance(error, MemoryError):\n        return None\n"),
-        after="",
-        tests=DECODERS,
-    ),
-    Mutant(
-        name="a lack of memory is lost when a decoder is asked again",
-        module="linelog/objects",
-        before=("    except MemoryError:\n        raise\n"),
         after="",
         tests=DECODERS,
     ),
@@ -1663,6 +1663,7 @@ MUTANTS = [
             "            return True\n"
         ),
         tests="faults/test_refusals.py",
+        hangs=True,
     ),
     Mutant(
         name="a handler's exception passes for a look that is refused",

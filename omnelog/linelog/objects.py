@@ -278,7 +278,8 @@ def refusal_of(decode: Decode[Any], line: bytes, error: Exception) -> Deserializ
         # One of the two is the decoder's and the other is not, which has to come out.
         if again is None:
             return None
-        if isinstance(again, RecursionError) or type(_exception_of(decode, line)) is type(error):
+        is_out_of_room = isinstance(again, (MemoryError, RecursionError))
+        if is_out_of_room or type(_exception_of(decode, line)) is type(error):
             raise again
         return None
     if isinstance(error, RecursionError) and nesting(line.decode(errors="replace")) <= MAX_NESTING:
@@ -291,11 +292,8 @@ def refusal_of(decode: Decode[Any], line: bytes, error: Exception) -> Deserializ
 
 
 def _exception_of(decode: Decode[Any], line: bytes) -> Exception | None:
-    """Return what ``decode(line)`` raises, or None. Raises a MemoryError."""
     try:
         decode(line)
-    except MemoryError:
-        raise
     except Exception as error:
         return error
     return None

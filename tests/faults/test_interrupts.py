@@ -359,6 +359,7 @@ def test_any_number_of_interrupts_of_closing_leave_nothing_locked(
         struck = strike.struck > 0
         most = max(most, strike.struck)
         assert mutex_is_free(log, other_thread), f"{strike.where}, then {then}"
+        assert log._file.closed or not log._closed, "it stays open"
         assert lock_is_free(log.path)
         other_thread.submit(log.close).result(WATCHDOG_S)
         with pytest.raises(omnelog.LogClosed):

@@ -205,6 +205,48 @@ def test_one_deadline_covers_the_wait_for_threads_and_for_processes(
     assert now[0] == pytest.approx(10.0)
 
 
+@pytest.mark.spec("APP-38")
+def test_an_interrupt_as_an_append_ends_does_not_close_the_file_under_another_threads_append(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which enters as soon as the mutex is free, before the interrupted one has left."""
+    log = open_log(tmp_path, lock_timeout=0)
+    with ThreadPoolExecutor(1) as pool:
+        gate = Gate()
+
+        def write(descriptor: int, data: Any) -> int:
+            gate.stand_still()
+            return os.write(descriptor, data)
+
+        class Mutex:
+            """Lets another thread in when it is released, and is interrupted then."""
+
+            def __init__(self, mutex: Any) -> None:
+                self.mutex = mutex
+                self.appending: Any = None
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self.mutex, name)
+
+            def release(self) -> None:
+                self.mutex.release()
+                if self.appending is None:
+                    between(monkeypatch, write=write)
+                    self.appending = pool.submit(log.append, event(2))
+                    gate.reached()
+                    raise KeyboardInterrupt
+
+        mutex = Mutex(log._mutex)
+        log._mutex = mutex
+        with pytest.raises(KeyboardInterrupt):
+            log.append(event(1))
+        is_held = not lock_is_free(log.path)
+        gate.open()
+        mutex.appending.result(WATCHDOG_S)
+    assert is_held
+    assert names(log.path.read_bytes()) == [("w", 1), ("w", 2)]
+
+
 # Closing.
 
 
