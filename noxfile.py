@@ -59,6 +59,13 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def schedules(session: nox.Session) -> None:
+    """Run the core in every order of system calls, half an hour (-- --schedule LINE for one)."""
+    install(session, "tests")
+    session.run("python", "-m", "tests.schedules", *session.posargs)
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Break the core on purpose and see that the tests notice."""
     install(session, "tests")

@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"this version's time over the other's, {options.rounds} rounds; less is better")
         for name, operation in our_operations.items():
             found = ratios(operation, their_operations[name], max(2, options.rounds))
-            low, median, high = statistics.quantiles(found, n=4)
+            low, median, high = statistics.quantiles(found, n=4, method="inclusive")
             print(f"{name:12} {median:.2f} ({low:.2f}-{high:.2f})", flush=True)
     return 0
 

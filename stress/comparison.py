@@ -155,16 +155,16 @@ def _run_apart(directory: Path, plan: RoundPlan, command: str) -> bool:
     Whatever ends this call, Ctrl-C included, ends all processes of the round as well.
     """
     host = ForkContext().Process(target=_host, args=(directory, plan, command))
-    with sigint_blocked():  # in the host for good
-        host.start()
     try:
+        with sigint_blocked():  # in the host for good; an interrupt may strike at the end of this
+            host.start()
         return _ends(host.sentinel, history_path(directory, ""))
     finally:
-        assert host.pid
-        with suppress(ProcessLookupError):
-            os.killpg(host.pid, signal.SIGKILL)  # all that are left of its session
-        host.kill()  # which may not have made it yet
-        host.join()
+        if host.pid:
+            with suppress(ProcessLookupError):
+                os.killpg(host.pid, signal.SIGKILL)  # all that are left of its session
+            host.kill()  # which may not have made it yet
+            host.join()
         root = volume_path(directory)
         if root.is_mount():
             unmount_disk(root, directory / "kept")
