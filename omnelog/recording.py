@@ -29,7 +29,7 @@ from hashlib import blake2b
 from pathlib import Path
 from subprocess import TimeoutExpired
 from threading import RLock
-from typing import Any, Literal, Self, TypeAlias, TypedDict
+from typing import Any, Literal, Self, TypeAlias, TypedDict, cast
 
 from .codec import decode
 from .eventlog import EventLog
@@ -252,7 +252,9 @@ class Run:
         `root` is not a directory, InvalidRunId if `pipe` is not one plain path component, and what
         `allocate_ulid` and `EventLog.append` raise.
         """
-        pairs = inputs.items() if isinstance(inputs, Mapping) else inputs
+        pairs: Iterable[tuple[str, str]] = (
+            cast("Mapping[str, str]", inputs).items() if isinstance(inputs, Mapping) else inputs
+        )
         named = [Input(key=event_text(key), value=event_text(value)) for key, value in pairs]
         run = cls(root, "", errors, lock_timeout, durable)
         with run._by_policy(f"run of {pipe!r:.80}: not recorded"):

@@ -216,7 +216,8 @@ def _write_successors(file: LockableFile, n: int) -> list[str]:
 
 def _successor(last: bytes, now_ms: int, path: Path) -> bytes:
     """Return the ULID that follows `last`, which is empty if there was none yet."""
-    last_ms = -1
+    ulid = b"0" * _LENGTH  # what a clock that says 1970 leaves of it
+    last_ms = 0
     if last:
         ulid = _plus_one(last, path)
         last_ms = int(ulid[:_CLOCK_LENGTH].translate(_TO_INT_DIGITS), 32)

@@ -117,9 +117,16 @@ def _complete(
     colour: str | None,
 ) -> Trace:
     args = (_said(started) if started else {}) | said
-    common = {"cat": started.kind if started else "omne", "pid": _RUN, "tid": thread, "args": args}
-    whole = {"ph": "X", "name": name, "ts": span[0], "dur": span[1] - span[0]} | common
-    return whole if colour is None else whole | {"cname": colour}
+    common: Trace = {
+        "cat": started.kind if started else "omne",
+        "pid": _RUN,
+        "tid": thread,
+        "args": args,
+    }
+    whole: Trace = {"ph": "X", "name": name, "ts": span[0], "dur": span[1] - span[0], **common}
+    if colour is not None:
+        whole["cname"] = colour
+    return whole
 
 
 def _said(event: Event) -> Trace:

@@ -95,7 +95,7 @@ class _Parser(ArgumentParser):
     ) -> tuple[Namespace, list[str]]:
         """Take words apart; none may be left over."""
         try:
-            found, rest = super().parse_known_args(args, namespace)
+            found, rest = super().parse_known_args(args, namespace or Namespace())
         except _MissingWordError as missing:
             # What is missing may be an option's value taken for a word: name the unknown option.
             self._refuse_options(args or ())

@@ -289,7 +289,7 @@ class Strategies:
         return _damaged_logs(self._package, self.events())
 
 
-_OURS = Strategies(sys.modules[__package__.rpartition(".")[0]])  # the package that this one is in
+_OURS = Strategies(sys.modules[__name__.removesuffix(".testing.strategies")])
 
 EVENTS = _OURS.EVENTS
 events = _OURS.events

@@ -134,7 +134,7 @@ def test_what_is_installed_from_it_works(
     [snippet, *_] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     assert run(python, "-I", "-c", snippet, cwd=tmp_path).startswith("pipe.started ")
     runs = run(python.with_name("omnelog"), "runs", cwd=tmp_path)
-    assert re.search("^ci-.* running ", runs, re.MULTILINE)
+    assert re.search("^ci-.* completed ", runs, re.MULTILINE)
     installed = run(python, "-I", "-c", "import omnelog; print(omnelog.__file__)", cwd=tmp_path)
     assert Path(installed.strip()).is_relative_to(tmp_path)
 
