@@ -216,8 +216,8 @@ class Run:
         """Use `start`, `join` or `attach`."""
         if errors not in ("raise", "warn"):
             raise ValueError(f"errors must be 'raise' or 'warn', not {errors!r}")
-        self.root = Path(root)
-        self.run_id = run_id
+        self.root: Path = Path(root)
+        self.run_id: str = run_id
         self.outer_node_id: str | None = None
         self._errors: Errors = errors
         self._lock_timeout = checked_seconds("lock_timeout", lock_timeout)
@@ -473,7 +473,7 @@ class Node:
     ) -> None:
         """Use `Run.node`."""
         self.node_id = node_id
-        self.capture_path = Path(os.devnull)
+        self.capture_path: Path = Path(os.devnull)
         self._run = run
         self._kind = NodeKind(kind)
         self._name = None if name is None else event_text(name)

@@ -17,9 +17,9 @@ class Child:
         self.own_group = own_group
         self.returncode: int | None = None
         """None while it runs, its exit status, or minus the signal that ended it."""
-        self.stopped = 0
+        self.stopped: int = 0
         """The signal that stopped it; 0 if none did, or if it was continued."""
-        self.is_known = True
+        self.is_known: bool = True
         """Whether its exit status is its own, and not lost."""
         self._end = -1
         with suppress(OSError, AttributeError):  # refused in some containers, or an old kernel

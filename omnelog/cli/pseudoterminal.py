@@ -38,7 +38,7 @@ class TerminalChild(Child):
         self.pid = pid
         self.own_group = True
         self.returncode = None
-        self.stopped = 0
+        self.stopped: int = 0
         self.is_known = True
         self._monitor = monitor
         self._reports = reports
@@ -84,11 +84,12 @@ class Terminal:
 
     def __init__(self) -> None:
         """Make one that is like ours. Raises OSError."""
+        self.master: int
         self.master, self._slave = os.openpty()
-        self.keyboard = -1
+        self.keyboard: int = -1
         self._raw_from: list[Any] | None = None
         self._ours = next((fd for fd in (0, 1, 2) if os.isatty(fd)), None)
-        self.has_keyboard = os.isatty(0)
+        self.has_keyboard: bool = os.isatty(0)
         if self._ours is not None:
             with suppress(termios.error):
                 attributes = termios.tcgetattr(self._ours)

@@ -66,7 +66,7 @@ class Signals:
         self._is_postponing = False
         self._postponed = 0
         self._hint: Callable[[], None] = lambda: None
-        self.endings = 0  # how many signals of `ENDING` came
+        self.endings: int = 0  # how many signals of `ENDING` came
 
     def __enter__(self) -> Self:
         self._outlet, self._inlet = os.pipe()

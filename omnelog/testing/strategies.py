@@ -11,6 +11,7 @@ example can be pasted into a test that imports the names from that copy and from
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -292,6 +293,6 @@ class Strategies:
 _OURS = Strategies(sys.modules[__name__.removesuffix(".testing.strategies")])
 
 EVENTS = _OURS.EVENTS
-events = _OURS.events
-runs = _OURS.runs
-damaged_logs = _OURS.damaged_logs
+events: Callable[[], SearchStrategy[Event]] = _OURS.events
+runs: Callable[[], SearchStrategy[list[Event]]] = _OURS.runs
+damaged_logs: Callable[[], SearchStrategy[DamagedLog]] = _OURS.damaged_logs

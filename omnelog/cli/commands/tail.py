@@ -230,8 +230,8 @@ class _Printer:
     def __init__(self, wanted: Wanted) -> None:
         """Nothing has come yet."""
         self.wanted = wanted
-        self.ended = False
-        self.damaged = False
+        self.ended: bool = False
+        self.damaged: bool = False
         self._starts: dict[str, int | None] = {}  # of nodes at work, in milliseconds since 1970
         self._reader = select.poll()  # tells when whoever reads our output is gone
         self._reader.register(STDOUT, 0)
