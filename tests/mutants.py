@@ -42,9 +42,9 @@ class Mutant:
     tests: str = ""
     hangs: bool = False
 
-    def text(self) -> str:
-        """The module with the mistake in it; ValueError if it cannot be made."""
-        path = PROJECT / "omnelog" / f"{self.module}.py"
+    def text(self, package: Path = PROJECT / "omnelog") -> str:
+        """The module of `package` with the mistake in it; ValueError if it cannot be made."""
+        path = package / f"{self.module}.py"
         text = path.read_text()
         if text.count(self.before) != 1:
             raise ValueError(f"its text stands {text.count(self.before)} times in {path.name}")

@@ -566,7 +566,7 @@ def test_interrupts_at_any_moment_leave_the_lock_free_and_no_ulid_twice(
             most = max(most, strike.struck)
             if not strike.struck:
                 break
-    assert at > 20
+    assert at > 15, "this struck next to nowhere"
     assert most > len(then or ())
 
 
