@@ -2,6 +2,7 @@
 """Dicts as records: what is written of them, what is read, and what is refused with its place."""
 
 import enum
+import importlib.util
 import json
 import math
 import sys
@@ -85,6 +86,25 @@ class TestARecord:
                 encode_object(record)
             assert str(caught.value) == reason
             assert reason.isprintable()
+
+    @pytest.mark.spec("OBJ-2", "OBJ-3")
+    def test_is_written_the_same_by_an_interpreter_without_an_encoder_in_c(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(json.encoder, "c_make_encoder", None)
+        name = f"{linelog.__name__}.objects_without_c"
+        spec = importlib.util.spec_from_file_location(name, linelog.objects.__file__)
+        assert spec is not None
+        assert spec.loader is not None
+        objects = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(objects)
+        monkeypatch.undo()
+        for record in ({"é\u2028": [1, -2.5, None, True, "\x7f\n"]}, {}, nested(127)):
+            assert objects.encode_object(record) == encode_object(record)
+        for record, reason in REFUSED.values():
+            with pytest.raises(linelog.SerializeError) as caught:
+                objects.encode_object(record)
+            assert str(caught.value) == reason
 
     def test_of_ten_megabytes_is_written_and_read(self) -> None:
         record = {"text": "x" * 5_000_000, "numbers": list(range(800_000))}
@@ -320,6 +340,10 @@ class TestReading:
         assert str(caught.value) == reason
         assert len(reason) < 200
         assert (caught.value.path, caught.value.line, caught.value.offset) == (None, None, None)
+
+    def test_a_byte_order_mark_is_called_one(self) -> None:
+        with pytest.raises(linelog.DeserializeError, match="not JSON: a byte order mark"):
+            decode_object(b'\xef\xbb\xbf{"a":1}')
 
     @pytest.mark.parametrize(
         ("line", "expected"),
