@@ -258,6 +258,13 @@ MUTANTS = [
         tests="faults/test_power_loss.py",
     ),
     Mutant(
+        name="a log that has grown gets its newline nevertheless",
+        module="linelog/repair",
+        before="        log.require_end(end)\n",
+        after="",
+        tests="linelog/test_append.py",
+    ),
+    Mutant(
         name="a copy that was cut short is continued",
         module="linelog/repair",
         before="        if lines_end != size:",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .scenarios import ULID_OPS, Scenario
+from .scenarios import ULID_OPS, WHOLE, Scenario
 from .strace import ANSWER, Call
 
 Family = Literal["trace", "errors", "crashes", "preemption"]
@@ -293,9 +293,10 @@ def _preemptions(scenario: Scenario, call: Call, after: Call | None) -> Iterator
     yield stopped("other-locks", "LOCK-8", "LOCK-2")
     if scenario.history != "replacement":
         yield stopped("log-replaced", "APP-51", "APP-52", owed=(OK, IO))
-    measured = call.label == "quarantine" and scenario.tail
+    tail_is_copied = call.label == "quarantine"
+    tail_is_read = scenario.tail == WHOLE and call.label == "log" and call.kind == "read"
     leaves_time = after is not None and after.kind not in ("cut", "write")
-    if measured and leaves_time:
+    if scenario.tail and (tail_is_copied or tail_is_read) and leaves_time:
         yield stopped("foreign-bytes", "APP-21", "APP-36", owed=(OK, IO))
 
 

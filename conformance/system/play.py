@@ -724,10 +724,13 @@ class _Play:
         self._expect_kind(case.owed)
         self._expect_free()
         foreign = line(FOREIGN)
-        log, torn = self._log.read_bytes(), self._torn.read_bytes()
+        log = self._log.read_bytes()
+        torn = self._torn.read_bytes() if self._torn.exists() else b""
         kept = foreign in log or foreign in torn
         if not kept:
             raise Mismatch("the foreign line in the log or in the quarantine", show(log))
+        if foreign + b"\n" in log:
+            raise Mismatch("no newline after the foreign line, which has its own", show(log))
         self._must(self._ask(self._a, [NEXT]), "A's next append")
         if not self._log.read_bytes().endswith(line(NEXT)):
             raise Mismatch("A's next line in the end", show(self._log.read_bytes()))

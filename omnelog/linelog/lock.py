@@ -281,9 +281,13 @@ class LockableFile(FileIO):
             length += len(expected)
         return length
 
-    def truncate_tail(self, start: int, end: int) -> None:
-        """Cut off the bytes from `start` to `end`, which is where the file has to end."""
+    def require_end(self, end: int) -> None:
+        """Raise OSError unless the file still ends at `end` (SPEC: APP-21)."""
         if os.lseek(self.fd, 0, os.SEEK_END) != end:
             raise OSError(errno.EBUSY, "somebody writes without taking the lock")
+
+    def truncate_tail(self, start: int, end: int) -> None:
+        """Cut off the bytes from `start` to `end`, which is where the file has to end."""
+        self.require_end(end)
         if start < end:
             os.ftruncate(self.fd, start)

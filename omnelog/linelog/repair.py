@@ -38,6 +38,7 @@ def repair(log: LockableFile, end: int, decode: Decode[Any], *, durable: bool) -
     if start == end:
         return end
     if is_whole(log, start, end, decode):
+        log.require_end(end)
         log.write_all(b"\n")  # final at once, whatever becomes of the caller's own lines
         return end + 1
     _quarantine(log, start, end, durable=durable)

@@ -86,6 +86,7 @@ BY_SYSTEM_CASES = {
     "tries-again-for-ever": "APP-26.append.write-*.writes-nothing",
     "takes-a-short-write-for-whole": "APP-24.append.write-*.short-middle",
     "cuts-a-grown-log": "APP-21.torn.*-quarantine.stopped-foreign-bytes",
+    "adds-a-newline-to-a-grown-log": "APP-21.whole.*-log.stopped-foreign-bytes",
     "cuts-what-is-not-synced": "APP-18.torn.trace.synced-before-the-cut",
     "leaves-the-directory-unsynced": "APP-18.torn.trace.synced-before-the-cut",
     "copies-a-tail-again": "APP-17.copied.trace.not-copied-again",

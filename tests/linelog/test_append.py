@@ -343,6 +343,24 @@ class TestRepair:
         assert linelog.read_log(path) == [A, B]
         assert not torn_path(path).exists()
 
+    @pytest.mark.spec("APP-21")
+    def test_adds_no_newline_to_a_log_that_grows_while_its_tail_is_decoded(
+        self, path: Path
+    ) -> None:
+        """Somebody writes without the lock, so the tail is not what it was."""
+
+        def decode_slowly(line: bytes) -> dict[str, Any]:
+            with path.open("ab") as file:
+                file.write(b"foreign\n")
+            return linelog.decode_object(line)
+
+        path.write_bytes(b'{"a":1}')
+        with LineLog(path, decode=decode_slowly) as log:
+            with pytest.raises(linelog.LogIOError, match="without taking the lock") as caught:
+                log.append(B)
+            assert caught.value.errno == errno.EBUSY
+        assert path.read_bytes() == b'{"a":1}foreign\n'
+
     def test_of_another_tools_log_leaves_its_lines_alone(self, path: Path) -> None:
         foreign = b'\xef\xbb\xbf{"a":1}\r\n[1,2]\r\n\r\n7\nnot JSON\n'
         path.write_bytes(foreign)

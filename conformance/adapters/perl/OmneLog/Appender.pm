@@ -186,16 +186,22 @@ sub _repair {
     return $end if $start == $end;
     my $tail = $file->get($start, $end - $start);
     if (eval { OmneLog::Event::decode($tail) }) {    # APP-11
+        $self->_require_end($end);
         $file->put("\n") == 1 or OmneLog::Error->refused('cannot be repaired', $self->{path});
         return $end + 1;
     }
     $self->_quarantine($tail);
-    if ($file->size != $end) {    # APP-21
-        $! = EBUSY;
-        OmneLog::Error->refused('somebody writes without the lock', $self->{path});
-    }
+    $self->_require_end($end);
     $file->cut($start) or OmneLog::Error->refused('a torn tail cannot be cut off', $self->{path});
     return $start;
+}
+
+# Fail if the log has grown since its tail was measured (APP-21).
+sub _require_end {
+    my ($self, $end) = @_;
+    return if $self->{file}->size == $end;
+    $! = EBUSY;
+    OmneLog::Error->refused('somebody writes without the lock', $self->{path});
 }
 
 # Copy a torn tail to a line of its own beside the log, once, and put it on disk (APP-14 to APP-20).
