@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The eight events of a run: what each line says, its fields in wire order (SPEC: EVT).
 
-Each class is the one place where its event is described; encoder, decoder and schema are derived
-from it. Fields are (P)ublished by the original's documentation or (A)ssumed from evidence. Events
-are immutable and compare by value; constructing one checks nothing, `encode` checks everything.
+Each class is the only description of its event; decoder and schema are derived from it, and the
+encoder has a function that shows its line. P marks a field that the original's documentation
+publishes, A one that was assumed from evidence. Events are immutable and compare by value.
+Constructing one checks nothing; `encode` checks everything.
 """
 
 from dataclasses import dataclass
@@ -59,10 +60,10 @@ class NodeError:
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False, eq=False)
 class _Event:
-    """What every event says first (P or A as the chapter on events in SPEC says for each type).
+    """The fields that every event begins with.
 
-    Only its subclasses are used, so it gets none of the methods that a dataclass has; each of them
-    would add 0.1 ms to the import.
+    Only the subclasses are used. So this class gets none of the methods that a dataclass generates,
+    each of which would add 0.1 ms to the import. SPEC marks these fields P or A for each type.
     """
 
     type: ClassVar[str]
@@ -73,7 +74,7 @@ class _Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False, repr=False, eq=False)
 class _NodeEvent(_Event):
-    """What every event of a node says next."""
+    """The field that follows in every event of a node."""
 
     node_id: str
 
@@ -115,7 +116,7 @@ class NodeStarted(_NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeCompleted(_NodeEvent):
-    """A node ended well; what it put out is at `output_path`, a `node_capture_wire_path`."""
+    """A node ended well; its output is at `output_path`, see `node_capture_wire_path`."""
 
     type = "node.completed"
     output_path: str  # P

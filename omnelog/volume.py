@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Where a volume keeps its runs, and which names can be runs (SPEC: VOL).
 
-Paths are made from `root` as given, unresolved; nothing is created. Functions of a `run_id` raise
-InvalidRunId unless it is one plain path component, on every platform alike: a volume may move.
-A `root` that the system takes for no path is a ValueError where nothing else is said.
+These functions build paths from `root` as it is given; they resolve nothing and create nothing.
+Those that take a `run_id` raise InvalidRunId unless it is one plain path component. The rule is the
+same on every platform, because a volume may move from one to another. A `root` that no system
+accepts as a path, such as one with a null character, is a ValueError.
 """
 
 import errno
@@ -43,72 +44,78 @@ def _component(name: str, what: str = "run_id") -> str:
 
 
 def omne_dir(root: Root) -> Path:
-    """``<root>/.omne``, the directory that makes `root` a volume."""
+    """Return ``<root>/.omne``, the directory that makes `root` a volume."""
     return Path(root, ".omne")
 
 
 def var_dir(root: Root) -> Path:
-    """``<root>/.omne/var``, where everything is that changes."""
+    """Return ``<root>/.omne/var``, which holds everything that changes."""
     return omne_dir(root) / "var"
 
 
 def runs_dir(root: Root) -> Path:
-    """``<root>/.omne/var/runs``, which has a directory for each run."""
+    """Return ``<root>/.omne/var/runs``, which holds a directory for each run."""
     return var_dir(root) / "runs"
 
 
 def run_dir(root: Root, run_id: str) -> Path:
-    """``…/runs/<run_id>``."""
+    """Return ``…/runs/<run_id>``, the directory of one run."""
     return runs_dir(root) / _component(run_id)
 
 
 def events_log_path(root: Root, run_id: str) -> Path:
-    """``…/runs/<run_id>/events.jsonl``, the run's log."""
+    """Return ``…/runs/<run_id>/events.jsonl``, the run's log."""
     return run_dir(root, run_id) / "events.jsonl"
 
 
 def nodes_dir(root: Root, run_id: str) -> Path:
-    """``…/runs/<run_id>/nodes``, which has the captured outputs."""
+    """Return ``…/runs/<run_id>/nodes``, which holds the captured output of each node."""
     return run_dir(root, run_id) / "nodes"
 
 
 def ulid_lock_path(root: Root) -> Path:
-    """``<root>/.omne/var/.ulid-last``, the ULID given out last and the lock that guards it."""
+    """Return ``<root>/.omne/var/.ulid-last``, which holds the last ULID and carries its lock."""
     return var_dir(root) / ".ulid-last"
 
 
 def node_capture_wire_path(run_id: str, node_id: str) -> str:
-    """A node's `output_path`: relative to the root, with forward slashes on every platform."""
+    """Return a node's `output_path`: relative to the root, with forward slashes everywhere.
+
+    Raises InvalidRunId also for a `node_id` that is not one plain path component.
+    """
     return f".omne/var/runs/{_component(run_id)}/nodes/{_component(node_id, 'node_id')}.out"
 
 
 def find_omne_root(start: Root) -> Path | None:
-    """The nearest directory, from `start` resolved upwards, with a directory ``.omne``; or None.
+    """Return the volume that `start` is in: the nearest directory upwards that has an ``.omne``.
 
-    Raises LogIOError if `start` is relative and there is no working directory.
+    `start` is resolved first. Returns None if it is not in a volume. Raises LogIOError if `start`
+    is relative and there is no working directory.
     """
-    with refusals("no volume can be looked for", start):
+    with refusals("cannot look for a volume", start):
         here = Path(os.path.realpath(start))
     return next((path for path in (here, *here.parents) if os.path.isdir(omne_dir(path))), None)
 
 
 def run_exists(root: Root, run_id: str) -> bool:
-    """Whether the run has a directory, or a symlink to one."""
+    """Return whether the run has a directory, or a symlink to one."""
     return os.path.isdir(run_dir(root, run_id))
 
 
 def enumerate_runs(root: Root) -> list[str]:
-    """The names of all runs, those without a log too, sorted by code point; LogIOError.
+    """Return the ids of all runs, sorted by code point, including runs without a log.
 
-    What is no directory, or has a name that cannot be a run id, is no run. No ``runs``: no runs.
+    Whatever is not a directory, or has a name that cannot be a run id, is not a run. A volume
+    without a directory ``runs`` has none. Raises LogIOError.
     """
     runs = runs_dir(root)
-    with refusals("no list of runs", runs), suppress(FileNotFoundError):
+    with refusals("cannot list the runs", runs), suppress(FileNotFoundError):
         try:
             entries = os.scandir(runs)
         except ValueError as error:  # a path that no system takes
             raise OSError(errno.EINVAL, str(error)) from error
-        with entries:  # which mostly know without a stat what they are
+        with entries:
+            # Most file systems give the type with the name; only a symlink needs a stat.
             found = [e.name for e in entries if e.is_dir(follow_symlinks=False) or os.path.isdir(e)]
         return sorted(filter(_is_component, found))
     return []

@@ -71,7 +71,7 @@ sub enumerate_runs {
     my $runs = runs_dir($root);
     if (!opendir my $directory, $runs) {
         return if $! == ENOENT;
-        OmneLog::Error->refused('no list of runs', $runs);
+        OmneLog::Error->refused('cannot list the runs', $runs);
     }
     else {
         my @names;
@@ -81,7 +81,7 @@ sub enumerate_runs {
             last unless defined $name;
             push @names, $name;
         }
-        OmneLog::Error->refused('no list of runs', $runs) if $! != 0;    # VOL-20
+        OmneLog::Error->refused('cannot list the runs', $runs) if $! != 0;    # VOL-20
         return sort grep { _plain(OmneLog::Json::characters($_)) && -d "$runs/$_" } @names;
     }
 }
