@@ -447,11 +447,7 @@ def _failed(error: OSError, lines: int, data: bytes) -> str:
 
 @overload
 def append_log(
-    path: StrPath,
-    record: dict[str, Any],
-    *,
-    lock_timeout: float = ...,
-    durable: bool = ...,
+    path: StrPath, record: dict[str, Any], *, lock_timeout: float = ..., durable: bool = ...
 ) -> None: ...
 @overload
 def append_log(

@@ -103,11 +103,7 @@ def follow_log(
 ) -> Iterator[dict[str, Any]]: ...
 @overload
 def follow_log(
-    path: StrPath,
-    *,
-    decode: Decode[Record],
-    stop: Flag | None = ...,
-    poll_interval: float = ...,
+    path: StrPath, *, decode: Decode[Record], stop: Flag | None = ..., poll_interval: float = ...
 ) -> Iterator[Record]: ...
 def follow_log(
     path: StrPath,

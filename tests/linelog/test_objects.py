@@ -180,29 +180,6 @@ class TestASubclass:
         with pytest.raises(linelog.SerializeError, match="beyond the range of a double"):
             encode_object({"a": Whole(10**400)})
 
-    @pytest.mark.spec("OBJ-1", "OBJ-3")
-    def test_cannot_bring_in_a_name_twice(self) -> None:
-        """Two keys may be different to a dict and the same on the line."""
-
-        class Identity(str):
-            __slots__ = ()
-            __hash__ = object.__hash__
-
-            def __eq__(self, other: object) -> bool:
-                return self is other
-
-        class Many(dict[str, int]):
-            def items(self) -> Any:
-                return [("a", 1), ("a", 2)]
-
-        for value in ({"a": 1, Identity("a"): 2}, Many(a=1)):
-            with pytest.raises(
-                linelog.SerializeError, match=r'^record\["value"\]\[0\]: duplicate key "a"$'
-            ):
-                encode_object({"value": [value]})
-            with pytest.raises(linelog.SerializeError, match=r'^record: duplicate key "a"$'):
-                encode_object(value)
-
 
 REFUSED: dict[str, tuple[Any, str]] = {
     "NaN": ({"a": [1, {"b": math.nan}]}, 'record["a"][1]["b"]: nan is not JSON'),
