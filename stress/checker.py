@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Whether the logs are what their writers and readers say they are: plain `json`, no omnelog.
 
-Everything is judged by what a round left on disk (see `history`), after it ended. What must hold:
+Everything is judged by what a round left on disk (see `receipts`), after it ended. What must hold:
 
 - every line that ends in a newline is JSON, and byte for byte what its writer meant to write;
 - what was acknowledged is there, exactly once; what was refused or timed out is not, but for as
@@ -29,102 +29,16 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
-from typing import TypeAlias
 
-from .history import MARK_EVERY, Outcome, RunningDigest
-from .testimony import FOREVER, OPEN, Look, Testimony, Writer, line_spans, load
+from .evidence import FOREVER, OPEN, Look, Writer, line_spans, load
+from .receipts import MARK_EVERY, Outcome, RunningDigest
+from .violations import Attempt, Kind, Span, Verdict
 
-_KEPT_PER_KIND = 3  # the rest of a kind is counted: the first few tell as much as a thousand
 _NOTICED_NS = 1_750_000_000  # a second, and time for who was stopped between opening and looking
 _ABSENT_NS = 2_000_000_000  # for no longer is there no log at the path
 _ID = re.compile("[0-9]{26}")  # a writer in 6 digits, a sequence number in 20
 _ID_BYTES = 26
-
-Attempt: TypeAlias = tuple[int, int]
-"""A writer and the sequence number of one of its events."""
-Span: TypeAlias = tuple[int, int, int]
-"""A file, by its index, and where in it bytes begin and end."""
-
-
-class Kind(StrEnum):
-    """What can be wrong."""
-
-    NOT_JSON = "a line is not JSON"
-    BLANK = "a blank line"
-    FOREIGN = "a line nobody meant to write"
-    ALTERED = "an altered line"
-    DUPLICATE = "an event twice"
-    MISSING = "an acknowledged event is missing"
-    REFUSED_BUT_WRITTEN = "a refused event is in the log"
-    MISCOUNTED = "a failed append miscounted what it wrote"
-    SPLIT = "a batch is torn apart"
-    REORDERED = "a writer's events are out of order"
-    REAL_TIME = "real-time order broken"
-    LEFT_BEHIND = "an event in a log that was moved away long before"
-    UNTERMINATED = "an unterminated tail"
-    SIZE = "the file is not the size of its events"
-    QUARANTINE = "a fragment in the quarantine that no killed writer left"
-    LITTER = "a file that should not be there"
-    BYSTANDER = "a file that was nobody's business has changed"
-    SNAPSHOT_RAISED = "a snapshot raised"
-    SNAPSHOT_NO_PREFIX = "a snapshot is not a prefix of the final log"
-    SNAPSHOT_STALE = "a snapshot misses what was acknowledged before"
-    SNAPSHOT_EARLY = "a snapshot holds what was not yet appended"
-    FOLLOWER_RAISED = "a follower raised"
-    FOLLOWER_DIFFERS = "a follower did not see exactly the final log"
-    EXIT = "a process failed"
-    DEATH = "a writer was cut short that nobody killed"
-    UNFINISHED = "a process did not do all that was planned"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """One thing that is wrong, and the least that shows it."""
-
-    kind: Kind
-    what: str
-    attempts: tuple[Attempt, ...] = ()
-    """Whose receipts tell about it."""
-    spans: tuple[Span, ...] = ()
-    """Which bytes of which logs it is about."""
-    focus: tuple[int, int] | None = None
-    """The first byte that is wrong, and in which file."""
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What was found, and what a reader of the verdict may want to know besides."""
-
-    told: Testimony
-    violations: list[Violation] = field(default_factory=list)
-    """The first few of each kind, in the order of the kinds."""
-    counts: Counter[Kind] = field(default_factory=Counter)
-    """How many there are of each kind."""
-    events: int = 0
-    """Events that stand in the logs, each counted once."""
-    met: int = 0
-    """Events that were called before the one above them in the log had returned."""
-    outcomes: Counter[str] = field(default_factory=Counter)
-    """How often each was told, or none."""
-    fragments: int = 0
-    """Torn tails that were put into quarantine."""
-
-    def add(
-        self,
-        kind: Kind,
-        what: str,
-        *,
-        attempts: tuple[Attempt, ...] = (),
-        spans: tuple[Span, ...] = (),
-        focus: tuple[int, int] | None = None,
-    ) -> None:
-        """Note a violation."""
-        self.counts[kind] += 1
-        if self.counts[kind] <= _KEPT_PER_KIND:
-            found = Violation(kind=kind, what=what, attempts=attempts, spans=spans, focus=focus)
-            self.violations.append(found)
 
 
 @dataclass(slots=True)
@@ -146,7 +60,7 @@ def check(directory: Path, *, interrupted: bool = False) -> Verdict:
     """Judge the round whose files are in `directory`.
 
     `interrupted`: it was ended before its time, so that writers may have done less than they
-    planned and may have been killed. Raises HistoryError, OSError.
+    planned and may have been killed. Raises EvidenceError, OSError.
     """
     told = load(directory)
     verdict = Verdict(told)

@@ -20,13 +20,13 @@ from time import monotonic
 from rich.console import Console
 
 from . import comparison
-from .checker import Verdict, check
+from .checker import check
 from .comparison import Cell
-from .evidence import evidence
+from .evidence import EvidenceError
 from .fairness import SCENARIOS, judged
 from .faults import ENOSPC, FAULTS, REPLACE
+from .html_report import save_html
 from .logs import EVENTS, LINES, OMNELOG
-from .page import save_page
 from .plan import SHELL, RoundPlan, Size, draw_longer, draw_round, draw_sabotage
 from .progress import Progress
 from .report import (
@@ -42,7 +42,7 @@ from .report import (
 )
 from .rounds import Conduct, conduct
 from .sabotage import SABOTAGES
-from .testimony import HistoryError
+from .violations import Verdict, violation_text
 
 CLEAN, VIOLATED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _USUAL = Size(processes=8, threads=3, events=800, runs=None, seconds=3.0)
@@ -258,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 run.sabotages()  # which is to show that a clean verdict means something
     except KeyboardInterrupt:
         run.report.interrupted = True
-    except (HistoryError, OSError) as error:
+    except (EvidenceError, OSError) as error:
         run.fail(f"the harness itself failed: {error}")
     finally:
         run.progress.clear()
@@ -268,7 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json is not None:
         save_report(options.json, run.report)
     if options.html is not None:
-        save_page(options.html, run.report)
+        save_html(options.html, run.report)
     if run.report.interrupted:
         return INTERRUPTED
     return VIOLATED if run.report.violated else CLEAN
@@ -434,12 +434,12 @@ def _check_again(parser: argparse.ArgumentParser, console: Console, directory: P
     for path in found:
         try:
             verdict = check(path)
-        except (HistoryError, OSError) as error:
+        except (EvidenceError, OSError) as error:
             parser.error(f"--check {path}: {error}")
         violations += verdict.counts.total()
         console.print(f"{path}: {verdict.events:,} events, {verdict.counts.total():,} violations")
         for violation in verdict.violations:
-            console.print(evidence(verdict, violation), markup=False, highlight=False)
+            console.print(violation_text(verdict, violation), markup=False, highlight=False)
     return VIOLATED if violations else CLEAN
 
 
@@ -511,7 +511,7 @@ class _Run:
     def _show(self, verdict: Verdict) -> None:
         for kind, count in verdict.counts.items():
             first = next(each for each in verdict.violations if each.kind == kind)
-            self.progress.milestone(f"VIOLATION: {evidence(verdict, first)}", "red")
+            self.progress.milestone(f"VIOLATION: {violation_text(verdict, first)}", "red")
             if count > 1:
                 self.progress.milestone(f"  and {count - 1:,} more of this kind", "red")
 

@@ -25,16 +25,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .checker import Verdict, check
-from .crew import sigint_blocked
+from .checker import check
 from .damage import Damage, count_damage
 from .faults import ENOSPC, FORK, KILL, REPLACE, SHORT_WRITE, unmount_disk
-from .history import history_path, log_path, save_json, volume_path
 from .logs import LOGS, OMNELOG
 from .plan import RoundPlan, draw_comparison
+from .processes import sigint_blocked
 from .progress import Progress
+from .receipts import history_path, log_path, save_json, volume_path
 from .rounds import conduct
-from .ways import WAYS
+from .usual_ways import WAYS
+from .violations import Verdict
 
 PLAIN = "plain"
 ALL_WAYS = (*WAYS, OMNELOG)

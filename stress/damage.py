@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What became of the records of a round: counted from receipts and from what a reader finds.
 
-It goes by the same testimony as the checker, after it, and says how much is wrong where the checker
-says what. For records with tags (`records.draw_tagged`), which make pieces of lines recognizable:
+It goes by the same evidence as the checker, after it, and says how much is wrong where the checker
+says what. For records with tags (`payloads.draw_tagged`), which make pieces of lines recognizable:
 
 - lost: an acknowledged record that no line of any file of its log is, a log that was moved away
   included;
@@ -18,17 +18,15 @@ says what. For records with tags (`records.draw_tagged`), which make pieces of l
 import re
 from dataclasses import dataclass
 
-from .checker import Kind, Verdict
-from .history import Outcome
-from .testimony import OPEN, Testimony, Writer, line_spans
+from .evidence import OPEN, Evidence, Writer, line_spans
+from .receipts import Outcome
+from .violations import Attempt, Kind, Verdict
 
 _HEAD = re.compile(rb'\{"id": ?"([0-9]{6})([0-9]{20})"')
 _TAG = re.compile(rb"w([0-9]+)s([0-9]+);")
 _OF_RECORDS = re.compile(rb'[{}": ,;a-z0-9]*')
 """All that occurs in a line with tags."""
 _TINY = 64  # bytes, below which a piece need not hold a tag
-
-Attempt = tuple[int, int]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,15 +49,15 @@ class Damage:
 
 def count_damage(verdict: Verdict) -> Damage:
     """Count it, for a round that was checked."""
-    testimony = verdict.told
+    evidence = verdict.told
     done = Damage(
         out_of_order=verdict.counts[Kind.REORDERED], left_behind=verdict.counts[Kind.LEFT_BEHIND]
     )
     found: set[Attempt] = set()
-    for file in testimony.files:
+    for file in evidence.files:
         for begin, end in line_spans(file.data):
-            _count_line(done, testimony, file.data[begin:end], found)
-    for writer in testimony.writers.values():
+            _count_line(done, evidence, file.data[begin:end], found)
+    for writer in evidence.writers.values():
         _count_outcomes(done, writer, found)
     return done
 
@@ -76,42 +74,42 @@ def _count_outcomes(done: Damage, writer: Writer, found: set[Attempt]) -> None:
             done.refused += len(records)
 
 
-def _count_line(done: Damage, testimony: Testimony, line: bytes, found: set[Attempt]) -> None:
-    attempt = _record_of(testimony, line)
+def _count_line(done: Damage, evidence: Evidence, line: bytes, found: set[Attempt]) -> None:
+    attempt = _record_of(evidence, line)
     if attempt is not None:
         done.twice += attempt in found
         found.add(attempt)
     elif not _OF_RECORDS.fullmatch(line.removesuffix(b"\n")):
         done.foreign += 1
-    elif _is_part_of_one(testimony, line):
+    elif _is_part_of_one(evidence, line):
         done.torn += 1
     else:
         done.glued += 1
 
 
-def _record_of(testimony: Testimony, line: bytes) -> Attempt | None:
+def _record_of(evidence: Evidence, line: bytes) -> Attempt | None:
     """The record that this line is, the newline of a last line excepted."""
     head = _HEAD.match(line)
     if head is None:
         return None
     attempt = int(head[1]), int(head[2])
-    meant = _meant(testimony, attempt)
+    meant = _meant(evidence, attempt)
     return attempt if meant is not None and line in (meant, meant[:-1]) else None
 
 
-def _is_part_of_one(testimony: Testimony, line: bytes) -> bool:
+def _is_part_of_one(evidence: Evidence, line: bytes) -> bool:
     """Whether the line is one piece of one record. No record has a newline but at its end."""
     if line == b"\n":
         return True
     piece = line.removesuffix(b"\n")
     tag = _HEAD.match(line) or _TAG.search(line)
     if tag is not None:
-        meant = _meant(testimony, (int(tag[1]), int(tag[2])))
+        meant = _meant(evidence, (int(tag[1]), int(tag[2])))
         return meant is not None and piece in meant
     is_tiny = len(piece) < _TINY
-    return is_tiny and any(writer.lines.find(piece) >= 0 for writer in testimony.writers.values())
+    return is_tiny and any(writer.lines.find(piece) >= 0 for writer in evidence.writers.values())
 
 
-def _meant(testimony: Testimony, attempt: Attempt) -> bytes | None:
-    writer = testimony.writers.get(attempt[0])
+def _meant(evidence: Evidence, attempt: Attempt) -> bytes | None:
+    writer = evidence.writers.get(attempt[0])
     return writer.line(attempt[1]) if writer and attempt[1] < writer.planned else None

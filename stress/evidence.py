@@ -1,61 +1,262 @@
 # SPDX-License-Identifier: MIT
-"""A violation as text: what is wrong, who did what when, and the bytes themselves."""
+"""The history of a round, read back: what everybody meant to do, did, and saw. No omnelog."""
 
+import json
+import mmap
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
 
-from .checker import Attempt, Verdict, Violation
-from .testimony import OPEN, Bytes
+from .receipts import Outcome, history_path, log_path, moved_path, volume_path
 
-_ROW_BYTES = 16
-_ROWS_AROUND = 2  # before and after the row with the byte in question
+FOREVER = 2**63 - 1
+OPEN = "no outcome"  # what an append came to whose writer died before it could tell
 
-
-def evidence(verdict: Verdict, violation: Violation) -> str:
-    """The smallest evidence for `violation`: a few lines, indented under what is wrong."""
-    files = verdict.told.files
-    lines = [f"{violation.kind}: {violation.what}", f"  in round {verdict.told.name}"]
-    lines += [f"  bytes {begin} to {end} of {files[f].path}" for f, begin, end in violation.spans]
-    for attempt in violation.attempts:
-        lines += _receipts(verdict, attempt)
-    if violation.focus is not None:
-        file, focus = violation.focus
-        lines.append(f"  around byte {focus}:")
-        lines += hexdump(files[file].data, focus)
-    lines.append(f"  repeat with: {verdict.told.command}")
-    return "\n".join(lines)
+Bytes: TypeAlias = bytes | mmap.mmap
 
 
-def _receipts(verdict: Verdict, attempt: Attempt) -> Iterator[str]:
-    writer, seq = verdict.told.writers[attempt[0]], attempt[1]
-    line = writer.line(seq)
-    yield f"  event {seq} of {writer.name}, {len(line)} bytes: {_shorten(line)}"
-    if seq >= writer.called:
-        yield "    receipts: none, it was not appended"
+class EvidenceError(Exception):
+    """The history itself cannot be read: the harness is at fault, or the files are not its."""
+
+
+@dataclass(slots=True)
+class Writer:
+    """What one writer meant to write, and its receipts: by call, and by event."""
+
+    number: int
+    name: str
+    run: int
+    process: str
+    forked: bool
+    lines: Bytes
+    """The lines it meant to write, one after the other."""
+    starts: "array[int]"
+    """Where in `lines` each begins, and where the last ends."""
+    born: bool = False
+    """Whether it ever kept an account."""
+    resumed: int = 0
+    """How often it was started again."""
+    first: "array[int]" = field(default_factory=lambda: array("q"))
+    """Of each call: its first event."""
+    begin_ns: "array[int]" = field(default_factory=lambda: array("q"))
+    end_ns: "array[int]" = field(default_factory=lambda: array("q"))
+    appended: "array[int]" = field(default_factory=lambda: array("q"))
+    waits: "array[int]" = field(default_factory=lambda: array("q"))
+    outcomes: list[str] = field(default_factory=list)
+    errors: dict[int, str] = field(default_factory=dict)
+    called: int = 0
+    """How many events its calls were about."""
+    file: "array[int]" = field(default_factory=lambda: array("h"))
+    """Of each event: the file that holds it; -1: none."""
+    place: "array[int]" = field(default_factory=lambda: array("q"))
+    """Of each event: how many lines of that file come before it."""
+
+    @property
+    def planned(self) -> int:
+        """How many events it was to append."""
+        return len(self.starts) - 1
+
+    def line(self, seq: int) -> bytes:
+        """The line of event `seq`, newline included."""
+        return self.lines[self.starts[seq] : self.starts[seq + 1]]
+
+    def call_of(self, seq: int) -> int:
+        """Which call was about event `seq`; only for one that was called."""
+        return bisect_right(self.first, seq) - 1
+
+    def events_of(self, call: int) -> range:
+        """Which events a call was about."""
+        last = call + 1 == len(self.first)
+        return range(self.first[call], self.called if last else self.first[call + 1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a reader got from one look at a log, or a follower in all."""
+
+    who: str
+    run: int
+    begin_ns: int
+    end_ns: int
+    count: int
+    digest: str
+    marks: list[str]
+    error: str | None
+    reason: str | None
+    """``torn`` or ``absent``, of an error that may have its reasons."""
+
+
+@dataclass(slots=True)
+class LogFile:
+    """One file that was a run's log for a time."""
+
+    path: Path
+    run: int
+    data: Bytes
+    came_ns: int
+    """Before that it was not at the path of the log; 0: it was from the start."""
+    left_ns: int
+    """From then on it was not there any more."""
+
+
+@dataclass(slots=True)
+class Evidence:
+    """All that a round left."""
+
+    name: str
+    command: str
+    faults: list[str]
+    volume: Path
+    run_ids: list[str]
+    bystanders: dict[str, str]
+    writers: dict[int, Writer]
+    files: list[LogFile]
+    """Those of one run in the order in which they were its log."""
+    snapshots: list[Look]
+    followed: list[Look]
+    deaths: dict[str, list[int]]
+    """When each process was killed by the harness, in ns."""
+    exits: dict[str, int | None]
+
+
+def map_file(path: Path) -> Bytes:
+    """The bytes of a file, without reading them all."""
+    with path.open("rb") as file:
+        if not file.seek(0, 2):
+            return b""  # of which there is no map
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def line_spans(data: Bytes) -> Iterator[tuple[int, int]]:
+    """Where each line begins and ends, its newline included; the tail without one as well."""
+    begin, size = 0, len(data)
+    while begin < size:
+        end = data.find(b"\n", begin) + 1 or size
+        yield begin, end
+        begin = end
+
+
+def load(directory: Path) -> Evidence:
+    """Read what the round in `directory` left. Raises EvidenceError, OSError."""
+    try:
+        return _load(directory)
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise EvidenceError(f"{directory}: the history cannot be read: {error!r}") from error
+
+
+def _load(directory: Path) -> Evidence:
+    about = json.loads(history_path(directory, "round.json").read_text())
+    writers = {}
+    for number, plan in about["writers"].items():
+        path = history_path(directory, f"writer-{int(number):03}.lines")
+        if path.exists():  # else the round ended before the gate was opened
+            writers[int(number)] = _load_writer(path, int(number), plan)
+    moves = history_path(directory, "moves.json")
+    deaths = history_path(directory, "").glob("*.deaths")
+    return Evidence(
+        name=about["name"],
+        command=about["command"],
+        faults=about["faults"],
+        volume=volume_path(directory),
+        run_ids=about["runs"],
+        bystanders=about["bystanders"],
+        writers=writers,
+        files=list(
+            _load_files(directory, about["runs"], json.loads(moves.read_text()))
+            if moves.exists()
+            else _load_files(directory, about["runs"], [])
+        ),
+        snapshots=list(_load_looks(directory, "reader-*.snapshots")),
+        followed=list(_load_looks(directory, "follower-*.followed")),
+        deaths={path.stem: [each["killed_ns"] for each in _records(path)] for path in deaths},
+        exits=json.loads(history_path(directory, "exits.json").read_text()),
+    )
+
+
+def _load_files(
+    directory: Path, run_ids: list[str], moves: list[dict[str, int]]
+) -> Iterator[LogFile]:
+    for run, run_id in enumerate(run_ids):
+        log, came_ns = log_path(directory, run_id), 0
+        for number, move in enumerate((m for m in moves if m["run"] == run), 1):
+            path = moved_path(log, number)
+            yield LogFile(path, run, map_file(path), came_ns, move["end_ns"])
+            came_ns = move["begin_ns"]
+        if log.exists():  # there is none if the round ended at its very begin
+            yield LogFile(log, run, map_file(log), came_ns, FOREVER)
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON lines of a file; a last one that death cut short is left out."""
+    data = map_file(path)
+    for begin, end in line_spans(data):
+        if data[end - 1 : end] == b"\n":
+            yield json.loads(data[begin:end])
+
+
+def _load_writer(lines_path: Path, number: int, plan: dict[str, Any]) -> Writer:
+    lines = map_file(lines_path)
+    starts = array("q", [0])
+    starts.extend(end for _, end in line_spans(lines))
+    writer = Writer(
+        number, lines_path.stem, plan["run"], plan["process"], plan["forked"], lines, starts
+    )
+    path = lines_path.with_suffix(".receipts")
+    if path.exists():
+        writer.born = True
+        for receipt in _records(path):
+            _take(writer, path, receipt)
+    writer.file = array("h", [-1]) * writer.planned
+    writer.place = array("q", [-1]) * writer.planned
+    return writer
+
+
+def _take(writer: Writer, path: Path, receipt: dict[str, Any]) -> None:
+    """Add one receipt to what is known of a writer."""
+    if "resumed_ns" in receipt:
+        writer.resumed += 1
+        if writer.outcomes and writer.outcomes[-1] == OPEN:
+            writer.end_ns[-1] = receipt["resumed_ns"]  # whatever it did, it had done by then
         return
-    call = writer.call_of(seq)
-    events = writer.events_of(call)
-    batch = f", in a batch of {len(events)}, from {events[0]} on" if len(events) > 1 else ""
-    yield f"    receipts: called at {writer.begin_ns[call]} ns{batch}"
-    if writer.outcomes[call] == OPEN:
-        yield "    receipts: no outcome"
-    else:
-        error = f", {writer.errors[call]}" if call in writer.errors else ""
-        yield f"    receipts: returned at {writer.end_ns[call]} ns, {writer.outcomes[call]}{error}"
+    seq = receipt["seq"]
+    if "n" in receipt:
+        if seq != writer.called or seq + receipt["n"] > writer.planned:
+            raise ValueError(f"{path}: append of {seq} follows that of {writer.called - 1}")
+        writer.first.append(seq)
+        writer.begin_ns.append(receipt["begin_ns"])
+        writer.end_ns.append(FOREVER)
+        writer.appended.append(0)
+        writer.waits.append(0)
+        writer.outcomes.append(OPEN)
+        writer.called = seq + receipt["n"]
+        return
+    if not writer.first or seq != writer.first[-1] or writer.end_ns[-1] != FOREVER:
+        raise ValueError(f"{path}: no append of {seq} was under way")
+    writer.begin_ns[-1] = receipt["called_ns"]
+    writer.end_ns[-1] = receipt["end_ns"]
+    writer.outcomes[-1] = Outcome(receipt["outcome"])
+    writer.appended[-1] = receipt.get("appended", 0)
+    writer.waits[-1] = receipt.get("waits", 0)
+    if "error" in receipt:
+        writer.errors[len(writer.first) - 1] = receipt["error"]
 
 
-def _shorten(line: bytes) -> str:
-    """The begin of a line, as text in which no terminal finds a command."""
-    text = ascii(line[:72].decode(errors="replace").removesuffix("\n"))[1:-1]
-    return f"{text}..." if len(line) > 73 else text
-
-
-def hexdump(data: Bytes, focus: int) -> Iterator[str]:
-    """A window of `data` in hex and ASCII; ``>`` marks the row that holds byte `focus`."""
-    row = focus // _ROW_BYTES * _ROW_BYTES
-    begin = max(0, row - _ROWS_AROUND * _ROW_BYTES)
-    end = min(len(data), row + (_ROWS_AROUND + 1) * _ROW_BYTES)
-    for offset in range(begin, end, _ROW_BYTES):
-        piece = data[offset : min(offset + _ROW_BYTES, end)]
-        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in piece)
-        mark = ">" if offset == row else " "
-        yield f"  {mark} {offset:08x}  {piece.hex(' '):{3 * _ROW_BYTES - 1}}  |{shown}|"
+def _load_looks(directory: Path, pattern: str) -> Iterator[Look]:
+    for path in sorted(history_path(directory, "").glob(pattern)):
+        for ordinal, record in enumerate(_records(path)):
+            yield Look(
+                who=f"snapshot {ordinal} of {path.stem}"
+                if path.suffix == ".snapshots"
+                else f"{path.stem}, of run {record['run']},",
+                run=record["run"],
+                begin_ns=record["begin_ns"],
+                end_ns=record["end_ns"],
+                count=record.get("count", 0),
+                digest=record.get("digest", ""),
+                marks=record.get("marks", []),
+                error=record.get("error"),
+                reason=record.get("reason"),
+            )

@@ -27,8 +27,8 @@ from unittest.mock import patch
 from omnelog import EventLog, LockTimeout, PipeAborted
 from omnelog.linelog.lock import LockableFile, try_lock
 
-from .gang import Gate, together
 from .report import percentile
+from .timed_processes import Gate, together
 
 RUN_ID = "fairness-01kpfntqeej7vhn935kc0tm9vn"
 EVENT = PipeAborted(

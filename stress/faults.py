@@ -3,7 +3,7 @@
 
 A `Fault` is asked now and again whether its time has come. It strikes running processes of the
 round at times and places that the seed has drawn, and undoes before the end what must be undone.
-Two faults are inside the writers: ``short-write`` is in `standins`, ``fork`` in `workers`.
+Two faults are inside the writers: ``short-write`` is in `patches`, ``fork`` in `workers`.
 """
 
 import json
@@ -19,8 +19,8 @@ from random import Random
 from time import monotonic, monotonic_ns, sleep
 from typing import ClassVar
 
-from .history import history_path, log_path, moved_path, save_json, volume_path
 from .plan import RoundPlan
+from .receipts import history_path, log_path, moved_path, save_json, volume_path
 
 KILL, FREEZE, ENOSPC = "kill", "freeze", "enospc"
 SHORT_WRITE, FORK, REPLACE = "short-write", "fork", "replace"

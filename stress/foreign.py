@@ -24,7 +24,8 @@ from time import monotonic, monotonic_ns, sleep
 from typing import Any
 
 from .faults import KILL, note_death
-from .history import (
+from .plan import SHELL, ProcessPlan, RoundPlan
+from .receipts import (
     Outcome,
     Receipts,
     history_path,
@@ -33,7 +34,6 @@ from .history import (
     volume_path,
     writer_name,
 )
-from .plan import SHELL, ProcessPlan, RoundPlan
 from .workers import Gate, draw_calls, draw_lines, until_terminated
 
 _SILENCE_S = 60.0  # after which a command is taken to hang

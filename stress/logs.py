@@ -3,7 +3,7 @@
 
 A round's writers, readers and runner ask here and nowhere else which records to draw, what to open
 and what to hand to ``append``. So the same faults strike, and the same checker judges, events on
-omne's event log, records that are not events on a line log, and the usual ways (`ways`).
+omne's event log, records that are not events on a line log, and the usual ways (`usual_ways`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -29,8 +29,7 @@ from omnelog import (
     read_run,
 )
 
-from .history import log_path, volume_path
-from .records import (
+from .payloads import (
     Record,
     canonical_line,
     draw_frame,
@@ -41,8 +40,9 @@ from .records import (
     tagged_line,
     tagged_record,
 )
+from .receipts import log_path, volume_path
 from .sabotage import Appender
-from .ways import WAYS, WayLog
+from .usual_ways import WAYS, WayLog
 
 EVENTS, LINES = "events", "lines"
 OMNELOG = "omnelog, a line log"

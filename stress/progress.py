@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from .history import log_path
 from .plan import RoundPlan
+from .receipts import log_path
 
 _BLOCK = 1024 * 1024
 _REDRAW_S = 0.1

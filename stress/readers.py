@@ -15,10 +15,10 @@ from typing import Any
 
 from omnelog import TornTailError
 
-from .history import RunningDigest, history_path
 from .logs import LOGS
+from .payloads import Record, canonical_line
 from .plan import RoundPlan
-from .records import Record, canonical_line
+from .receipts import RunningDigest, history_path
 from .workers import Gate, until_terminated
 
 READER, FOLLOWER = "reader-000", "follower-000"

@@ -12,12 +12,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .checker import Verdict
-from .evidence import evidence
 from .faults import ENOSPC, FORK, FREEZE, KILL, REPLACE, SHORT_WRITE
-from .history import Outcome, history_path
 from .plan import RoundPlan
+from .receipts import Outcome, history_path
 from .rounds import Conduct
+from .violations import Verdict, violation_text
 
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
 _BUCKETS_PER_OCTAVE = 2
@@ -216,7 +215,7 @@ def _histogram(ordered_ns: Sequence[int]) -> dict[str, int]:
 def _evidence(verdict: Verdict) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for violation in verdict.violations:
-        found.setdefault(str(violation.kind), []).append(evidence(verdict, violation))
+        found.setdefault(str(violation.kind), []).append(violation_text(verdict, violation))
     return found
 
 

@@ -8,21 +8,21 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from .crew import Crew, HangError
 from .faults import ENOSPC, KILL, OUTSIDE, SHORT_WRITE, Fault, Replace, mount_disk, unmount_disk
 from .foreign import drive
-from .history import (
+from .logs import LOGS
+from .patches import Waits, cap_writes
+from .plan import Handle, RoundPlan, Start
+from .processes import Crew, HangError
+from .progress import Progress
+from .readers import FOLLOWER, READER, follow, read
+from .receipts import (
     history_path,
     process_name,
     save_json,
     volume_path,
 )
-from .logs import LOGS
-from .plan import Handle, RoundPlan, Start
-from .progress import Progress
-from .readers import FOLLOWER, READER, follow, read
 from .sabotage import SABOTAGES, Appender
-from .standins import Waits, cap_writes
 from .workers import Account, draw_items, open_log, write
 
 _LOOK_S = 0.1  # between two looks at how far it is

@@ -19,8 +19,8 @@ from typing import IO, Any, ClassVar, Protocol
 
 from omnelog import Event, EventLog, LockTimeout, LogIOError, encode
 
-from .checker import Kind
 from .faults import KILL, REPLACE
+from .violations import Kind
 
 _PIECE_BYTES = 64
 _SLOW_S = 0.0001  # gives the processor away

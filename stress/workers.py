@@ -26,7 +26,11 @@ from typing import Any, NoReturn
 from omnelog import AppendIndeterminate, EventLog, LockTimeout, LogIOError
 
 from .faults import FORK, SHORT_WRITE
-from .history import (
+from .logs import LOGS
+from .patches import Waits, cap_writes, count_waits
+from .payloads import Record
+from .plan import ProcessPlan, RoundPlan, WriterPlan
+from .receipts import (
     Outcome,
     Receipts,
     history_path,
@@ -35,11 +39,7 @@ from .history import (
     volume_path,
     writer_name,
 )
-from .logs import LOGS
-from .plan import ProcessPlan, RoundPlan, WriterPlan
-from .records import Record
 from .sabotage import Appender, broken
-from .standins import Waits, cap_writes, count_waits
 
 _FULL_S = 0.002  # after a refusal: let not every event be refused while the disk is full
 _OPENING_TRIES = 1000  # of 5 ms, by who starts while the disk is full

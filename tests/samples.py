@@ -2,10 +2,7 @@
 """Plain events and files for tests whose subject is the log, not what the events say."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from . import omnelog
 
@@ -61,10 +58,3 @@ def lines(*events: "omnelog.Event") -> bytes:
 def open_descriptors() -> set[str]:
     """The descriptors of this process."""
     return set(os.listdir("/proc/self/fd"))
-
-
-@contextmanager
-def new_volume() -> Iterator[Path]:
-    """A directory of its own for each example of a property, where `tmp_path` is for them all."""
-    with TemporaryDirectory() as name:
-        yield Path(name)

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from . import omnelog
-from .samples import RUN, lines, log_path, new_volume, node, of_every_type, quarantine_path
+from . import omnelog, testing
+from .samples import RUN, lines, log_path, node, of_every_type, quarantine_path
 
 EventLog = omnelog.EventLog
 
@@ -205,7 +205,7 @@ class TestShortWrites:
         """Each write takes as much as the list says; the next appends see the log they expect."""
         write = os.write
         script = iter(pieces * 1000)
-        with pytest.MonkeyPatch.context() as patch, new_volume() as root:
+        with pytest.MonkeyPatch.context() as patch, testing.new_volume() as root:
             patch.setattr(os, "write", lambda fd, data: write(fd, data[: next(script)]))
             with EventLog.for_run(root, RUN) as log:
                 log.append(node(1))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from . import omnelog
-from .mutants import MUTANTS, Mutant
+from .mutation.mutants import MUTANTS, Mutant
 
 PACKAGE = Path(omnelog.__file__).parent
 MAY_IMPORT = {

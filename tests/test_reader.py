@@ -15,8 +15,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from . import omnelog
-from .samples import RUN, lines, log_path, new_volume, node, of_every_type, open_descriptors
+from . import omnelog, testing
+from .samples import RUN, lines, log_path, node, of_every_type, open_descriptors
 from .strategies import events
 
 BAD = [b"{broken", b"{}", b"\xff", b"null", bytes(8), b"[" * 200, b"\x1c", b'{"type":"x"}']
@@ -28,7 +28,7 @@ class TestASnapshot:
     def test_is_every_event_in_order_whatever_the_block_size(
         self, written: list["omnelog.Event"], block: int
     ) -> None:
-        with new_volume() as root, pytest.MonkeyPatch.context() as patch:
+        with testing.new_volume() as root, pytest.MonkeyPatch.context() as patch:
             patch.setattr(omnelog.linelog.lock, "BLOCK_SIZE", block)
             log_path(root).write_bytes(lines(*written))
             assert omnelog.read_run(root, RUN) == written
@@ -184,7 +184,7 @@ class TestABadLine:
     def test_at_any_place_is_told_with_its_place(
         self, before: list["omnelog.Event"], bad: bytes, after: list["omnelog.Event"]
     ) -> None:
-        with new_volume() as root:
+        with testing.new_volume() as root:
             log_path(root).write_bytes(lines(*before) + bad + b"\n" + lines(*after))
             with pytest.raises(omnelog.DeserializeError) as caught:
                 omnelog.read_run(root, RUN)
@@ -315,7 +315,7 @@ class TestAnUnterminatedTail:
         content = lines(*whole)
         cut = place % (len(content) + 1)
         ends = list(itertools.accumulate(len(omnelog.encode(event)) for event in whole))
-        with new_volume() as root:
+        with testing.new_volume() as root:
             log_path(root).write_bytes(content[:cut])
             scan = omnelog.scan_run(root, RUN)
             assert scan.events == [e for e, end in zip(whole, ends, strict=True) if cut >= end - 1]

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .. import omnelog
-from ..samples import RUN, log_path, new_volume
+from .. import omnelog, testing
+from ..samples import RUN, log_path
 from ..strategies import events
 from .histories import History
 
@@ -44,7 +44,7 @@ def glance(path: Path, *, window: int) -> Any:
 def test_the_ends_of_any_log_tell_what_all_of_it_tells(
     lines: list[tuple["omnelog.Event", Callable[["omnelog.Event"], bytes]]], window: int
 ) -> None:
-    with new_volume() as root:
+    with testing.new_volume() as root:
         path = log_path(root)
         path.write_bytes(b"".join(spell(event) for event, spell in lines))
         whole = module.glance(path, full=True)

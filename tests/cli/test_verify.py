@@ -16,8 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .. import omnelog
-from ..samples import new_volume
+from .. import omnelog, testing
 from .histories import History, sane_runs
 from .volume import RUN, WATCHDOG_S, Process, Volume, finish, locked
 
@@ -53,7 +52,7 @@ def test_a_sane_run_is_clean(volume: Volume) -> None:
 
 @given(sane_runs(), st.integers(0, 40))
 def test_every_prefix_of_any_sane_run_is_clean(run: list["omnelog.Event"], count: int) -> None:
-    with new_volume() as root:
+    with testing.new_volume() as root:
         path = omnelog.events_log_path(root, RUN)
         path.parent.mkdir(parents=True)
         path.write_bytes(b"".join(map(omnelog.encode, run[:count])))

@@ -14,7 +14,8 @@ os.environ["OMNELOG_FAULTS"] = "thorough"
 
 import pytest
 
-from .. import mutants
+from ..mutation.mutants import MUTANTS
+from ..mutation.run_mutants import run
 from .counts import CRASHED, INTERRUPTED, KILLED, totals
 
 
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> int:
     code = int(pytest.main(["-n", "auto", "-W", imported, folder, *arguments], [sums]))
     killed = "mutants not tried"
     if not code and not arguments:
-        dead, tried = mutants.run(mutants.MUTANTS)
+        dead, tried = run(MUTANTS)
         killed, code = f"{dead} of {tried} mutants killed", int(dead != tried)
     skipped = f", {sums.skipped} tests SKIPPED, see above" if sums.skipped else ""
     print(f"faults: {sums}, {killed}, {sums.violations} violations{skipped}")

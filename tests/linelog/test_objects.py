@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from . import linelog
-from .strategies import LARGEST, nested, perhaps_records, records
+from .json_objects import LARGEST, nested, perhaps_records, records
 
 decode_object = linelog.decode_object
 encode_object = linelog.encode_object

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from . import linelog
+from .json_objects import records
 from .processes import forked
-from .strategies import records
 
 BAD_LINES = [
     b"[1,2]",

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 )
 
 from . import linelog
-from .strategies import perhaps_records, records
+from .json_objects import perhaps_records, records
 
 Objects = dict[str, Any]
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Mistakes in the core that only a schedule shows, and the scenarios that show them.
 
+All other mistakes are in ``tests/mutation``.
+
 Each is put into the running core by compiling the text of one function again, with an edit.
 """
 

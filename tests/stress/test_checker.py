@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from stress.checker import Kind, Verdict, check
-from stress.evidence import evidence, hexdump
-from stress.testimony import HistoryError
+from stress.checker import check
+from stress.evidence import EvidenceError
+from stress.violations import Kind, Verdict, hexdump, violation_text
 
-from .histories import Call, MadeUp, line, look
+from .made_up_rounds import Call, MadeUp, line, look
 
 ACKNOWLEDGED, REFUSED, TIMED_OUT = "acknowledged", "refused", "timed out"
 INDETERMINATE = "indeterminate"
@@ -483,13 +483,13 @@ def test_few_of_a_kind_are_kept_and_all_are_counted(tmp_path: Path) -> None:
 def test_history_that_is_none(tmp_path: Path) -> None:
     MadeUp().check(tmp_path)
     (tmp_path / "history" / "writer-001.receipts").write_text('{"seq":1,"n":1,"begin_ns":5}\n')
-    with pytest.raises(HistoryError, match="append of 1 follows that of -1"):
+    with pytest.raises(EvidenceError, match="append of 1 follows that of -1"):
         check(tmp_path)
 
 
 def test_evidence_shows_events_receipts_and_bytes(tmp_path: Path) -> None:
     verdict = MadeUp(log=A0[:60] + B0 + A1 + B1).check(tmp_path)
-    text = evidence(verdict, verdict.violations[0])
+    text = violation_text(verdict, verdict.violations[0])
     assert f"bytes 0 to {60 + len(B0)}" in text
     assert "event 0 of writer-001" in text
     assert "called at 15 ns\n    receipts: returned at 25 ns, acknowledged" in text
@@ -504,6 +504,6 @@ def test_hexdump_stops_at_both_ends() -> None:
 
 
 def test_checker_shares_no_code_with_omnelog() -> None:
-    code = "import sys; sys.modules['omnelog'] = None; import stress.checker, stress.evidence"
+    code = "import sys; sys.modules['omnelog'] = None; import stress.checker, stress.violations"
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)

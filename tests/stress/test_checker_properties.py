@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .histories import Call, MadeUp, line, look
+from .made_up_rounds import Call, MadeUp, line, look
 
 OUTCOMES = ["acknowledged", "acknowledged", "indeterminate", "refused", "timed out"]
 

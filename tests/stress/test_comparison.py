@@ -24,7 +24,7 @@ from stress.damage import Damage
 from stress.faults import KILL, REPLACE, SHORT_WRITE
 from stress.logs import OMNELOG
 from stress.progress import Progress
-from stress.ways import WAYS, Append, Way
+from stress.usual_ways import WAYS, Append, Way
 
 ROOT = Path(__file__).parents[2]
 TOO_LONG_S = 100  # only ever reached by a hang

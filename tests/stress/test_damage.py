@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stress.damage import count_damage
-from stress.records import tagged_line, tagged_record
+from stress.payloads import tagged_line, tagged_record
 
-from .histories import MadeUp
+from .made_up_rounds import MadeUp
 
 A0, A1, B0, B1 = (
     tagged_line(tagged_record(writer, seq, 120)) for writer in (1, 2) for seq in (0, 1)

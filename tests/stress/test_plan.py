@@ -11,8 +11,8 @@ import pytest
 
 from omnelog import decode_object, encode, encode_object
 from stress.logs import event_of, record_of
+from stress.payloads import canonical_line, draw_messages, draw_tagged, tagged_line
 from stress.plan import SHELL, Handle, RoundPlan, Size, Start, draw_longer, draw_round
-from stress.records import canonical_line, draw_messages, draw_tagged, tagged_line
 from stress.workers import draw_calls, draw_lines
 
 SIZE = Size(processes=24, threads=3, events=60, runs=2, seconds=1)

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from stress.command import main
 from stress.faults import FAULTS
-from stress.history import log_path
-from stress.page import save_page
+from stress.html_report import save_html
 from stress.plan import Size, draw_round
 from stress.progress import Progress
+from stress.receipts import log_path
 from stress.report import (
     RoundReport,
     RunReport,
@@ -114,7 +114,7 @@ def test_page_needs_nothing_else_and_escapes_what_it_shows(tmp_path: Path) -> No
     report = RunReport(
         seed=1, command="a 'b' <c>", rounds=[round_], sabotages=[found], failures=["<f>"]
     )
-    save_page(tmp_path / "page.html", report)
+    save_html(tmp_path / "page.html", report)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 2  # latencies, and how the writers fared
     assert not re.search(r"https?:|src=|@import|url\(", page)

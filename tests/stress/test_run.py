@@ -134,7 +134,7 @@ def test_sabotage_that_passes_fails_the_run(tmp_path: Path) -> None:
     """An appender that does no harm: the checker rightly finds nothing, the run must complain."""
     code = """
 import sys
-from stress.checker import Kind
+from stress.violations import Kind
 from stress.command import main
 from stress.sabotage import SABOTAGES, Sabotage
 SABOTAGES.clear()

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from stress import against
+from stress.bench import against
 
 PROJECT = Path(__file__).parents[2]
 
 
 def test_each_operation_is_compared(tmp_path: Path) -> None:
     (tmp_path / "omnelog").symlink_to(PROJECT / "omnelog")
-    command = [sys.executable, "-m", "stress.against", str(tmp_path), "--rounds", "2"]
+    command = [sys.executable, "-m", "stress.bench.against", str(tmp_path), "--rounds", "2"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     head, *rows = done.stdout.splitlines()
     assert "2 rounds" in head
@@ -38,7 +38,7 @@ def test_a_ratio_is_our_time_over_theirs(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_where_there_is_no_omnelog_that_is_said(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "stress.against", str(tmp_path)]
+    command = [sys.executable, "-m", "stress.bench.against", str(tmp_path)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"stress.against: there is no omnelog in {tmp_path}\n"
+    assert done.stderr == f"stress.bench.against: there is no omnelog in {tmp_path}\n"

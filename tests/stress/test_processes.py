@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from stress.crew import Crew
 from stress.plan import Start
+from stress.processes import Crew
 from stress.workers import Gate, until_terminated
 
 TOO_LONG_S = 60  # only ever reached by a hang

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How fast omnelog is beside another version of it: ``python -m stress.against CHECKOUT``.
+"""How fast omnelog is beside another version of it: ``python -m stress.bench.against CHECKOUT``.
 
 Both versions are loaded into one process and measured in turns, which of them comes first
 alternating from round to round, so that what else the machine does strikes both. For each operation
@@ -33,7 +33,7 @@ def load(checkout: Path) -> Any:
     finally:
         sys.path.remove(str(checkout))
     if Path(package.__file__ or "").parents[1] != checkout:
-        raise SystemExit(f"stress.against: there is no omnelog in {checkout}")
+        raise SystemExit(f"stress.bench.against: there is no omnelog in {checkout}")
     _forget()
     return package
 
@@ -110,12 +110,12 @@ def _time_of(operation: Operation) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, and print a line for each operation."""
-    parser = argparse.ArgumentParser(prog="python -m stress.against", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m stress.bench.against", description=__doc__)
     parser.add_argument("checkout", type=Path, help="a checkout of another version of omnelog")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"(default: {ROUNDS})")
     options = parser.parse_args(arguments)
     theirs = load(options.checkout.resolve())
-    ours = load(Path(__file__).resolve().parents[1])
+    ours = load(Path(__file__).resolve().parents[2])
     with TemporaryDirectory(prefix="omnelog-against-") as directory:
         our_operations = operations(ours, Path(directory, "ours"))
         their_operations = operations(theirs, Path(directory, "theirs"))

@@ -1,30 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Break the core on purpose, in a copy, and see that the tests notice: ``python -m tests.mutants``.
+"""The mutants: mistakes in the core, of the kind that a careless change would make.
 
-Each mutant is one deliberate mistake, of the kind that a careless change or another implementation
-would make. It counts as killed when the tests named with it fail, and they must pass without it. A
-mutant that survives, or whose text is not in the core any more, makes the run fail: whoever changes
-the core takes its mutants along.
+`MUTANTS` lists them, each with the tests that have to notice it. Whoever changes a line of the core
+that a mutant names changes the mutant as well; ``tests/test_house.py`` fails until then.
 """
 
-import argparse
-import os
 import shlex
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-PROJECT = Path(__file__).parents[1]
-TIMEOUT_S = 300  # many times what the slowest tests here take on a busy machine
-HANG_S = 60
+from .copy_of_project import PROJECT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -2246,111 +2231,3 @@ MUTANTS = [
         after="",
     ),
 ]
-
-
-def run_tests(
-    tests: str, module: str = "", text: str = "", timeout_s: float = TIMEOUT_S
-) -> tuple[int | None, str]:
-    """Run `tests` on a copy of the project, with `text` as that module: exit code, last words.
-
-    None instead of the exit code: they took too long. What they try is the same every time.
-    """
-    with tempfile.TemporaryDirectory(prefix="omnelog-mutant-") as name:
-        copy = Path(name)
-        for part in ("omnelog", "tests"):
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(PROJECT / part, copy / part, ignore=ignore)
-        shutil.copy(PROJECT / "pyproject.toml", copy)
-        if module:
-            (copy / "omnelog" / f"{module}.py").write_text(text)
-        options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"]
-        command = [sys.executable, "-m", "pytest", *options, f"--basetemp={copy / 'tmp'}"]
-        brief = {name: of for name, of in os.environ.items() if not name.startswith("OMNELOG_")}
-        process = subprocess.Popen(
-            command + [f"tests/{test}" for test in shlex.split(tests)],
-            cwd=copy,
-            env={**brief, "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "repeatable"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,  # to end what the tests started with them
-        )
-        try:
-            said, _ = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            return None, f"took longer than {timeout_s} s"
-        output = said.strip().splitlines() or [""]
-        failed = [line for line in output if line.startswith(("FAILED", "ERROR"))]
-        return process.returncode, (failed or output)[-1][:100]
-
-
-def killed(mutant: Mutant) -> tuple[bool, str]:
-    """Whether the tests fail for the mistake, and what they say."""
-    try:
-        text = mutant.text()
-    except ValueError as error:
-        return False, str(error)
-    tests = mutant.tests or TESTS[mutant.module]
-    code, said = run_tests(tests, mutant.module, text, HANG_S if mutant.hangs else TIMEOUT_S)
-    return code == pytest.ExitCode.TESTS_FAILED or (mutant.hangs and code is None), said
-
-
-def sound(mutants: Sequence[Mutant]) -> dict[str, str]:
-    """The tests of all `mutants` by file, as pytest takes them: those named, or the whole file."""
-    named: dict[str, set[str]] = {}
-    for mutant in mutants:
-        for test in shlex.split(mutant.tests or TESTS[mutant.module]):
-            named.setdefault(test.partition("::")[0], set()).add(test)
-    return {
-        file: file if file in some else shlex.join(sorted(some)) for file, some in named.items()
-    }
-
-
-def run(mutants: Sequence[Mutant], jobs: int | None = None) -> tuple[int, int]:
-    """Try all `mutants`, saying how each fares: how many were killed, and of how many.
-
-    So many `jobs` at once, by default one a core.
-    """
-    dead = 0
-    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        chosen = sound(mutants)
-        results = pool.map(run_tests, chosen.values())
-        for file, (code, said) in zip(chosen, results, strict=True):
-            if code != pytest.ExitCode.OK:
-                print(f"without any mutant, {file} does not pass: {said}")
-                return 0, len(mutants)
-        for mutant, (is_dead, said) in zip(mutants, pool.map(killed, mutants), strict=True):
-            dead += is_dead
-            print(f"{'killed  ' if is_dead else 'SURVIVED'}  {mutant.name}: {said}", flush=True)
-    return dead, len(mutants)
-
-
-def main() -> int:
-    """Run all mutants, or those that are chosen; 1 if any survives."""
-    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("words", nargs="*", help="run only mutants with one of these in their name")
-    parser.add_argument(
-        "-m",
-        "--module",
-        choices=sorted({mutant.module for mutant in MUTANTS}),
-        help="run only mutants of this module",
-    )
-    parser.add_argument(
-        "-j", "--jobs", type=int, help="how many to run at once (default: one a core)"
-    )
-    options = parser.parse_args()
-    chosen = [
-        mutant
-        for mutant in MUTANTS
-        if options.module in (None, mutant.module)
-        and (not options.words or any(word in mutant.name for word in options.words))
-    ]
-    dead, tried = run(chosen, options.jobs)
-    print(f"{dead} of {tried} mutants killed")
-    return int(dead != tried or not tried)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -27,7 +27,7 @@ svg { display: block; margin: .4em 0 1em } text { font-size: 11px; fill: #444 }
 """
 
 
-def save_page(path: Path, report: RunReport) -> None:
+def save_html(path: Path, report: RunReport) -> None:
     """Write the page."""
     path.write_text("\n".join(_page(report)) + "\n", encoding="utf-8")
 

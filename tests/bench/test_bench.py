@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stress.bench import Result, Row
+from stress.bench.results import Result, Row
 
 ROOT = Path(__file__).parents[2]
 BENCH = [sys.executable, "-W", "error", "-m", "stress.bench"]

@@ -10,7 +10,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from stress.gang import Gate, TaskFailed, together
+from stress.timed_processes import Gate, TaskFailed, together
 
 pytestmark = pytest.mark.filterwarnings(  # pytest-xdist's worker has a thread, which is asleep
     "ignore:This process .* is multi-threaded:DeprecationWarning"

@@ -3,7 +3,7 @@
 
 A way is opened on the path of a log, by the process that appends, and yields a function that
 appends one line: it is given the text without the newline. The bench measures some of these
-(`peers`), and `damage` counts what each of them does to the records under faults.
+(`bench.peers`), and `damage` counts what each of them does to the records under faults.
 """
 
 import fcntl
@@ -90,7 +90,7 @@ def side_file_lock(path: Path, *, durable: bool = False) -> Iterator[Append]:
 
 @contextmanager
 def _handler(make: Callable[[Path], logging.Handler], path: Path) -> Iterator[Append]:
-    logger = logging.getLogger(f"stress.ways.{os.getpid()}")  # no child inherits its handlers
+    logger = logging.getLogger(f"stress.usual_ways.{os.getpid()}")  # no child inherits its handlers
     logger.propagate = False
     logger.setLevel(logging.INFO)
     with closing(make(path)) as handler:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The processes of a round: started behind a gate, watched, started again, ended.
 
+Those of a measurement, which only bring back a result, are in `timed_processes`.
+
 The parent stays single-threaded, since it forks, and signals no process that it did not start.
 """
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from stress.checker import Kind, Verdict, check
-from stress.history import (
+from stress.checker import check
+from stress.payloads import canonical_line, event_id
+from stress.receipts import (
     digest_lines,
     history_path,
     log_path,
@@ -19,7 +20,7 @@ from stress.history import (
     volume_path,
     writer_name,
 )
-from stress.records import canonical_line, event_id
+from stress.violations import Kind, Verdict
 
 RUN_ID = "made-up-01kpfntqeej7vhn935kc0tm9vn"
 BYSTANDER = "bystander"

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Every small change to a module of the core, one at a time: ``python -m tests.mutation MODULE``.
+"""Every small change to a module of the core, one at a time.
+
+``python -m tests.mutation.every_change MODULE`` runs it.
 
 Where `mutants` makes the mistakes that people make, this makes all those that a mutation tester can
 think of: another operator, another number, a condition negated, an exception not caught. Those that
@@ -23,7 +25,7 @@ import pytest
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
-from .mutants import PROJECT, run_tests
+from .copy_of_project import PROJECT, run_tests
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 TIMEOUT_S = 300  # a loop that never ends is a change that is noticed; side by side they take 100
@@ -139,7 +141,9 @@ def run(module: str, known: set[tuple[str, str, str]]) -> bool:
 
 def main() -> int:
     """Try the modules that are given, or all; 1 if one was not as it should be."""
-    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.mutation.every_change", description=__doc__
+    )
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {' '.join(TESTS)}; all")
     modules: list[str] = parser.parse_args().modules or [*TESTS]
     if unknown := {*modules}.difference(TESTS):

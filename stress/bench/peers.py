@@ -44,8 +44,8 @@ from omnelog import (
     encode,
 )
 
-from . import ways
-from .fairness import Append, Opener, PollingLog
+from .. import usual_ways
+from ..fairness import Append, Opener, PollingLog
 
 RUN_ID = "bench-01kpfntqeej7vhn935kc0tm9vn"
 BATCH = 100
@@ -277,7 +277,7 @@ def _dumps_floor_loop(root: Path, **spelling: Any) -> Iterator[Loop]:
 @contextmanager
 def _naive(root: Path) -> Iterator[Callable[[dict[str, Any]], object]]:
     """`json.dumps`, and a `FileLock` around opening, writing and closing."""
-    with ways.side_file_lock(_log_path(root)) as append:
+    with usual_ways.side_file_lock(_log_path(root)) as append:
         yield lambda record: append(json.dumps(record))
 
 
@@ -295,7 +295,7 @@ def _records() -> list[Any]:
 
 @contextmanager
 def _first_thought(root: Path, *, durable: bool = False) -> Iterator[Callable[[Any], object]]:
-    with ways.side_file_lock(_log_path(root), durable=durable) as append:
+    with usual_ways.side_file_lock(_log_path(root), durable=durable) as append:
         yield lambda record: append(record.to_json())
 
 
@@ -318,13 +318,13 @@ def _texts() -> list[str]:
     return [line.decode().rstrip("\n") for line in LINES]
 
 
-def _at_log(opening: ways.Opening, root: Path) -> AbstractContextManager[ways.Append]:
+def _at_log(opening: usual_ways.Opening, root: Path) -> AbstractContextManager[usual_ways.Append]:
     return opening(_log_path(root))
 
 
 @contextmanager
 def _sqlite_batch(root: Path, *, synchronous: str) -> Iterator[Callable[[list[str]], None]]:
-    with ways.sqlite_database(_log_path(root), synchronous) as database:
+    with usual_ways.sqlite_database(_log_path(root), synchronous) as database:
 
         def append(texts: list[str]) -> None:
             database.execute("BEGIN IMMEDIATE")
@@ -337,7 +337,7 @@ def _sqlite_batch(root: Path, *, synchronous: str) -> Iterator[Callable[[list[st
 def _sqlite_peer(synchronous: str) -> Peer:
     return _peer(
         f"SQLite WAL {synchronous}",
-        partial(_at_log, partial(ways.sqlite_rows, synchronous=synchronous)),
+        partial(_at_log, partial(usual_ways.sqlite_rows, synchronous=synchronous)),
         _texts,
         batch=partial(_sqlite_batch, synchronous=synchronous),
     )
@@ -362,14 +362,16 @@ SAME_BYTES_FLOOR = replace(
     loop=partial(_dumps_floor_loop, separators=(",", ":"), ensure_ascii=False),
 )
 NAIVE = _peer("FileLock, open, write, close", _naive, lambda: RECORDS)
-FILE_HANDLER = _peer("logging.FileHandler", partial(_at_log, ways.file_handler), _texts)
+FILE_HANDLER = _peer("logging.FileHandler", partial(_at_log, usual_ways.file_handler), _texts)
 CONCURRENT = _peer(
     "concurrent-log-handler",
-    partial(_at_log, ways.concurrent_handler),
+    partial(_at_log, usual_ways.concurrent_handler),
     _texts,
     module="concurrent_log_handler",
 )
-LOGURU = _peer("loguru, enqueue", partial(_at_log, ways.loguru_enqueue), _texts, module="loguru")
+LOGURU = _peer(
+    "loguru, enqueue", partial(_at_log, usual_ways.loguru_enqueue), _texts, module="loguru"
+)
 SQLITE_OFF, SQLITE_FULL = _sqlite_peer("OFF"), _sqlite_peer("FULL")
 FIRST_THOUGHT = _peer(
     "FileLock + dataclasses-json",

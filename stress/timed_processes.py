@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Processes that start at one gate and bring back what they measured.
+"""Processes of a measurement: they start at one gate and bring back what they measured.
+
+Those of a round, which are killed, stopped and started again, are in `processes`.
 
 They are forked, so that a task may be any closure, and each does a bounded amount of work. Whatever
 ends the caller, Ctrl-C included, none of them outlives the call.

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""What can be wrong with a round, what was found to be wrong, and each finding as text."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from .evidence import OPEN, Bytes, Evidence
+
+_KEPT_PER_KIND = 3  # the rest of a kind is only counted: a few show as much as a thousand
+_ROW_BYTES = 16
+_ROWS_AROUND = 2  # before and after the row with the byte in question
+
+
+Attempt: TypeAlias = tuple[int, int]
+"""A writer and the sequence number of one of its events."""
+Span: TypeAlias = tuple[int, int, int]
+"""A file, by its index, and where in it bytes begin and end."""
+
+
+class Kind(StrEnum):
+    """What can be wrong."""
+
+    NOT_JSON = "a line is not JSON"
+    BLANK = "a blank line"
+    FOREIGN = "a line nobody meant to write"
+    ALTERED = "an altered line"
+    DUPLICATE = "an event twice"
+    MISSING = "an acknowledged event is missing"
+    REFUSED_BUT_WRITTEN = "a refused event is in the log"
+    MISCOUNTED = "a failed append miscounted what it wrote"
+    SPLIT = "a batch is torn apart"
+    REORDERED = "a writer's events are out of order"
+    REAL_TIME = "real-time order broken"
+    LEFT_BEHIND = "an event in a log that was moved away long before"
+    UNTERMINATED = "an unterminated tail"
+    SIZE = "the file is not the size of its events"
+    QUARANTINE = "a fragment in the quarantine that no killed writer left"
+    LITTER = "a file that should not be there"
+    BYSTANDER = "a file that was nobody's business has changed"
+    SNAPSHOT_RAISED = "a snapshot raised"
+    SNAPSHOT_NO_PREFIX = "a snapshot is not a prefix of the final log"
+    SNAPSHOT_STALE = "a snapshot misses what was acknowledged before"
+    SNAPSHOT_EARLY = "a snapshot holds what was not yet appended"
+    FOLLOWER_RAISED = "a follower raised"
+    FOLLOWER_DIFFERS = "a follower did not see exactly the final log"
+    EXIT = "a process failed"
+    DEATH = "a writer was cut short that nobody killed"
+    UNFINISHED = "a process did not do all that was planned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """One thing that is wrong, and the least that shows it."""
+
+    kind: Kind
+    what: str
+    attempts: tuple[Attempt, ...] = ()
+    """Whose receipts tell about it."""
+    spans: tuple[Span, ...] = ()
+    """Which bytes of which logs it is about."""
+    focus: tuple[int, int] | None = None
+    """The first byte that is wrong, and in which file."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found, and what a reader of the verdict may want to know besides."""
+
+    told: Evidence
+    violations: list[Violation] = field(default_factory=list)
+    """The first few of each kind, in the order of the kinds."""
+    counts: Counter[Kind] = field(default_factory=Counter)
+    """How many there are of each kind."""
+    events: int = 0
+    """Events that stand in the logs, each counted once."""
+    met: int = 0
+    """Events that were called before the one above them in the log had returned."""
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """How often each was told, or none."""
+    fragments: int = 0
+    """Torn tails that were put into quarantine."""
+
+    def add(
+        self,
+        kind: Kind,
+        what: str,
+        *,
+        attempts: tuple[Attempt, ...] = (),
+        spans: tuple[Span, ...] = (),
+        focus: tuple[int, int] | None = None,
+    ) -> None:
+        """Note a violation."""
+        self.counts[kind] += 1
+        if self.counts[kind] <= _KEPT_PER_KIND:
+            found = Violation(kind=kind, what=what, attempts=attempts, spans=spans, focus=focus)
+            self.violations.append(found)
+
+
+def violation_text(verdict: Verdict, violation: Violation) -> str:
+    """The smallest evidence for `violation`: a few lines, indented under what is wrong."""
+    files = verdict.told.files
+    lines = [f"{violation.kind}: {violation.what}", f"  in round {verdict.told.name}"]
+    lines += [f"  bytes {begin} to {end} of {files[f].path}" for f, begin, end in violation.spans]
+    for attempt in violation.attempts:
+        lines += _receipts(verdict, attempt)
+    if violation.focus is not None:
+        file, focus = violation.focus
+        lines.append(f"  around byte {focus}:")
+        lines += hexdump(files[file].data, focus)
+    lines.append(f"  repeat with: {verdict.told.command}")
+    return "\n".join(lines)
+
+
+def _receipts(verdict: Verdict, attempt: Attempt) -> Iterator[str]:
+    writer, seq = verdict.told.writers[attempt[0]], attempt[1]
+    line = writer.line(seq)
+    yield f"  event {seq} of {writer.name}, {len(line)} bytes: {_shorten(line)}"
+    if seq >= writer.called:
+        yield "    receipts: none, it was not appended"
+        return
+    call = writer.call_of(seq)
+    events = writer.events_of(call)
+    batch = f", in a batch of {len(events)}, from {events[0]} on" if len(events) > 1 else ""
+    yield f"    receipts: called at {writer.begin_ns[call]} ns{batch}"
+    if writer.outcomes[call] == OPEN:
+        yield "    receipts: no outcome"
+    else:
+        error = f", {writer.errors[call]}" if call in writer.errors else ""
+        yield f"    receipts: returned at {writer.end_ns[call]} ns, {writer.outcomes[call]}{error}"
+
+
+def _shorten(line: bytes) -> str:
+    """The begin of a line, as text in which no terminal finds a command."""
+    text = ascii(line[:72].decode(errors="replace").removesuffix("\n"))[1:-1]
+    return f"{text}..." if len(line) > 73 else text
+
+
+def hexdump(data: Bytes, focus: int) -> Iterator[str]:
+    """A window of `data` in hex and ASCII; ``>`` marks the row that holds byte `focus`."""
+    row = focus // _ROW_BYTES * _ROW_BYTES
+    begin = max(0, row - _ROWS_AROUND * _ROW_BYTES)
+    end = min(len(data), row + (_ROWS_AROUND + 1) * _ROW_BYTES)
+    for offset in range(begin, end, _ROW_BYTES):
+        piece = data[offset : min(offset + _ROW_BYTES, end)]
+        shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in piece)
+        mark = ">" if offset == row else " "
+        yield f"  {mark} {offset:08x}  {piece.hex(' '):{3 * _ROW_BYTES - 1}}  |{shown}|"

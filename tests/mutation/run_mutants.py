@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""Puts each mutant into a copy of the project, and sees that the tests named with it fail.
+
+A mutant counts as killed when they do; without it they have to pass. A mutant that survives, or
+whose text is not in the core any more, makes the run fail.
+"""
+
+import argparse
+import os
+import shlex
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from .copy_of_project import TIMEOUT_S, run_tests
+from .mutants import MUTANTS, TESTS, Mutant
+
+HANG_S = 60  # a mutant that hangs is given so long
+
+
+def killed(mutant: Mutant) -> tuple[bool, str]:
+    """Whether the tests fail for the mistake, and what they say."""
+    try:
+        text = mutant.text()
+    except ValueError as error:
+        return False, str(error)
+    tests = mutant.tests or TESTS[mutant.module]
+    code, said = run_tests(tests, mutant.module, text, HANG_S if mutant.hangs else TIMEOUT_S)
+    return code == pytest.ExitCode.TESTS_FAILED or (mutant.hangs and code is None), said
+
+
+def sound(mutants: Sequence[Mutant]) -> dict[str, str]:
+    """The tests of all `mutants` by file, as pytest takes them: those named, or the whole file."""
+    named: dict[str, set[str]] = {}
+    for mutant in mutants:
+        for test in shlex.split(mutant.tests or TESTS[mutant.module]):
+            named.setdefault(test.partition("::")[0], set()).add(test)
+    return {
+        file: file if file in some else shlex.join(sorted(some)) for file, some in named.items()
+    }
+
+
+def run(mutants: Sequence[Mutant], jobs: int | None = None) -> tuple[int, int]:
+    """Try all `mutants`, saying how each fares: how many were killed, and of how many.
+
+    So many `jobs` at once, by default one a core.
+    """
+    dead = 0
+    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+        chosen = sound(mutants)
+        results = pool.map(run_tests, chosen.values())
+        for file, (code, said) in zip(chosen, results, strict=True):
+            if code != pytest.ExitCode.OK:
+                print(f"without any mutant, {file} does not pass: {said}")
+                return 0, len(mutants)
+        for mutant, (is_dead, said) in zip(mutants, pool.map(killed, mutants), strict=True):
+            dead += is_dead
+            print(f"{'killed  ' if is_dead else 'SURVIVED'}  {mutant.name}: {said}", flush=True)
+    return dead, len(mutants)
+
+
+def main() -> int:
+    """Run all mutants, or those that are chosen; 1 if any survives."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("words", nargs="*", help="run only mutants with one of these in their name")
+    parser.add_argument(
+        "-m",
+        "--module",
+        choices=sorted({mutant.module for mutant in MUTANTS}),
+        help="run only mutants of this module",
+    )
+    parser.add_argument(
+        "-j", "--jobs", type=int, help="how many to run at once (default: one a core)"
+    )
+    options = parser.parse_args()
+    chosen = [
+        mutant
+        for mutant in MUTANTS
+        if options.module in (None, mutant.module)
+        and (not options.words or any(word in mutant.name for word in options.words))
+    ]
+    dead, tried = run(chosen, options.jobs)
+    print(f"{dead} of {tried} mutants killed")
+    return int(dead != tried or not tried)
