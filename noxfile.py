@@ -83,14 +83,14 @@ def tools(session: nox.Session) -> None:
 
 @nox.session
 def spark(session: nox.Session) -> None:
-    """Try README's recipe for Spark, which needs Java and takes 500 MB."""
+    """Try the recipe for Spark, which needs Java and takes 500 MB."""
     install(session, "tests", "spark")
     session.run("pytest", "tests/tools/test_queries.py", "-k", "pyspark", env=NONE_MISSING)
 
 
 @nox.session
 def vendoring(session: nox.Session) -> None:
-    """Vendor omnelog into hosts as README says, and test the copies with omnelog itself gone."""
+    """Vendor omnelog as docs/vendoring.md says, and test the copies without omnelog itself."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "tests", "vendoring"))
     files = session.posargs or CORE
     session.run("python", "tests/vendoring.py", *IN_PARALLEL, *files, env=BRIEF)

@@ -68,6 +68,26 @@ from .volume import (
     run_exists,
 )
 
+__all__ = [
+    "NODE_VARIABLE",
+    "ROOT_VARIABLE",
+    "RUN_VARIABLE",
+    "Errors",
+    "EventHead",
+    "Node",
+    "NodeExists",
+    "NodeFailure",
+    "RecordingError",
+    "RecordingWarning",
+    "Run",
+    "RunEnded",
+    "RunNotFound",
+    "event_head",
+    "event_text",
+    "moment_ms",
+    "node_id_for",
+]
+
 ROOT_VARIABLE = "OMNE_VOLUME_ROOT"
 RUN_VARIABLE = "OMNE_RUN_ID"
 NODE_VARIABLE = "OMNE_NODE_ID"

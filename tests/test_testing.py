@@ -16,6 +16,7 @@ from hypothesis import Phase, find, given, settings
 from hypothesis.strategies import SearchStrategy
 
 from . import omnelog, testing
+from .documents import blocks, text_of
 
 FIRST_FOUND = settings(phases=[Phase.generate], max_examples=10_000, database=None)
 """`find` goes on until it has found one, be it one in fifteen, which 100 may not hold."""
@@ -265,11 +266,9 @@ def test_a_run_that_does_not_exist_has_no_findings_but_is_an_error(omne_volume: 
         testing.write_log(omne_volume, "../other", b"")
 
 
-def test_readmes_tests_pass(tmp_path: Path) -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    section = readme.split("\n## Testing\n")[1].split("\n## ")[0]
-    [snippet] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    [plugins] = re.findall(r"`(pytest_plugins = .*?)`", section)
+def test_the_documented_tests_pass(tmp_path: Path) -> None:
+    [snippet] = blocks("docs/testing.md", "python")
+    [plugins] = re.findall(r"`(pytest_plugins = .*?)`", text_of("docs/testing.md"))
     (tmp_path / "test_mine.py").write_text(snippet)
     (tmp_path / "conftest.py").write_text(plugins)
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]

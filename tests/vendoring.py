@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`nox -s vendoring`: omnelog vendored into a host, and its own tests run on the copy.
 
-Five hosts are made in a temporary directory, by the commands and the configuration that README's
-section "Vendoring" shows. Two have layer 1 alone, copied by hand: with filelock installed, and with
+Five hosts are made in a temporary directory, by the commands and the configuration that
+docs/vendoring.md shows. Two have layer 1 alone, copied by hand: with filelock installed, and with
 the two functions that do without it. Three have the whole of omnelog: copied by hand with filelock
 installed, copied by hand with filelock, and fetched by the `vendoring` tool with filelock.
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 PROJECT = Path(__file__).parents[1]
+DOCUMENT = "docs/vendoring.md"
 LAYER_1 = "tests/linelog"
 HOUSE = ["tests/test_house.py", "tests/test_vendoring.py"]  # these know filelock by its name
 
@@ -30,12 +31,12 @@ def main(arguments: list[str]) -> int:
 
     `arguments` are options and the tests of the core. A host of layer 1 runs its tests alone.
     """
-    section = (PROJECT / "README.md").read_text().split("\n## Vendoring\n")[1].split("\n## ")[0]
-    layer_1_by_hand, by_hand, filelock_too = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    [without_filelock] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    text = (PROJECT / DOCUMENT).read_text()
+    layer_1_by_hand, by_hand, filelock_too = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    [without_filelock] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     layer_1_tests = [*(word for word in arguments if not word.startswith("tests/")), LAYER_1]
-    [configuration] = re.findall(r"```toml\n(.*?)```", section, re.DOTALL)
-    [pins] = re.findall(r"```text\n(.*?)```", section, re.DOTALL)
+    [configuration] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    [pins] = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
     with TemporaryDirectory(prefix="omnelog-vendoring-") as name:
         work = Path(name)
         site = work / "site"
@@ -70,7 +71,7 @@ def main(arguments: list[str]) -> int:
         vendor.mkdir(parents=True)
         for package in (vendor.parent, vendor):
             (package / "__init__.py").touch()
-        assert f"omnelog=={version}\n" in pins, f"README does not pin {version}"
+        assert f"omnelog=={version}\n" in pins, f"{DOCUMENT} does not pin {version}"
         pins = pins.replace(f"omnelog=={version}", f"omnelog @ {wheel.as_uri()}")
         (vendor / "vendor.txt").write_text(pins)
         run(fetched, "vendoring", "sync", TMPDIR=work)
@@ -82,7 +83,7 @@ def main(arguments: list[str]) -> int:
 
 
 def new_host(host: Path) -> Path:
-    """A directory with a checkout of omnelog in it, where README's commands look for one."""
+    """A directory with a checkout of omnelog in it, where the commands look for one."""
     host.mkdir()
     (host / "omnelog").symlink_to(PROJECT)
     return host
@@ -104,12 +105,12 @@ def updated(host: Path, script: str, **environment: Path) -> None:
 
 
 def replace_lock(module: Path, functions: str) -> None:
-    """Do without filelock in lock.py, as README says."""
+    """Do without filelock in lock.py, as the document says."""
     text = module.read_text()
     import_line, *others = re.findall(r"^from filelock import .*\n", text, re.MULTILINE)
     unlock, *more = re.findall(r"^unlock = .*\n", text, re.MULTILINE)
     try_lock, *rest = re.findall(r"^def try_lock\(.*\n(?: +.*\n|\n(?= ))+", text, re.MULTILINE)
-    assert not others + more + rest, "lock.py is not as README says"
+    assert not others + more + rest, f"lock.py is not as {DOCUMENT} says"
     for old, new in ((import_line, ""), (unlock, ""), (try_lock, functions)):
         text = text.replace(old, new)
     assert "lock_descriptor" not in text

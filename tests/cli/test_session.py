@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""README's session with the command: what it shows is what one gets."""
+"""The session in docs/command.md: what it shows is what the command prints."""
 
 import re
-from pathlib import Path
 
+from ..documents import blocks
 from .volume import Volume
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-[MAKEFILE] = re.findall(r"```make\n(.*?)```", README, re.DOTALL)
-SESSION, OWN_CHECKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+[MAKEFILE] = blocks("docs/command.md", "make")
+SESSION, OWN_CHECKS = blocks("docs/command.md", "console")
 STEPS = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", SESSION, re.MULTILINE)
 
 
@@ -25,7 +24,7 @@ def alike(shown: str) -> list[str]:
     return sorted(shown.splitlines())
 
 
-def test_readmes_session_is_what_one_gets(volume: Volume) -> None:
+def test_the_documented_session_is_what_a_user_gets(volume: Volume) -> None:
     (volume.root / ".omne").rmdir()
     (volume.root / "Makefile").write_text(MAKEFILE)
     assert len(STEPS) == SESSION.count("$ ")

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What README says of other people's tools, tried on the real ones; `nox -s tools` has them all."""
+"""What the documents say about other tools, tried on the real tools of `nox -s tools`."""

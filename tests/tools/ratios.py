@@ -2,7 +2,7 @@
 """`python -m tests.tools.ratios`: what dataclasses-json costs, as multiples of what omnelog costs.
 
 The two are timed in turn, seven times over; of each ratio the least, the median and the greatest
-are printed. Figures in README come from here.
+are printed. The figures in docs/recipes.md come from here.
 """
 
 import statistics

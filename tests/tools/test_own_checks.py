@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""README records the checks of this very project: in a fresh checkout, that is what one gets."""
+"""The checks of omnelog, recorded as docs/command.md shows: a fresh checkout gives the same."""
 
 import os
 import re
@@ -14,9 +14,9 @@ from .conftest import CACHES, NEEDED, missing
 PROJECT = Path(__file__).parents[2]
 
 
-def test_the_projects_own_checks_are_recorded_as_readme_shows(tmp_path: Path) -> None:
+def test_the_projects_own_checks_are_recorded_as_the_document_shows(tmp_path: Path) -> None:
     if not NEEDED:
-        missing("the venv that README makes")
+        missing("the environment that the documented commands make")
     checkout = tmp_path / "omnelog"
     shutil.copytree(PROJECT, checkout, ignore=CACHES)
     commands = re.findall(r"^\$ ((?:.*[\\|]\n)*.*)$", OWN_CHECKS, re.MULTILINE)

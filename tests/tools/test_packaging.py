@@ -18,17 +18,11 @@ from types import ModuleType
 
 import pytest
 
+from ..documents import blocks
 from .conftest import CACHES
 
 PROJECT = Path(__file__).parents[2]
 CONSUMERS = [Path(__file__).with_name(name) for name in ("consumer.py", "records_consumer.py")]
-KEPT = [
-    *("omnelog", "tests", "stress", "conformance", "examples"),
-    "*.md",
-    "*.toml",
-    "*.py",
-    "*.ini",
-]
 
 
 def run(*command: str | Path, cwd: Path | None = None, **variables: str) -> str:
@@ -130,9 +124,8 @@ def test_what_is_installed_from_it_works(
     archive: Callable[[Path], Path], built: list[Path], tmp_path: Path
 ) -> None:
     python = new_environment(tmp_path / "environment", archive(built[0]))
-    readme = (PROJECT / "README.md").read_text()
-    [snippet, *_] = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    assert run(python, "-I", "-c", snippet, cwd=tmp_path).startswith("pipe.started ")
+    for snippet, printed in zip(blocks("README.md", "python"), ["ada hello\n", ""], strict=True):
+        assert run(python, "-I", "-c", snippet, cwd=tmp_path).startswith(printed)
     runs = run(python.with_name("omnelog"), "runs", cwd=tmp_path)
     assert re.search("^ci-.* completed ", runs, re.MULTILINE)
     installed = run(python, "-I", "-c", "import omnelog; print(omnelog.__file__)", cwd=tmp_path)

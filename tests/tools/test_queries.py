@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""README's recipes for other tools, as they stand there, on 1,000 runs, some of them damaged."""
+"""The recipes of docs/recipes.md, as they stand there, on 1,000 runs, some of them damaged."""
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,22 +14,13 @@ from typing import Any, get_args
 import pytest
 
 from .. import omnelog
+from ..documents import blocks
 from ..samples import RUN, TS, ULID, of_every_type
 from .fleet import Fleet
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-SECTION = README.split("\n## Tools\n")[1].split("\n## ")[0]
-
-
-JQ, FEED = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
-[SQL] = re.findall(r"```sql\n(.*?)```", SECTION, re.DOTALL)
-SNIPPETS = dict(
-    zip(
-        ("polars", "pandas", "pyspark"),
-        re.findall(r"```py\n(.*?)```", SECTION, re.DOTALL),
-        strict=True,
-    )
-)
+JQ, FEED = blocks("docs/recipes.md", "sh")
+[SQL] = blocks("docs/recipes.md", "sql")
+SNIPPETS = dict(zip(("polars", "pandas", "pyspark"), blocks("docs/recipes.md", "py"), strict=True))
 
 
 @pytest.fixture(scope="module")
