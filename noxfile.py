@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The named verbs of this project; `nox -l` lists them, `nox -s VERB -- ARGUMENTS` runs one."""
 
+import json
 import os
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -19,12 +21,14 @@ LOCKING = ["tests/linelog", "tests/test_ulid.py", "tests/test_lock.py", "tests/t
 # Half of the tests' time is waiting for processes, so there are twice as many workers as cores.
 IN_PARALLEL = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
 NONE_MISSING = {"OMNELOG_TOOLS": "1"}
+CONSTRAINTS = Path("constraints.txt")
 BRIEF = {"HYPOTHESIS_PROFILE": "brief"}  # where the same code is tried at length elsewhere
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Install omnelog as it is here, and what the dependency groups name."""
-    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, *groups))
+    """Install omnelog as it is here, and what the dependency groups name, in pinned versions."""
+    requirements = nox.project.dependency_groups(PYPROJECT, *groups)
+    session.install("-c", str(CONSTRAINTS), "-e", ".", *requirements)
 
 
 @nox.session
@@ -91,7 +95,8 @@ def spark(session: nox.Session) -> None:
 @nox.session
 def vendoring(session: nox.Session) -> None:
     """Vendor omnelog as docs/vendoring.md says, and test the copies without omnelog itself."""
-    session.install(*nox.project.dependency_groups(PYPROJECT, "tests", "vendoring"))
+    requirements = nox.project.dependency_groups(PYPROJECT, "tests", "vendoring")
+    session.install("-c", str(CONSTRAINTS), *requirements)
     files = session.posargs or CORE
     session.run("python", "tests/vendoring.py", *IN_PARALLEL, *files, env=BRIEF)
 
@@ -154,3 +159,20 @@ def types(session: nox.Session) -> None:
     """Check types with mypy, strictly."""
     install(session, "types")
     session.run("mypy")
+
+
+@nox.session(python="3.11")
+def constraints(session: nox.Session) -> None:
+    """Pin the newest versions of all tools in constraints.txt, as the oldest Python takes them."""
+    groups = [name for name in PYPROJECT["dependency-groups"] if name != "spark"]
+    requirements = nox.project.dependency_groups(PYPROJECT, *groups)
+    report = Path(session.create_tmp()) / "report.json"
+    resolve = ["pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
+    session.run(*resolve, "--report", str(report), *requirements)
+    found = [item["metadata"] for item in json.loads(report.read_text())["install"]]
+    pins = {re.sub("[-_.]+", "-", item["name"]).lower(): item["version"] for item in found}
+    del pins["filelock"]  # the core is tested with the newest and the oldest
+    lines = [f"{name}=={version}" for name, version in sorted(pins.items())]
+    CONSTRAINTS.write_text("\n".join(["# Written by `nox -s constraints`.", *lines, ""]))
+    hooks = Path(".pre-commit-config.yaml")
+    hooks.write_text(re.sub("ruff==[0-9.]+", f"ruff=={pins['ruff']}", hooks.read_text()))

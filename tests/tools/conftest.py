@@ -9,7 +9,10 @@ from types import ModuleType
 
 import pytest
 
-CACHES = shutil.ignore_patterns(".*", "__pycache__", "dist", "build", "*.egg-info")
+CACHES = shutil.ignore_patterns(
+    *(".git", ".venv", ".nox", ".tox", ".hypothesis", ".omne", ".*_cache"),
+    *("__pycache__", "dist", "build", "*.egg-info"),
+)
 """What a checkout does not have."""
 
 NEEDED = "OMNELOG_TOOLS" in os.environ
