@@ -118,10 +118,10 @@ class TestTracing:
         [
             (("- **LOCK-10** ", "- **LOCK-9** "), "LOCK-9 is there twice"),
             (("- **LOCK-10** ", "- **LOCK-99** "), "LOCK-99 is checked by no vector and no test"),
-            ((" UNTESTED: what an impl", " What an impl"), "LOCK-9 is checked by no vector"),
-            (("UNTESTED: that something", "It is so that something"), "NOT-1 is checked by no"),
+            ((" UNTESTED: only the source", " Only the source"), "LOCK-9 is checked by no vector"),
+            (("UNTESTED: what is not promised", "What is not promised"), "NOT-1 is checked by no"),
             (("be given its newline.", "be given. UNTESTED: x."), "APP-11 says UNTESTED, but is"),
-            (("UNTESTED: what an impl", "UNTESTED:\n- that"), "LOCK-9 does not say why"),
+            (("UNTESTED: only the source", "UNTESTED:\n- the source"), "LOCK-9 does not say why"),
         ],
     )
     def test_a_clause_that_is_not_traced_is_found(self, change: tuple[str, str], told: str) -> None:
