@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Running a vector: asks the adapters, looks at the files, and says what is not as it should be.
+"""Running a vector: asks the adapters, examines the files, and reports what is wrong.
 
-A Mismatch is the adapter's fault in what it answered or did; an AdapterFailure that it did not
-answer. Each vector has a volume of its own.
+A Mismatch means that the adapter gave a wrong answer or did something wrong; an AdapterFailure
+means that it did not answer. Each vector has a volume of its own.
 """
 
 import os
@@ -36,7 +36,7 @@ def _encode(vector: Vector, ask: Ask, _: Path) -> None:
     try:
         found = b64decode(response.get("line"), validate=True)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise Mismatch(f"line is {response.get('line')!r}, which is no base64") from None
+        raise Mismatch(f"line is {response.get('line')!r}, which is not base64") from None
     if found != expected:
         raise Mismatch(f"wrote {found[:400]!r}, not {expected[:400]!r}")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The clauses of SPEC.md, and of those that nobody can check from outside, why not."""
+"""The clauses of SPEC.md, and why some of them cannot be checked from outside."""
 
 import json
 import re
@@ -15,8 +15,8 @@ _HANDLER = "no request makes a signal handler of the adapter append"
 _THREADS = "an adapter answers one request at a time, so no two threads use a handle"
 
 NOT_FROM_OUTSIDE = {
-    "LOCK-9": "that no other thread waits in a blocking call is seen in the source alone",
-    "LOCK-16": "what runs between two calls is not seen",
+    "LOCK-9": "only the source shows whether another thread waits in a blocking call",
+    "LOCK-16": "what runs between two calls is invisible",
     "APP-4": "no request changes the adapter's working directory",
     "APP-38": "no request interrupts or cancels an append",
     "APP-40": _HANDLER,
@@ -33,19 +33,19 @@ NOT_FROM_OUTSIDE = {
     "READ-17": "no request reads an event and leaves the next one for later",
     "READ-18": "how much memory is used is not measured",
     "READ-19": "no request makes an iterator without asking it for an event",
-    "READ-26": "no request tells a follower to stop",
+    "READ-26": "no request makes a follower stop",
     "ULID-14": "each request for a ULID stands alone",
 }
 
 
 def clauses() -> dict[str, str]:
-    """The keyword of each clause, MUST and so on, by its id, in the order of the specification."""
+    """Return the keyword of each clause (MUST and so on) by its id, in the order of SPEC.md."""
     found: dict[str, str] = json.loads(FILE.read_bytes())
     return found
 
 
 def from_spec(text: str) -> dict[str, str]:
-    """The same from the text of SPEC.md."""
+    """Return the same from the text of SPEC.md."""
     item = re.compile(r"^- \*\*([A-Z]+-\d+)\*\* (.*(?:\n  \S.*)*)", re.MULTILINE)
     keyword = re.compile(r"\b(MUST NOT|MUST|SHOULD NOT|SHOULD|MAY)\b")
     found = {}

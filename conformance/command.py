@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: which checks are run against which adapters, and what is said of them."""
+"""The command line: which checks are run against which adapters, and how results are printed."""
 
 import argparse
 import fnmatch
@@ -29,14 +29,14 @@ CONFORMS, DEVIATES, USAGE, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 130
 _SHOWN = 2000  # characters of a request or response in the conversation
 
 _ABOUT = """\
-See whether an implementation of SPEC.md does what its clauses say.
+Check that an implementation of SPEC.md does what its clauses say.
 
 COMMAND starts an adapter, a program that speaks conformance/PROTOCOL.md on its standard input and
 output. Each vector is named after the clause that it checks and the fault that it looks for.
 
 With --system, strace watches the adapter's system calls on a volume's files: in which order they
-are made, and what comes of it when one fails, when the process is killed there, and when it is
-stopped there while another acts. Each case is named CLAUSE.scenario.call.fault. Linux only.
+are made, and what happens when one fails, when the process is killed there, and when it is stopped
+there while another process acts. Each case is named CLAUSE.scenario.call.fault. Linux only.
 """
 _EPILOG = """\
 examples:
@@ -46,12 +46,12 @@ examples:
   python -m conformance --against 'perl conformance/adapters/perl/adapter.pl' -- my-adapter --stdio
   python -m conformance --system --jobs 4 -- my-adapter --stdio
 
-A file of expected failures has the id of a check on each line, or a glob; what follows # is a
+A file of expected failures has the id of a check, or a glob, on each line; # begins a
 comment. A check in it that passes is a failure, because then the file is out of date.
 
 exit codes: 0 all checks that the adapter can be asked passed; 1 a failure, or none was run; 2
 usage, or the command cannot be started; 3 strace is missing or not permitted, so nothing was
-checked; 130 interrupted, after telling what was learnt by then.
+checked; 130 interrupted, after printing the results so far.
 """
 
 
@@ -207,7 +207,7 @@ def _is_chosen(vector: Vector, options: argparse.Namespace) -> bool:
 
 
 def _conversation(text: str) -> None:
-    """Show a line of the conversation, with the bytes in it as they are."""
+    """Print a line of the conversation, with its bytes decoded."""
     head, _, message = text.partition(" {")
     with suppress(ValueError):
         text = f"{head} {dumps(decoded(loads('{' + message)), ensure_ascii=False)}"
@@ -235,7 +235,7 @@ def _system(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
             text = f"when nothing is wrong, expected: {mismatch.expected}; saw: {mismatch.saw}"
             raise AdapterFailure(text) from None
         cases = plan.cases
-        if options.against is not None:  # in the others B only appends and reads in the end
+        if options.against is not None:  # in the others B only appends and reads at the end
             cases = [case for case in cases if case.family in ("crashes", "preemption")]
         cases = system.chosen(cases, options.only or ["*"], options.clause or [], options.sample)
         if options.profile is not None:
@@ -280,7 +280,7 @@ def _check_strace(command: Sequence[str], limit_s: float) -> None:
             adapter.kill()
 
 
-# What both have in common.
+# Shared by both.
 
 
 def _need_command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -332,7 +332,7 @@ def _told(
 
 
 def _not_checked(results: Sequence[Result], unit: str) -> Iterator[str]:
-    """The clauses of the chapters about files that nothing was about, and why, if it cannot be."""
+    """Yield the clauses about files that were not checked, and why they cannot be, if so."""
     spec = clauses_of_spec.clauses()
     reasons = clauses_of_spec.NOT_FROM_OUTSIDE
     left = unchecked(results, spec, clauses_of_spec.CHAPTERS)
@@ -359,7 +359,7 @@ def _count(text: str) -> int:
 
 
 def _introduce(command: Sequence[str], timeout_s: float) -> str:
-    """See that the adapter can be started at all, before every vector fails; return its name."""
+    """Check that the adapter can be started, before every vector fails; return its name."""
     about = see_manners(command, timeout_s)
     print(f"{about.get('name')} {about.get('version')}: {shlex.join(command)}")
     return str(about.get("name"))
@@ -385,7 +385,7 @@ def _listed(id_: str, clauses: Iterable[str], about: str) -> str:
 
 
 def _print(lines: Iterable[str]) -> int:
-    """Print lines; a reader that has gone away is none of our business."""
+    """Print lines, and ignore a reader that has gone away."""
     try:
         for line in lines:
             print(line)
@@ -396,7 +396,7 @@ def _print(lines: Iterable[str]) -> int:
 
 
 class _Progress:
-    """How far the run is, on standard error if that is a terminal."""
+    """Progress of the run, on standard error if that is a terminal."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done, self._shown = total, 0, sys.stderr.isatty()

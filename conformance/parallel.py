@@ -15,19 +15,19 @@ class Worker(Protocol[_ItemT_contra, _DoneT_co]):
     """Works on one item after the other."""
 
     def work(self, item: _ItemT_contra) -> _DoneT_co:
-        """Return what came of the item."""
+        """Return the result of the item."""
 
     def interrupt(self) -> None:
         """Kill the adapters, from another thread, so that `work` returns soon."""
 
     def end(self) -> None:
-        """End the adapters, and let go of them."""
+        """End the adapters and forget them."""
 
 
 def in_parallel(
     items: Sequence[_ItemT_contra], make: Callable[[], Worker[_ItemT_contra, _DoneT_co]], jobs: int
 ) -> Iterator[_DoneT_co]:
-    """Yield what came of each item, as it comes. However the iterator ends, no adapter is left."""
+    """Yield the result of each item as it arrives. However the iterator ends, the adapters end."""
     waiting: queue.SimpleQueue[_ItemT_contra] = queue.SimpleQueue()
     done: queue.SimpleQueue[_DoneT_co | BaseException] = queue.SimpleQueue()
     stopped = threading.Event()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """An adapter as a process: asked with a time limit, and ended whatever it does.
 
-What an adapter can do wrong (die, hang, say what is no response) is an AdapterFailure with its
-last words. Nothing here waits without a limit.
+An adapter that dies, hangs or answers with something that is not a response is an AdapterFailure,
+which shows the end of its standard error. Nothing here waits without a limit.
 """
 
 import json
@@ -17,7 +17,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-Json = dict[str, Any]  # Any: what a response holds is for the vector to judge
+Json = dict[str, Any]  # Any: the vector judges the content of a response
 
 PROTOCOL = 1
 _LAST_WORDS = 2000  # bytes of standard error that a failure shows
@@ -25,19 +25,20 @@ _GRACE_S = 3  # for a process to end after quit, before it is killed
 
 
 class AdapterFailure(Exception):
-    """The adapter did not answer as the protocol wants it."""
+    """The adapter did not answer as the protocol requires."""
 
 
 class NotStarted(AdapterFailure):
-    """There is no such program, or it cannot be run."""
+    """The program does not exist, or it cannot be run."""
 
 
 class Adapter:
     """A running adapter. `command`: its argument list.
 
-    `file_size_limit`: bytes beyond which the system lets it write no file (RLIMIT_FSIZE), so that a
-    write is cut short and the next one fails; SIGXFSZ is ignored. `umask`: its own. `listen`: is
-    called with each line of the conversation, ``>`` before a request and ``<`` before a response.
+    `file_size_limit`: the size in bytes beyond which the system does not let it extend a file
+    (RLIMIT_FSIZE), so that a write is cut short and the next one fails; SIGXFSZ is ignored.
+    `umask`: the umask of the adapter. `listen` is called with each line of the conversation, with
+    ``>`` before a request and ``<`` before a response.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Adapter:
             raise AdapterFailure(f"hello has no list of capabilities: {_short(about)}")
 
     def ask(self, request: Json, patience_s: float = 0) -> Json:
-        """Return the response to `request`; `patience_s`: how much longer than usual it may take.
+        """Return the response to `request`, which may take `patience_s` seconds longer than usual.
 
         Raises AdapterFailure.
         """
@@ -101,7 +102,7 @@ class Adapter:
         return self.receive(patience_s)
 
     def send(self, request: Json) -> None:
-        """Hand over a request whose response `receive` returns later; AdapterFailure."""
+        """Send a request whose response `receive` returns later. Raises AdapterFailure."""
         self._see_that_nothing_is_unasked()
         text = json.dumps(request)
         if self._listen:
@@ -114,20 +115,21 @@ class Adapter:
             try:
                 data = data[os.write(self._stdin.fileno(), data) :]
             except BrokenPipeError:
-                return  # receive tells what its last words were
+                return  # receive reports its last words
 
     def _see_that_nothing_is_unasked(self) -> None:
         if self._owed or not self._introduced:
-            return  # what is there may be what is owed
+            return  # this may be the response that is due
         with suppress(BlockingIOError):
             self._received += os.read(self._stdout.fileno(), 1 << 16)
         if self._received:
-            raise AdapterFailure(f"answers what was not asked: {self._received[:200]!r}")
+            raise AdapterFailure(f"answers something that was not asked: {self._received[:200]!r}")
 
     def fence(self) -> None:
-        """See that every request got one response, also when a second one is late; AdapterFailure.
+        """Check that every request got exactly one response, even if a second one is late.
 
-        An op that nobody has is asked for: what comes has to be the answer to that.
+        It asks for an op that does not exist: the next response has to be the answer to that.
+        Raises AdapterFailure.
         """
         response = self.ask({"op": "fence"})
         if response["ok"] or response["error"].get("kind") != "Unsupported":
@@ -137,7 +139,7 @@ class Adapter:
             )
 
     def receive(self, patience_s: float = 0) -> Json:
-        """Return the next response; AdapterFailure."""
+        """Return the next response. Raises AdapterFailure."""
         deadline = monotonic() + self._limit_s + patience_s
         while b"\n" not in self._received:
             self._wait(self._stdout, selectors.EVENT_READ, deadline, "does not answer")
@@ -152,9 +154,9 @@ class Adapter:
         try:
             response = json.loads(line)
         except ValueError as error:
-            raise AdapterFailure(f"answers what is no JSON ({error}): {line[:200]!r}") from error
+            raise AdapterFailure(f"its answer is not JSON ({error}): {line[:200]!r}") from error
         if not isinstance(response, dict) or not isinstance(response.get("ok"), bool):
-            raise AdapterFailure(f"answers what is no response: {_short(response)}")
+            raise AdapterFailure(f"its answer is not a response: {_short(response)}")
         if not response["ok"] and not isinstance(response.get("error"), dict):
             raise AdapterFailure(f"answers not ok without an error: {_short(response)}")
         return response
@@ -180,12 +182,12 @@ class Adapter:
 
     @property
     def idle(self) -> bool:
-        """Whether it runs, with no response outstanding; one too many may be there."""
+        """Whether it runs and has answered every request; it may have sent an extra response."""
         return self._process.poll() is None and not self._owed
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked, with no response outstanding and none too many."""
+        """Whether it can be asked: it has answered every request, exactly once."""
         return self.idle and not self._received
 
     @property
@@ -195,22 +197,22 @@ class Adapter:
 
     @property
     def output(self) -> str:
-        """What the system calls the pipe on which it answers."""
+        """The name that the system gives to the pipe on which it answers."""
         return os.readlink(f"/proc/self/fd/{self._stdout.fileno()}")
 
     def pids(self) -> list[int]:
-        """Its process, and those that this one started; Linux only."""
+        """The ids of its process and of the processes that it started; Linux only."""
         numbers = (int(name) for name in os.listdir("/proc") if name.isdecimal())
         return [pid for pid in numbers if self.owns(pid)]
 
     def limit_file_size(self, limit: int = resource.RLIM_INFINITY) -> None:
-        """Let it write no file beyond `limit` bytes from now on; Linux only."""
+        """Limit the files that it writes to `limit` bytes from now on; Linux only."""
         for pid in self.pids():
             with suppress(ProcessLookupError):
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     def resume(self) -> None:
-        """Let it go on after SIGSTOP."""
+        """Let it continue after SIGSTOP."""
         os.killpg(self._process.pid, signal.SIGCONT)
 
     def owns(self, pid: int) -> bool:
@@ -241,7 +243,7 @@ class Adapter:
             raise AdapterFailure("does not leave at the end of its input") from None
 
     def strike(self) -> None:
-        """Kill it, from another thread, and leave the rest to who is asking it."""
+        """Kill it from another thread; the thread that is asking it does the rest."""
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -249,18 +251,20 @@ class Adapter:
     def kill(self) -> None:
         """End it and what it started, at once, with SIGKILL."""
         if not self._stdout.closed:
-            if self._process.poll() is None:  # else its number may be another's by now
+            if (
+                self._process.poll() is None
+            ):  # otherwise the number may belong to another process by now
                 os.killpg(self._process.pid, signal.SIGKILL)
-                with suppress(subprocess.TimeoutExpired):  # the system does not let it go
+                with suppress(subprocess.TimeoutExpired):  # the system does not end it
                     self._process.wait(_GRACE_S)
             for file in (self._stdin, self._stdout, self._errors):
                 file.close()
 
 
 def see_manners(command: Sequence[str], limit_s: float) -> Json:
-    """See that an adapter starts, leaves when it is asked, and leaves at the end of its input.
+    """Check that an adapter starts, exits when it is asked, and exits at the end of its input.
 
-    Return what it says of itself. Raises AdapterFailure.
+    Returns its response to hello. Raises AdapterFailure.
     """
     adapter = Adapter(command, limit_s)
     status = adapter.quit()

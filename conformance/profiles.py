@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an implementation can claim to be: the chapters that bind it and the ops that it needs."""
+"""What an implementation can claim to be: the chapters that apply to it, and the ops it needs."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Profile:
     ops: frozenset[str]
 
     def holds(self, vector: Vector) -> bool:
-        """Whether an implementation of this part can be asked what the vector asks."""
+        """Return whether the vector uses only ops that an implementation of this part has."""
         return ops_of(vector) <= self.ops
 
 
@@ -47,7 +47,7 @@ _OP_OF_STEP = {"ids": "ulid", "scales": "decode"}
 
 
 def ops_of(vector: Vector) -> set[str]:
-    """The ops that a vector asks for."""
+    """Return the ops that a vector uses."""
     if vector.kind != "behaviour":
         return _OPS_OF_KIND[vector.kind]
     steps = vector.data["steps"]

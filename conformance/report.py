@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What came of a run, for people, for CI servers (JUnit XML) and for programs (JSON)."""
+"""The results of a run: for people, for CI servers (JUnit XML) and for programs (JSON)."""
 
 import json
 import re
@@ -24,9 +24,9 @@ def summary(
     details: bool = False,
     remarks: Iterable[str] = (),
 ) -> Iterator[str]:
-    """Lines: each clause with how many of its checks passed; what failed, and why; the sums.
+    """Yield lines: each clause with how many of its checks passed, the failures, the totals.
 
-    `details`: also what was seen in each check. `remarks`: lines that come before the sums.
+    `details`: also what was seen in each check. `remarks`: lines that come before the totals.
     """
     passed, total = Counter[str](), Counter[str]()
     for result in results:
@@ -63,7 +63,7 @@ def summary(
 
 
 def families(results: Sequence[Result]) -> Iterator[str]:
-    """A line for each cast: how many checks there were of each kind."""
+    """Yield a line for each cast: how many checks of each kind passed."""
     casts = dict.fromkeys(result.cast for result in results)
     if not any(result.kind in _FAMILIES for result in results):
         return
@@ -71,14 +71,14 @@ def families(results: Sequence[Result]) -> Iterator[str]:
         own = [result for result in results if result.cast == cast]
         counts = Counter(result.kind for result in own)
         passed = Counter(result.kind for result in own if result.verdict == "passed")
-        told = [f"{kind} {passed[kind]}/{counts[kind]}" for kind in _FAMILIES if counts[kind]]
-        yield f"{cast}: {', '.join(told)}"
+        shares = [f"{kind} {passed[kind]}/{counts[kind]}" for kind in _FAMILIES if counts[kind]]
+        yield f"{cast}: {', '.join(shares)}"
 
 
 def unchecked(
     results: Sequence[Result], clauses: dict[str, str], chapters: Sequence[str]
 ) -> list[str]:
-    """The clauses of these chapters that demand something and that no check was about."""
+    """Return the clauses of these chapters that demand something and were not checked."""
     checked = {clause for result in results for clause in result.clauses}
     return [
         clause

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What came of a vector or of a system case."""
+"""The result of a vector or of a system case."""
 
 import fnmatch
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ BAD = ("failed", "stale")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came of one check.
+    """The result of one check.
 
     `kind`: of vector, or family of case. `clauses`: what it checks, the one that it is named after
     first. `cast`: which adapter played which role. `message`: why it failed. `details`: lines that
@@ -30,7 +30,7 @@ class Result:
 
 
 def judged(verdict: Verdict, id_: str, expected_failures: set[str]) -> Verdict:
-    """The verdict in view of the failures that are expected, of which some may be globs."""
+    """Return the verdict, given the failures that are expected, which may be globs."""
     expected = any(fnmatch.fnmatchcase(id_, glob) for glob in expected_failures)
     if not expected or verdict not in ("passed", "failed"):
         return verdict

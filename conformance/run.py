@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Running vectors against one adapter, or a pair: who plays which role, and what came of it.
+"""Running vectors against one adapter, or a pair: which plays which role, and the results.
 
 Adapters are started when first needed and kept from vector to vector, except one that failed, was
-killed, or had limits of its own. None outlives the run.
+killed, or had limits of its own. All of them end with the run.
 """
 
 import shutil
@@ -24,7 +24,7 @@ Listen = Callable[[str], None]
 
 
 class Volume:
-    """A new root, which is removed in the end unless it is to be kept in the directory `keep`."""
+    """Yield a new root, which is removed at the end unless `keep`, a directory, is to keep it."""
 
     def __init__(self, keep: Path | None, name: str) -> None:
         self._keep, self._name = keep, name
@@ -45,8 +45,8 @@ class Volume:
 class Cast:
     """The adapters of a run, by role.
 
-    `commands`: what starts the adapter of each role. `listen`: is called with each line of what is
-    said, the role before it.
+    `commands`: what starts the adapter of each role. `listen` is called with each line of the
+    conversation, preceded by the role.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Cast:
         self._limited: set[str] = set()
 
     def interrupt(self) -> None:
-        """Kill all adapters, from another thread; whoever asks one finds that it died."""
+        """Kill all adapters from another thread; a thread that asks one finds that it died."""
         for adapter in list(self._running.values()):
             adapter.strike()
 
@@ -68,7 +68,7 @@ class Cast:
         self._running.clear()
 
     def adapter(self, role: str, **limits: Any) -> Adapter:
-        """The adapter that plays `role`, started unless it runs; again if there are `limits`."""
+        """Return the adapter that plays `role`, started unless it runs; again for `limits`."""
         if role in self._running and (limits or self._running[role].ended):
             self._running.pop(role).kill()
         if role not in self._running:
@@ -87,13 +87,13 @@ class Cast:
         return lambda text: listen(f"{role} {text}")
 
     def fence(self) -> None:
-        """See that no adapter answered more than it was asked; AdapterFailure."""
+        """Check that no adapter answered more than it was asked. Raises AdapterFailure."""
         for adapter in self._running.values():
             if adapter.idle:
                 adapter.fence()
 
     def retire(self, *, everybody: bool) -> None:
-        """End those that no further vector can use."""
+        """End the adapters that the next vector cannot use."""
         for role, adapter in list(self._running.items()):
             if everybody or role in self._limited or not adapter.alive:
                 self._running.pop(role).kill()
@@ -101,12 +101,12 @@ class Cast:
 
     @property
     def name(self) -> str:
-        """Who plays what, as far as has been seen."""
+        """Return which adapter plays which role, as far as is known."""
         return " ".join(f"{r}={a.about.get('name')}" for r, a in sorted(self._running.items()))
 
 
 def missing(vector: Vector, cast: Cast) -> list[str]:
-    """What `vector` needs and its adapters lack. Raises AdapterFailure."""
+    """Return what `vector` needs and its adapters lack. Raises AdapterFailure."""
     has = [set(cast.adapter(role).about["capabilities"]) for role in vector.roles]
     return sorted(set(vector.data.get("needs", [])) - set.intersection(*has))
 
@@ -157,10 +157,10 @@ class _Player:
         return result
 
     def _try(self, vector: Vector) -> None:
-        """Check a vector; where time is what it is about, a busy machine gets further tries."""
+        """Check a vector. If it measures time, try again, because the machine may be busy."""
         for left in reversed(range(vector.data.get("tries", 1))):
             for role in vector.roles:
-                self._cast.adapter(role)  # so that no step has to wait for it
+                self._cast.adapter(role)  # so that no step has to wait for its start
             try:
                 with Volume(self._keep, vector.id) as root:
                     check(vector, self._cast.adapter, root)
@@ -183,10 +183,11 @@ def conduct(
     keep: Path | None = None,
     listen: Listen | None = None,
 ) -> Iterator[Result]:
-    """Run each vector and yield its result, as it comes.
+    """Run each vector and yield its result as it arrives.
 
-    `limit_s`: seconds for a response, above what it may wait for a lock. `jobs`: how many vectors
-    at once. `keep`: where volumes stay. `listen`: is called with each line that is said.
+    `limit_s`: seconds for a response, in addition to the time it may wait for a lock. `jobs`: how
+    many vectors at once. `keep`: where volumes stay. `listen` is called with each line of a
+    conversation.
     """
 
     def player() -> _Player:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Behaviour vectors: steps that adapters and the runner itself take on one volume, in order.
 
-Paths in steps are below the run's directory, or below the root if they begin with ``/``. Events
-are named where the vector lists them. Also what all vectors share: to build a tree, to compare.
+Paths in steps are below the run's directory, or below the root if they begin with ``/``. The vector
+lists the events by name. This module also has what all vectors share: building and comparing trees.
 """
 
 import fcntl
@@ -20,21 +20,21 @@ from typing import Any
 
 from .process import Adapter
 
-Json = dict[str, Any]  # Any: a step's members are its own
-_LOCK_S = 5  # for the runner to get a lock that should be free
+Json = dict[str, Any]  # Any: each kind of step has members of its own
+_LOCK_S = 5  # seconds for the runner to acquire a lock that should be free
 _POLL_S = 0.005
-_TIMES = 2  # how often a time is measured, of which the shortest counts
-_FOURFOLD = 9  # as much longer may four times as much take: 4 is linear, 16 is quadratic
+_TIMES = 2  # how often a time is measured; the shortest counts
+_FOURFOLD = 9  # four times the input may take so many times as long: 4 is linear, 16 quadratic
 _SHOWN = 300  # characters of a value that a message shows
 _LOG = "events.jsonl"
 
 
 class Mismatch(Exception):
-    """What an adapter did or answered is not what the clause demands."""
+    """An adapter did or answered something else than the clause demands."""
 
 
 def _received(adapter: Adapter, patience_s: float, began: float) -> Json:
-    """The response, and how long it took."""
+    """Return the response and how long it took."""
     response = adapter.receive(patience_s)
     return {**response, "took_s": monotonic() - began}
 
@@ -54,7 +54,7 @@ def _ulid_number(text: object) -> int:
 class Play:
     """The steps of one behaviour vector, played on the volume at `root`.
 
-    `ask`: gives the running adapter of a role; with a limit, one under that limit.
+    `ask` returns the running adapter of a role; with a limit, one under that limit.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Play:
             for number, step in enumerate(steps, start=1):
                 try:
                     getattr(self, f"do_{step['do']}")(step)
-                except (Mismatch, OSError) as mismatch:  # a file may not be there, say
+                except (Mismatch, OSError) as mismatch:  # for example, a file may be missing
                     about = " ".join(str(step[k]) for k in ("do", "of", "op") if k in step)
                     raise Mismatch(f"step {number} ({about}): {mismatch}") from None
         finally:
@@ -85,7 +85,7 @@ class Play:
         return [self._events[e] if isinstance(e, str) else e for e in events]
 
     def _content(self, step: Json) -> bytes:
-        """Events as lines, as the vector spells them, then text, which may be repeated."""
+        """Return events as lines, spelt as in the vector, then text, which may be repeated."""
         lines = "".join(
             json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n"
             for event in self._named(step.get("events", []))
@@ -93,7 +93,7 @@ class Play:
         tail: str = step.get("text", "") * step.get("times", 1) + step.get("end", "")
         return (lines + tail).encode()
 
-    # What adapters do.
+    # Steps of adapters.
 
     def _send(self, step: Json) -> tuple[Adapter, float, float]:
         request = {k: v for k, v in step.items() if k not in ("do", "of", "expect", "later")}
@@ -111,7 +111,7 @@ class Play:
         return adapter, patience_s if isinstance(patience_s, int | float) else 0, began
 
     def do_ask(self, step: Json) -> None:
-        """Ask the adapter that plays `of`; `later`: judge its response in a step of its own."""
+        """Ask the adapter that plays `of`; with `later`, a step of its own judges the response."""
         sent = self._send(step)
         if "later" in step:
             self._pending[step["later"]] = sent
@@ -132,10 +132,10 @@ class Play:
         for fault in [expected.get("error"), *expected.get("problems", [])]:
             if fault and "path" in fault:
                 fault["path"] = str(self._path(fault["path"]))
-        told = response.get("error", {}).get("holder_pid")
+        named = response.get("error", {}).get("holder_pid")
         holder = step.get("holder")
-        if holder and told is not None and not self._adapter(holder).owns(told):
-            raise Mismatch(f"process {told} is not the holder, which is {holder}")
+        if holder and named is not None and not self._adapter(holder).owns(named):
+            raise Mismatch(f"process {named} is not the holder, which is {holder}")
         expect_response(response, expected)
 
     def do_answer(self, step: Json) -> None:
@@ -143,7 +143,7 @@ class Play:
         self._judge(_received(*self._pending.pop(step["to"])), step)
 
     def do_start(self, step: Json) -> None:
-        """Start the adapter anew, with limits."""
+        """Start the adapter again, with limits."""
         limits: Json = {"umask": int(step.get("umask", "0022"), 8)}
         if "file_size_limit" in step:
             limits["file_size_limit"] = step["file_size_limit"]
@@ -154,13 +154,13 @@ class Play:
         self._adapter(step["of"]).kill()
 
     def do_quit(self, step: Json) -> None:
-        """Ask the adapter to leave."""
+        """Ask the adapter to exit."""
         status = self._adapter(step["of"]).quit()
         if status != 0:
             raise Mismatch(f"it left with exit status {status}")
 
     def do_ids(self, step: Json) -> None:
-        """Ask for ULIDs one after the other: each is fresh, or the one before plus 1 (ULID-5)."""
+        """Ask for ULIDs one after the other: each is new, or the one before plus 1 (ULID-5)."""
         adapter, last = self._adapter(step["of"]), -1
         for _ in range(step["times"]):
             before_ms = time_ns() // 1_000_000
@@ -178,7 +178,7 @@ class Play:
             last = number
 
     def do_scales(self, step: Json) -> None:
-        """Let two lines be decoded of which one has four times as many units (SEC-6)."""
+        """Have two lines decoded, of which one has four times as many units (SEC-6)."""
         adapter = self._adapter(step["of"])
         shortest_s = [math.inf, math.inf]
         for _ in range(_TIMES):
@@ -193,10 +193,10 @@ class Play:
         if ratio > _FOURFOLD:
             raise Mismatch(f"{4 * step['times']} take {ratio:.1f} times as long as a quarter")
 
-    # What the runner does itself.
+    # Steps of the runner itself.
 
     def do_lock(self, step: Json) -> None:
-        """Take the lock, as any program may."""
+        """Acquire the lock, as any program may."""
         path = self._path(step.get("path", _LOG))
         path.parent.mkdir(parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT)
@@ -213,12 +213,12 @@ class Play:
                 return
 
     def do_unlock(self, _: Json) -> None:
-        """Free what the runner has locked."""
+        """Release what the runner has locked."""
         while self._lock_fds:
             unlock_and_close(self._lock_fds.pop())
 
     def do_free(self, step: Json) -> None:
-        """See that nobody holds the lock."""
+        """Check that the lock is free."""
         fd = os.open(self._path(step.get("path", _LOG)), os.O_RDONLY)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -228,7 +228,7 @@ class Play:
             unlock_and_close(fd)
 
     def do_taken(self, step: Json) -> None:
-        """See that somebody does."""
+        """Check that the lock is held."""
         try:
             self.do_free(step)
         except Mismatch:
@@ -236,7 +236,7 @@ class Play:
         raise Mismatch("the lock is free")
 
     def do_write(self, step: Json) -> None:
-        """Add bytes to a file, as a writer that takes no lock does."""
+        """Add bytes to a file, as a writer that ignores the lock does."""
         path = self._path(step.get("path", _LOG))
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab", buffering=0) as file:
@@ -251,20 +251,20 @@ class Play:
         self._path(step["from"]).rename(self._path(step["to"]))
 
     def do_remove(self, step: Json) -> None:
-        """Remove a file, or a directory with all that is in it."""
+        """Remove a file, or a directory and everything in it."""
         path = self._path(step["path"])
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def do_truncate(self, step: Json) -> None:
-        """Cut a file."""
+        """Truncate a file."""
         os.truncate(self._path(step.get("path", _LOG)), step["to"])
 
     def do_sleep(self, step: Json) -> None:
-        """Let time pass, where time is what the clause is about."""
+        """Let time pass, for a clause about time."""
         sleep(step["s"])
 
     def do_check(self, step: Json) -> None:
-        """See that a file holds just this, or has this mode, or is not there."""
+        """Check that a file has exactly this content, or this mode, or does not exist."""
         path = self._path(step.get("path", _LOG))
         if "absent" in step:
             if os.path.lexists(path):
@@ -287,7 +287,7 @@ class Play:
             raise Mismatch(f"{path.name} {differences(found, wanted)}")
 
     def _check_batches(self, found: bytes, batches: list[list[str]]) -> None:
-        """See that a log holds these batches in any order, each in one piece."""
+        """Check that a log holds these batches in any order, each in one piece."""
         pieces = [self._content({"events": batch}) for batch in batches]
         pieces.sort(key=found.find)
         if (wanted := b"".join(pieces)) != found:
@@ -295,18 +295,18 @@ class Play:
 
 
 def unlock_and_close(fd: int) -> None:
-    """Free the lock by itself, as a process that is just being started may have a copy of `fd`."""
+    """Release the lock explicitly: a process that is being started may have a copy of `fd`."""
     fcntl.flock(fd, fcntl.LOCK_UN)
     os.close(fd)
 
 
 def build_tree(root: Path, tree: list[Json]) -> None:
-    """Make what a vector describes; each entry says its `path` and what it `is`."""
+    """Create what a vector describes; each entry has its `path` and what it `is`."""
     for entry in tree:
         name = entry["path"]
         path = Path(
             os.fsdecode(b64decode(name["base64"])) if isinstance(name, dict) else name
-        )  # pathlib carries bytes that are no UTF-8 as surrogates
+        )  # pathlib represents bytes that are not UTF-8 as surrogates
         path = root / path
         path.parent.mkdir(parents=True, exist_ok=True)
         match entry["is"]:
@@ -323,7 +323,7 @@ def build_tree(root: Path, tree: list[Json]) -> None:
 
 
 def listing(root: Path) -> dict[str, tuple[object, ...]]:
-    """All that can be seen of a tree: names, kinds, modes, times and contents."""
+    """Return everything visible of a tree: names, kinds, modes, times and contents."""
     found: dict[str, tuple[object, ...]] = {}
     for path in sorted(root.rglob("*")):
         status = path.lstat()
@@ -337,7 +337,7 @@ def listing(root: Path) -> dict[str, tuple[object, ...]]:
 
 
 def differences(found: bytes | None, wanted: bytes | None) -> str:
-    """How two contents differ, shown from just before the first difference."""
+    """Return how two contents differ, from just before the first difference."""
     if wanted is None:
         return "is there"
     if found is None:
@@ -352,7 +352,7 @@ def differences(found: bytes | None, wanted: bytes | None) -> str:
 
 
 def expect_response(response: Json, expected: Json, what: str = "") -> None:
-    """Raise Mismatch unless `response` has all that is expected, value for value."""
+    """Raise Mismatch unless `response` has everything that is expected, value for value."""
     expected = dict(expected)
     took_s = expected.pop("took_s", None)
     if took_s is not None and not _same(response.get("took_s"), took_s):
@@ -380,14 +380,14 @@ def _expect_members(found: Json, expected: Json, prefix: str) -> None:
         if not isinstance(items, list) or len(items) != len(wanted):
             raise Mismatch(f"{prefix}{name} is {_short(items)}, not {_short(wanted)}")
         for number, (item, want) in enumerate(zip(items, wanted, strict=True)):
-            if name == "problems":  # of which a vector says what it cares about
+            if name == "problems":  # a vector says only what matters to it
                 _expect_members(item, want, f"{prefix}{name}[{number}]: ")
             elif not _same(item, want):
                 raise Mismatch(f"{prefix}{name}[{number}] is {_short(item)}, not {_short(want)}")
 
 
 def _same(found: object, wanted: object) -> bool:
-    """Equal as JSON: true is not 1, and the order of members does not matter."""
+    """Return whether two values are equal as JSON: true is not 1, the order of members is free."""
     if isinstance(wanted, dict) and wanted and set(wanted) <= {"at_least", "at_most"}:
         least, most = wanted.get("at_least", -math.inf), wanted.get("at_most", math.inf)
         return isinstance(found, int | float) and bool(least <= found <= most)
@@ -395,7 +395,7 @@ def _same(found: object, wanted: object) -> bool:
 
 
 def decoded(message: Json) -> Json:
-    """A request or response with the bytes of its line as they are, for people."""
+    """Return a request or response with the bytes of its line decoded, for people."""
     line = message.get("line")
     if not isinstance(line, str):
         return message

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The vectors: what is asked of an adapter, and what has to come of it.
+"""The vectors: what is asked of an adapter, and what is expected.
 
-A vector is a JSON file named ``CLAUSE.fault.json``; the raw bytes that it speaks of are in files
+A vector is a JSON file named ``CLAUSE.fault.json``; the raw bytes that it refers to are in files
 beside it. ``vectors/v1/schema.json`` describes its members. A directory of vectors holds one kind.
 """
 
@@ -23,23 +23,23 @@ class Vector:
     id: str
     kind: str
     clauses: list[str]
-    data: dict[str, Any]  # Any: the members are the kind's own
+    data: dict[str, Any]  # Any: each kind has members of its own
     directory: Path
 
     def raw(self, member: str) -> bytes | None:
-        """The bytes of the file that `member` names, None if there is no such member."""
+        """Return the bytes of the file that `member` names, None if the member is missing."""
         name = self.data.get(member)
         return None if name is None else (self.directory / name).read_bytes()
 
     @property
     def roles(self) -> list[str]:
-        """The adapters that take part."""
+        """The roles of the adapters that take part."""
         roles: list[str] = self.data.get("adapters", ["A"])
         return roles
 
 
 def load(directory: Path = DIRECTORY) -> Iterator[Vector]:
-    """All vectors, by kind and name. Raises ValueError for one that cannot be used."""
+    """Return all vectors, by kind and name. Raises ValueError for one that cannot be used."""
     for kind in KINDS:
         for path in sorted((directory / kind).glob("*.json")):
             try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """omnelog as an adapter: it speaks ../PROTOCOL.md, version 1, on standard input and output.
 
-It drives the public interface alone, as any program would, but to hold a lock without appending,
-and adds nothing that a clause demands.
+It uses only the public interface, as any program would, except to hold a lock without appending,
+and it does not add anything that a clause demands.
 """
 
 import json
@@ -31,7 +31,7 @@ OPTIONAL = ["close", "durable", "find_root", "follow", "paths", "repair", "scan"
 
 
 class Refused(Exception):
-    """An error kind of the protocol that omnelog has no class for."""
+    """An error kind of the protocol for which omnelog does not have a class."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ class Adapter:
                 return
 
     def answer(self, request: Json) -> Json:
-        """The response to one request."""
+        """Return the response to one request."""
         op = request["op"]
         try:
             method: Callable[[Json], Json] | None = None
@@ -141,7 +141,7 @@ class Adapter:
 
     def follow(self, request: Json) -> Json:
         followed = root, run_id = request["root"], request["run_id"]
-        if followed in self._faults:  # which came after events that were asked for
+        if followed in self._faults:  # which came after events that were requested
             raise self._faults.pop(followed)
         if followed not in self._followed:
             self._followed[followed] = omnelog.follow_run(root, run_id)
@@ -186,14 +186,14 @@ class Adapter:
 
 
 def key(request: Json) -> str:
-    """What tells handles apart."""
+    """Return what distinguishes one handle from another."""
     return json.dumps([request.get(name) for name in ("root", "run_id", "lock_timeout", "durable")])
 
 
 def timeout_s(request: Json) -> float:
-    """The seconds to wait for the lock; they may be spelt in words."""
+    """Return the seconds to wait for the lock, which may be spelt as a word."""
     seconds = float(request.get("lock_timeout", 5.0))
-    if not seconds >= 0:  # see that omnelog refuses it, too, before anything is touched
+    if not seconds >= 0:  # check that omnelog refuses it as well, before anything is touched
         try:
             omnelog.EventLog.for_run(
                 request["root"], request.get("run_id", "r"), lock_timeout=seconds
@@ -205,21 +205,21 @@ def timeout_s(request: Json) -> float:
 
 
 def report(error: Exception) -> Json:
-    """An error as the protocol tells it."""
+    """Return an error as the protocol spells it."""
     if isinstance(error, Refused):
         return {"kind": error.kind, "message": str(error)}
-    told: Json = {"kind": type(error).__name__, "message": str(error)}
+    reported: Json = {"kind": type(error).__name__, "message": str(error)}
     for name in ("appended", "line", "offset", "waited_s", "holder_pid"):
         if (value := getattr(error, name, None)) is not None:
-            told[name] = value
+            reported[name] = value
     path = getattr(error, "path", None) or getattr(error, "filename", None)
     if isinstance(path, str | Path):
-        told["path"] = str(path)
-    return told
+        reported["path"] = str(path)
+    return reported
 
 
 def build(event: Any) -> Any:
-    """An event, or what comes nearest to it, from JSON; SerializeError where there is none."""
+    """Return the event in JSON, or one as close to it as possible. Raises SerializeError."""
     if not isinstance(event, dict) or event.get("type") not in CLASSES:
         raise omnelog.SerializeError("no such event")
     return _build(CLASSES[event["type"]], event)
@@ -243,7 +243,7 @@ def _build(kind: Any, value: Any) -> Any:
 
 
 def plain(event: Any) -> Json:
-    """An event as JSON."""
+    """Return an event as JSON."""
     members = {name: value for name, value in asdict(event).items() if value is not None}
     return {"type": event.type, **members}
 

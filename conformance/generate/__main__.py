@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Write the vectors and the list of clauses; with ``--check`` see whether any file would change."""
+"""Write the vectors and the list of clauses; ``--check`` reports whether a file would change."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from .samples import Made
 
 
 def files() -> dict[Path, bytes]:
-    """What each file below the directory of vectors has to hold."""
+    """Return the content of each file below the directory of vectors."""
     made: dict[Path, bytes] = {}
     for module in (encode, decode, read, append, names):
         for vector in module.vectors():
@@ -30,7 +30,7 @@ def _files(vector: Made) -> dict[Path, bytes]:
 
 
 def clause_list() -> bytes | None:
-    """What the list of clauses has to hold; None where the kit was copied without SPEC.md."""
+    """Return the content of the list of clauses; None if the kit was copied without SPEC.md."""
     if not clauses.SPEC.exists():
         return None
     found = clauses.from_spec(clauses.SPEC.read_text(encoding="utf-8"))

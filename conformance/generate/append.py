@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an append makes of a log and of its quarantine, whatever it finds there: chapter 7."""
+"""What an append does to a log and its quarantine, whatever it finds there: chapter 7."""
 
 from collections.abc import Iterator
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which lines are accepted, as what, and which are rejected: chapter 5."""
+"""Which lines are accepted, as which event, and which are rejected: chapter 5."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ WHITE_SPACE = (
     *range(0x2000, 0x200B),
     *(0x2028, 0x2029, 0x202F, 0x205F, 0x3000),
 )
-DONE = LINES["pipe.completed"].encode()  # a line to which things are done
+DONE = LINES["pipe.completed"].encode()  # a line that the vectors change
 STOPPED = LINES["pipe.aborted"].encode()
 REASON = b'"no disk"'
 
@@ -54,12 +54,12 @@ def _rejected(title: str, about: str, line: bytes, *also: str) -> Made:
 
 
 def _with(member: bytes, line: bytes = DONE) -> bytes:
-    """The line with a further member, as it is written."""
+    """Return the line with another member, which is given as it is written."""
     return line[:-1] + b"," + member + b"}"
 
 
 def _saying(value: bytes) -> bytes:
-    """The pipe.aborted whose reason is this value, as it is written."""
+    """Return the pipe.aborted whose reason is this value, which is given as it is written."""
     return STOPPED.replace(REASON, value)
 
 
@@ -525,7 +525,7 @@ def _members() -> Iterator[Made]:
 
 
 def _spell(event: Json) -> bytes:
-    """An event that may lack something, as a line."""
+    """Return an event, which may lack something, as a line."""
 
     def value(item: object) -> str:
         match item:
@@ -552,7 +552,7 @@ def _no_event() -> Iterator[Made]:
         "true": b"true",
         "null": b"null",
     }.items():
-        yield _rejected(f"ACC-14.{name}", "a JSON text that is no object", line)
+        yield _rejected(f"ACC-14.{name}", "a JSON text that is not an object", line)
     for name, value in {
         "null": b"null",
         "number": b"1",

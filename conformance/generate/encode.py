@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an event is written as, and which events are refused: chapters 3 and 4."""
+"""How an event is written, and which events are refused: chapters 3 and 4."""
 
 from collections.abc import Iterator
 
@@ -36,7 +36,7 @@ PLAIN = {
     "emoji": "\U0001f600",
     "last-code-point": "\U0010ffff",
 }
-WRONG = {  # for a member of the type that is named: one of each other type of JSON
+WRONG = {  # for a member of the named type: one value of each other JSON type
     "string": {"number": 7, "boolean": True, "array": ["x"], "object": {"x": "x"}},
     "integer": {"boolean": True, "string": "7", "fraction": 1.5, "whole-float": 1.0, "array": [7]},
 }
@@ -146,7 +146,7 @@ def _strings() -> Iterator[Made]:
     yield _written(
         "LINE-11.pair-of-surrogates",
         "a pair is one character, with a UTF-8 of its own",
-        aborted("\U0001f600"),  # the request says it as a pair, for requests are ASCII
+        aborted("\U0001f600"),  # the request has it as a pair, because requests are ASCII
         aborted_line("\U0001f600"),
     )
     for name, text in {
@@ -164,7 +164,7 @@ def _strings() -> Iterator[Made]:
     yield _refused(
         "LINE-11.in-the-id", "a lone surrogate in the first member", {**aborted(""), "id": "\ud800"}
     )
-    text = "line " * 13_200  # 66,000 bytes: longer than a pipe holds, and than most buffers
+    text = "line " * 13_200  # 66,000 bytes: more than a pipe and most buffers hold
     yield _written("LINE-13.long", "a long line", aborted(text), aborted_line(text))
     nonsense = {**aborted(""), "id": "", "ts": "yesterday", "run_id": "../.."}
     line = '{"type":"pipe.aborted","id":"","ts":"yesterday","run_id":"../..","reason":""}'

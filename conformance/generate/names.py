@@ -7,7 +7,7 @@ from typing import Any
 
 from .samples import Json, Made
 
-REFUSED: dict[str, Any] = {  # Any: what is no text is among them
+REFUSED: dict[str, Any] = {  # Any: some are not text
     "empty": "",
     "dot": ".",
     "dot-dot": "..",
@@ -114,7 +114,7 @@ def _trees() -> Iterator[Made]:
     )
     yield _tree(
         "VOL-15.files-are-none",
-        "files are no runs",
+        "files are not runs",
         [_dir("a"), _file("b"), _file("events.jsonl")],
         ["a"],
     )
@@ -135,8 +135,8 @@ def _trees() -> Iterator[Made]:
         ["a", "b", "c", "h"],
     )
     yield _tree(
-        "VOL-15.fifo", "a FIFO is no run", [_dir("a"), {"path": ".omne/var/runs/b", "is": "fifo"}],
-        ["a"],
+        "VOL-15.fifo", "a FIFO is not a run",
+        [_dir("a"), {"path": ".omne/var/runs/b", "is": "fifo"}], ["a"],
     )  # fmt: skip
     yield _tree(
         "VOL-15.what-is-inside", "only names right below count", [_dir("a/b"), _dir("c/nodes")],
@@ -145,7 +145,7 @@ def _trees() -> Iterator[Made]:
     for name, raw in {"latin-1": b"caf\xe9", "lone": b"\xff", "surrogate": b"\xed\xa0\x80"}.items():
         path = {"base64": b64encode(b".omne/var/runs/" + raw).decode()}
         tree = [_dir("a"), {"path": path, "is": "dir"}]
-        yield _tree(f"VOL-16.{name}", "a name that is not UTF-8 is no run id", tree, ["a"])
+        yield _tree(f"VOL-16.{name}", "a name that is not UTF-8 is not a run id", tree, ["a"])
     for name, entry in {"backslash": "a\\b", "drive": "c:d"}.items():
         about = "a name that VOL-5 refuses is left out"
         yield _tree(f"VOL-16.{name}", about, [_dir("a"), _dir(entry)], ["a"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a reader makes of a whole log that nobody is writing: chapters 5 and 9."""
+"""What a reader returns for a log that nobody is writing: chapters 5 and 9."""
 
 from collections.abc import Iterator
 
@@ -80,14 +80,16 @@ def vectors() -> Iterator[Made]:
         )
     yield _fault("READ-15.first-line", "a bad line, the first", [b"x\n", short(1)])
     yield _fault("READ-15.last-line", "a bad line, the last", [short(1), short(2), b"x\n"])
-    yield _fault("READ-15.two", "the first of two bad lines is told", [b"x\n", short(1), b"y\n"])
+    yield _fault(
+        "READ-15.two", "the first of two bad lines is reported", [b"x\n", short(1), b"y\n"]
+    )
     wide = (
         '{"type":"pipe.aborted","id":"1","ts":"t","run_id":"r","reason":"\u00e9\u2028\U0001f600"}\n'
     )
     yield _fault("READ-15.after-wide-characters", "offsets are in bytes", [wide.encode(), b"x\n"])
     yield _fault("READ-15.after-crlf", "the CR counts", [short(1)[:-1] + b"\r\n", b"x\n"])
     for name, tail in TAILS.items():
-        about = "a torn tail, told with its line and offset"
+        about = "a torn tail, reported with its line and offset"
         yield _torn(f"READ-8.{name}", about, two, tail, both)
     yield _torn("READ-8.nothing-else", "a torn tail is all there is", b"", short(9)[:30], [])
     yield _torn("READ-8.after-a-blank-line", "blank lines count", short(1) + b"\n", b"{",
@@ -100,7 +102,7 @@ def vectors() -> Iterator[Made]:
     yield Made(
         kind="read",
         id="READ-11.bad-line-and-torn-tail",
-        about="the first fault is told, a scan tells both",
+        about="the first fault is reported, a scan reports both",
         members={
             "read": {"error": {"kind": "DeserializeError", "line": 1, "offset": 0}},
             "scan": {
@@ -138,7 +140,7 @@ def _read(title: str, about: str, log: bytes, events: list[Json], *, blank: int 
 
 
 def _fault(title: str, about: str, lines: list[bytes], *, blank: int = 0) -> Made:
-    """A log of which the lines that are no short event or the like are bad."""
+    """Return a log in which each line that is not a short event is bad."""
     problems: list[Json] = []
     events: list[Json] = []
     offset = 0

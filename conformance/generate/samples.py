@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Canonical lines, typed by hand from chapters 3 and 4, and what vectors are made of."""
+"""Canonical lines, typed by hand from chapters 3 and 4, and the parts of vectors."""
 
 import json
 from dataclasses import dataclass, field
 from typing import Any
 
-Json = dict[str, Any]  # Any: whatever JSON a vector needs
+Json = dict[str, Any]  # Any: any JSON that a vector needs
 
 _HEAD = (
     '"id":"01kpfntqf0a1b2c3d4e5f6g7h8","ts":"2026-01-31T23:59:59Z",'
@@ -34,22 +34,22 @@ OPTIONAL = {("node.started", "name"), ("node.started", "model"), ("node.failed",
 
 
 def numbered(number: int) -> Json:
-    """The short event of that number."""
+    """Return the short event of that number."""
     return {"type": "pipe.completed", "id": str(number), "ts": "t", "run_id": "r"}
 
 
 def short(number: int) -> bytes:
-    """Its canonical line."""
+    """Return its canonical line."""
     return b'{"type":"pipe.completed","id":"%d","ts":"t","run_id":"r"}\n' % number
 
 
 def aborted(reason: str) -> Json:
-    """An event whose last member is the text at hand."""
+    """Return an event whose last member is this text."""
     return {**EVENTS["pipe.aborted"], "reason": reason}
 
 
 def aborted_line(written: str | bytes) -> bytes:
-    """The canonical line of `aborted`, if what stands between the quotes is `written`."""
+    """Return the canonical line of `aborted`, with `written` between the quotes."""
     head, _, tail = LINES["pipe.aborted"].partition("no disk")
     if isinstance(written, str):
         written = written.encode()
@@ -69,7 +69,7 @@ class Made:
     needs: tuple[str, ...] = ()  # capabilities
 
     def json(self) -> bytes:
-        """The vector file."""
+        """Return the vector file."""
         clauses = [self.id.split(".")[0], *self.also]
         data: Json = {"id": self.id, "kind": self.kind, "clauses": clauses, "about": self.about}
         if self.needs:
@@ -80,6 +80,6 @@ class Made:
         return json.dumps(data, indent=2, ensure_ascii=True).encode() + b"\n"
 
     def file_name(self, member: str) -> str:
-        """The name of a raw file; the member says what it is."""
+        """Return the name of a raw file; the member says what it is."""
         suffix = {"line": "line", "log": "jsonl"}.get(member, member.replace("_", "-"))
         return f"{self.id}.{suffix}"

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What can happen to a system call, and what is owed then: which answers, by which clause.
+"""What can happen to a system call, and what must follow: which answers, by which clause.
 
-A case is named CLAUSE.scenario.call.fault; the call is its name, its number among those of its name
-in the scenario, and the file. Calls are those that the implementation makes when nothing is wrong.
+A case is named CLAUSE.scenario.call.fault. The call is given by its name, its number among those of
+its name in the scenario, and the file. The calls are those that the implementation makes when
+nothing is wrong.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,8 +45,7 @@ class Case:
     """One fault at one call of one scenario; or, for a trace, what the calls have to show.
 
     `owed`: the answers that are right. `before`: the call that comes before, if any. `fault`: the
-    name of the fault, which `play` knows how to bring about. `observed`: the calls that a trace
-    has to judge.
+    name of the fault, which `play` knows how to cause. `observed`: the calls that a trace judges.
     """
 
     scenario: Scenario
@@ -65,7 +65,7 @@ class Case:
 
 
 def cases(scenario: Scenario, calls: Sequence[Call]) -> Iterator[Case]:
-    """All cases but the traces of a scenario in which `calls` were made."""
+    """Return all cases, except the traces, of a scenario in which `calls` were made."""
     acted = [call for call in calls if call.kind not in _UNREMARKABLE]
     watched = [call for call in acted if call.label != ANSWER]
     polled = False
@@ -74,7 +74,7 @@ def cases(scenario: Scenario, calls: Sequence[Call]) -> Iterator[Case]:
         after = watched[at + 1] if at + 1 < len(watched) else None
         if scenario.taken and call.kind == "lock":
             if polled:
-                continue  # how often it is asked for differs from time to time
+                continue  # the number of attempts varies
             polled = True
         yield from _errors(scenario, call, before, watched)
         if not scenario.taken:
@@ -120,7 +120,7 @@ def _errors(
 
 
 def _own_write(calls: Sequence[Call]) -> Call | None:
-    """The write of the lines, which is the last one to the log."""
+    """Return the write of the lines, which is the last one to the log."""
     writes = [call for call in calls if call.kind == "write" and call.label == "log"]
     return writes[-1] if writes else None
 
@@ -164,7 +164,7 @@ def _never_granted(scenario: Scenario) -> tuple[tuple[str, ...], set[str]]:
 
 
 def _owed(scenario: Scenario, call: Call, error: str) -> tuple[tuple[str, ...], set[str]]:
-    """The clauses that say what has to come of an error, and the answers that are right."""
+    """Return the clauses that say what must follow an error, and the answers that are right."""
     clauses, owed = _owed_by_kind(scenario, call)
     if error == "EINTR" and call.kind == "write" and scenario.writes and call.label == "log":
         return ("APP-25", *clauses), {OK}
@@ -187,7 +187,11 @@ def _owed(scenario: Scenario, call: Call, error: str) -> tuple[tuple[str, ...], 
 def _owed_by_kind(scenario: Scenario, call: Call) -> tuple[tuple[str, ...], set[str]]:
     kind, label = call.kind, call.label
     refused = {IO}
-    if kind in ("seek", "look", "close"):  # some such calls are in vain, and their failure no harm
+    if kind in (
+        "seek",
+        "look",
+        "close",
+    ):  # some of these calls have no effect, so their failure is harmless
         clause = "READ-13" if scenario.reads else "APP-22" if scenario.tail else "LOCK-6"
         clause = "ULID-11" if scenario.op in ULID_OPS else clause
         clause = "VOL-20" if scenario.op == "enumerate" else clause

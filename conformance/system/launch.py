@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """``python launch.py COMMAND``: let any process of this user trace this one; become COMMAND.
 
-Where the security module Yama lets only parents trace their children, strace could not attach.
+Without this, strace cannot attach if the security module Yama lets only parents trace children.
 """
 
 import ctypes

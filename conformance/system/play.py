@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Plays a case: makes the volume, lets A act under strace, disturbs it, and judges what is there.
+"""Plays a case: makes the volume, lets A act under strace, disturbs it, and judges the result.
 
-Nothing waits for time to pass: every step waits for a call that strace reports, for an answer, or
-for the end of a process, each with a limit.
+No step waits for time to pass: each waits for a call that strace reports, for an answer, or for the
+end of a process, with a limit.
 """
 
 import fcntl
@@ -41,12 +41,14 @@ from .traces import RULES
 from .truth import Batch, Ledger, numbers, show
 
 _RUN = "r"
-_LOOK_EVERY_S = 1.05  # after this, an append has to look whether the log was replaced (APP-51)
-_HELD_S = 0.05  # lock_timeout of B, where A may have the lock
+_LOOK_EVERY_S = (
+    1.05  # seconds; after this an append has to check whether the log was replaced (APP-51)
+)
+_HELD_S = 0.05  # seconds; lock_timeout of B, when A may hold the lock
 
 
 class Mismatch(Exception):
-    """What was seen is not what is owed."""
+    """What was seen is not what was expected."""
 
     def __init__(self, expected: str, saw: str) -> None:
         super().__init__(expected, saw)
@@ -54,12 +56,12 @@ class Mismatch(Exception):
 
 
 class NotReached(Exception):
-    """The call at which the fault strikes was not made this time."""
+    """The call that was to fail was not made this time."""
 
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen in a case, for people."""
+    """The observations of a case, for people."""
 
     expected: list[str] = field(default_factory=list)
     saw: list[str] = field(default_factory=list)
@@ -91,7 +93,7 @@ class Stage:
         self.end()
 
     def interrupt(self) -> None:
-        """Kill the adapters, from another thread."""
+        """Kill the adapters from another thread."""
         for adapter in list(self._adapters.values()):
             adapter.strike()
 
@@ -102,7 +104,7 @@ class Stage:
         self._adapters.clear()
 
     def adapter(self, role: str) -> Adapter:
-        """The adapter that plays A or B, started unless it can be asked."""
+        """Return the adapter that plays A or B, started unless it can be asked."""
         adapter = self._adapters.get(role)
         if adapter is None or not adapter.alive:
             if adapter is not None:
@@ -112,11 +114,11 @@ class Stage:
         return self._adapters[role]
 
     def lacks(self, scenario: Scenario) -> list[str]:
-        """What the scenario needs and A has not. Raises AdapterFailure."""
+        """Return what the scenario needs and A lacks. Raises AdapterFailure."""
         return sorted(set(scenario.needs) - set(self.adapter("A").about["capabilities"]))
 
     def survey(self, scenario: Scenario) -> list[Call]:
-        """The calls that A makes when nothing is wrong. Raises Mismatch, AdapterFailure."""
+        """Return the calls that A makes when nothing is wrong. Raises Mismatch, AdapterFailure."""
         with Volume(None, scenario.name) as root:
             play = _Play(scenario, self, root, Seen())
             try:
@@ -130,7 +132,7 @@ class Stage:
     def play(self, case: Case, seen: Seen) -> None:
         """Play a case, and note what is seen.
 
-        Raises Mismatch, NotReached or AdapterFailure unless all is as it is owed.
+        Raises Mismatch, NotReached or AdapterFailure unless everything is as expected.
         """
         with Volume(self._keep, case.id) as root:
             play = _Play(case.scenario, self, root, seen)
@@ -148,7 +150,7 @@ class Stage:
                 else:
                     play.fail(case)
             except (Mismatch, AdapterFailure, NotReached):
-                self.end()  # for what they are doing is not known
+                self.end()  # because their state is not known
                 raise
             finally:
                 play.close()
@@ -187,7 +189,7 @@ class _Play:
         self.seen = seen
 
     def close(self) -> None:
-        """Let go of what the runner holds."""
+        """Release what the runner holds."""
         if self._lock_fd >= 0:
             unlock_and_close(self._lock_fd)
             self._lock_fd = -1
@@ -195,11 +197,11 @@ class _Play:
     # Before.
 
     def be_impatient(self) -> None:
-        """Let A wait for locks no longer than it takes to see that it waits."""
+        """Limit the time that A waits for a lock to what is needed to see that it waits."""
         self._lock_timeout_s = _HELD_S
 
     def prepare(self) -> None:
-        """Make the volume as it is before the request."""
+        """Create the volume as it is before the request."""
         scenario = self._scenario
         self._before: tuple[int, ...] = ()
         if scenario.log:
@@ -244,7 +246,7 @@ class _Play:
     # Requests.
 
     def _request(self, events: Sequence[int] | None = None) -> Json:
-        """The request of the scenario, or an append of other events through the same handle."""
+        """Return the scenario's request, or an append of other events through the same handle."""
         scenario = self._scenario
         request: Json = {"root": str(self._root), "run_id": _RUN}
         if events is None and scenario.op == "follow":
@@ -276,9 +278,9 @@ class _Play:
     # The watched request.
 
     def trace(self, injections: Sequence[str], *, at_stops: Sequence[Any] = ()) -> bool:
-        """Let A act under strace; return whether it lives on.
+        """Let A act under strace; return whether it is still alive.
 
-        `at_stops`: what is done each time that it has stopped; then it goes on.
+        `at_stops`: what is done each time that it has stopped; then it continues.
         """
         pending = list(at_stops)
         self._answer = None
@@ -298,7 +300,7 @@ class _Play:
                     self._a.resume()
                 elif isinstance(event_, Call):
                     if self._waits_for_the_lock(event_):
-                        self.close()  # whoever holds the lock for A to wait lets go
+                        self.close()  # the holder for which A waits releases the lock
                     if event_.kind == ANSWER:
                         break
         self._answer = self._a.receive()
@@ -312,7 +314,7 @@ class _Play:
     # The families.
 
     def follow_rule(self, case: Case) -> None:
-        """See that the calls show what the rule demands."""
+        """Check that the calls show what the rule demands."""
         rule = RULES[case.fault]
         self.seen.expected.append(rule.demand)
         if case.observed is None:
@@ -325,7 +327,7 @@ class _Play:
             raise Mismatch(rule.demand, wrong)
 
     def fail(self, case: Case) -> None:
-        """Let the call fail, or a write be cut short, and judge what comes of it."""
+        """Make the call fail, or cut a write short, and judge the result."""
         call, before, fault = _call(case), case.before, case.fault
         strike = f"{call.name}:error={{}}:when={call.number}"
         foreign: list[bytes] = []
@@ -358,7 +360,7 @@ class _Play:
             self.finish(case.owed)
 
     def _write_short(self, case: Case, call: Call, foreign: list[bytes]) -> None:
-        """Let the write stop short, by a limit that is there for this one call, or stays."""
+        """Cut the write short, by a limit that exists during this call only, or stays."""
         _, name, *then = case.fault.split("-", 2)
         length = call.result or 0
         cut = {"1": 1, "middle": length // 2, "newline": length - 1}[name]
@@ -389,7 +391,7 @@ class _Play:
         self.trace(injections, at_stops=stops)
 
     def crash(self, case: Case) -> None:
-        """End the process before the call, after it, or when it has written a part."""
+        """Kill the process before the call, after it, or when it has written a part."""
         call, fault = _call(case), case.fault
         if fault == "killed-before":
             lives = self.trace([f"{call.name}:error=EIO:signal=SIGKILL:when={call.number}"])
@@ -415,7 +417,7 @@ class _Play:
         self.finish(frozenset())
 
     def preempt(self, case: Case) -> None:
-        """Stop A after the call, let others act, and let it go on."""
+        """Stop A after the call, let others act, and let it continue."""
         call, fault = _call(case), case.fault
         actions = {
             "stopped-other-appends": self._other_appends,
@@ -437,7 +439,9 @@ class _Play:
             looked = any(call.kind == "lock" and call.result == 0 for call in self.seen.calls)
             tail_leaves = fault in ("stopped-other-appends", "stopped-other-repairs")
             if self._scenario.reads and tail_leaves and not looked:
-                owed = frozenset({OK})  # A has not yet had the lock: there will be no torn tail
+                owed = frozenset(
+                    {OK}
+                )  # A has not yet acquired the lock, so there will not be a torn tail
             actions[fault]()
 
         self.trace([_stop(call)], at_stops=[act])
@@ -450,10 +454,10 @@ class _Play:
         else:
             self.finish(owed)
 
-    # What others do while A is stopped.
+    # Actions of others while A is stopped.
 
     def _held(self) -> bool:
-        """Whether A has the lock just now."""
+        """Return whether A holds the lock now."""
         path = self._ulid if self._scenario.op in ULID_OPS else self._log
         try:
             fd = os.open(path, os.O_RDWR)
@@ -474,7 +478,7 @@ class _Play:
         self._others.append(Batch.of("B while A was stopped", [OTHER], done=not held))
 
     def _other_repairs(self) -> None:
-        """Do what a repair does, and no more, so that the log gets shorter."""
+        """Do exactly what a repair does, so that the log gets shorter."""
         tail = self._scenario.tail
         if self._held() or not self._log.exists():
             return
@@ -488,15 +492,15 @@ class _Play:
         self.close()
 
     def _judge_other(self, answer: Json, held: bool, what: str) -> None:
-        """B has to get a LockTimeout while A has the lock, and else to succeed."""
+        """B has to get a LockTimeout while A holds the lock, and to succeed otherwise."""
         expected = TIMEOUT if held else OK
         state = "A has the lock" if held else "the lock is free"
         self.seen.saw.append(f"{state}; {what}: {_shown(answer)}")
         if _kind(answer) != expected:
             raise Mismatch(f"{what} is {expected} while {state}", _shown(answer))
-        told = answer.get("error", {}).get("holder_pid")
-        if held and told is not None and not self._a.owns(told):
-            raise Mismatch("the process that is named as holder is A", f"it is {told}")
+        named = answer.get("error", {}).get("holder_pid")
+        if held and named is not None and not self._a.owns(named):
+            raise Mismatch("the process that is named as holder is A", f"it is {named}")
 
     def _other_reads(self) -> None:
         held = self._held()
@@ -538,7 +542,7 @@ class _Play:
             self._others.append(Batch.of("B while A was stopped", [OTHER]))
 
     def _log_cut(self) -> None:
-        """Cut the log, and let it grow to less than it was."""
+        """Truncate the log, and let it grow to less than it was."""
         os.truncate(self._log, 0)
         self._add(self._log, SHORT_LINE)
 
@@ -573,7 +577,7 @@ class _Play:
             raise Mismatch("the lock is free", "it is taken")
 
     def finish(self, owed: frozenset[str]) -> None:
-        """Judge A's answer and the files; then A, if it lives, and B append, and all is read."""
+        """Judge A's answer and the files; then A, if alive, and B append, and all is read."""
         self._expect_kind(owed)
         self._expect_free()
         if self._scenario.op in ULID_OPS:
@@ -586,7 +590,7 @@ class _Play:
     def _finish_enumeration(self) -> None:
         answer = self._answer
         unseen = any(call.kind == "look" and call.injected for call in self.seen.calls)
-        right = [[_RUN], []] if unseen else [[_RUN]]  # what cannot be looked at may be left out
+        right = [[_RUN], []] if unseen else [[_RUN]]  # what cannot be examined may be left out
         if answer is not None and answer["ok"] and answer.get("runs") not in right:
             raise Mismatch("the runs are ['r']", _shown(answer))
 
@@ -658,7 +662,7 @@ class _Play:
             raise Mismatch(f"{when}: a log that is right", "; ".join(wrong))
 
     def _judge_reading(self, answer: Json | None) -> None:
-        """What A read: what was there at some time while it read."""
+        """Judge what A read: it must have been there at some time while A read."""
         if answer is None or not answer["ok"]:
             return
         before = list(self._before)
@@ -676,13 +680,13 @@ class _Play:
         _expect_events(answer, right, "A reads")
 
     def _finish_ulids(self) -> None:
-        """Every ULID given out is greater than those before, and the last one is in the file."""
+        """Every ULID is greater than those before, and the last one is in the file."""
         answer, old = self._answer, self._scenario.ulid or ""
         given = list(self._ulids)
         if answer is not None and answer["ok"]:
             given.append(answer["ulid"])
         found = self._ulid.read_text() if self._ulid.exists() else ""
-        self.seen.saw.append(f"given out: {given}; in the file: {found!r}")
+        self.seen.saw.append(f"allocated: {given}; in the file: {found!r}")
         self.seen.expected.append(f"ULIDs above {old!r}, each once, the greatest in the file")
         if len(set(given)) != len(given) or any(ulid <= old for ulid in given):
             raise Mismatch(f"different ULIDs above {old!r}", f"{given}")
@@ -705,7 +709,7 @@ class _Play:
                 raise Mismatch(f"a next ULID above {greatest}", answer["ulid"])
             greatest = answer["ulid"]
 
-    # Bytes of somebody who takes no lock.
+    # Bytes of a writer that ignores the lock.
 
     def _finish_beside_foreign_bytes(self, case: Case, then: bytes) -> None:
         """The log was written to without the lock after a failed write: it stays as it is."""
@@ -720,7 +724,7 @@ class _Play:
             raise Mismatch(f"that, and A's next line: {show(then + line(NEXT))}", show(found))
 
     def _finish_with_foreign_bytes(self, case: Case) -> None:
-        """Somebody wrote without the lock while a tail was repaired: nothing of it may be lost."""
+        """A writer ignored the lock while a tail was repaired: nothing of it may be lost."""
         self._expect_kind(case.owed)
         self._expect_free()
         foreign = line(FOREIGN)
@@ -759,7 +763,7 @@ def _kind(answer: Json | None) -> str:
 
 
 def _batch_of(answer: Json | None, events: tuple[int, ...]) -> Batch:
-    """What of A's lines has to stand, by its answer."""
+    """Return which of A's lines must be in the log, by its answer."""
     count = len(events)
     if answer is None:
         return Batch(who="A, which died", events=events, least=0, most=count)
@@ -794,5 +798,5 @@ def _shown(answer: Json) -> str:
             return f"ok, {len(events)} events"
         return "ok" if len(answer) == 1 else f"{ {k: v for k, v in answer.items() if k != 'ok'} }"
     error = answer["error"]
-    told = " ".join(f"{k}={error[k]}" for k in ("appended", "path", "line") if k in error)
-    return f"{error.get('kind')} {told} ({error.get('message', '')})"
+    named = " ".join(f"{k}={error[k]}" for k in ("appended", "path", "line") if k in error)
+    return f"{error.get('kind')} {named} ({error.get('message', '')})"

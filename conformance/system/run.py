@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs system cases, several at once: surveys the calls first, chooses, plays, and reports."""
+"""Runs system cases, several at once: records the calls, chooses cases, plays and reports them."""
 
 import fnmatch
 from collections.abc import Iterator, Sequence
@@ -18,19 +18,19 @@ from .strace import Call
 from .traces import RULES
 
 _TRIES = 3
-"""How often a case is played whose call was not made, for calls may depend on time."""
+"""How often a case is played if its call is not made, because calls may depend on time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be run: the cases, and the scenarios that cannot be, with the reason."""
+    """What is to be run: the cases, and the scenarios that cannot be run, with the reason."""
 
     cases: list[Case]
     left_out: dict[str, str]
 
 
 def survey(commands: Sequence[Sequence[str]], limit_s: float) -> Plan:
-    """All cases for these adapters, by what A calls when nothing is wrong.
+    """Return all cases for these adapters, from the calls of A when nothing is wrong.
 
     Raises AdapterFailure, and Mismatch if an answer is wrong even then.
     """
@@ -47,7 +47,7 @@ def survey(commands: Sequence[Sequence[str]], limit_s: float) -> Plan:
 
 
 def cases_of(scenario: Scenario, calls: Sequence[Call]) -> list[Case]:
-    """All cases of a scenario in which `calls` were made."""
+    """Return all cases of a scenario in which `calls` were made."""
     return [*_traces(scenario, calls), *cases(scenario, calls)]
 
 
@@ -67,10 +67,9 @@ def _traces(scenario: Scenario, calls: Sequence[Call]) -> Iterator[Case]:
 def chosen(
     found: Sequence[Case], globs: Sequence[str], clauses: Sequence[str], sample: int | None
 ) -> list[Case]:
-    """Those whose id matches a glob and that check one of the clauses; of them, `sample` at most.
+    """Return the cases that match a glob and check one of the clauses, `sample` of them at most.
 
-    A sample holds all traces, and the others spread evenly over what there is; it is the same each
-    time.
+    A sample has all traces, and others evenly spread over all cases. It is the same each time.
     """
     kept = [
         case
@@ -153,7 +152,7 @@ def conduct(
     jobs: int,
     keep: Path | None = None,
 ) -> Iterator[Result]:
-    """Play the cases and yield results as they come.
+    """Play the cases and yield results as they arrive.
 
     `commands`: what starts A and B, which `cast` names. `limit_s`: seconds for a response.
     """

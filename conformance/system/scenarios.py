@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What is played: a volume as it is before, one request to A, and what has come before that.
+"""What is played: a volume, one request to A, and what happened before that.
 
-Events are numbers; `line` gives their canonical lines. Who appends which number is fixed, so that
-a line in a log shows who wrote it.
+Events are numbers; `line` returns their canonical lines. It is fixed which adapter appends which
+number, so a line in a log shows which one wrote it.
 """
 
 from dataclasses import dataclass
@@ -21,31 +21,31 @@ OPENED = 4
 TRACED = (10, 11, 12)
 """What A appends while it is watched."""
 NEXT = 20
-"""What A appends then, to show that it still can."""
+"""What A appends afterwards, to show that it still can."""
 OTHER = 30
 """What B appends while A is stopped."""
 LAST = 40
-"""What B appends in the end."""
+"""What B appends at the end."""
 FOREIGN = 50
-"""What somebody appends who takes no lock."""
+"""What a writer that ignores the lock appends."""
 
 Op = Literal["append", "repair", "read", "scan", "follow", "ulid", "enumerate"]
 ULID_OPS = ("ulid",)
 
 
 def event(number: int) -> Json:
-    """The event of that number, as the protocol has it."""
+    """Return the event of that number, as the protocol spells it."""
     return {"type": "pipe.aborted", "id": str(number), "ts": "t", "run_id": "r", "reason": "x" * 40}
 
 
 def line(number: int) -> bytes:
-    """Its canonical line."""
+    """Return its canonical line."""
     text = b'{"type":"pipe.aborted","id":"%d","ts":"t","run_id":"r","reason":"%s"}\n'
     return text % (number, b"x" * 40)
 
 
 SHORT_LINE = b'{"type":"pipe.completed","id":"60","ts":"t","run_id":"r"}\n'
-"""A line that is shorter than all others, of somebody who cut the log."""
+"""Return a line that is shorter than all others, for a program that cuts the log."""
 TORN = line(WHOLE_TAIL)[:25]
 WHOLE = line(WHOLE_TAIL)[:-1]
 NUL = b"\0" * 30
@@ -55,9 +55,9 @@ NUL = b"\0" * 30
 class Scenario:
     """One request to A and the volume that it meets.
 
-    `log`: whether there is one, of one line. `opened`: A has appended to it through the handle that
-    it will use. `tail` and `quarantine`: what is after that line, and in the quarantine. `history`:
-    what befell the handle before. `taken`: somebody else holds the lock all the time.
+    `log`: whether a log of one line exists. `opened`: A has appended to it through the handle that
+    it will use. `tail` and `quarantine`: the bytes after that line, and in the quarantine.
+    `history`: what happened to the handle before. `taken`: another process holds the lock.
     """
 
     name: str

@@ -2,7 +2,7 @@
 """strace as a tool: it attaches to a running adapter, reports its calls, and injects faults.
 
 Only calls on watched paths are seen and counted. The watched paths have labels, and the pipe on
-which the adapter answers is among them, so that what comes before the answer is known.
+which the adapter answers is among them, so it is known which calls come before the answer.
 """
 
 import os
@@ -59,12 +59,12 @@ class Call:
     number: int
     label: str
     arguments: str
-    result: int | None  # None: it did not return
+    result: int | None  # None if it did not return
     injected: bool
 
     @property
     def kind(self) -> str:
-        """What it does, whichever of several calls it is."""
+        """What it does: several calls may do the same."""
         if self.label == ANSWER:
             return ANSWER
         kind = KIND_OF.get(self.name, self.name)
@@ -115,7 +115,7 @@ class Tracer:
         self._output = self._process.stderr
 
     def prepare(self, labels: Mapping[str, str]) -> None:
-        """Get ready to understand what strace says of the paths that have these labels."""
+        """Prepare to parse what strace prints about the paths that have these labels."""
         self._labels = dict(labels)
         self._counts: Counter[tuple[str, str]] = Counter()
         self._unfinished: dict[str, str] = {}
@@ -160,7 +160,7 @@ class Tracer:
         self._output.close()
 
     def _line(self, deadline: float) -> str | None:
-        """The next line; None at the end. Raises AdapterFailure when the time is up."""
+        """Return the next line; None at the end. Raises AdapterFailure when the time is up."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._output, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
@@ -174,7 +174,7 @@ class Tracer:
         return line.decode(errors="replace")
 
     def events(self, limit_s: float) -> Iterator[Event]:
-        """What the adapter does, as it comes, until it ended. Calls are kept in `calls` as well.
+        """Yield what the adapter does, as it happens, until it ends. `calls` keeps the calls.
 
         Raises AdapterFailure after `limit_s`.
         """
@@ -191,7 +191,7 @@ class Tracer:
                 return
 
     def understood(self, line: str) -> Event | None:
-        """What a line says, if it says something."""
+        """Return what a line reports, if anything."""
         prefix = _PID.match(line)
         pid = prefix[1] if prefix else ""
         line = line[prefix.end() :] if prefix else line
@@ -227,7 +227,7 @@ class Tracer:
         )
 
     def _label(self, name: str, arguments: str) -> str:
-        """The label of the file that the arguments name, by a path or by a descriptor."""
+        """Return the label of the file that the arguments name, by a path or a descriptor."""
         directory = re.match(r"(?:AT_FDCWD|\d+)<([^>]*)>, \"([^\"]+)\"", arguments)
         if directory and KIND_OF.get(name) not in ("read", "write"):
             path = os.path.join(directory[1], directory[2])
@@ -235,13 +235,13 @@ class Tracer:
             first = re.match(r"\d+<([^>]*)>|\"([^\"]*)\"", arguments)
             path = (first[1] or first[2] or "") if first else ""
         found = self._labels.get(path)
-        if found is None:  # the call names two files, or a name that is not there any more
+        if found is None:  # the call names two files, or one that no longer exists
             found = next((label for p, label in self._labels.items() if p in arguments), "?")
         return found
 
 
 def version() -> str:
-    """The version of strace. Raises Unavailable."""
+    """Return the version of strace. Raises Unavailable."""
     if not sys.platform.startswith("linux"):
         raise Unavailable(f"strace is for Linux, and this is {sys.platform}")
     if shutil.which("strace") is None:
@@ -252,7 +252,7 @@ def version() -> str:
 
 
 def traceable(command: Sequence[str]) -> list[str]:
-    """`command`, and before it what lets strace attach where Yama only lets parents do so."""
+    """Return `command`, wrapped so that strace can attach if Yama lets only parents do so."""
     try:
         scope = Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
     except OSError:
@@ -263,7 +263,7 @@ def traceable(command: Sequence[str]) -> list[str]:
 
 
 def check(adapter: Adapter, root: Path) -> None:
-    """See that strace can trace and inject here: raises Unavailable."""
+    """Check that strace can trace and inject here. Raises Unavailable."""
     watched = {str(root): "root"}
     with Tracer(adapter, watched, ["openat,open,mkdir,mkdirat:error=EIO:when=1"]) as tracer:
         request = {"op": "read", "root": str(root / "none"), "run_id": "r"}

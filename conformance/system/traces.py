@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Which calls a clause owes, and in which order, while nothing is wrong.
+"""Which calls a clause requires, and in which order, when nothing is wrong.
 
-A rule says no more than its clause does, so that implementations that do it in other ways pass.
+A rule demands no more than its clause does, so that implementations that do it in another way pass.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ Applies = Callable[[Scenario], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What is demanded of the calls of a scenario; `judge` says what is wrong, or nothing."""
+    """A demand on the calls of a scenario; `judge` returns what is wrong, or nothing."""
 
     demand: str
     clauses: tuple[str, ...]
@@ -41,7 +41,7 @@ def _rule(clauses: str, applies: Applies, demand: str) -> Callable[[Judge], Judg
     return enter
 
 
-# What scenarios have in common.
+# Shared by the scenarios.
 
 
 def _appends(scenario: Scenario) -> bool:
@@ -65,7 +65,7 @@ def _durable(scenario: Scenario) -> bool:
 
 
 def _on(calls: Calls, label: str, *kinds: str) -> list[int]:
-    """Where the calls of these kinds on a file are; those that failed do not count."""
+    """Return the positions of the calls of these kinds on a file; failed ones do not count."""
     return [
         at
         for at, call in enumerate(calls)
@@ -85,7 +85,7 @@ def _flags(calls: Calls, label: str, wanted: str, without: str = "") -> str:
 
 
 def _unlocked(calls: Calls, label: str, *kinds: str) -> str:
-    """The first call of these kinds on a file that was made without its lock."""
+    """Return the first call of these kinds on a file that was made without its lock."""
     held = False
     for call in calls:
         if call.label != label:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Which files are right: what was appended, by whom, and how many of it has to stand.
+"""Which files are right: what was appended, by which adapter, and how many lines must be there.
 
-Nothing here asks how an implementation works. A log is right if it holds the lines it held before,
-in their order, then whole lines of known batches, each batch in one piece and from its first line,
-as many as its append acknowledged or admitted; and if what was torn is in the quarantine, once.
+This does not depend on how an implementation works. A log is right if it has the lines that it had
+before, in their order, then whole lines of known batches, each batch in one piece and from its
+first line, as many as its append acknowledged or admitted; and if torn tails are in the quarantine,
+once.
 """
 
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ _SHOWN = 160  # bytes of a file that a message shows
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """The events of one append, and how many of its lines stand, from the first one on."""
+    """The events of one append, and how many of its lines are in the log, from the first on."""
 
     who: str
     events: tuple[int, ...]
@@ -26,7 +27,7 @@ class Batch:
 
     @classmethod
     def of(cls, who: str, events: Iterable[int], *, done: bool = True) -> "Batch":
-        """One that was acknowledged, or one of which nothing stands."""
+        """Return one that was acknowledged, or one of which nothing is in the log."""
         numbers = tuple(events)
         count = len(numbers) if done else 0
         return cls(who=who, events=numbers, least=count, most=count)
@@ -36,10 +37,10 @@ class Batch:
 class Ledger:
     """What the files of a volume have to hold.
 
-    `before`: events of the log as it was. `tail`: what came after them, and `torn` what was seen
-    torn since, each of which has to be in the quarantine once it has left the log. `quarantine`:
-    what was there before. `rest`: which bytes may be after the last newline of the log: none, the
-    tail that was there, or also part of a line, where a writer died or could not cut.
+    `before`: the events of the log at first. `tail`: the bytes after them. `torn`: the torn tails
+    seen since; each has to be in the quarantine once it has left the log. `quarantine`: its content
+    at first. `rest`: which bytes may be after the last newline of the log: none, the tail that was
+    there, or also part of a line, if a writer died or could not cut.
     """
 
     before: tuple[int, ...]
@@ -48,10 +49,10 @@ class Ledger:
     batches: list[Batch] = field(default_factory=list)
     torn: list[bytes] = field(default_factory=list)
     rest: Literal["none", "tail", "any"] = "none"
-    quarantine_is_free: bool = False  # its content is not judged
+    quarantine_is_free: bool = False  # the content is not judged
 
     def faults(self, logs: list[bytes], quarantine: bytes | None) -> list[str]:
-        """What is wrong. `logs`: the files that were at the log's path, the oldest first."""
+        """Return what is wrong. `logs`: the files that were at the log's path, the oldest first."""
         wrong: list[str] = []
         found = [content.split(b"\n") for content in logs]
         rests = [lines.pop() for lines in found]
@@ -146,7 +147,7 @@ def _number(text: bytes) -> int | None:
 
 
 def numbers(content: bytes) -> list[int]:
-    """The events in the whole lines of a log, and in a tail that is one."""
+    """Return the events in the lines of a log, and in a tail that is a whole event."""
     return [n for text in content.split(b"\n") if (n := _number(text)) is not None]
 
 

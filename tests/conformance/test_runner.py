@@ -86,9 +86,9 @@ ACCEPTS = ANSWERS.format('{"ok": true, "event": {}}')
         ("sys.stderr.write('no more disk'); sys.exit(3)", "died (exit status 3); it said: no more"),
         ("input(); os.kill(os.getpid(), 9)", "died (exit status -9)"),
         ("os.close(1); time.sleep(60)", "died (it closed its output and lives on)"),
-        (ANSWERS.format("hello"), "answers what is no JSON"),
-        (ANSWERS.format("[]"), "answers what is no response: []"),
-        (ANSWERS.format('{"ok": 1}'), 'answers what is no response: {"ok": 1}'),
+        (ANSWERS.format("hello"), "its answer is not JSON"),
+        (ANSWERS.format("[]"), "its answer is not a response: []"),
+        (ANSWERS.format('{"ok": 1}'), 'its answer is not a response: {"ok": 1}'),
         (ANSWERS.format('{"ok": false}'), "answers not ok without an error"),
         (
             "sys.stdout.write('x' * 100); sys.stdout.flush(); time.sleep(60)",

@@ -51,7 +51,7 @@ while (my $line = <STDIN>) {
     }
     my $op       = text('op');
     my $response = eval { [o => [ok => truth(1), answer($op)]] };
-    $response //= [o => [ok => truth(0), error => told($@)]];
+    $response //= [o => [ok => truth(0), error => reported($@)]];
     my $spelt = OmneLog::Json::spell($response) . "\n";
     utf8::encode($spelt);
     print $spelt;
@@ -73,7 +73,7 @@ sub scan {
     my $scan = OmneLog::Reader::scan_run(log_path());
     return (
         events         => [a => $scan->{events}],
-        problems       => [a => [map { told($_) } @{$scan->{problems}}]],
+        problems       => [a => [map { reported($_) } @{$scan->{problems}}]],
         blank_lines    => [n => $scan->{blank_lines}],
         tail_in_flight => truth($scan->{tail_in_flight}),
     );
@@ -145,13 +145,13 @@ sub timeout {
 sub truth      { return [l => $_[0] ? 'true' : 'false'] }
 sub characters { my ($bytes) = @_; utf8::decode($bytes); return $bytes }
 
-sub told {
+sub reported {
     my ($error) = @_;
-    die $error unless ref $error;    # a fault of this program: let it end, and be seen
-    my @told = (kind => $error->{kind}, message => characters($error->{message}));
-    push @told, path => characters($error->{path}) if defined $error->{path};
+    die $error unless ref $error;    # a fault of this program: let it end visibly
+    my @reported = (kind => $error->{kind}, message => characters($error->{message}));
+    push @reported, path => characters($error->{path}) if defined $error->{path};
     for my $name (qw(appended line offset waited_s holder_pid)) {
-        push @told, $name => [n => $error->{$name}] if defined $error->{$name};
+        push @reported, $name => [n => $error->{$name}] if defined $error->{$name};
     }
-    return [o => \@told];
+    return [o => \@reported];
 }

@@ -47,7 +47,7 @@ sub append {
     $self->_locked($started, \@lines) if @lines;    # APP-34
 }
 
-# Take the lock, repair, write the lines and free the lock.
+# Acquire the lock, repair, write the lines and release the lock.
 sub _locked {
     my ($self, $started, $lines) = @_;
     OmneLog::Error->throw('LogClosed', "$self->{path}: this handle is closed") if $self->{closed};
@@ -132,7 +132,7 @@ sub _write {
     $self->_roll_back($start, $data, $lines);
 }
 
-# Free the lock. If it cannot be freed, closing the file does it, but the caller is told (APP-31).
+# Release the lock. If that fails, closing the file does it, but the caller gets an error (APP-31).
 sub _unlock {
     my ($self, $lines) = @_;
     return if $self->{file}->unlock;
@@ -178,7 +178,7 @@ sub _roll_back {
     );
 }
 
-# Make the log end in a newline unless it is empty; return its length then.
+# Make the log end in a newline unless it is empty; return its length after that.
 sub _repair {
     my ($self) = @_;
     my $file = $self->{file};

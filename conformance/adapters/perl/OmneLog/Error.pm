@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
 package OmneLog::Error;
 
-# What goes wrong, as a value: its kind is a name of chapter 11 of SPEC.md (ERR).
+# An error as a value: its kind is a name of chapter 11 of SPEC.md (ERR).
 
 use strict;
 use warnings;
 
-# Die with an error of a kind; what else it carries follows the message.
+# Die with an error of a kind; the other values that it carries follow the message.
 sub throw {
     my ($class, $kind, $message, %carried) = @_;
     die bless {kind => $kind, message => $message, %carried}, $class;
 }
 
-# The same for what the system refused: the code and its text are those of $!.
+# The same for a system error: the code and its text are those of $!.
 sub refused {
     my ($class, $what, $path, %carried) = @_;
     my $code = $! + 0;

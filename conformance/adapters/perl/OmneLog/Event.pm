@@ -2,8 +2,8 @@
 package OmneLog::Event;
 
 # Chapters 3 to 5 of SPEC.md: the events, the line that is written, and the lines that are accepted.
-# An event is a JSON object with its members in the order of the table, without those that have no
-# value.
+# An event is a JSON object with its members in the order of the table, without members that do not
+# have a value.
 
 use strict;
 use warnings;
@@ -31,7 +31,7 @@ my %LISTS = (
     GateMethod => [qw(hook human_cli mcp_tool)],
 );
 
-# Whether an event is to be written, and may then have no member that it does not know (LINE-14).
+# Whether the event is to be written, so that unknown members are refused (LINE-14).
 our $TO_BE_WRITTEN = 0;
 
 # The canonical line of an event, in bytes, its newline included; dies with SerializeError.
@@ -48,7 +48,7 @@ sub encode {
     return $line;
 }
 
-# The event that a line says, with or without its newline; dies with DeserializeError.
+# The event in a line, with or without its newline; dies with DeserializeError.
 sub decode {
     my ($line) = @_;
     $line =~ s/\n\z//;
@@ -63,7 +63,7 @@ sub decode {
     return $event;
 }
 
-# Whether a line is nothing but white space as Unicode has it.
+# Whether a line is only white space, as Unicode defines it.
 sub is_blank {
     my ($line) = @_;
     my $text = OmneLog::Json::characters($line);

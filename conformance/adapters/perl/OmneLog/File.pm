@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 package OmneLog::File;
 
-# Chapter 6 of SPEC.md: a regular file, the lock on its own open file description, and the waiting.
+# Chapter 6 of SPEC.md: a regular file, the lock on its own open file description, and waiting for it.
 
 use strict;
 use warnings;
@@ -43,7 +43,7 @@ sub _open {
     return bless {handle => $handle, path => $path, pid => $$}, $class;
 }
 
-# Take the lock, trying until $timeout seconds after $started; dies with LockTimeout (LOCK-8).
+# Acquire the lock, trying until $timeout seconds after $started; dies with LockTimeout (LOCK-8).
 sub lock {
     my ($self, $started, $timeout) = @_;
     my $tries = 0;
@@ -57,7 +57,7 @@ sub lock {
                 path => $self->{path}, waited_s => $age, defined $holder ? (holder_pid => $holder) : (),
             );
         }
-        # Soon at first, for most locks are held for microseconds; then more often with age.
+        # Soon at first, because most locks are held for microseconds; then more often with age.
         my $mean = $tries++ < 3 ? 0.0001 : 0.005 / (1 + 10 * $age);
         $mean = 0.0005 if $tries > 3 && $mean < 0.0005;
         my $pause = $mean * (0.5 + rand);
@@ -76,7 +76,7 @@ sub try_lock {
 
 sub unlock { flock $_[0]{handle}, LOCK_UN }
 
-# Close it. In the process that opened it the lock is freed first (LOCK-14); in a forked child the
+# Close it. In the process that opened it the lock is released first (LOCK-14); in a forked child the
 # lock is the parent's (APP-46).
 sub close {
     my ($self) = @_;
@@ -84,7 +84,7 @@ sub close {
     CORE::close $self->{handle};
 }
 
-# The process that took the lock, where the system tells.
+# The process that holds the lock, if the system reports it.
 sub _holder {
     my ($self) = @_;
     my ($device, $inode) = (stat $self->{handle})[0, 1];
@@ -120,7 +120,7 @@ sub get {
 
 sub _cannot_read { OmneLog::Error->refused('cannot be read', $_[0]{path}) }
 
-# Where the last newline ends, and where the file does.
+# Where the last newline ends, and where the file ends.
 sub extent {
     my ($self) = @_;
     my $size = my $start = $self->size;
@@ -133,7 +133,7 @@ sub extent {
     return (0, $size);
 }
 
-# Append bytes; return how many made it. What went wrong then is in $!.
+# Append bytes; return how many were written. The error, if any, is in $!.
 sub put {
     my ($self, $data) = @_;
     my $done = 0;
@@ -150,7 +150,7 @@ sub put {
 sub cut  { return truncate $_[0]{handle}, $_[1] }
 sub sync { return $_[0]{handle}->sync }
 
-# Whether the path leads elsewhere by now, or nowhere; not if that may not be known (APP-55).
+# Whether the path leads elsewhere by now, or nowhere; false if the system does not allow a look (APP-55).
 sub replaced {
     my ($self) = @_;
     my $there = _identity($self->{path});
@@ -158,7 +158,7 @@ sub replaced {
     return $there ne _identity($self->{handle});
 }
 
-# Whether another one is the same file.
+# Whether another object is the same file.
 sub same {
     my ($self, $other) = @_;
     return _identity($self->{handle}) eq _identity($other->{handle});
@@ -167,7 +167,7 @@ sub same {
 # Which file a path or a handle leads to; '' if none.
 sub _identity { return join ':', (stat $_[0])[0, 1] }
 
-# Put a directory's entries on disk; without $surely, if the system can and lets us (APP-59).
+# Put a directory's entries on disk; without $surely, only if the system can and allows it (APP-59).
 sub sync_directory {
     my ($path, $surely) = @_;
     if (!sysopen my $directory, $path, O_RDONLY) {

@@ -2,7 +2,7 @@
 package OmneLog::Json;
 
 # JSON by RFC 8259 and chapter 5 of SPEC.md. JSON::PP takes members that repeat, lone surrogates and
-# numbers beyond a double, and loses what a number looked like; hence a parser of our own.
+# numbers beyond a double, and loses the spelling of a number; therefore this module has its own parser.
 #
 # A value is [kind, content]: [s => text], [n => the digits as written], [l => 'true', 'false' or
 # 'null'], [a => list of values], [o => list of names and values in turn].
@@ -17,7 +17,7 @@ our $DEPTH           = 127;  # ACC-13
 my $INFINITY = 9**9**9;
 my %SHORT = ('"' => '"', '\\' => '\\', '/' => '/', b => "\b", f => "\f", n => "\n", r => "\r", t => "\t");
 
-# The characters of what must be UTF-8, or undef. Perl's own decoding lets through surrogates, and
+# The characters of bytes that must be UTF-8, or undef. Perl's own decoding accepts surrogates and
 # code points beyond Unicode.
 sub characters {
     my ($bytes) = @_;
@@ -25,7 +25,7 @@ sub characters {
     return $bytes =~ /[\x{D800}-\x{DFFF}]|[^\x{0}-\x{10FFFF}]/ ? undef : $bytes;
 }
 
-# The value that a JSON text in UTF-8 says; dies with a reason.
+# The value of a JSON text in UTF-8; dies with a reason.
 sub parse {
     my ($bytes) = @_;
     my $text = characters($bytes);
@@ -96,7 +96,7 @@ sub _object {
     }
 }
 
-# What follows an opening quote, up to and with the closing one.
+# The text after an opening quote, up to and including the closing one.
 sub _string {
     my ($text) = @_;
     my @pieces;
@@ -130,7 +130,7 @@ sub member {
     return undef;
 }
 
-# Text between quotes, with the escapes that the function gives for what must not stand for itself.
+# Text between quotes, with the escapes that the function returns for characters that need one.
 sub quote {
     my ($text) = @_;
     my %letter = reverse %SHORT;
@@ -139,7 +139,7 @@ sub quote {
     return qq("$text");
 }
 
-# A value as JSON, in characters. What is a plain scalar and not a value counts as text.
+# A value as JSON, in characters. A plain scalar that is not a value counts as text.
 sub spell {
     my ($value) = @_;
     return quote($value) unless ref $value;

@@ -60,7 +60,7 @@ sub OmneLog::Reader::Follower::_look {
     $reader->_advance(($reader->{file}->extent)[0], sub { push @{$self->{found}}, $_[0] });
 }
 
-# Go on with the file that is at the path now, unless that is the old one again (READ-29).
+# Continue with the file that is at the path now, unless that is the old one again (READ-29).
 sub OmneLog::Reader::Follower::_go_over {
     my ($self) = @_;
     my ($old, $new) = ($self->{reader}, _new($self->{path}));
@@ -75,10 +75,10 @@ sub _new {
     return bless {file => OmneLog::File->for_reading($path), path => $path, line => 0, offset => 0, blank => 0};
 }
 
-# Hand each event or fault of a snapshot to $told; return the number of blank lines, and whether a
+# Hand each event or fault of a snapshot to $report; return the number of blank lines, and whether a
 # tail was in flight.
 sub _snapshot {
-    my ($path, $told) = @_;
+    my ($path, $report) = @_;
     my $self = _new($path);
     my $file = $self->{file};
     my ($end, $size) = $file->extent;
@@ -86,7 +86,7 @@ sub _snapshot {
     if ($end != $size) {
         if (eval { $file->lock(OmneLog::File::now(), PATIENCE); 1 }) {
             my $looked = eval {
-                ($end, $size) = $file->extent;    # READ-5: what was seen without the lock is forgotten
+                ($end, $size) = $file->extent;    # READ-5: bytes read without the lock are dropped
                 $tail = $file->get($end, $size - $end);
                 1;
             };
@@ -101,18 +101,18 @@ sub _snapshot {
             die $@;
         }
     }
-    $self->_advance($end, $told);
+    $self->_advance($end, $report);
     if ($tail ne '') {
         $self->{line}++;
-        $told->($self->_decode($tail, 'TornTailError'));
+        $report->($self->_decode($tail, 'TornTailError'));
     }
     $file->close;
     return ($self->{blank}, $in_flight);
 }
 
-# Go on from where the last call stopped to $end, just after a newline.
+# Continue from where the last call stopped to $end, which is just after a newline.
 sub _advance {
-    my ($self, $end, $told) = @_;
+    my ($self, $end, $report) = @_;
     $self->_shrunk if $end < $self->{offset};    # READ-14, READ-28
     my ($at, $rest) = ($self->{offset}, '');
     while ($at < $end) {
@@ -132,7 +132,7 @@ sub _advance {
                 $self->{blank}++;
             }
             else {
-                $told->($found);
+                $report->($found);
             }
         }
         substr $rest, 0, $from, '';

@@ -12,7 +12,7 @@ use Errno qw(EEXIST ENOENT);
 use OmneLog::Error;
 use OmneLog::Json;
 
-# A run id or node id as bytes; it comes as a JSON value, for not being text is a fault (VOL-5).
+# A run id or node id as bytes. It arrives as a JSON value, because other values are a fault (VOL-5).
 sub component {
     my ($value) = @_;
     my $name = ref $value && $value->[0] eq 's' ? $value->[1] : undef;
