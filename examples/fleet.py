@@ -59,7 +59,7 @@ def scan(root: str, run_id: str) -> Row:
 
 
 def between(start: str, end: str) -> int:
-    """Seconds; 0 if either is no time, for a log holds whatever was logged as one."""
+    """Return seconds; 0 if either is not a time, because a log may hold any text as one."""
     try:
         began, ended = (datetime.strptime(ts, SPELLING).replace(tzinfo=UTC) for ts in (start, end))
     except ValueError:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """README.md and docs/: snippets run as they stand, links lead somewhere, every name is listed."""
 
-import importlib
+import importlib.util
 import re
 import subprocess
 import sys
@@ -132,6 +132,21 @@ def test_links_between_documents_lead_somewhere() -> None:
         assert destination.resolve().is_relative_to(PROJECT), f"{path}: {target}"
         if anchor:
             assert anchor in anchors(destination), f"{path}: {target}"
+
+
+def test_files_and_modules_that_are_named_exist() -> None:
+    """Also in code, which `relative_links` leaves out."""
+    folders = "omnelog|conformance|docs|examples|stress|tests"
+    files = set()
+    modules = set()
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        files |= set(re.findall(rf"`((?:{folders})/[\w./-]*)`", text))
+        modules |= set(re.findall(rf"python -m ((?:{folders})[\w.]*)", text))
+    assert len(files) > 20
+    assert len(modules) > 3
+    assert [file for file in files if not (PROJECT / file).exists()] == []
+    assert [module for module in modules if importlib.util.find_spec(module) is None] == []
 
 
 def test_readme_links_to_every_document() -> None:

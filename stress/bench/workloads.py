@@ -33,6 +33,7 @@ from ..report import percentile
 from . import peers
 from .peers import BATCH, EVENTS, LINES, RUN_ID, Loop, Peer
 from .results import Figures, Measure, Row, Workload
+from .whole_event import PARTS
 
 APPEND_PEERS = [
     peers.FILE_HANDLER,
@@ -140,6 +141,26 @@ def _lines(scale: int) -> Iterator[Workload]:
             row(theirs=peers.DUMPS_FLOOR.name, must=1.25),
             row(theirs=peers.SAME_BYTES_FLOOR.name),
             row(theirs=peers.NAIVE.name, must=1.0),
+        ],
+    )
+
+
+def _whole_event(scale: int) -> Iterator[Workload]:
+    """An id, an event, its append, and all three."""
+    count = 40 * scale
+    yield Workload(
+        subjects={name: partial(_per_item, part, count) for name, part in PARTS.items()}
+        | {peers.FLOOR.name: partial(_per_item, peers.FLOOR.loop, count)},
+        rows=[
+            Row(
+                workload="whole event",
+                what=name,
+                ours=name,
+                theirs=peers.FLOOR.name,
+                figure="time",
+                unit="µs",
+            )
+            for name in PARTS
         ],
     )
 
@@ -459,6 +480,7 @@ WORKLOADS = {
     "durable": "1 and 4 writers that wait for the disk",
     "read": "read_run, iter_run, and the memory that it takes",
     "enumerate": "enumerate_runs",
+    "event": "one writer: an id, an event, its append, and all three",
     "import": "import omnelog",
     "check": "the checker of the stress rounds",
 }
@@ -474,6 +496,7 @@ def workloads(names: Sequence[str], scale: int, root: Path) -> list[Workload]:
         "durable": partial(_durable, 10 * scale),
         "read": partial(_read, scale, root),
         "enumerate": partial(_enumerate, scale, root),
+        "event": partial(_whole_event, scale),
         "import": partial(_import, root),
         "check": partial(_check, scale, root),
     }
