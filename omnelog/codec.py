@@ -24,7 +24,7 @@ from functools import cache
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from json.encoder import encode_basestring as _quote  # escapes exactly what serde_json does
 from types import UnionType
-from typing import Any, TypeAlias, get_args, get_origin
+from typing import Any, NamedTuple, get_args, get_origin
 
 from .events import (
     ErrorKind,
@@ -202,7 +202,7 @@ def _check_event(event: Any) -> None:
 
 def _check(where: str, kind: Any, value: Any) -> None:
     """Raise Unfit, which begins with `where`, unless `value` is exactly of the type `kind`."""
-    if _is_class_with_fields(kind):
+    if _has_fields(kind):
         _require_type(where, kind, value)
         for name, member_kind, is_optional in _fields(kind):
             member = getattr(value, name, _MISSING)
@@ -241,7 +241,7 @@ def _read(text: str) -> Event:
 
 def _build(where: str, kind: Any, value: Any) -> Any:
     """Return the JSON `value` as a `kind`. Raises Unfit, which begins with `where`."""
-    if _is_class_with_fields(kind):
+    if _has_fields(kind):
         _require_type(where, dict, value)
         members = {}
         for name, member_kind, is_optional in _fields(kind):
@@ -277,8 +277,8 @@ def _fields(cls: type[Any]) -> list[tuple[str, Any, bool]]:
     return found
 
 
-def _is_class_with_fields(kind: Any) -> bool:
-    return is_dataclass(kind)
+def _has_fields(kind: Any) -> bool:
+    return is_dataclass(kind)  # which would narrow the type of `kind` for a type checker
 
 
 def _require_type(where: str, kind: Any, value: Any) -> None:
@@ -316,15 +316,13 @@ _CLASS_NAMES = {cls.__name__ for cls in _CLASSES.values()}
 # Reading canonical lines
 
 
-# How the canonical lines of one type are read: its class; a draft of it; the fullmatch method of a
-# pattern with a group for each field; the groups that are not the value itself, and what converts
-# each.
-_Reader: TypeAlias = tuple[
-    type[Event],
-    Callable[..., Any],
-    Callable[[str], re.Match[str] | None],
-    list[tuple[int, Callable[[str], Any]]],
-]
+class _Reader(NamedTuple):
+    """How the canonical lines of one type of event are read."""
+
+    cls: type[Event]
+    draft: Callable[..., Any]  # makes an event of the groups, see `_draft`
+    fullmatch: Callable[[str], re.Match[str] | None]  # of a pattern with a group for each field
+    converters: list[tuple[int, Callable[[str], Any]]]  # of the groups that are not the value
 
 
 def _read_canonical(text: str) -> Event | None:
@@ -369,7 +367,7 @@ def _draft(cls: Any) -> Callable[..., Any]:
 
 
 class _Readers(dict[str, _Reader | None]):
-    """The readers by the first letters of a type's name, each made when it is first needed.
+    """Maps the first letters of a type's name to its reader, which is made when first needed.
 
     All of them take 10 ms to make. Cutting out so many letters is faster than finding the end of
     the name. Where two names begin alike, the pattern tells them apart.
@@ -397,7 +395,7 @@ def _reader(cls: Any, *, has_escapes: bool) -> _Reader:
         if convert is not None:
             converters.append((index, convert))
     compiled = re.compile(pattern + "}")
-    return cls, _draft(cls), compiled.fullmatch, converters
+    return _Reader(cls, _draft(cls), compiled.fullmatch, converters)
 
 
 def _group(where: str, kind: Any, *, has_escapes: bool) -> tuple[str, Callable[[str], Any] | None]:

@@ -24,7 +24,7 @@ class EventLog(LineLog[Event]):
     """
 
     def __init__(self, root: Root, run_id: str, lock_timeout: float, durable: bool) -> None:
-        """Use `for_run`."""
+        """Open the log of `run_id`; `for_run` says what the arguments mean and what is raised."""
         checked_seconds("lock_timeout", lock_timeout)
         events_log_path(root, run_id)  # raises InvalidRunId before anything is looked at
         self._root = absolute_path(root)

@@ -14,8 +14,9 @@ A call that fails or is interrupted unlocks and closes its file instead. That is
 ``finally`` whose first call is ``close``, a function in C, so a second interrupt cannot prevent it.
 
 A fork closes the file in the child (see `fork`), and the child's next call opens it again. If a
-signal handler forks during a call, the child's next system call on the file fails: the ULID is
-given out to the parent alone.
+signal handler forks during a call and returns in the child as well, the child's copy of the call
+mostly fails. But a ULID that was already written when the handler ran is in both processes, as any
+other value is (SPEC: NOT-19).
 """
 
 import errno
@@ -123,6 +124,7 @@ class UlidAllocator:
                     file.acquire(started, self.lock_timeout)
                 if not file.was_replaced():
                     break
+                unlock(file.fd)
                 file.close()
                 file = _LastUlidFile(self.path)
             found = _write_successors(file, n)
@@ -208,7 +210,7 @@ def _write_successors(file: LockableFile, n: int) -> list[str]:
         last = _successor(last, now_ms, file.path)
         found.append(last.decode())
     if os.pwrite(file.fd, last, 0) != _LENGTH:
-        os.pwrite(file.fd, before, 0)  # it has its room already
+        os.pwrite(file.fd, before, 0)  # these bytes fit: they were there before
         os.ftruncate(file.fd, len(before))
         raise OSError(errno.ENOSPC, "there is no room for 26 characters")
     return found
@@ -216,7 +218,7 @@ def _write_successors(file: LockableFile, n: int) -> list[str]:
 
 def _successor(last: bytes, now_ms: int, path: Path) -> bytes:
     """Return the ULID that follows `last`, which is empty if there was none yet."""
-    ulid = b"0" * _LENGTH  # what a clock that says 1970 leaves of it
+    ulid = b"0" * _LENGTH  # the first one, if the clock is at the beginning of 1970 or before
     last_ms = 0
     if last:
         ulid = _plus_one(last, path)

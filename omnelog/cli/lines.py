@@ -134,6 +134,8 @@ class LogLines(LogReader):
         """
         with refusals("cannot read", self.path):
             offset, data = self.settle()
+        if data is None:  # it is torn because of its length, and so is this beginning of it
+            data = self.part(offset, offset + 80) + b"..."
         return Line(0, offset, data, False)
 
     def part(self, start: int, end: int) -> bytes:

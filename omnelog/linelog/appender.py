@@ -9,38 +9,38 @@ Theory of operation
 
 `LineLog._append` is the critical section, in eight steps. What can strike between them:
 
-* The system can refuse any call. Each step turns its own OSError into what the caller gets. Only
-  the write has something to undo, and rolls it back itself.
+* The system can refuse any call. Steps 2 to 5 share one handler for that, and 6, 7 and 8 have one
+  each, which turns the OSError into what the caller gets. Only the write has something to undo, and
+  rolls it back itself.
 
-* A signal handler can run after any call, and raise. What it raises reaches the caller as it is.
-  It can also use this very handle: then the mutex is already owned by this thread, and the
-  handler's call fails with LogBusy. It can also fork.
+* A signal handler can run, and raise. What it raises reaches the caller as it is. The handler can
+  also use this very handle: then the mutex is already owned by this thread, and the handler's call
+  fails with LogBusy.
 
 * A fork makes a child in which every file is closed and the handle has a new mutex (see `fork`).
-  A child that goes on with an append it inherited can therefore not touch the log: its next system
-  call on the file fails with EBADF. It finds that the mutex it holds is no longer the handle's, or
-  that it does not own the handle's, and raises AppendIndeterminate. The append is the parent's.
+  So the parent's append and its lock are safe from the child. If it was a signal handler that
+  forked, and it returns in the child as well, then the child goes on with its copy of the append:
+  on the closed file that fails, and on a file of its own it is an append of its own.
 
-* Another thread can be anywhere, but it holds the mutex, or it is waiting for it.
+* Another thread waits for the mutex before it touches anything of the handle.
 
-However the section is left, the file's lock and the mutex are free, in two stages. First, an
-exception out of steps 2 to 8 unlocks and closes the file, since the state of the lock cannot be
-known from inside, and releases the mutex; the next append opens the path again. That stage is
-Python code, so an interrupt or the recursion limit can cut it short. The last stage does the same
-by two calls into C, which need no Python frame: it closes the file, which releases the lock unless
-a process that was just spawned has a copy of it, and it releases the mutex. CPython runs signal
-handlers only after a call. So the close and the release, each the first call in its block, are
+However the section is left, the file's lock and the mutex are free. The clean-up after an exception
+has three stages, each in the ``finally`` of the one before it. First the lock is released and the
+file is closed; the next append opens the path again. That stage is Python code, so an interrupt or
+the recursion limit can cut it short. The other two are calls into C that need no Python frame: the
+file is closed once more, which releases the lock unless a process that was just spawned has a copy
+of it, and the mutex is released. CPython runs signal handlers after a call, on entering a Python
+function and on jumping back in a loop. Each of these calls is the first in its block, so they are
 made however many signals come.
 
-Whether the last stage closes the file is kept in a flag, which is set once the mutex is acquired
-and cleared before it is released, so that a file is never closed under another thread's append.
-Reading a variable is not a call, so no interrupt comes between the flag and the close. A flag would
-not do for the mutex: it would be wrong for a moment after each acquire and each release, and an
-interrupt in that moment would leave the mutex locked for good. So the last stage always releases,
-and that this thread did not own the mutex is not an error there. For the same reason it is the
-mutex itself that is asked whether a signal handler has interrupted an append to its own handle
-(``RLock._is_owned``, which `threading.Condition` uses as well). That is why it is an RLock, though
-it is never acquired twice.
+Whether there is a file to close is kept in a flag, which is set once the mutex is acquired and
+cleared before it is released, so that a file is never closed under another thread's append. A flag
+would not do for the mutex: it would be wrong for a moment after each acquire and each release, and
+an interrupt in that moment would leave the mutex locked for good. So the last stage always
+releases, and that this thread did not own the mutex is not an error there. For the same reason it
+is the mutex itself that is asked whether a signal handler has interrupted an append to its own
+handle (``RLock._is_owned``, which `threading.Condition` uses as well). That is why it is an RLock,
+though it is never acquired twice.
 """
 
 import errno
@@ -50,12 +50,21 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from io import FileIO
 from pathlib import Path
-from threading import RLock
+from threading import TIMEOUT_MAX, RLock
 from time import monotonic, sleep
-from typing import Any, Generic, Self, overload
+from typing import Any, Generic, Self
 
-from . import errors, fork
-from .errors import AppendIndeterminate, LogIOError
+from . import fork
+from .errors import (
+    AppendIndeterminate,
+    LockTimeout,
+    LogBusy,
+    LogClosed,
+    LogIOError,
+    is_refusal,
+    refusals,
+    refusals_ignored,
+)
 from .lock import (
     LockableFile,
     StrPath,
@@ -65,7 +74,7 @@ from .lock import (
     try_lock,
     unlock,
 )
-from .objects import Decode, Encode, Record, decode_object, encode_object, line_of
+from .objects import ENCODE_DICT, Decode, Encode, Record, decode_object, line_of
 from .repair import OPEN_FLAGS, repair
 
 PATH_CHECK_INTERVAL_S = 1.0
@@ -86,30 +95,11 @@ class LineLog(Generic[Record]):
     are `path`, which is absolute, and `lock_timeout` and `durable` as they were given.
     """
 
-    @overload
-    def __init__(
-        self: "LineLog[dict[str, Any]]",
-        path: StrPath,
-        *,
-        decode: Decode[Any] = ...,
-        lock_timeout: float = ...,
-        durable: bool = ...,
-    ) -> None: ...
-    @overload
     def __init__(
         self,
         path: StrPath,
         *,
-        encode: Encode[Record],
-        decode: Decode[Any] = ...,
-        lock_timeout: float = ...,
-        durable: bool = ...,
-    ) -> None: ...
-    def __init__(
-        self,
-        path: StrPath,
-        *,
-        encode: Encode[Any] = encode_object,
+        encode: Encode[Record] = ENCODE_DICT,
         decode: Decode[Any] = decode_object,
         lock_timeout: float = 5.0,
         durable: bool = False,
@@ -137,12 +127,10 @@ class LineLog(Generic[Record]):
         self._closed = False
         self._sync_failed = False
         self._yields_next = False
-        self._end = 0  # where this handle left the log, just after a newline
+        self._end = 0  # where this handle left the log, just after a newline; 0 also if unknown
         self._path_checked_at = -math.inf  # when the file was last seen to be at the path
         fork.register(self)
-        with errors.refusals("cannot open", self.path):
-            if os.name != "posix":
-                raise OSError(errno.ENOTSUP, "appending needs flock(2), which is missing here")
+        with refusals("cannot open", self.path):
             self._directories = self._directories_to_sync() if durable else []
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._mutex:
@@ -184,26 +172,17 @@ class LineLog(Generic[Record]):
         """
         mutex = self._mutex
         if mutex._is_owned():
-            raise errors.LogBusy(f"{self.path}: closed by a signal handler during an append to it")
-        may_be_open = False
+            raise LogBusy(f"{self.path}: closed from inside an append to it")
         try:
-            self._acquire_mutex(mutex, monotonic(), math.inf)
-            may_be_open = True
+            mutex.acquire()
+            with refusals_ignored():
+                self._file.close()  # the lock is never held between appends
             self._closed = True
-            self._close_file()
-            may_be_open = False
-            mutex.release()
-        except BaseException:
-            # The last stage, as in `_append`.
+        finally:
             try:
-                if may_be_open:
-                    FileIO.close(self._file)
-            finally:
-                try:
-                    mutex.release()
-                except RuntimeError:
-                    pass
-            raise
+                mutex.release()
+            except RuntimeError:  # this thread does not hold it: it was interrupted
+                pass
 
     def __enter__(self) -> Self:
         return self
@@ -212,9 +191,13 @@ class LineLog(Generic[Record]):
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        options = {"lock_timeout": self.lock_timeout, "durable": self.durable}
-        functions = {"encode": self._encode, "decode": self._decode}
-        return partial(type(self), self.path, **functions, **options), ()
+        options: dict[str, Any] = {
+            "encode": self._encode,
+            "decode": self._decode,
+            "lock_timeout": self.lock_timeout,
+            "durable": self.durable,
+        }
+        return partial(type(self), self.path, **options), ()
 
     def after_fork(self) -> None:
         """Take a new mutex: the parent's may be held by a thread that the child does not have."""
@@ -235,103 +218,91 @@ class LineLog(Generic[Record]):
         """Append `data`, which is whole lines, or repair the log if it is empty."""
         mutex = self._mutex
         if mutex._is_owned():
-            raise errors.LogBusy(f"{self.path}: used by a signal handler during an append to it")
+            raise LogBusy(f"{self.path}: used from inside an append to it")
         started = monotonic()
         may_hold_lock = False
         try:
             # 1. Acquire the mutex. Trying first saves time: a timeout makes it three times slower.
-            acquired_at = started
+            held_since = started  # a little too early does no harm
             if not mutex.acquire(False):
-                self._acquire_mutex(mutex, started, self.lock_timeout)
-                acquired_at = monotonic()
+                self._wait_for_mutex(mutex, started)
+                held_since = monotonic()
             may_hold_lock = True
             try:
-                try:
-                    # 2. Open the file, unless it is open. From here on a fork closes it.
-                    file = self._file
-                    if file.closed:
-                        file = self._open()
-                    if mutex is not self._mutex:
-                        raise OSError(errno.ECHILD, "the process forked")
+                # 2. Open the file, unless it is open.
+                file = self._file
+                if file.closed:
+                    file = self._open()
 
-                    # 3. Acquire the file's lock.
-                    if self._yields_next or not try_lock(file.fd):
-                        acquired_at = self._wait_for_lock(file, started)
+                # 3. Acquire the file's lock.
+                if self._yields_next or not try_lock(file.fd):
+                    held_since = self._wait_for_lock(file, started)
 
-                    # 4. Now and then, see whether this file is still the one at the path.
-                    if acquired_at - self._path_checked_at >= PATH_CHECK_INTERVAL_S:
-                        file = self._reopen_if_replaced(file, started)
-                        acquired_at = monotonic()
+                # 4. Now and then, see whether this file is still the one at the path.
+                if held_since - self._path_checked_at >= PATH_CHECK_INTERVAL_S:
+                    file = self._reopen_if_replaced(file, started)
+                    held_since = monotonic()
 
-                    # 5. Find the end. If this handle did not leave it there, see what is there.
-                    end = os.lseek(file.fd, 0, os.SEEK_END)
-                    if end != self._end:
-                        end = repair(file, end, self._decode, durable=self.durable)
-                except OSError as error:
-                    self._raise_for(error, LogIOError, _failed(error, 0, data), 0)
-                    raise
-
-                # 6. Write all bytes in one call; if that fails, roll back.
-                if data:
-                    try:
-                        written = os.write(file.fd, data)
-                        if written != len(data):
-                            file.write_rest(data, written)
-                    except BaseException as error:
-                        self._roll_back(file, end, data, error)
-                        raise
-                self._end = end + len(data)
-
-                # 7. Release the lock.
-                try:
-                    unlock(file.fd)
-                except OSError as error:
-                    lines = data.count(b"\n")  # 0 if this was a mere repair
-                    kind = AppendIndeterminate if lines else LogIOError
-                    self._raise_for(error, kind, _failed(error, lines, data), lines)
-                    raise
-                self._yields_next = monotonic() - acquired_at > LONG_HOLD_S
-
-                # 8. Sync, with the lock free, so that the syncs of several processes overlap.
-                if self.durable:
-                    self._sync(file, data.count(b"\n"))
-            except BaseException:
-                self._close_file()
-                may_hold_lock = False
-                mutex.release()
+                # 5. Find the end. If this handle did not leave it there, see what is there.
+                end = os.lseek(file.fd, 0, os.SEEK_END)
+                if end != self._end:
+                    end = repair(file, end, self._decode, durable=self.durable)
+            except OSError as error:
+                self._raise_if_refused(error, LogIOError, 0, data)
                 raise
+
+            # 6. Write all bytes in one call; if that fails, roll back.
+            if data:
+                try:
+                    written = os.write(file.fd, data)
+                    if written != len(data):
+                        file.write_rest(data, written)
+                except BaseException as error:
+                    self._roll_back(file, end, data, error)
+                    raise
+            self._end = end + len(data)
+
+            # 7. Release the lock.
+            try:
+                unlock(file.fd)
+            except OSError as error:
+                lines = data.count(b"\n")  # 0 if this was a mere repair
+                kind = AppendIndeterminate if lines else LogIOError
+                self._raise_if_refused(error, kind, lines, data)
+                raise
+            self._yields_next = monotonic() - held_since > LONG_HOLD_S
+
+            # 8. Sync, with the lock free, so that the syncs of several processes overlap.
+            if self.durable:
+                self._sync(file, data.count(b"\n"))
             may_hold_lock = False
             mutex.release()
         except BaseException:
-            # The last stage: two calls into C. See the theory of operation.
+            # The clean-up in three stages; see the theory of operation.
             try:
                 if may_hold_lock:
-                    FileIO.close(self._file)
+                    self._close_file()
             finally:
                 try:
-                    mutex.release()
-                except RuntimeError:  # this thread did not hold it
-                    pass
+                    if may_hold_lock:
+                        FileIO.close(self._file)
+                finally:
+                    try:
+                        mutex.release()
+                    except RuntimeError:  # this thread did not hold it
+                        pass
             raise
 
-    def _acquire_mutex(self, mutex: Any, started: float, timeout_s: float) -> None:
-        """Wait for the thread that is in the section, until `timeout_s` seconds after `started`.
-
-        Looks up every second: if a signal handler forked, this is the child, which does not have
-        that thread.
-        """
-        left_s = timeout_s
-        while not mutex.acquire(timeout=min(left_s, 1)):
-            if mutex is not self._mutex:
-                raise self._left_to_parent()
-            left_s = started + timeout_s - monotonic()
-            if left_s <= 0:
-                raise errors.LockTimeout(self.path, timeout_s - left_s, os.getpid())
+    def _wait_for_mutex(self, mutex: Any, started: float) -> None:
+        """Wait for the thread that is in the section, until the deadline."""
+        left_s = min(started + self.lock_timeout - monotonic(), TIMEOUT_MAX)
+        if not mutex.acquire(timeout=max(0, left_s)):
+            raise LockTimeout(self.path, monotonic() - started, os.getpid())
 
     def _open(self) -> LockableFile:
         """Open the path; the caller holds the mutex. A durable handle syncs directories as well."""
         if self._closed:
-            raise errors.LogClosed(f"{self.path}: this handle is closed; open another")
+            raise LogClosed(f"{self.path}: this handle is closed; open another")
         if self._sync_failed:
             message = "an earlier sync failed, so this handle can promise nothing; open another"
             raise OSError(errno.EIO, message)
@@ -340,11 +311,8 @@ class LineLog(Generic[Record]):
         self._file = LockableFile(self.path, OPEN_FLAGS)
         try:
             for directory in self._directories:  # whoever made an entry may not have synced it
-                what = f"a durable append has to sync the directory {directory}"
-                with errors.refusals(what, self.path):
+                with refusals("a durable log has to sync this directory", directory):
                     sync_directory(directory)
-            if not self._mutex._is_owned():
-                raise OSError(errno.ECHILD, "the process forked while the log was opened")
         except BaseException:
             self._close_file()
             raise
@@ -355,13 +323,13 @@ class LineLog(Generic[Record]):
         file = self._file
         if file.closed:
             return
-        with errors.refusals_ignored():
+        with refusals_ignored():
             unlock(file.fd)  # closing is not enough while a spawned process has a copy
-        with errors.refusals_ignored():
+        with refusals_ignored():
             file.close()
 
     def _wait_for_lock(self, file: LockableFile, started: float) -> float:
-        """Acquire a lock that is not free, or that others shall have first; return when."""
+        """Acquire a lock that is not free, or that others should get first; return when."""
         if self._yields_next:
             left_s = started + self.lock_timeout - monotonic()
             sleep(max(0, min(YIELD_S, left_s)))
@@ -380,9 +348,11 @@ class LineLog(Generic[Record]):
     def _roll_back(self, file: LockableFile, start: int, data: bytes, error: BaseException) -> None:
         """Cut off what a write that began at `start` and ended by `error` left after a whole line.
 
-        Raises what the caller gets if the system refused; returns if the write was interrupted.
+        The lock is still held. Another process sees the whole lines, which stay, and takes the rest
+        for a tail in flight. Raises what the caller gets if the system refused the write; returns
+        if something else interrupted it.
         """
-        refused = isinstance(error, OSError) and errors.is_refusal(error)
+        refusal = error if isinstance(error, OSError) and is_refusal(error) else None
         total = data.count(b"\n")
         lines = 0
         try:
@@ -392,77 +362,58 @@ class LineLog(Generic[Record]):
                 whole = data.rfind(b"\n", 0, length) + 1
                 file.truncate_tail(start + whole, start + length)
         except OSError as again:
-            if not errors.is_refusal(again):
+            if not is_refusal(again):
                 raise
-            if isinstance(error, OSError):
-                message = f"{_failed(error, lines, data)}; not rolled back: {again.strerror}"
-                self._raise_for(error, AppendIndeterminate, message, lines)
+            if refusal is not None:
+                why = f"; not rolled back: {again.strerror}"
+                self._raise_if_refused(refusal, AppendIndeterminate, lines, data, why)
             return
-        if isinstance(error, OSError):
-            if refused and self.durable and lines:
-                with errors.refusals_ignored():
+        if refusal is not None:
+            if self.durable and lines:
+                with refusals_ignored():
                     unlock(file.fd)
                 self._sync(file, lines)
             # All lines may be whole although the system reported an error (SPEC: APP-31).
             kind = AppendIndeterminate if lines == total else LogIOError
-            self._raise_for(error, kind, _failed(error, lines, data), lines)
+            self._raise_if_refused(refusal, kind, lines, data)
 
     def _sync(self, file: LockableFile, lines: int) -> None:
         """Wait until the data of the log is on disk, `lines` of this append among it."""
+        sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
         try:
-            if hasattr(os, "fdatasync"):
-                os.fdatasync(file.fd)
-            else:
-                os.fsync(file.fd)
+            sync(file.fd)
         except OSError as error:
-            if errors.is_refusal(error) and not file.closed:
-                self._sync_failed = True  # the system reports lost pages once: never ask again
-            why = "it may not survive a power loss"
-            message = f"written but not synced: {error.strerror}; {why}"
-            self._raise_for(error, AppendIndeterminate, message, lines)
-            raise
+            # The system reports lost pages once, so never ask again. This is noted before any call,
+            # because a signal handler can interrupt a call.
+            self._sync_failed = not file.closed
+            if not is_refusal(error):
+                self._sync_failed = False
+                raise
+            message = f"written but not synced: {error.strerror}; it may not survive a power loss"
+            raise AppendIndeterminate(error.errno, message, self.path, lines) from error
 
-    def _raise_for(
+    def _raise_if_refused(
         self,
         error: OSError,
         kind: type[AppendIndeterminate] | type[LogIOError],
-        message: str,
         lines: int,
+        data: bytes,
+        more: str = "",
     ) -> None:
         """Raise what the caller gets if the system raised `error`; return if a handler did."""
-        if error.errno is not None and not self._mutex._is_owned():
-            raise self._left_to_parent() from error
-        if errors.is_refusal(error):
-            raise kind(error.errno, message, self.path, lines) from error
-
-    def _left_to_parent(self) -> AppendIndeterminate:
-        message = "the process forked during the append, which was left to the parent"
-        return AppendIndeterminate(errno.ECHILD, message, self.path)
+        if is_refusal(error):
+            total = data.count(b"\n")
+            what = f"append failed: {error.strerror}; {lines} of {total} lines were written"
+            if total == 0:
+                what = f"repair failed: {error.strerror}"
+            raise kind(error.errno, what + more, self.path, lines) from error
 
 
-def _failed(error: OSError, lines: int, data: bytes) -> str:
-    total = data.count(b"\n")
-    return f"append failed: {error.strerror}; {lines} of {total} lines were written"
-
-
-@overload
-def append_log(
-    path: StrPath, record: dict[str, Any], *, lock_timeout: float = ..., durable: bool = ...
-) -> None: ...
-@overload
 def append_log(
     path: StrPath,
     record: Record,
     *,
-    encode: Encode[Record],
-    lock_timeout: float = ...,
-    durable: bool = ...,
-) -> None: ...
-def append_log(
-    path: StrPath,
-    record: Any,
-    *,
-    encode: Encode[Any] = encode_object,
+    encode: Encode[Record] = ENCODE_DICT,
     lock_timeout: float = 5.0,
     durable: bool = False,
 ) -> None:

@@ -8,7 +8,6 @@ number of seconds, is a plain ValueError.
 """
 
 import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -41,11 +40,10 @@ class LogIOError(_FileError):
 
 
 class AppendIndeterminate(_FileError):
-    """Besides `appended` whole lines, more may or may not be in the log, now or after power loss.
+    """The first `appended` records are whole lines. What became of the others is unknown.
 
     Either what was written could be neither completed nor rolled back, or the sync of a durable
-    append failed, or the process forked during the append and this is the child. Look at the log
-    before you append the record again.
+    append failed, so that a power loss may take it. Look at the log before you append again.
     """
 
 
@@ -68,7 +66,7 @@ class LockTimeout(_FileError, TimeoutError):
 
 
 class LogBusy(OmnelogError, RuntimeError):
-    """A signal handler used the handle whose append it interrupted; nothing was done."""
+    """Code inside an append used the same handle, such as a signal handler; nothing was done."""
 
 
 class LogClosed(OmnelogError, ValueError):
@@ -111,13 +109,13 @@ class TornTailError(DeserializeError):
 def is_refusal(error: OSError) -> bool:
     """Whether the system raised `error`, as far as that can be known.
 
-    A signal handler may raise an OSError too. It is the handler's if it has no errno, as
-    ``TimeoutError()``, or if it is one of the errors of this module (SPEC: APP-40).
+    False for the errors of this module, which reach the caller unchanged, and for an OSError
+    without an errno, such as ``TimeoutError()``, which only a signal handler raises (SPEC: APP-40).
     """
     return error.errno is not None and not isinstance(error, OmnelogError)
 
 
-_CLOSED_BY_FORK = "closed when this process was forked; open it again"
+_CLOSED = "the file is closed, as it is in a forked child; open it again"
 
 
 @contextmanager
@@ -128,8 +126,7 @@ def refusals(what: str, path: str | PathLike[str]) -> Iterator[None]:
     except OSError as error:
         if not is_refusal(error):
             raise
-        is_closed = error.strerror == os.strerror(errno.EBADF)
-        why = _CLOSED_BY_FORK if is_closed else error.strerror
+        why = _CLOSED if error.errno == errno.EBADF else error.strerror
         raise LogIOError(error.errno, f"{what}: {why}", path) from error
 
 

@@ -5,11 +5,11 @@ A child inherits its parent's descriptors, and with them its parent's locks: a l
 open file description, which both share. It also inherits mutexes that threads hold which the child
 does not have. So files close themselves in the child, and handles take a new mutex.
 
-The hook runs in the child, inside ``os.fork``, before any other code of the program. Nothing runs
-in the parent and no lock is held, so a fork never waits. In return, two moments are not covered: a
-fork while another thread is inside the system call that opens or closes a file, and a signal
-handler that raises inside this very hook. Then the child may keep a copy of a descriptor until it
-exits or runs another program (SPEC: NOT-16).
+The hook runs in the child, inside ``os.fork``, after the hooks that were registered before this
+module was imported. Nothing runs in the parent and no lock is held, so a fork never waits. In
+return, three cases are not covered: another thread is between opening a file and registering it; a
+signal handler raises inside this hook; too little stack or memory is left to run it. Then the child
+may keep a copy of a descriptor until it exits or runs another program (SPEC: NOT-16, NOT-17).
 """
 
 import os
@@ -25,7 +25,6 @@ class Inherited(Protocol):
 
 
 _inherited: WeakSet[Inherited] = WeakSet()
-_generation = 0
 
 
 def register(thing: Inherited) -> None:
@@ -33,14 +32,7 @@ def register(thing: Inherited) -> None:
     _inherited.add(thing)
 
 
-def generation() -> int:
-    """A number that is greater in a forked child than in its parent."""
-    return _generation
-
-
 def _run_in_child() -> None:
-    global _generation  # noqa: PLW0603 - a hook takes no arguments
-    _generation += 1
     for thing in list(_inherited):
         thing.after_fork()
 

@@ -5,7 +5,8 @@ The lock is flock(2), taken on the very descriptor that reads or writes. It excl
 open file description of that file, in this process or any other, in any language.
 
 `try_lock` and `unlock` are the only two functions that use filelock. A host that wants no
-dependency puts two functions over ``fcntl.flock`` in their place.
+dependency puts two functions over ``fcntl.flock`` in their place, and does not need
+`try_lock_strictly` then.
 """
 
 import errno
@@ -114,12 +115,13 @@ def _pause_s(pauses: int, age_s: float) -> float:
 class LockableFile(FileIO):
     """A regular file that closes itself when it is dropped, and in a forked child.
 
-    `path` is where it was opened. `fd` is the descriptor while the file is open; in a forked child
-    it becomes a number that no descriptor has, so that whatever the child was about to do to the
-    file fails with EBADF. Methods raise OSError unless they say otherwise.
+    `path` is where it was opened. `fd` is the descriptor while the file is open; after `close` it
+    is stale. In a forked child it becomes a number that no descriptor has, so that whatever the
+    child was about to do to the file fails with EBADF. Methods raise OSError unless they say
+    otherwise.
     """
 
-    __slots__ = ("fd",)  # read four times in an append
+    __slots__ = ("fd",)  # an append reads it four times, and a slot is the fastest attribute
 
     path: Path
     fd: int
@@ -131,18 +133,19 @@ class LockableFile(FileIO):
         """
         self.path = path
         self.fd = _NO_DESCRIPTOR
-        generation = fork.generation()
+        pid = os.getpid()
         with refusals("cannot open", path):
             if os.name != "posix":
                 raise OSError(errno.ENOTSUP, "a log needs flock(2), which is missing here")
             flags |= os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
             try:
+                # The opener decides how the file is opened. FileIO only owns the descriptor.
                 super().__init__(path, "rb", opener=lambda name, _: os.open(name, flags, mode))
                 self.fd = self.fileno()
                 fork.register(self)
                 if not stat.S_ISREG(os.fstat(self.fd).st_mode):
                     raise OSError(errno.EINVAL, "not a regular file")
-                if fork.generation() != generation:  # a signal handler forked, and this is a child
+                if os.getpid() != pid:  # a signal handler forked before the file was registered
                     raise OSError(errno.ECHILD, "the process forked while the file was opened")
             except BaseException:
                 self.close()  # harmless if nothing was opened
@@ -166,7 +169,7 @@ class LockableFile(FileIO):
         Raises LockTimeout once that deadline has passed.
         """
         pauses = 0
-        while not self._try_in_a_row():
+        while not any(try_lock(self.fd) for _ in range(_TRIES_IN_A_ROW)):
             age_s = monotonic() - started
             if age_s >= timeout_s:
                 if try_lock_strictly(self.fd):
@@ -175,15 +178,6 @@ class LockableFile(FileIO):
             longest_s = random.uniform(0.8, 1) * _pause_s(pauses, age_s)
             sleep(min(timeout_s - age_s, longest_s))
             pauses += 1
-
-    def _try_in_a_row(self) -> bool:
-        try:
-            return any(try_lock(self.fd) for _ in range(_TRIES_IN_A_ROW))
-        except OSError as error:
-            if error.errno == errno.EBADF and not self.closed:
-                message = "a file open for reading only cannot be locked, as is usual on NFS"
-                raise OSError(error.errno, message) from error
-            raise
 
     def _holder(self) -> int | None:
         """Return the process that took the lock, from /proc/locks where there is one."""
@@ -228,6 +222,7 @@ class LockableFile(FileIO):
             if newline >= 0:
                 return start + newline + 1
             end = start
+            # Skip whole blocks that are holes: they hold no newline.
             while end > BLOCK_SIZE and self.hole_end(end - BLOCK_SIZE, end) == end:
                 end -= BLOCK_SIZE
         return 0
@@ -262,7 +257,10 @@ class LockableFile(FileIO):
         self.write_rest(data, os.write(self.fd, data))
 
     def write_rest(self, data: bytes, written: int) -> None:
-        """Write what a call that took `written` bytes of `data` left; one that took none failed."""
+        """Write what a call that took `written` bytes of `data` left.
+
+        A call that takes none is an error, or this would never end.
+        """
         rest = memoryview(data)[written:]
         while rest:
             if written == 0:

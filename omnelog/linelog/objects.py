@@ -16,13 +16,22 @@ from json.encoder import (  # type: ignore[attr-defined]  # typeshed leaves the 
     c_make_encoder,  # pyright: ignore[reportAttributeAccessIssue]
     encode_basestring,
 )
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from .errors import DeserializeError, OmnelogError, SerializeError
 
 # Any: the values of a JSON object are whatever JSON can hold.
 
-Record = TypeVar("Record")
+# A record is a dict unless an encoder or a decoder says otherwise. TypeVar has a default since
+# Python 3.13. Type checkers bring typing_extensions with them, so nobody has to install it.
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Record = TypeVar("Record", default=dict[str, Any])
+else:
+    from typing import TypeVar
+
+    Record = TypeVar("Record")
 
 Encode: TypeAlias = Callable[[Record], str | bytes]
 """Turns a record into one JSON object on one line, without a newline."""
@@ -35,17 +44,17 @@ MAX_NESTING = 127
 
 _LEAVES = {str, int, float, bool, type(None)}
 _LONGEST_INTEGER = 309  # digits: an integer that has more is beyond the greatest double
-# Patterns that are needed now and then. `re` compiles each when it is first used.
-_LONG_INTEGER = f"[0-9]{{{_LONGEST_INTEGER}}}"
-_BLANK = "[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*"
-_STRING = r'(?s)"(?:[^"\\]++|\\.)*+"?'  # possessive, so linear on any text
-_SURROGATE = "[\ud800-\udfff]"
+# Compiled here, because functions such as re.search() swallow a KeyError of a signal handler.
+_LONG_INTEGER = re.compile(f"[0-9]{{{_LONGEST_INTEGER}}}")
+_BLANK = re.compile("[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*")
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)  # possessive, so linear on any text
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Unfit(ValueError):
     """Says why a value or a text is not accepted.
 
-    It is private to this package: an exception that a signal handler raises is never taken for it.
+    It is private to this package, so an exception of a signal handler is never taken for it.
     """
 
 
@@ -71,9 +80,9 @@ def encode_object(record: dict[str, Any]) -> bytes:
         line = text.encode()
     except (Unfit, TypeError, ValueError, RecursionError):
         _require_writable(record)
-        raise  # nothing is wrong with the record: a signal handler raised this
+        raise  # the record is sound: this came from a signal handler, or the stack is full
     may_be_too_deep = text.count("{") + text.count("[") > MAX_NESTING
-    may_be_too_large = len(text) > _LONGEST_INTEGER and re.search(_LONG_INTEGER, text)
+    may_be_too_large = len(text) > _LONGEST_INTEGER and _LONG_INTEGER.search(text)
     if may_be_too_deep or may_be_too_large:
         _require_writable(record)
     return line
@@ -106,7 +115,7 @@ def _require_json(where: str, value: Any, level: int) -> None:
     if value is None or isinstance(value, bool):
         return
     if isinstance(value, str):
-        surrogate = re.search(_SURROGATE, value)
+        surrogate = _SURROGATE.search(value)
         if surrogate:
             raise Unfit(f"{where}: lone surrogate, character {surrogate.start()}")
     elif isinstance(value, int):
@@ -149,16 +158,15 @@ else:
         return "".join(_pieces(o, 0))
 
 
-def line_of(encode: Encode[Record], record: Record) -> bytes:
+def line_of(encode: Encode[Any], record: Any) -> bytes:
     """Return the line of `record`, newline included.
 
     Raises SerializeError if what `encode` returns is not one JSON object on one line. What
     `encode` itself raises arrives as it is (SPEC: OBJ-4, OBJ-5).
     """
-    encoded = encode(record)
-    if encode is encode_object and isinstance(encoded, bytes):
-        return encoded + b"\n"
-    return _checked(encoded) + b"\n"
+    if encode is encode_object:  # which needs no check
+        return encode_object(record) + b"\n"
+    return _checked(encode(record)) + b"\n"
 
 
 def _checked(encoded: object) -> bytes:
@@ -221,25 +229,28 @@ def parse_object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Unfit(f"the line: expected an object, got {shown(value)}")
     if "\\ud" in text or "\\uD" in text:  # only an escape can bring in a lone surrogate
-        surrogate = re.search(_SURROGATE, json.dumps(value, ensure_ascii=False))
+        surrogate = _SURROGATE.search(json.dumps(value, ensure_ascii=False))
         if surrogate:
             raise Unfit(f"lone surrogate {surrogate[0]!a}")
     return value
 
 
 def nesting(text: str) -> int:
-    """Return how deep objects and arrays are nested in JSON, or a greater number if it is small."""
+    """Return how deep objects and arrays are nested in `text`, which is JSON.
+
+    Where it has no more than MAX_NESTING brackets, their number is returned: that is cheaper.
+    """
     brackets = text.count("{") + text.count("[")
     if brackets <= MAX_NESTING:
         return brackets
-    outside_strings = re.sub(_STRING, "", text)
+    outside_strings = _STRING.sub("", text)
     steps = ((c in "[{") - (c in "]}") for c in outside_strings)
     return max(accumulate(steps), default=0)
 
 
 def is_blank(line: bytes) -> bool:
     """Whether `line` is nothing but Unicode White_Space, which readers pass over (SPEC: ACC-22)."""
-    return re.fullmatch(_BLANK, line.decode(errors="replace")) is not None
+    return _BLANK.fullmatch(line.decode(errors="replace")) is not None
 
 
 def shown(value: Any) -> str:
@@ -265,7 +276,8 @@ def refusal_of(decode: Decode[Any], line: bytes, error: Exception) -> Deserializ
         return None
     again = _exception_of(decode, line)
     if type(again) is not type(error):
-        # One of the two is the decoder's and the other is not, which has to come out.
+        # One of the two is not the decoder's, and that one must reach the caller. A third call
+        # tells which one it is.
         if again is None:
             return None
         is_out_of_room = isinstance(again, (MemoryError, RecursionError))
@@ -292,7 +304,8 @@ def _exception_of(decode: Decode[Any], line: bytes) -> Exception | None:
 def tail_refusal(decode: Decode[Any], tail: bytes) -> DeserializeError | None:
     """Return why an unterminated tail is not a whole record, or None if it is one.
 
-    It has to be one JSON object, of which no beginning is another object, whatever `decode` takes.
+    Whatever `decode` accepts, `decode_object` must accept it as well. No beginning of a JSON object
+    is one itself, so part of a record is never taken for a whole one.
     """
     for accepts in (decode_object, decode):
         try:
@@ -326,7 +339,8 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):  # NaN and Infinity come here too
-        raise Unfit(f"{_shortened(digits)} is not a finite double")
+        start = digits if len(digits) <= 20 else f"{digits[:20]}..."
+        raise Unfit(f"{start} is not a finite double")
     return number
 
 
@@ -334,13 +348,9 @@ def _integer(digits: str) -> int | float:
     if digits == "-0":
         return -0.0
     if len(digits) >= _LONGEST_INTEGER:
-        # int() takes quadratic time. Only a few digits more than this are looked at by it.
+        # int() takes quadratic time, so a longer integer is refused before int() sees it.
         _finite(digits)
     return int(digits)
-
-
-def _shortened(digits: str) -> str:
-    return digits if len(digits) <= 20 else f"{digits[:20]}..."
 
 
 _KINDS = {str: "a string", int: "an integer", list: "an array", dict: "an object"}
@@ -350,3 +360,7 @@ _PARSER = json.JSONDecoder(
     parse_int=_integer,
     parse_constant=_finite,
 )
+
+# What a log uses unless it is given functions of the host. Any: Record is a dict then.
+ENCODE_DICT: Any = encode_object
+DECODE_DICT: Any = decode_object

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Reading a log while others append to it: only what is final, all of it (SPEC: READ).
 
-A snapshot is what ends with a newline when the log is opened, and a whole record after that. What
-follows the last newline is read with the lock held, which a reader waits for no longer than 100 ms
-and never holds while the caller's code runs, except for `decode` on that tail.
+A snapshot is every line that is terminated when the first record is asked for, and after these a
+tail that is a whole record. What follows the last newline is read with the lock held, for which a
+reader waits no longer than 100 ms, and which it never holds while the caller's code runs.
 """
 
 import errno
@@ -15,12 +15,12 @@ from pathlib import Path
 from threading import TIMEOUT_MAX
 from threading import Event as Flag
 from time import monotonic
-from typing import Any, Generic, Self, overload
+from typing import Generic, Self
 
 from .errors import DeserializeError, LockTimeout, TornTailError, refusals
 from .lock import LockableFile, StrPath, absolute_path, checked_seconds, unlock
-from .objects import Decode, Record, decode_object, is_blank, refusal_of, tail_refusal
-from .repair import LONGEST_DECODED
+from .objects import DECODE_DICT, Decode, Record, is_blank, refusal_of, tail_refusal
+from .repair import LONGEST_DECODED, is_too_long
 
 LOCK_PATIENCE_S = 0.1
 """A reader waits for the lock no longer than this."""
@@ -46,11 +46,7 @@ class LogScan(Generic[Record]):
     """Whether bytes after the last newline were left out, because somebody held the lock."""
 
 
-@overload
-def read_log(path: StrPath) -> list[dict[str, Any]]: ...
-@overload
-def read_log(path: StrPath, *, decode: Decode[Record]) -> list[Record]: ...
-def read_log(path: StrPath, *, decode: Decode[Any] = decode_object) -> list[Any]:
+def read_log(path: StrPath, *, decode: Decode[Record] = DECODE_DICT) -> list[Record]:
     """Return all records of the log at `path`, in order: a snapshot taken now (SPEC: READ).
 
     `decode` turns the bytes of a line, without its newline, into a record; by default into a dict.
@@ -62,11 +58,7 @@ def read_log(path: StrPath, *, decode: Decode[Any] = decode_object) -> list[Any]
     return list(iter_log(path, decode=decode))
 
 
-@overload
-def iter_log(path: StrPath) -> Iterator[dict[str, Any]]: ...
-@overload
-def iter_log(path: StrPath, *, decode: Decode[Record]) -> Iterator[Record]: ...
-def iter_log(path: StrPath, *, decode: Decode[Any] = decode_object) -> Iterator[Any]:
+def iter_log(path: StrPath, *, decode: Decode[Record] = DECODE_DICT) -> Iterator[Record]:
     """Yield what `read_log` returns, in constant memory.
 
     The snapshot is taken at the first next(). A relative `path` is the one of the call. Raises
@@ -75,11 +67,7 @@ def iter_log(path: StrPath, *, decode: Decode[Any] = decode_object) -> Iterator[
     return _snapshot(absolute_path(path), decode)
 
 
-@overload
-def scan_log(path: StrPath) -> LogScan[dict[str, Any]]: ...
-@overload
-def scan_log(path: StrPath, *, decode: Decode[Record]) -> LogScan[Record]: ...
-def scan_log(path: StrPath, *, decode: Decode[Any] = decode_object) -> LogScan[Any]:
+def scan_log(path: StrPath, *, decode: Decode[Record] = DECODE_DICT) -> LogScan[Record]:
     """Read a snapshot past all damage. Raises LogIOError, also where there is no log."""
     path = absolute_path(path)
     problems: list[DeserializeError] = []
@@ -89,29 +77,22 @@ def scan_log(path: StrPath, *, decode: Decode[Any] = decode_object) -> LogScan[A
         problems.append(problem)
 
     with refusals("cannot read", path), LogReader(path) as log:
+        records = list(log.snapshot(decode, note))
         return LogScan(
-            records=list(log.snapshot(decode, note)),
+            records=records,
             problems=problems,
             blank_lines=log.blank_lines,
             tail_in_flight=log.tail_in_flight,
         )
 
 
-@overload
-def follow_log(
-    path: StrPath, *, stop: Flag | None = ..., poll_interval: float = ...
-) -> Iterator[dict[str, Any]]: ...
-@overload
-def follow_log(
-    path: StrPath, *, decode: Decode[Record], stop: Flag | None = ..., poll_interval: float = ...
-) -> Iterator[Record]: ...
 def follow_log(
     path: StrPath,
     *,
-    decode: Decode[Any] = decode_object,
+    decode: Decode[Record] = DECODE_DICT,
     stop: Flag | None = None,
     poll_interval: float = 0.05,
-) -> Iterator[Any]:
+) -> Iterator[Record]:
     """Yield the records of a log as they come, each once its line is terminated; never half a line.
 
     Looks every `poll_interval` seconds, for ever, or until it has yielded all that was terminated
@@ -128,6 +109,8 @@ def follow_log(
 
 Report = Callable[[DeserializeError], None]
 """What is done about a line that is not a record."""
+
+_TOO_LONG = f"more than {LONGEST_DECODED} bytes that do not end in a brace"
 
 
 class LogReader(LockableFile):
@@ -147,7 +130,9 @@ class LogReader(LockableFile):
         """Yield the records of the lines that are final now, and of a tail nobody is writing."""
         end, tail = self.settle()
         yield from self.records(end, decode, report)
-        if tail:
+        if tail is None:
+            report(TornTailError(_TOO_LONG, self.path, self._line + 1, end))
+        elif tail:
             refusal = tail_refusal(decode, tail)
             if refusal is None:
                 yield decode(tail)
@@ -194,10 +179,10 @@ class LogReader(LockableFile):
         self._line = number
         self._offset = offset
 
-    def settle(self) -> tuple[int, bytes]:
+    def settle(self) -> tuple[int, bytes | None]:
         """Return where the last newline ends, and what follows it unless somebody is writing that.
 
-        Of a tail that is torn because of its length, only the beginning is returned.
+        Returns None for a tail that is torn because of its length.
         """
         end, size = self.extent()
         if end == size:
@@ -209,9 +194,8 @@ class LogReader(LockableFile):
             return end, b""
         try:
             end, size = self.extent()  # the tail may have been completed or cut: look again
-            is_long = size - end > LONGEST_DECODED
-            if is_long and os.pread(self.fd, 1, size - 1) != b"}":
-                size = end + LONGEST_DECODED
+            if is_too_long(self, end, size):
+                return end, None
             return end, b"".join(self.blocks(end, size))
         finally:
             unlock(self.fd)
@@ -219,7 +203,10 @@ class LogReader(LockableFile):
     def is_left_behind(self) -> bool:
         """Whether nobody appends here any more: the path has led elsewhere for 2 s."""
         now = monotonic()
-        self._replaced_at = min(self._replaced_at, now) if self.replaced() else math.inf
+        if not self.replaced():
+            self._replaced_at = math.inf
+        elif self._replaced_at == math.inf:
+            self._replaced_at = now
         return now - self._replaced_at >= LINGER_S
 
     def successor(self) -> Self:
@@ -244,14 +231,14 @@ def _follow(
         log = LogReader(path)
         try:
             while True:
-                # Both are asked before the look, so that all is seen that came before them.
+                # Ask both first: whatever was written before the answers is seen by this look.
                 is_last_look = stop.is_set()
                 is_left_behind = log.is_left_behind()
                 end, _ = log.extent()
                 yield from log.records(end, decode, _raise)
-                if is_last_look:
+                if is_last_look and not (log.replaced() and path.exists()):
                     return
-                if is_left_behind:
+                if is_last_look or is_left_behind:
                     log = log.successor()
                 else:
                     stop.wait(poll_interval_s)

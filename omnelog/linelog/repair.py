@@ -9,6 +9,7 @@ copy is on disk before the cut, so the bytes are always in one of the two files.
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,16 @@ def is_whole(log: LockableFile, start: int, end: int, decode: Decode[Any]) -> bo
     log as a line, where a reader reports it if it is damaged.
     """
     last = os.pread(log.fd, 1, end - 1)
-    if last not in _LAST_BYTES:
+    if last not in _LAST_BYTES or is_too_long(log, start, end):
         return False
     if end - start > LONGEST_DECODED:
-        return last == b"}"
+        return True
     return tail_refusal(decode, b"".join(log.blocks(start, end))) is None
+
+
+def is_too_long(log: LockableFile, start: int, end: int) -> bool:
+    """Whether the tail from `start` to `end` is torn because of its length and its last byte."""
+    return end - start > LONGEST_DECODED and os.pread(log.fd, 1, end - 1) != b"}"
 
 
 def quarantine_path(log: Path) -> Path:
@@ -74,7 +80,7 @@ def _quarantine(log: LockableFile, start: int, end: int, *, durable: bool) -> No
         LockableFile(path, OPEN_FLAGS, owner.st_mode & 0o666) as quarantine,
     ):
         lines_end, size = quarantine.extent()
-        if size == 0:
+        if size == 0:  # it is new, or empty, and then this does no harm
             _give_to(owner, quarantine)
         if lines_end != size:  # an earlier copy was interrupted: make it a line as well
             quarantine.write_all(b"\n")
@@ -87,6 +93,7 @@ def _quarantine(log: LockableFile, start: int, end: int, *, durable: bool) -> No
                     os.ftruncate(quarantine.fd, size)
                 raise
         os.fsync(quarantine.fd)
+    with refusals("nothing was written, because this directory cannot be synced", path.parent):
         try:
             sync_directory(path.parent)
         except OSError as error:
@@ -111,7 +118,7 @@ def _ends_with_copy(
     if size - 1 - last_line != end - start:
         return False
     copied = quarantine.blocks(last_line, size - 1)
-    original = log.blocks(start, end)
+    original = _read(log, start, end)
     return all(block == other for block, other in zip(copied, original, strict=True))
 
 
@@ -125,7 +132,13 @@ def _copy(log: LockableFile, start: int, end: int, quarantine: LockableFile) -> 
             os.ftruncate(quarantine.fd, size + hole_end - at)
             at = hole_end
         else:
-            block = next(log.blocks(at, end))
+            block = next(_read(log, at, end))
             quarantine.write_all(block)
             at += len(block)
     quarantine.write_all(b"\n")
+
+
+def _read(log: LockableFile, start: int, end: int) -> Iterator[bytes]:
+    """Yield the blocks of a tail. Raises LogIOError that names the log, not the quarantine."""
+    with refusals("nothing was written, because a torn tail cannot be read", log.path):
+        yield from log.blocks(start, end)

@@ -3,6 +3,7 @@
 
 import ast
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,22 @@ FILES = sorted(FOLDER.rglob("*.py"))
 LOCKS = {"filelock", linelog.__name__.split(".")[0]}  # which may have a filelock of its own
 
 
+def statements_that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """All parts of a file but those that only a type checker reads."""
+    yield tree
+    for part in ast.iter_child_nodes(tree):
+        if isinstance(part, ast.If) and ast.unparse(part.test) == "TYPE_CHECKING":
+            for statement in part.orelse:
+                yield from statements_that_run(statement)
+        else:
+            yield from statements_that_run(part)
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_a_file_imports_only_its_siblings_and_the_standard_library(path: Path) -> None:
     siblings = {file.stem for file in FILES}
     allowed = {*sys.stdlib_module_names, *(LOCKS if path.name == "lock.py" else [])}
-    for statement in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for statement in statements_that_run(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(statement, ast.Import):
             assert {alias.name.split(".")[0] for alias in statement.names} <= allowed
         elif isinstance(statement, ast.ImportFrom) and statement.level == 0:

@@ -190,11 +190,13 @@ class TestASnapshot:
     def test_reports_a_tail_that_is_too_long_to_decode(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(linelog.reader, "LONGEST_DECODED", 100)
-        path.write_bytes(b'{"a":1}\n' + b'{"b":"' + b"x" * 1000)
-        scan = linelog.scan_log(path)
-        assert scan.records == [{"a": 1}]
-        assert [(type(p), p.line) for p in scan.problems] == [(linelog.TornTailError, 2)]
+        """Also if it begins with what is a whole record by itself."""
+        monkeypatch.setattr(linelog.repair, "LONGEST_DECODED", 100)
+        for tail in (b'{"b":"' + b"x" * 1000, b'{"b":1}' + b" " * 1000 + b"x"):
+            path.write_bytes(b'{"a":1}\n' + tail)
+            scan = linelog.scan_log(path)
+            assert scan.records == [{"a": 1}]
+            assert [(type(p), p.line) for p in scan.problems] == [(linelog.TornTailError, 2)]
 
     def test_of_a_file_that_shrinks_meanwhile_is_an_io_error(self, path: Path) -> None:
         path.write_bytes(lines_of([{"n": number} for number in range(50_000)]))
@@ -271,6 +273,29 @@ class TestAFollower:
         with pytest.raises(linelog.DeserializeError) as caught:
             next(following)
         assert (caught.value.path, caught.value.line, caught.value.offset) == (path, 4, 17)
+
+    @pytest.mark.spec("READ-26")
+    def test_that_is_told_to_stop_reads_also_the_log_that_replaced_its_own(
+        self, path: Path
+    ) -> None:
+        linelog.append_log(path, {"n": 1})
+        stop = threading.Event()
+        following = linelog.follow_log(path, stop=stop)
+        assert next(following) == {"n": 1}
+        path.rename(path.with_name("moved"))
+        linelog.append_log(path, {"n": 2})
+        stop.set()
+        assert list(following) == [{"n": 2}]
+
+    @pytest.mark.spec("READ-26")
+    def test_that_is_told_to_stop_ends_although_its_log_is_gone(self, path: Path) -> None:
+        linelog.append_log(path, {"n": 1})
+        stop = threading.Event()
+        following = linelog.follow_log(path, stop=stop)
+        assert next(following) == {"n": 1}
+        path.unlink()
+        stop.set()
+        assert list(following) == []
 
     def test_goes_on_with_the_log_that_replaced_its_own(
         self, path: Path, monkeypatch: pytest.MonkeyPatch

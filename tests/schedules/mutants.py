@@ -20,22 +20,22 @@ READER = omnelog.linelog.reader
 REPAIR = omnelog.linelog.repair
 
 _LOCK = """\
-                    if self._yields_next or not try_lock(file.fd):
-                        acquired_at = self._wait_for_lock(file, started)
+                if self._yields_next or not try_lock(file.fd):
+                    held_since = self._wait_for_lock(file, started)
 """
 _END = """\
-                    end = os.lseek(file.fd, 0, os.SEEK_END)
+                end = os.lseek(file.fd, 0, os.SEEK_END)
 """
 _REPAIR = """\
-                    if end != self._end:
-                        end = repair(file, end, self._decode, durable=self.durable)
+                if end != self._end:
+                    end = repair(file, end, self._decode, durable=self.durable)
 """
 _RELOCK = """\
-                    unlock(file.fd)
-                    self._wait_for_lock(file, started)
+                unlock(file.fd)
+                self._wait_for_lock(file, started)
 """
 _SHORT_WRITE = """\
-                        if written != len(data):
+                    if written != len(data):
 """
 _MATCHING = """\
             length = file.matching_length(start, data)
@@ -143,7 +143,7 @@ MUTANTS = [
         name="the rest of a short write under another lock",
         module=APPENDER,
         function="LineLog._append",
-        edits=((_SHORT_WRITE, _SHORT_WRITE + _RELOCK.replace(" " * 20, " " * 28)),),
+        edits=((_SHORT_WRITE, _SHORT_WRITE + _RELOCK.replace(" " * 16, " " * 24)),),
         scenario="sound A/short:append B:append",
         preemptions=0,
     ),
@@ -154,7 +154,7 @@ MUTANTS = [
         edits=(
             (
                 _MATCHING,
-                _RELOCK.replace(" " * 20, " " * 12).replace("started", "monotonic()") + _MATCHING,
+                _RELOCK.replace(" " * 16, " " * 12).replace("started", "monotonic()") + _MATCHING,
             ),
         ),
         scenario="sound A/full:append B:append",

@@ -39,7 +39,7 @@ class Entry:
 BRIEF = [
     Entry("two writers", "sound A:append+append B:append+append", "all", 340),
     Entry("two writers that create the log", "absent A:open+append B:open+append", "all", 590),
-    Entry("two that open, append, close", "absent A:once B:once", "3 preemptions", 520),
+    Entry("two that open, append, close", "absent A:once B:once", "3 preemptions", 320),
     Entry("three writers", "sound A:append B:append C:append", "all", 290),
     Entry("a durable and a plain writer", "sound A/durable:append+append B:append", "all", 150),
     Entry("a full disk", "sound A/full:append B:append+append", "all", 320),
