@@ -34,6 +34,7 @@ from .strikes import (
     Bench,
     Strike,
     failing_write,
+    in_a_thread,
     lost,
     nothing_but_the_append,
     other_thread,
@@ -54,6 +55,7 @@ def interrupt() -> None:
 
 @pytest.mark.spec("APP-38", "LOCK-15")
 @pytest.mark.parametrize("name", WAYS)
+@in_a_thread
 def test_an_interrupt_between_any_two_bytecodes_leaks_no_lock_and_no_half_line(
     tmp_path: Path, other_thread: ThreadPoolExecutor, name: str, count: Count
 ) -> None:
@@ -80,6 +82,7 @@ def test_an_interrupt_between_any_two_bytecodes_leaks_no_lock_and_no_half_line(
 
 @pytest.mark.spec("APP-42")
 @pytest.mark.parametrize("name", WAYS)
+@in_a_thread
 def test_an_append_from_a_handler_at_any_bytecode_is_whole_or_refused_at_once(
     tmp_path: Path, other_thread: ThreadPoolExecutor, name: str
 ) -> None:
@@ -118,6 +121,7 @@ def test_an_append_from_a_handler_at_any_bytecode_is_whole_or_refused_at_once(
     assert outcomes[omnelog.LogBusy] > 10
 
 
+@in_a_thread
 def test_closing_from_a_handler_at_any_bytecode_of_an_append_is_done_or_refused_at_once(
     tmp_path: Path, other_thread: ThreadPoolExecutor
 ) -> None:
@@ -143,6 +147,7 @@ def test_closing_from_a_handler_at_any_bytecode_of_an_append_is_done_or_refused_
     assert outcomes == {None, omnelog.LogBusy}
 
 
+@in_a_thread
 def test_an_append_from_a_handler_at_any_bytecode_of_closing_never_hangs(tmp_path: Path) -> None:
     """Also where it fails: the handle is closed in the end, and free for every thread."""
     at, struck, other = 0, True, 0
@@ -172,6 +177,7 @@ def test_an_append_from_a_handler_at_any_bytecode_of_closing_never_hangs(tmp_pat
 
 
 @pytest.mark.parametrize("name", ["uncontended", "torn tail", "contended", "waiting for a thread"])
+@in_a_thread
 def test_an_append_that_fails_in_a_handler_leaves_the_interrupted_one_its_locks(
     tmp_path: Path, other_thread: ThreadPoolExecutor, name: str
 ) -> None:
@@ -197,6 +203,7 @@ def test_an_append_that_fails_in_a_handler_leaves_the_interrupted_one_its_locks(
 
 
 @pytest.mark.parametrize("name", ["uncontended", "batch", "torn tail", "short write", "durable"])
+@in_a_thread
 def test_what_a_handler_raises_comes_out_and_frees_the_lock_whatever_its_class(
     tmp_path: Path, other_thread: ThreadPoolExecutor, name: str
 ) -> None:
@@ -264,6 +271,7 @@ def test_a_handler_that_appends_with_another_handle_waits_no_longer_than_its_dea
 # What is not an append.
 
 
+@in_a_thread
 def test_an_interrupt_between_any_two_bytecodes_of_opening_leaves_nothing_locked(
     tmp_path: Path,
 ) -> None:
@@ -283,6 +291,7 @@ def test_an_interrupt_between_any_two_bytecodes_of_opening_leaves_nothing_locked
 
 
 @pytest.mark.parametrize("durable", [False, True], ids=["quick", "durable"])
+@in_a_thread
 def test_an_interrupt_wherever_signals_strike_in_opening_keeps_no_other_thread_from_it(
     tmp_path: Path, other_thread: ThreadPoolExecutor, *, durable: bool
 ) -> None:
@@ -307,6 +316,7 @@ def test_an_interrupt_wherever_signals_strike_in_opening_keeps_no_other_thread_f
     assert names(path.read_bytes()) == [("w", number) for number in range(1, at + 1)]
 
 
+@in_a_thread
 def test_an_interrupt_wherever_signals_strike_in_closing_is_mended_by_closing(
     tmp_path: Path, other_thread: ThreadPoolExecutor
 ) -> None:
@@ -346,6 +356,7 @@ def mutex_is_free(log: "omnelog.EventLog", thread: ThreadPoolExecutor) -> bool:
 
 @pytest.mark.spec("APP-43", "LOCK-15")
 @pytest.mark.parametrize("then", THEN, ids=str)
+@in_a_thread
 def test_any_number_of_interrupts_of_closing_leave_nothing_locked(
     tmp_path: Path, other_thread: ThreadPoolExecutor, then: tuple[int, ...]
 ) -> None:
@@ -369,6 +380,7 @@ def test_any_number_of_interrupts_of_closing_leave_nothing_locked(
 
 @pytest.mark.spec("APP-38", "LOCK-15")
 @pytest.mark.parametrize("then", THEN[1:], ids=str)
+@in_a_thread
 def test_any_number_of_interrupts_of_a_failing_append_leave_nothing_locked(
     tmp_path: Path, other_thread: ThreadPoolExecutor, then: tuple[int, ...]
 ) -> None:
@@ -384,6 +396,7 @@ def test_any_number_of_interrupts_of_a_failing_append_leave_nothing_locked(
     assert at > 20, "this struck nowhere"
 
 
+@in_a_thread
 def test_an_interrupt_between_any_two_bytecodes_of_reading_leaves_nothing_locked(
     tmp_path: Path, lost: list[object]
 ) -> None:
