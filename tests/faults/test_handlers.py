@@ -232,7 +232,7 @@ def follow(root: Path) -> object:
     return list(omnelog.follow_run(root, RUN, stop=stop))
 
 
-WAYS_OF_READING = [read, iterate, scan, follow]
+WAYS_OF_READING: list[Callable[[Path], object]] = [read, iterate, scan, follow]
 
 
 @pytest.mark.spec("READ-8", "OBJ-7")
