@@ -213,12 +213,12 @@ sys.exit(main([*size, "--fault", "none", "--root", sys.argv[1]]))
 def test_what_hangs_is_ended_and_told(tmp_path: Path) -> None:
     """A writer that is still preparing its events when time is up stands for all that hang."""
     report_path, root = tmp_path / "report.json", tmp_path / "kept"
-    size = ["--processes", "2", "--events", "1000000", "--fault", "none", "--timeout", "2"]
+    size = ["--processes", "2", "--events", "1000000", "--fault", "none", "--timeout", "1"]
     paths = ["--root", str(root), "--json", str(report_path)]
     seed = "1"  # by which the first process is forked, so that it soon listens for SIGTERM
     done = _stress(*size, *paths, "--seed", seed)
     assert (done.returncode, done.stderr) == (1, ""), done.stdout
-    assert "not over after 2 s, ending it" in done.stdout
+    assert "not over after 1 s, ending it" in done.stdout
     [round_] = json.loads(report_path.read_text())["rounds"]
     assert "process-000 hung, and was ended" in " ".join(round_["evidence"]["a process failed"])
 
