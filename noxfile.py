@@ -25,6 +25,18 @@ CONSTRAINTS = Path("constraints.txt")
 BRIEF = {"HYPOTHESIS_PROFILE": "brief"}  # where the same code is tried at length elsewhere
 
 
+def pytest(session: nox.Session, *arguments: str, **environment: str) -> None:
+    """Run pytest. Tests start hundreds of interpreters, none of which should compile omnelog again.
+
+    So bytecode is kept, out of the way, even where PYTHONDONTWRITEBYTECODE is set.
+    """
+    bytecode = {
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPYCACHEPREFIX": str(session.cache_dir.resolve() / "bytecode"),
+    }
+    session.run("pytest", *arguments, env=bytecode | environment)
+
+
 def install(session: nox.Session, *groups: str) -> None:
     """Install omnelog as it is here, and what the dependency groups name, in pinned versions."""
     requirements = nox.project.dependency_groups(PYPROJECT, *groups)
@@ -35,17 +47,17 @@ def install(session: nox.Session, *groups: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on every core."""
     install(session, "tests")
-    session.run("pytest", *IN_PARALLEL, *session.posargs)
+    pytest(session, *IN_PARALLEL, *session.posargs)
 
 
 @nox.session(python=["3.11", "3.12", "3.13", "3.14", "3.14t"])
 def core(session: nox.Session) -> None:
     """Run the core's tests on each interpreter; with the oldest filelock, those that lock."""
     install(session, "tests")
-    session.run("pytest", *IN_PARALLEL, *CORE, *session.posargs)
+    pytest(session, *IN_PARALLEL, *CORE, *session.posargs)
     [filelock] = PYPROJECT["project"]["dependencies"]
     session.install(filelock.replace(">=", "=="))
-    session.run("pytest", *IN_PARALLEL, *LOCKING, *session.posargs, env=BRIEF)
+    pytest(session, *IN_PARALLEL, *LOCKING, *session.posargs, **BRIEF)
 
 
 @nox.session
@@ -70,6 +82,14 @@ def schedules(session: nox.Session) -> None:
 
 
 @nox.session
+def properties(session: nox.Session) -> None:
+    """Try each property on 2,000 examples instead of 50 (half an hour or so)."""
+    install(session, "tests")
+    thorough = {"HYPOTHESIS_PROFILE": "thorough"}
+    pytest(session, *IN_PARALLEL, "-m", "hypothesis", *session.posargs, **thorough)
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Break the core on purpose and see that the tests notice."""
     install(session, "tests")
@@ -81,7 +101,7 @@ def tools(session: nox.Session) -> None:
     """Try what others use, on the real jq, DuckDB, Dask, pyright, pip; none may be missing."""
     install(session, "tests", "tools")
     others = [*IN_PARALLEL, "tests/tools", "-k", "not pyspark"]
-    session.run("pytest", *others, *session.posargs, env=NONE_MISSING)
+    pytest(session, *others, *session.posargs, **NONE_MISSING)
     session.run("python", "-m", "tests.tools.sizes")
 
 
@@ -89,7 +109,7 @@ def tools(session: nox.Session) -> None:
 def spark(session: nox.Session) -> None:
     """Try the recipe for Spark, which needs Java and takes 500 MB."""
     install(session, "tests", "spark")
-    session.run("pytest", "tests/tools/test_queries.py", "-k", "pyspark", env=NONE_MISSING)
+    pytest(session, "tests/tools/test_queries.py", "-k", "pyspark", **NONE_MISSING)
 
 
 @nox.session

@@ -244,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     root = options.root or Path(tempfile.mkdtemp(prefix="omnelog-stress-"))
     if options.peers:
         return _compare(console, root, options, seed)
-    run = _Run(root, RunReport(seed=seed, command=command), Progress(console), options.timeout)
+    run = Run(root, RunReport(seed=seed, command=command), Progress(console), options.timeout)
     foreign = [SHELL, *map(tuple, options.foreign)]
     try:
         run.progress.milestone(f"omnelog stress, seed {seed}", "bold")
@@ -443,7 +443,7 @@ def _check_again(parser: argparse.ArgumentParser, console: Console, directory: P
     return VIOLATED if violations else CLEAN
 
 
-class _Run:
+class Run:
     """A run under way, and what it has come to so far."""
 
     def __init__(self, root: Path, report: RunReport, progress: Progress, timeout_s: float) -> None:

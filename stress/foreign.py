@@ -36,7 +36,7 @@ from .receipts import (
 )
 from .workers import Gate, draw_calls, draw_lines, until_terminated
 
-_SILENCE_S = 60.0  # after which a command is taken to hang
+SILENCE_S = 60.0  # after which a command is taken to hang
 _TORN_TRIES = 200  # of 10 ms: what the shell loop leaves to others to mend, they soon do
 _KILL_EVERY_S = 0.5
 _OUTCOMES = {
@@ -70,7 +70,7 @@ done
 """
 
 
-class _Talk:
+class Talk:
     """A command that answers each line with one line, and is killed after `kill_after_s`."""
 
     def __init__(self, words: list[str], directory: Path, name: str, kill_after_s: float) -> None:
@@ -94,7 +94,7 @@ class _Talk:
     def _answer(self) -> bytes:
         assert self.process.stdout is not None
         fd = self.process.stdout.fileno()
-        silent_at = monotonic() + _SILENCE_S
+        silent_at = monotonic() + SILENCE_S
         while b"\n" not in self._rest:
             left_s = min(self._kill_at, silent_at) - monotonic()
             if left_s <= 0:
@@ -135,7 +135,7 @@ class _Talk:
         """Kill the command if it still runs: its driver ends before its time."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.end()
+        self.end()
 
     def end(self) -> int:
         """Hang up and wait for the command to end; return its exit code."""
@@ -146,7 +146,7 @@ class _Talk:
         except BrokenPipeError:
             pass
         try:
-            return self.process.wait(_SILENCE_S)
+            return self.process.wait(SILENCE_S)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             return self.process.wait()
@@ -154,7 +154,7 @@ class _Talk:
             self.process.stdout.close()
 
 
-class _Shell(_Talk):
+class _Shell(Talk):
     """The loop around flock(1)."""
 
     def __init__(
@@ -182,7 +182,7 @@ class _Shell(_Talk):
         return Outcome.TIMED_OUT if text == "timed out" else Outcome.REFUSED, 0, text
 
 
-class _Adapter(_Talk):
+class Adapter(Talk):
     """A command that speaks the adapter protocol."""
 
     def __init__(
@@ -246,10 +246,10 @@ def drive(directory: Path, plan: RoundPlan, process: ProcessPlan, gate: Gate) ->
         receipts = Receipts(directory, writer.writer)
         dice = plan.dice("foreign", writer.writer)
 
-        def start() -> _Talk:
+        def start() -> Talk:
             killing = KILL in plan.faults
             after_s = 0.05 + dice.expovariate(1 / _KILL_EVERY_S) if killing else math.inf
-            kind = _Shell if process.foreign == SHELL else _Adapter
+            kind = _Shell if process.foreign == SHELL else Adapter
             return kind(directory, plan, process, after_s)
 
         command = start()

@@ -5,7 +5,11 @@ A shell starts ``command &`` with SIGINT and SIGQUIT ignored, and ignored they s
 So that the programs under test end as they do elsewhere, both are set to what they mean.
 """
 
+import os
 import signal
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +23,27 @@ __all__ = [
     "profiles",
     "pytest_terminal_summary",  # how many faults were met; here for xdist to find it
 ]
+
+
+@pytest.fixture(scope="session")
+def temporary_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this process and those it starts make their temporary files."""
+    directory = tmp_path_factory.mktemp("temporary")
+    os.environ["TMPDIR"] = str(directory)
+    tempfile.tempdir = str(directory)
+    return directory
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(temporary_directory: Path) -> Iterator[None]:
+    """A test leaves no temporary file, and no exception that later failures would be chained to."""
+    files_before = {*temporary_directory.iterdir()}
+    error_before = sys.exc_info()[1]
+    yield
+    left = {*temporary_directory.iterdir()} - files_before
+    assert not left, f"temporary files are left: {left}"
+    error = sys.exc_info()[1]
+    assert error is error_before, f"an exception is left in sys.exc_info(): {error!r}"
 
 
 @pytest.fixture

@@ -553,7 +553,7 @@ def test_interrupts_at_any_moment_leave_the_lock_free_and_no_ulid_twice(
         ulid = allocator.allocate()
         while True:
             at += 1
-            strike = Strike(at, interrupt, after_calls=then is not None, then=then or ())
+            strike = Strike(at, interrupt, at_looks=then is not None, then=then or ())
             try:
                 with strike:
                     allocator.allocate()

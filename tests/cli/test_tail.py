@@ -3,6 +3,7 @@
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -102,13 +103,31 @@ def test_following_waits_for_a_run_that_is_not_there_yet(volume: Volume) -> None
     assert (said.status, said.out.count(b"\n")) == (0, 2)
 
 
-def test_following_waits_for_a_log_that_is_not_there_yet(volume: Volume) -> None:
+def test_following_waits_for_a_log_that_is_not_there_yet(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes while the follower waits for the second time."""
     path = volume.log()
-    with following(volume) as process:
-        whole = path.with_name("whole")
-        whole.write_bytes(b"".join(map(omnelog.encode, History().begin().complete().events)))
-        whole.rename(path)
-        assert finish(process).status == 0
+    real_poll = select.poll
+    waits: list[int] = []
+
+    class Poll:
+        def __init__(self) -> None:
+            self._poll = real_poll()
+
+        def register(self, fd: int, events: int) -> None:
+            self._poll.register(fd, events)
+
+        def poll(self, timeout_ms: int) -> list[tuple[int, int]]:
+            waits.append(timeout_ms)
+            if len(waits) == 2:
+                path.write_bytes(b"".join(map(omnelog.encode, History().begin().complete().events)))
+            return self._poll.poll(0)
+
+    monkeypatch.setattr(select, "poll", Poll)
+    said = volume.call("tail", "-f", RUN)
+    assert (said.status, said.out.count(b"\n")) == (0, 2)
+    assert len(waits) >= 2
 
 
 def test_a_line_is_printed_once_it_is_whole(volume: Volume) -> None:

@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import wraps
 from pathlib import Path
 from threading import get_ident
 from types import CodeType, FrameType
-from typing import Any, Self
+from typing import Any, ClassVar, ParamSpec, Self
 
 import pytest
 
@@ -42,32 +42,63 @@ from .processes import WATCHDOG_S
 SPARED = (os.path.dirname(__file__), _weakrefset.__file__)
 
 
-@cache
-def unheeded(code: CodeType) -> frozenset[int]:
-    """Where in `code` no signal handler is called, but a trace function is.
+class _Places:
+    """What a `Strike` has to know about the bytecodes of one code object."""
 
-    That is where nothing is done, and CPython leaves the NOP of a ``try:`` within another out of
-    both; and at the end of each generator, where a StopIteration becomes a RuntimeError: CPython
-    3.12 goes there to close a generator that is dropped, out of which no exception comes.
+    _known: ClassVar[dict[int, "_Places"]] = {}
+
+    def __init__(self, code: CodeType) -> None:
+        self.code = code  # kept alive, so that no other code object can get its id
+        steps = [*dis.get_instructions(code)]
+        ends = {at.offset for at in steps if at.argrepr == "INTRINSIC_STOPITERATION_ERROR"}
+        reraised = {at + 2 for at in ends}
+        nothing_done = {at.offset for at in steps if at.opname == "NOP"}
+        self.unheeded = frozenset(nothing_done | ends | reraised)
+        """Where no signal handler is called, but a trace function is.
+
+        That is where nothing is done, and CPython leaves the NOP of a ``try:`` within another out
+        of both; and at the end of each generator, where a StopIteration becomes a RuntimeError:
+        CPython 3.12 goes there to close a generator that is dropped, out of which no exception
+        comes.
+        """
+        looks = ("CALL", "RESUME", "JUMP_BACKWARD")
+        self.looks = frozenset(at.offset for at in steps if at.opname.startswith(looks))
+        """Where CPython calls signal handlers: after a call, at the start, and in a loop."""
+
+    @classmethod
+    def of(cls, code: CodeType) -> "_Places":
+        """The one of `code`, looked up by identity: the hash of a code object takes long."""
+        places = cls._known.get(id(code))
+        if places is None:
+            places = cls._known[id(code)] = cls(code)
+        return places
+
+
+Test = ParamSpec("Test")
+
+
+def in_a_thread(test: Callable[Test, None]) -> Callable[Test, None]:
+    """Run a test in a thread of its own.
+
+    An exception that is raised between any two bytecodes, in the clean-up of an ``except`` clause
+    for example, may stay in the sys.exc_info() of its thread for ever, and every later error there
+    would be chained to it. It goes with the thread.
     """
-    steps = [*dis.get_instructions(code)]
-    ends = {at.offset for at in steps if at.argrepr == "INTRINSIC_STOPITERATION_ERROR"}
-    reraised = {at + 2 for at in ends}
-    return frozenset({at.offset for at in steps if at.opname == "NOP"} | ends | reraised)
 
+    @wraps(test)
+    def run(*args: Test.args, **kwargs: Test.kwargs) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(test, *args, **kwargs).result()
 
-@cache
-def calls(code: CodeType) -> frozenset[int]:
-    """Where `code` calls: signal handlers are called after that, at its start and in its loops."""
-    return frozenset(at.offset for at in dis.get_instructions(code) if at.opname.startswith("CALL"))
+    return run
 
 
 class Strike:
     """Calls `act` once: before the bytecode number `at` of what this thread calls.
 
     Counts the bytecodes of all frames except those of the tests, and of weak references' callbacks,
-    out of which Python lets no exception come; with `after_calls`, only those where CPython looks
-    for signals after a call into C. `then` makes it strike again, each time so many calls later.
+    out of which Python lets no exception come; with `at_looks`, only those before which CPython
+    looks for signals. `then` makes it strike again, each time so many calls later.
     """
 
     def __init__(
@@ -75,11 +106,11 @@ class Strike:
         at: int,
         act: Callable[[], None],
         *,
-        after_calls: bool = False,
+        at_looks: bool = False,
         then: Sequence[int] = (),
     ) -> None:
         self.at, self.act, self.seen = at, act, 0
-        self.where, self.after_calls = "nowhere", after_calls
+        self.where, self.at_looks = "nowhere", at_looks
         self.last: tuple[CodeType | None, int] = None, -1
         self.file = ""  # of the code that was struck
         self.then = list(then)
@@ -95,11 +126,14 @@ class Strike:
 
     def step(self, code: CodeType, offset: int) -> None:
         """Count the bytecode at `offset`, which comes next."""
-        if offset in unheeded(code):
+        places = _Places.of(code)
+        if offset in places.unheeded:
             return
-        (before, last), self.last = self.last, (code, offset)
-        if self.after_calls and not (before is code and last in calls(code)):
-            return
+        if self.at_looks:
+            before, last = self.last
+            self.last = code, offset
+            if before is not code or last not in places.looks:
+                return
         self.seen += 1
         if self.seen == self.at:
             self.where = f"{code.co_name}, offset {offset}"
@@ -111,7 +145,7 @@ class Strike:
         self.struck += 1
         self._stop()
         if self.then:
-            self.at, self.seen, self.after_calls = self.then.pop(0), 0, True
+            self.at, self.seen, self.at_looks = self.then.pop(0), 0, True
             self._watch_again()
         self.act()
 
@@ -383,7 +417,7 @@ class Bench:
         at: int,
         act: Callable[[], None],
         *,
-        after_calls: bool = False,
+        at_looks: bool = False,
         then: Sequence[int] = (),
     ) -> tuple[BaseException | None, bool]:
         """Append with `act` striking at bytecode `at`: what came out, and whether it struck."""
@@ -391,7 +425,7 @@ class Bench:
         self.log.lock_timeout = 60.0
         size = self.log.path.stat().st_size
         outcome: BaseException | None = None
-        strike = Strike(at, act, after_calls=after_calls, then=then)
+        strike = Strike(at, act, at_looks=at_looks, then=then)
         with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
             self.way.arrange(self.log, patch, stack)
             self.before = min(size, self.log.path.stat().st_size)  # which may be another file's

@@ -8,6 +8,7 @@ know, is told so without having touched a descriptor. That is tried at every cal
 at every bytecode.
 """
 
+import math
 import multiprocessing
 import os
 import signal
@@ -387,7 +388,10 @@ def append_and_fork(root: Path, name: str, arm: Arm) -> bool:
     """Append on one of the ways with a fork in the middle, check both sides; whether it forked."""
     way = WAYS[name]
     log = open_log(root, durable=way.durable)
-    log.append(event(0, "before"))
+    with pytest.MonkeyPatch.context() as before:
+        # However slow this append is, the next one must not let others go first because of it.
+        before.setattr(APPENDER, "LONG_HOLD_S", math.inf)
+        log.append(event(0, "before"))
     size = log.path.stat().st_size
     forker = Forker(root, log)
     outcome: BaseException | None = None

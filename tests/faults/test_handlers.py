@@ -38,6 +38,7 @@ from .strikes import (
     WAYS,
     Bench,
     Strike,
+    in_a_thread,
     lost,
     nothing_but_the_append,
     other_thread,
@@ -81,13 +82,13 @@ OF_A_PARSER = {"UnicodeDecodeError", "JSONDecodeError"}
 OF_A_DECODER = {*OF_A_PARSER, "DeserializeError"}
 
 
-STRIDE = 1 if INTERRUPTS >= 100_000 else 3
-"""By default each class is raised at every third place, and each place has a third of them."""
+STRIDE = 1 if INTERRUPTS >= 100_000 else len(KINDS)
+"""By default one class is raised at each place, and each way goes on to the next class there."""
 
 
-def before_the_first(kind: str) -> int:
-    """From where to go on by `STRIDE`."""
-    return [*KINDS].index(kind) % STRIDE + 1 - STRIDE
+def before_the_first(kind: str, way: int = 0) -> int:
+    """From where to go on by `STRIDE`; `way`: the number of the way through the core."""
+    return ([*KINDS].index(kind) + way) % STRIDE + 1 - STRIDE
 
 
 class Handler:
@@ -127,18 +128,19 @@ WAYS_OF_AN_APPEND = [
 @pytest.mark.spec("APP-40", "OBJ-7")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", WAYS_OF_AN_APPEND)
+@in_a_thread
 def test_what_a_handler_raises_in_an_append_arrives_and_no_sound_line_is_condemned(
     tmp_path: Path, other_thread: ThreadPoolExecutor, name: str, kind: str
 ) -> None:
     way = WAYS[name]
     bench = Bench(tmp_path, way, other_thread)
-    at, struck = before_the_first(kind), True
+    at, struck = before_the_first(kind, WAYS_OF_AN_APPEND.index(name)), True
     while struck:
         at += STRIDE
         handler = Handler(kind)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # /proc/locks, between open and with
-            outcome, struck = bench.strike(at, handler, after_calls=True)
+            outcome, struck = bench.strike(at, handler, at_looks=True)
         bench.look()
         if struck:
             assert handler.came_out(outcome), f"{bench.where}: {outcome!r}"
@@ -154,6 +156,7 @@ def test_what_a_handler_raises_in_an_append_arrives_and_no_sound_line_is_condemn
 @pytest.mark.spec("APP-54")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("tail", [line(1)[:-1], line(1)[:-9]], ids=["unterminated", "torn"])
+@in_a_thread
 def test_what_a_handler_raises_in_a_repair_arrives_and_no_sound_line_is_condemned(
     tmp_path: Path, other_thread: ThreadPoolExecutor, tail: bytes, kind: str
 ) -> None:
@@ -164,7 +167,7 @@ def test_what_a_handler_raises_in_a_repair_arrives_and_no_sound_line_is_condemne
         at += STRIDE
         log.path.write_bytes(tail)
         handler = Handler(kind)
-        strike = Strike(at, handler, after_calls=True)
+        strike = Strike(at, handler, at_looks=True)
         outcome: BaseException | None = None
         try:
             with strike:
@@ -181,6 +184,7 @@ def test_what_a_handler_raises_in_a_repair_arrives_and_no_sound_line_is_condemne
 
 @pytest.mark.spec("APP-43")
 @pytest.mark.parametrize("kind", KINDS)
+@in_a_thread
 def test_what_a_handler_raises_in_closing_arrives_and_leaves_nothing_locked(
     tmp_path: Path, other_thread: ThreadPoolExecutor, kind: str
 ) -> None:
@@ -189,7 +193,7 @@ def test_what_a_handler_raises_in_closing_arrives_and_leaves_nothing_locked(
         at += STRIDE
         log = open_log(tmp_path, lock_timeout=0)
         handler = Handler(kind)
-        strike = Strike(at, handler, after_calls=True)
+        strike = Strike(at, handler, at_looks=True)
         outcome: BaseException | None = None
         try:
             with strike:
@@ -228,10 +232,14 @@ def follow(root: Path) -> object:
     return list(omnelog.follow_run(root, RUN, stop=stop))
 
 
+WAYS_OF_READING: list[Callable[[Path], object]] = [read, iterate, scan, follow]
+
+
 @pytest.mark.spec("READ-8", "OBJ-7")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("how", [read, iterate, scan, follow])
+@pytest.mark.parametrize("how", WAYS_OF_READING)
+@in_a_thread
 def test_what_a_handler_raises_in_reading_arrives_and_no_sound_line_is_condemned(
     tmp_path: Path, lost: list[object], how: Callable[[Path], object], end: str, kind: str
 ) -> None:
@@ -245,12 +253,13 @@ def test_what_a_handler_raises_in_reading_arrives_and_no_sound_line_is_condemned
         expected = how(tmp_path)
     except omnelog.TornTailError as error:
         expected = type(error)
-    at, struck = before_the_first(kind), True
+    way = len(ENDS) * WAYS_OF_READING.index(how) + [*ENDS].index(end)
+    at, struck = before_the_first(kind, way), True
     while struck:
         at += STRIDE
         lost.clear()
         handler = Handler(kind)
-        strike = Strike(at, handler, after_calls=True)
+        strike = Strike(at, handler, at_looks=True)
         outcome: BaseException | None = None
         found: object = None
         try:
@@ -275,6 +284,7 @@ def test_what_a_handler_raises_in_reading_arrives_and_no_sound_line_is_condemned
 
 @pytest.mark.spec("ULID-7")
 @pytest.mark.parametrize("kind", KINDS)
+@in_a_thread
 def test_what_a_handler_raises_in_allocating_a_ulid_arrives_and_leaves_nothing_locked(
     tmp_path: Path, lost: list[object], kind: str
 ) -> None:
@@ -283,7 +293,7 @@ def test_what_a_handler_raises_in_allocating_a_ulid_arrives_and_leaves_nothing_l
     while struck:
         at += STRIDE
         handler = Handler(kind)
-        strike = Strike(at, handler, after_calls=True)
+        strike = Strike(at, handler, at_looks=True)
         outcome: BaseException | None = None
         try:
             with strike:

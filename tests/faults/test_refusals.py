@@ -223,7 +223,9 @@ class TestADirectoryThatCannotBeSynced:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
         between(monkeypatch, **REFUSED[name])
-        with pytest.raises(omnelog.LogIOError, match="a durable log has to sync this directory") as caught:
+        with pytest.raises(
+            omnelog.LogIOError, match="a durable log has to sync this directory"
+        ) as caught:
             open_log(tmp_path, durable=True)
         assert caught.value.errno == getattr(errno, name)
 

@@ -20,6 +20,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
@@ -727,6 +728,9 @@ def _send(pipe: int, note: Note) -> None:
     os.write(pipe, pickle.dumps(note))
 
 
+_OTHER_THREAD = ThreadPoolExecutor(1)  # one for all cases: starting a thread takes long
+
+
 def _afterwards(
     carrier: Carrier, ledger: Ledger, handles: "list[omnelog.EventLog]", who: int
 ) -> None:
@@ -752,9 +756,7 @@ def _afterwards(
                 if not (poisoned and type(error) is omnelog.LogIOError):
                     ledger.violations.append(f"the next append fails: {error!r}")
 
-    thread = threading.Thread(target=append_with_all)
-    thread.start()
-    thread.join()
+    _OTHER_THREAD.submit(append_with_all).result()
     checks._do_read()
     for log in handles:
         log.close()

@@ -76,7 +76,7 @@ def _tests(file: str, *names: str) -> str:
     return shlex.join(f"faults/test_{file}.py::{name}" for name in names)
 
 
-_BYTECODE = "test_an_interrupt_between_any_two_bytecodes_leaks_no_lock_and_no_half_line"
+_BYTECODE = "test_an_interrupt_wherever_one_can_strike_leaks_no_lock_and_no_half_line"
 _CLASS = "test_what_a_handler_raises_comes_out_and_frees_the_lock_whatever_its_class"
 _IN_APPEND = "test_what_a_handler_raises_in_an_append_arrives_and_no_sound_line_is_condemned"
 _IN_READING = "test_what_a_handler_raises_in_reading_arrives_and_no_sound_line_is_condemned"

@@ -179,6 +179,34 @@ def test_fragment_of_a_writer_that_was_killed(tmp_path: Path) -> None:
     assert verdict.fragments == 1
 
 
+def test_copy_that_was_cut_short_counts_like_a_whole_one(tmp_path: Path) -> None:
+    """Nobody appended again after the writer that was moving the tail had been killed."""
+    verdict = killed(A0 + B0 + A1, beside={"events.jsonl.torn": B1[:70]}).check(tmp_path)
+    assert not verdict.counts
+    assert verdict.fragments == 1
+
+
+@pytest.mark.parametrize(("interrupted", "found"), [(False, {Kind.QUARANTINE: 1}), (True, {})])
+def test_copy_that_was_cut_short_and_that_no_killed_writer_left(
+    tmp_path: Path, *, interrupted: bool, found: dict[Kind, int]
+) -> None:
+    """After an interrupt it is left out: any writer may have been in the middle of a repair."""
+    made = killed(A0 + B0 + A1, beside={"events.jsonl.torn": A0[:9] + b"x"})
+    assert dict(made.check(tmp_path, interrupted=interrupted).counts) == found
+
+
+@pytest.mark.parametrize(("line", "found"), [(B1[:70] + A1[:60], 0), (B1[:70] + A0[:60], 1)])
+def test_two_tails_on_one_line_of_the_quarantine_that_two_logs_share(
+    tmp_path: Path, line: bytes, found: int
+) -> None:
+    """No lock that both logs have keeps the copies apart; each part is of a killed writer."""
+    made = replaced(A0, B0, deaths={1: [40], 2: [40]}, meant={1: A0 + A1, 2: B0 + B1})
+    made.beside = {"events.jsonl.torn": line + b"\n"}
+    for calls in made.calls.values():
+        calls[1] = (35, None, "")
+    assert made.kinds(tmp_path).get(Kind.QUARANTINE, 0) == found
+
+
 @pytest.mark.parametrize(
     "torn",
     [
@@ -397,6 +425,18 @@ def test_snapshot_without_a_log_that_was_never_moved(tmp_path: Path) -> None:
 def test_follower_that_saw_something_else(tmp_path: Path, seen: bytes) -> None:
     made = MadeUp(followed=[look(1, 90, seen)])
     assert made.kinds(tmp_path) == {Kind.FOLLOWER_DIFFERS: 1}
+
+
+@pytest.mark.parametrize(
+    ("seen", "message"),
+    [
+        (A0 + A1 + B0 + B1, "differs from the log for the first time in lines 1 to 4"),
+        (A0 + B0 + A1, "saw 3 lines of 4"),
+    ],
+)
+def test_what_a_follower_saw_instead_is_said(tmp_path: Path, seen: bytes, message: str) -> None:
+    [violation] = MadeUp(followed=[look(1, 90, seen)]).check(tmp_path).violations
+    assert message in violation.what
 
 
 def test_follower_that_raised(tmp_path: Path) -> None:

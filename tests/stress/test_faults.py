@@ -2,6 +2,9 @@
 """When a fault strikes, and that a round goes on until each of its faults has."""
 
 import math
+import resource
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 from stress import command, faults
 from stress.command import main
 from stress.plan import RoundPlan, Size, draw_round
+from stress.receipts import log_path
 from stress.report import RoundReport
 
 from .test_report import ROUND
@@ -81,6 +85,8 @@ def test_a_fault_that_never_strikes_does_not_go_on_for_ever(clock: _Clock) -> No
 def test_a_round_is_run_again_until_its_faults_have_struck(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    *,
     struck_in: int,
     rounds: int,
     code: int,
@@ -95,10 +101,49 @@ def test_a_round_is_run_again_until_its_faults_have_struck(
         self.report.rounds.append(report)
         return report
 
-    monkeypatch.setattr(command._Run, "_checked_round", checked_round)
-    assert main(["--fault", "kill", "--rounds-only", "--seed", "1"]) == code
+    monkeypatch.setattr(command.Run, "_checked_round", checked_round)
+    kept = ["--root", str(tmp_path)]
+    assert main(["--fault", "kill", "--rounds-only", "--seed", "1", *kept]) == code
     assert run == ["plain", "kill", "kill.2", "kill.2.3"][: 1 + rounds]
     assert ("the fault kill never struck" in capsys.readouterr().out) == bool(code)
+
+
+@pytest.mark.parametrize(("events", "code"), [(1999, 0), (2000, 1)])
+def test_a_round_in_which_no_two_appends_met_proves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    events: int,
+    code: int,
+) -> None:
+    """Of few events, each writer may have had a turn of its own."""
+
+    def checked_round(self: Any, plan: RoundPlan) -> RoundReport:
+        report = replace(ROUND, name=plan.name, met=0, events=events)
+        self.report.rounds.append(report)
+        return report
+
+    monkeypatch.setattr(command.Run, "_checked_round", checked_round)
+    kept = ["--root", str(tmp_path)]
+    assert main(["--fault", "none", "--rounds-only", "--seed", "1", *kept]) == code
+    said = "no two appends of round plain ever met, so it proves nothing"
+    assert (said in " ".join(capsys.readouterr().out.split())) == bool(code)
+
+
+def test_where_nothing_may_be_mounted_a_full_disk_is_a_limit_on_the_size_of_files(
+    tmp_path: Path,
+) -> None:
+    log = log_path(tmp_path, PLAN.run_ids[0])
+    log.parent.mkdir(parents=True)
+    log.write_bytes(b"x" * 1000)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as victim:
+        fault = faults.Enospc(tmp_path, PLAN, lambda: {"process-000": victim.pid})
+        assert fault.step() > 0
+        soft, hard = resource.prlimit(victim.pid, resource.RLIMIT_FSIZE)
+        assert 1000 <= soft < 3000
+        assert fault.strikes == 1
+        fault.undo()
+        assert resource.prlimit(victim.pid, resource.RLIMIT_FSIZE) == (hard, hard)
 
 
 def _report(name: str, faults_of_it: list[str], strikes: dict[str, int]) -> RoundReport:

@@ -10,8 +10,6 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from stress.faults import FAULTS, REPLACE
 from stress.sabotage import SABOTAGES
 
@@ -19,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 STRESS = [sys.executable, "-W", "error", "-m", "stress"]
 SMALL = ["--processes", "3", "--threads", "2", "--events", "30", "--seconds", "1"]
 TOO_LONG_S = 100  # only ever reached by a hang
+HELLO = """import sys; input(); print('{"ok":true,"protocol":1}', flush=True)"""
 
 
 def _stress(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -74,46 +73,107 @@ def test_all_faults_at_once_do_no_harm(tmp_path: Path) -> None:
         assert {fault for fault, times in strikes.items() if times} == faults
 
 
-def test_foreign_command_appends_beside_ours(tmp_path: Path) -> None:
-    """An adapter that shares no code with omnelog, and one that breaks what it promises."""
-    adapter = tmp_path / "adapter.py"
-    adapter.write_text(ADAPTER)
+def test_foreign_commands_append_beside_ours(tmp_path: Path) -> None:
+    """They share no code with omnelog, and what they are not sure of, or refuse, they say."""
     report_path = tmp_path / "report.json"
-    command = f"{sys.executable} {adapter}"
-    small = [*SMALL, "--fault", "none", "--rounds-only", "--json", str(report_path)]
-    done = _stress(*small, "--foreign", command)
+    kinds = ["plain", "unsure", "impatient", "refusing"]
+    done = _stress(*SMALL_FOREIGN, "--json", str(report_path), *_foreign(tmp_path, *kinds))
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     [round_] = json.loads(report_path.read_text())["rounds"]
-    [foreign] = [writer for writer in round_["by_writer"] if str(adapter) in writer["kind"]]
-    assert foreign["events"] == 30
-    done = _stress(*small, "--foreign", f"{command} pretty")
-    assert done.returncode == 1
-    assert "VIOLATION: an altered line" in done.stdout
+    events = {
+        each["kind"].split()[-1]: each["events"]
+        for each in round_["by_writer"]
+        if "adapter.py" in each["kind"]
+    }
+    assert events == {"plain": 30, "unsure": 30, "impatient": 15, "refusing": 15}
+    outcomes = round_["outcomes"]
+    assert outcomes["indeterminate"] > 0
+    assert outcomes["timed out"] > 0
+    assert outcomes["refused"] > 0
 
 
+def test_foreign_commands_are_held_to_what_they_say(tmp_path: Path) -> None:
+    report_path = tmp_path / "report.json"
+    kinds = ["pretty", "lying", "forgetful"]
+    paths = ["--json", str(report_path), "--root", str(tmp_path / "kept")]
+    done = _stress(*SMALL_FOREIGN, *paths, *_foreign(tmp_path, *kinds))
+    assert (done.returncode, done.stderr) == (1, ""), done.stdout
+    [round_] = json.loads(report_path.read_text())["rounds"]
+    assert set(round_["violations"]) >= {
+        "an altered line",
+        "a refused event is in the log",
+        "an acknowledged event is missing",
+    }
+
+
+# What an adapter does to an append: the answer, and whether the events are written before it.
 ADAPTER = """
 import fcntl, json, os, sys
+kind = sys.argv[1]
+errors = {
+    "unsure": {"kind": "AppendIndeterminate", "message": "the sync failed", "appended": 0},
+    "impatient": {"kind": "LockTimeout", "message": "somebody had it"},
+    "refusing": {"kind": "LogIOError", "message": "no room", "appended": 0},
+    "lying": {"kind": "LockTimeout", "message": "somebody had it"},
+}
+times = 0
 for request in map(json.loads, sys.stdin):
+    answer = {"ok": True, "protocol": 1}
     if request["op"] == "append":
-        path = os.path.join(request["root"], ".omne/var/runs", request["run_id"], "events.jsonl")
-        with open(path, "ab") as log:
-            fcntl.flock(log, fcntl.LOCK_EX)
-            for event in request["events"]:
-                separators = None if sys.argv[1:] else (",", ":")
-                line = json.dumps(event, ensure_ascii=False, separators=separators)
-                log.write(line.encode() + b"\\n")
-    print(json.dumps({"ok": True, "protocol": 1}), flush=True)
+        times += 1
+        if kind in errors and times % 2:
+            answer = {"ok": False, "error": errors[kind]}
+        written = answer["ok"] or kind in ("lying", "unsure")
+        if written and not (kind == "forgetful" and times % 2):
+            run = os.path.join(request["root"], ".omne/var/runs", request["run_id"])
+            with open(os.path.join(run, "events.jsonl"), "ab") as log:
+                fcntl.flock(log, fcntl.LOCK_EX)
+                for event in request["events"]:
+                    separators = None if kind == "pretty" else (",", ":")
+                    line = json.dumps(event, ensure_ascii=False, separators=separators)
+                    log.write(line.encode() + b"\\n")
+    print(json.dumps(answer), flush=True)
 """
 
+SMALL_FOREIGN = [*SMALL, "--fault", "none", "--rounds-only", "--seed", "1"]
 
-@pytest.mark.parametrize("adapter", ["print(1)", "print('{}')", "pass", "import sys; sys.exit(3)"])
-def test_foreign_command_that_does_not_speak_the_protocol(tmp_path: Path, adapter: str) -> None:
+
+def _foreign(tmp_path: Path, *kinds: str) -> list[str]:
+    """The options that bring these adapters in."""
     script = tmp_path / "adapter.py"
-    script.write_text(adapter)
-    small = [*SMALL, "--fault", "none", "--rounds-only"]
-    done = _stress(*small, "--foreign", f"{sys.executable} {script}")
+    script.write_text(ADAPTER)
+    return [word for kind in kinds for word in ("--foreign", f"{sys.executable} {script} {kind}")]
+
+
+BAD_ADAPTERS = {
+    "input(); print(1)": "answered b'1', which is no JSON object",
+    "input(); print('{}')": "does not speak version 1 of the protocol: {}",
+    "pass": "ended with 0 before it said hello",
+    "import sys; sys.exit(3)": "ended with 3 before it said hello",
+    f"{HELLO}; input(); sys.exit(4)": "ended in mid-append, with exit code 4",
+    f"{HELLO}; input(); print('[]')": "answered b'[]', which is no JSON object",
+    f"{HELLO}; input(); print('{{\"ok\":false}}')": "failed to append: {'ok': False}",
+    f'{HELLO}; input(); print(\'{{"ok":false,"error":{{"kind":"SerializeError"}}}}\')': (
+        "failed to append: {'kind': 'SerializeError'}"
+    ),
+}
+
+
+def test_foreign_commands_that_do_not_speak_the_protocol(tmp_path: Path) -> None:
+    report_path = tmp_path / "report.json"
+    words: list[str] = []
+    for number, adapter in enumerate(BAD_ADAPTERS):
+        script = tmp_path / f"adapter-{number}.py"
+        script.write_text(adapter)
+        words += ["--foreign", f"{sys.executable} {script}"]
+    paths = ["--json", str(report_path), "--root", str(tmp_path / "kept")]
+    done = _stress(*SMALL_FOREIGN, *paths, *words)
     assert done.returncode == 1
-    assert "VIOLATION: a process failed" in done.stdout
+    for reason in BAD_ADAPTERS.values():
+        assert reason in done.stderr
+    assert "Warning" not in done.stderr
+    [round_] = json.loads(report_path.read_text())["rounds"]
+    assert round_["violations"]["a process failed"] == len(BAD_ADAPTERS)
 
 
 def test_sabotage_is_shown_with_evidence_and_how_to_repeat_it(tmp_path: Path) -> None:
@@ -153,12 +213,12 @@ sys.exit(main([*size, "--fault", "none", "--root", sys.argv[1]]))
 def test_what_hangs_is_ended_and_told(tmp_path: Path) -> None:
     """A writer that is still preparing its events when time is up stands for all that hang."""
     report_path, root = tmp_path / "report.json", tmp_path / "kept"
-    size = ["--processes", "2", "--events", "1000000", "--fault", "none", "--timeout", "2"]
+    size = ["--processes", "2", "--events", "1000000", "--fault", "none", "--timeout", "1"]
     paths = ["--root", str(root), "--json", str(report_path)]
     seed = "1"  # by which the first process is forked, so that it soon listens for SIGTERM
     done = _stress(*size, *paths, "--seed", seed)
     assert (done.returncode, done.stderr) == (1, ""), done.stdout
-    assert "not over after 2 s, ending it" in done.stdout
+    assert "not over after 1 s, ending it" in done.stdout
     [round_] = json.loads(report_path.read_text())["rounds"]
     assert "process-000 hung, and was ended" in " ".join(round_["evidence"]["a process failed"])
 
@@ -183,3 +243,27 @@ def test_ctrl_c_ends_cleanly_with_what_was_learnt() -> None:
     assert (process.returncode, errors) == (130, ""), rest
     assert "Interrupted. By then" in rest
     assert " 0 violations" in rest
+
+
+def test_ctrl_c_ends_the_sabotages_too(tmp_path: Path) -> None:
+    report_path = tmp_path / "report.json"
+    size = ["--processes", "1", "--events", "5", "--seconds", "0.1", "--fault", "none"]
+    with subprocess.Popen(
+        [*STRESS, *size, "--json", str(report_path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        for shown in process.stdout:
+            if shown.startswith("plain: ") and "violations" in shown:
+                break
+        os.killpg(process.pid, signal.SIGINT)
+        rest, errors = process.communicate(timeout=TOO_LONG_S)
+    assert (process.returncode, errors) == (130, ""), rest
+    assert "Interrupted. By then" in rest
+    report = json.loads(report_path.read_text())
+    assert report["verdict"] == "interrupted"
+    assert len(report["sabotages"]) < len(SABOTAGES)
