@@ -91,3 +91,15 @@ def edit(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert text.count(old) == 1, f"{old!r} is not once in {path}"
     path.write_text(text.replace(old, new))
+
+
+def test_every_test_is_in_the_map() -> None:
+    [section] = re.findall(
+        r"^## Which tests for which change\n(.*?)^## ", CONTRIBUTING, re.DOTALL | re.MULTILINE
+    )
+    named = set(re.findall(r"`(tests/\w+(?:\.py)?)`", section))
+    tests = {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("tests/test_*.py")}
+    folders = {
+        path.parent.relative_to(PROJECT).as_posix() for path in PROJECT.glob("tests/*/__init__.py")
+    }
+    assert tests | folders == named
