@@ -94,12 +94,18 @@ def test_a_recorded_run_is_read_back(tmp_path: Path) -> None:
 
 
 def test_dicts_and_a_dataclass_are_records(tmp_path: Path) -> None:
-    snippet, _ = blocks("docs/recipes.md", "python")
+    snippet, *_ = blocks("docs/recipes.md", "python")
     dicts, messages = run(snippet, tmp_path).splitlines()
     assert dicts == "[{'from': 'ada', 'text': 'hello', 'tags': ['first']}, {'from': 'bob'}]"
     assert messages == "[Message(sender='ada', text='hello')]"
     with (tmp_path / "chat.jsonl").open("rb") as log:
         assert log.read() == b'{"sender": "ada", "text": "hello"}\n'
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_classes_of_pydantic_and_msgspec_are_records(number: int, tmp_path: Path) -> None:
+    snippet = blocks("docs/recipes.md", "python")[number]
+    assert run(snippet, tmp_path) == "[Message(sender='ada', text='hello')]\n"
 
 
 def anchors(path: Path) -> set[str]:
