@@ -161,6 +161,13 @@ def test_readme_links_to_every_document() -> None:
     assert documents - linked == {"README.md", "conformance/PROTOCOL.md"}
 
 
+def test_documents_are_in_plain_english() -> None:
+    """These words are rare elsewhere, and were common here."""
+    rare = r"\b(mend(ed|s)?|amid|anew|be it|but for|lest|afresh)\b"
+    for path in DOCUMENTS:
+        assert re.findall(rf".*{rare}.*", path.read_text(encoding="utf-8"), re.IGNORECASE) == []
+
+
 def test_readme_is_short() -> None:
     assert len(text_of("README.md").splitlines()) <= 150
 
