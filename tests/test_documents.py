@@ -161,6 +161,13 @@ def test_readme_links_to_every_document() -> None:
     assert documents - linked == {"README.md", "conformance/PROTOCOL.md"}
 
 
+def test_every_verb_of_the_command_is_described() -> None:
+    rows = re.findall(r"^\| (`[a-z`, ]+`) \|", text_of("docs/command.md"), re.MULTILINE)
+    described = [verb for row in rows for verb in re.findall("[a-z]+", row)]
+    commands = PROJECT / "omnelog" / "cli" / "commands"
+    assert sorted(described) == sorted({path.stem for path in commands.glob("[a-z]*.py")})
+
+
 def test_documents_are_in_plain_english() -> None:
     """These words are rare elsewhere, and were common here."""
     rare = r"\b(mend(ed|s)?|amid|anew|be it|but for|lest|afresh)\b"
