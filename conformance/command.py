@@ -67,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         "--against",
         metavar="CMD",
         type=shlex.split,
-        help="another adapter: run what takes two or more with both, each in either part, and"
-        " nothing else",
+        help="another adapter: run only the checks that need two or more, with each of them in"
+        " either part",
     )
     parser.add_argument(
         "--system", action="store_true", help="run the system cases instead of the vectors"
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         type=_seconds,
         default=10.0,
-        help="seconds for a response, above what it may wait for a lock (10)",
+        help="seconds for a response, in addition to its wait for a lock (10)",
     )
     how.add_argument(
         "--jobs",
@@ -285,7 +285,7 @@ def _check_strace(command: Sequence[str], limit_s: float) -> None:
 
 def _need_command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     if not options.command:
-        parser.error("what starts the adapter? See --help for examples")
+        parser.error("the command that starts the adapter is missing; see --help for examples")
 
 
 def _told(

@@ -35,3 +35,15 @@ def test_what_is_written_twice_has_every_type() -> None:
     assert set(SCHEMA) == set(EVENTS)
     assert {event.type for event in of_every_type()} == set(EVENTS)
     assert set(LINES) == set(EVENTS)
+
+
+def test_every_test_is_in_the_map() -> None:
+    [section] = re.findall(
+        r"^## Which tests for which change\n(.*?)^## ", CONTRIBUTING, re.DOTALL | re.MULTILINE
+    )
+    named = set(re.findall(r"`(tests/\w+(?:\.py)?)`", section))
+    tests = {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("tests/test_*.py")}
+    folders = {
+        path.parent.relative_to(PROJECT).as_posix() for path in PROJECT.glob("tests/*/__init__.py")
+    }
+    assert tests | folders == named

@@ -94,12 +94,18 @@ def test_a_recorded_run_is_read_back(tmp_path: Path) -> None:
 
 
 def test_dicts_and_a_dataclass_are_records(tmp_path: Path) -> None:
-    snippet, _ = blocks("docs/recipes.md", "python")
+    snippet, *_ = blocks("docs/recipes.md", "python")
     dicts, messages = run(snippet, tmp_path).splitlines()
     assert dicts == "[{'from': 'ada', 'text': 'hello', 'tags': ['first']}, {'from': 'bob'}]"
     assert messages == "[Message(sender='ada', text='hello')]"
     with (tmp_path / "chat.jsonl").open("rb") as log:
         assert log.read() == b'{"sender": "ada", "text": "hello"}\n'
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_classes_of_pydantic_and_msgspec_are_records(number: int, tmp_path: Path) -> None:
+    snippet = blocks("docs/recipes.md", "python")[number]
+    assert run(snippet, tmp_path) == "[Message(sender='ada', text='hello')]\n"
 
 
 def anchors(path: Path) -> set[str]:
@@ -153,6 +159,20 @@ def test_readme_links_to_every_document() -> None:
     linked = {target for path, target in relative_links() if path.name == "README.md"}
     documents = {path.relative_to(PROJECT).as_posix() for path in DOCUMENTS}
     assert documents - linked == {"README.md", "conformance/PROTOCOL.md"}
+
+
+def test_every_verb_of_the_command_is_described() -> None:
+    rows = re.findall(r"^\| (`[a-z`, ]+`) \|", text_of("docs/command.md"), re.MULTILINE)
+    described = [verb for row in rows for verb in re.findall("[a-z]+", row)]
+    commands = PROJECT / "omnelog" / "cli" / "commands"
+    assert sorted(described) == sorted({path.stem for path in commands.glob("[a-z]*.py")})
+
+
+def test_documents_are_in_plain_english() -> None:
+    """These words are rare elsewhere, and were common here."""
+    rare = r"\b(mend(ed|s)?|amid|anew|be it|but for|lest|afresh)\b"
+    for path in DOCUMENTS:
+        assert re.findall(rf".*{rare}.*", path.read_text(encoding="utf-8"), re.IGNORECASE) == []
 
 
 def test_readme_is_short() -> None:

@@ -164,7 +164,7 @@ def no_directory_on_a_reopen(calls: Calls, _: Scenario) -> str:
 
 
 @_rule("LOCK-8", lambda s: s.op not in ("follow", "enumerate") and s.name != "nothing",
-       "every attempt to take a lock has LOCK_NB, and LOCK_EX or LOCK_SH")  # fmt: skip
+       "every attempt to acquire a lock has LOCK_NB, and LOCK_EX or LOCK_SH")  # fmt: skip
 def no_blocking_lock(calls: Calls, _: Scenario) -> str:
     asked = [call for call in calls if call.kind == "lock"]
     wrong = [str(call) for call in asked if "LOCK_NB" not in call.arguments]
@@ -188,7 +188,7 @@ def written_under_the_lock(calls: Calls, _: Scenario) -> str:
 @_rule(
     "LOCK-14",
     lambda s: s.op in ("append", "repair", *ULID_OPS),
-    "a lock is freed before its file is closed",
+    "a lock is released before its file is closed",
 )
 def unlocked_before_the_close(calls: Calls, _: Scenario) -> str:
     for label in ("log", "moved", "last-ulid"):
@@ -205,23 +205,23 @@ def unlocked_before_the_close(calls: Calls, _: Scenario) -> str:
     return ""
 
 
-@_rule("LOCK-15", lambda s: not s.taken, "every lock is freed before the answer")
+@_rule("LOCK-15", lambda s: not s.taken, "every lock is released before the answer")
 def all_unlocked(calls: Calls, _: Scenario) -> str:
     for label in ("log", "moved", "last-ulid", "quarantine"):
         taken = _on(calls, label, "lock")
         freed = _on(calls, label, "unlock", "close")
         if taken and not (freed and freed[-1] > taken[-1]):
-            return f"the lock on the {label} was not freed"
+            return f"the lock on the {label} was not released"
     return ""
 
 
-@_rule("ERR-7 LOCK-18", lambda s: s.taken, "who has the lock is asked after the last attempt alone")
+@_rule("ERR-7 LOCK-18", lambda s: s.taken, "the holder is looked up only after the last attempt")
 def holder_asked_in_the_end(calls: Calls, _: Scenario) -> str:
     tries = [at for at, call in enumerate(calls) if call.kind == "lock"]
     asked = [at for at, call in enumerate(calls) if call.label == "locks"]
     if not tries:
-        return "the lock was not asked for"
-    return "the holder was asked for before" if asked and asked[0] < tries[-1] else ""
+        return "there was no attempt to acquire the lock"
+    return "the holder was looked up before" if asked and asked[0] < tries[-1] else ""
 
 
 @_rule("APP-8", lambda s: s.taken, "an append that does not get the lock writes nothing")
@@ -319,13 +319,13 @@ def no_lock_for_whole_lines(calls: Calls, _: Scenario) -> str:
     return "; ".join(str(call) for call in calls if call.kind == "lock")
 
 
-@_rule("READ-22", lambda s: s.op == "follow", "a follower takes no lock")
+@_rule("READ-22", lambda s: s.op == "follow", "a follower does not acquire the lock")
 def no_lock_by_a_follower(calls: Calls, _: Scenario) -> str:
     return "; ".join(str(call) for call in calls if call.kind == "lock")
 
 
 @_rule("READ-4 READ-5 READ-3", lambda s: s.op in ("read", "scan") and bool(s.tail),
-       "a tail is measured again and read under the lock, which is then freed")  # fmt: skip
+       "a tail is measured again and read under the lock, which is then released")  # fmt: skip
 def tail_read_under_the_lock(calls: Calls, _: Scenario) -> str:
     locked = _on(calls, "log", "lock")
     if not locked:
@@ -345,7 +345,7 @@ def tail_read_under_the_lock(calls: Calls, _: Scenario) -> str:
 @_rule("ULID-2", lambda s: s.op in ULID_OPS, "the last ULID is read and written under its lock")
 def ulid_under_the_lock(calls: Calls, _: Scenario) -> str:
     if not _on(calls, "last-ulid", "lock"):
-        return "no lock was taken"
+        return "the lock was not acquired"
     return _unlocked(calls, "last-ulid", "read", "write", "cut")
 
 

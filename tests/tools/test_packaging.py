@@ -92,7 +92,7 @@ def test_the_sdist_holds_what_its_own_tests_need(built: list[Path]) -> None:
     with tarfile.open(sdist_of(built[0])) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     if not (PROJECT / ".git").exists():
-        pytest.skip("not a checkout, so there is nothing to compare with")
+        pytest.skip("not a checkout, so git does not know the files")
     tracked = run("git", "ls-files", "-z", cwd=PROJECT).split("\0")
     assert names - {"PKG-INFO"} == {name for name in tracked if name}
 
