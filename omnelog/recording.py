@@ -20,14 +20,13 @@ This module is optional. Nothing of the core imports it, so a vendored copy may 
 import errno
 import os
 import re
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from hashlib import blake2b
+from functools import lru_cache
 from pathlib import Path
-from subprocess import TimeoutExpired
 from threading import RLock
 from typing import Any, Literal, Self, TypeAlias, TypedDict, cast
 
@@ -59,11 +58,13 @@ from .linelog.errors import (
 )
 from .linelog.fork import register as call_after_fork
 from .linelog.lock import LockableFile, absolute_path, checked_seconds
+from .linelog.repair import LONGEST_DECODED
 from .ulid import UlidAllocator, allocate_ulid
 from .volume import (
     Root,
     events_log_path,
     node_capture_wire_path,
+    nodes_dir,
     run_dir,
     run_exists,
 )
@@ -97,11 +98,11 @@ Errors: TypeAlias = Literal["raise", "warn"]
 """What becomes of an error of the log: it is raised, or the first one of a run is a warning."""
 
 _LONGEST_MESSAGE = 4096  # characters of an exception's message that are logged
-_END_BLOCK = 16 * 1024  # bytes at the end of a log in which the end of its run is looked for
-_AGREED_MS = 2000  # `ts` is cut to seconds, and is made a moment after the id
+_SEARCHED = 1024 * 1024  # bytes at the end of a log in which the end of its run is looked for
+_AGREED_MS = 2000  # `ts` is cut to seconds, and is made a moment before or after the id
 _PLAIN_NODE_ID = re.compile(r"[a-z0-9_][a-z0-9._-]{0,79}")
 _NOT_IN_NODE_ID = re.compile(r"[^a-z0-9_]+")
-_SURROGATES = re.compile("[\ud800-\udfff]")
+_NOT_A_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that stand for no byte
 _TS = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", re.ASCII)
 _ULID = re.compile("[0-7][0-9a-hjkmnp-tv-z]{25}")
 _TO_INT_DIGITS = str.maketrans(
@@ -156,25 +157,28 @@ class EventHead(TypedDict):
     run_id: str
 
 
-def event_head(root: Root, run_id: str) -> EventHead:
+def event_head(root: Root, run_id: str, ulid: str | None = None) -> EventHead:
     """Return the first members of an event of `run_id` that happens now.
 
-    The id is a fresh ULID of the volume at `root`. Raises what `allocate_ulid` raises.
+    The id is `ulid`, or else a fresh ULID of the volume at `root`. Raises what `allocate_ulid`
+    raises.
     """
-    return _head(allocate_ulid(root), run_id)
-
-
-def _head(ulid: str, run_id: str) -> EventHead:
+    event_id = allocate_ulid(root) if ulid is None else ulid
     ts = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return {"id": ulid, "ts": ts, "run_id": run_id}
+    return {"id": event_id, "ts": ts, "run_id": run_id}
 
 
 def event_text(text: str) -> str:
-    """Return `text` as an event can hold it: each lone surrogate becomes U+FFFD.
+    """Return `text` as an event can hold it, which is without lone surrogates.
 
-    Names of files and arguments that are not UTF-8 have lone surrogates.
+    In names of files and in arguments, Python has a lone surrogate for each byte that it cannot
+    decode. Bytes that are UTF-8 become the text that they spell, because the encoding of the locale
+    may be another one. Everything else becomes U+FFFD.
     """
-    return _SURROGATES.sub("\ufffd", text)
+    if text.isascii():
+        return text
+    bytes_only = _NOT_A_BYTE.sub("\ufffd", text)
+    return bytes_only.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def node_id_for(text: str) -> str:
@@ -186,6 +190,8 @@ def node_id_for(text: str) -> str:
     """
     if _PLAIN_NODE_ID.fullmatch(text):
         return text
+    from hashlib import blake2b  # noqa: PLC0415 - most hosts need no hash
+
     digest = blake2b(text.encode(errors="surrogatepass"), digest_size=10).hexdigest()
     readable = _NOT_IN_NODE_ID.sub("-", text.lower())[:40].strip("-")
     return f"{readable}~{digest}"
@@ -198,21 +204,124 @@ def moment_ms(event: Event) -> int | None:
     clock stood still or went back, or by a program with other ideas. It counts if it agrees with
     `ts` to within 2 s.
     """
-    found = _TS.fullmatch(event.ts)
+    second_ms = ts_ms(event.ts)
+    exact_ms = ulid_ms(event.id)
+    if second_ms is None or exact_ms is None:
+        return second_ms
+    return exact_ms if abs(exact_ms - second_ms) < _AGREED_MS else second_ms
+
+
+@lru_cache(maxsize=256)  # events that happen in the same second have the same
+def ts_ms(ts: str) -> int | None:
+    """Return the milliseconds since 1970 of a time such as 2026-01-31T23:59:59Z, otherwise None."""
+    found = _TS.fullmatch(ts)
     if found is None:
         return None
+    from datetime import UTC, datetime  # noqa: PLC0415 - 4 ms, and few hosts need it
+
     year, month, day, hour, minute, second = map(int, found.groups())
     is_leap = second == 60  # a leap second, which datetime does not know
     try:
         moment = datetime(year, month, day, hour, minute, second - is_leap, tzinfo=UTC)
     except ValueError:
         return None
-    second_ms = (int(moment.timestamp()) + is_leap) * 1000
-    if _ULID.fullmatch(event.id):
-        exact_ms = int(event.id[:10].translate(_TO_INT_DIGITS), 32)
-        if abs(exact_ms - second_ms) < _AGREED_MS:
-            return exact_ms
-    return second_ms
+    return (int(moment.timestamp()) + is_leap) * 1000
+
+
+def ulid_ms(ulid: str) -> int | None:
+    """Return the milliseconds since 1970 in a lowercase ULID; None if `ulid` is not one."""
+    if _ULID.fullmatch(ulid) is None:
+        return None
+    return int(ulid[:10].translate(_TO_INT_DIGITS), 32)
+
+
+# What needs a run, and no Run. `Run` and `Node` are made of these; so is the command's `record`.
+
+
+def require_going_on(root: Root, run_id: str) -> None:
+    """Raise unless events can be added to the run `run_id` of the volume at `root`.
+
+    This takes the same time however long the log is, and a damaged log is no obstacle. Raises
+    InvalidRunId; RunNotFound if there is no such run, or no event in it; RunEnded; LogIOError.
+    """
+    path = events_log_path(root, run_id)
+    if not run_exists(root, run_id):
+        raise RunNotFound(f"{Path(root)}: there is no run {run_id!r:.80}")
+    if not _exists(path) or not _has_event(path):
+        raise RunNotFound(f"{path}: run {run_id} has no event yet, not even its pipe.started")
+
+
+def _has_event(path: Path) -> bool:
+    """Return whether the log at `path` has an event. Raises RunEnded if its run has ended.
+
+    Nothing but the ends of nodes, and what else they still log, may follow the end of a run
+    (SPEC: EVT-10). So the log is read backwards until there is a start, or an end of the run.
+    """
+    found = False
+    with refusals("cannot look for the end of the run", path):
+        with LockableFile(path, os.O_RDONLY) as log:
+            size = os.lseek(log.fd, 0, os.SEEK_END)
+            end = size
+            while end > 0:
+                if size - end > _SEARCHED:
+                    return True
+                start = log.line_start(end - 1)
+                event = _event_between(log, start, end)
+                if isinstance(event, PipeCompleted | PipeAborted):
+                    how = event.type.removeprefix("pipe.")
+                    raise RunEnded(f"{path}: the run has ended already ({how})")
+                if isinstance(event, PipeStarted | NodeStarted):
+                    return True
+                found = found or event is not None
+                end = start
+    return found
+
+
+def _event_between(log: LockableFile, start: int, end: int) -> Event | None:
+    """Return the event on a line of `log`; None if it is damaged."""
+    if end - start > LONGEST_DECODED:
+        return None
+    try:
+        return decode(b"".join(log.blocks(start, end)).removesuffix(b"\n"))
+    except DeserializeError:
+        return None
+
+
+def _exists(path: Path) -> bool:
+    with refusals("cannot look for the log", path):
+        return path.exists()
+
+
+def node_capture_path(root: Root, run_id: str, node_id: str) -> Path:
+    """Return where the output of a node belongs, in the volume at `root`. Raises InvalidRunId.
+
+    The name is UTF-8 on the disk, whatever encoding the locale gives to paths.
+    """
+    node_capture_wire_path(run_id, node_id)  # checks both
+    return nodes_dir(root, run_id) / os.fsdecode(f"{node_id}.out".encode())
+
+
+def claim_node(root: Root, run_id: str, node_id: str) -> int:
+    """Create the file for the output of a node, which no other node of the run can have then.
+
+    Returns its descriptor, open for appending. The directory of the run must be there. Raises
+    InvalidRunId; NodeExists if that file exists; LogIOError.
+    """
+    capture = node_capture_path(root, run_id, node_id)
+    with refusals(f"node {node_id!r:.80} cannot be started", capture):
+        try:
+            capture.parent.mkdir(exist_ok=True)
+        except FileExistsError as error:
+            message = "is not a directory, and outputs go there; move it out of the way"
+            raise LogIOError(errno.ENOTDIR, message, capture.parent) from error
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return os.open(capture, flags, 0o666)
+        except FileExistsError as error:
+            raise NodeExists(
+                f"run {run_id} has a node {node_id!r:.80} already, whose output would be "
+                f"overwritten; take another node id, say {f'{node_id}-2'!r:.80}"
+            ) from error
 
 
 # Runs and nodes.
@@ -279,7 +388,7 @@ class Run:
         run = cls(root, "", errors, lock_timeout, durable)
         with run._by_policy(f"run of {pipe!r:.80}: not recorded"):
             run_dir(root, pipe)  # raises InvalidRunId before anything is touched
-            run._locate(root)
+            run.root = absolute_path(root)
             if not run.root.is_dir():
                 raise RecordingError(f"{run.root}: not a directory; make it, or name another root")
             run_id = f"{pipe}-{allocate_ulid(run.root, lock_timeout=lock_timeout)}"
@@ -291,7 +400,7 @@ class Run:
                     ),
                     is_first=True,
                 )
-            except BaseException:
+            except OmnelogError:
                 run._close_files()
                 run.run_id = ""
                 raise
@@ -342,17 +451,9 @@ class Run:
         return run
 
     def _attach(self, root: Root, run_id: str) -> None:
-        self._locate(root)
-        path = events_log_path(self.root, run_id)
-        if not run_exists(self.root, run_id):
-            raise RunNotFound(f"{self.root}: there is no run {run_id!r:.80}")
-        if not _exists(path):
-            raise RunNotFound(f"{path}: run {run_id} has no event yet, not even its pipe.started")
-        _require_going_on(path)
-        self.run_id = run_id
-
-    def _locate(self, root: Root) -> None:
         self.root = absolute_path(root)
+        require_going_on(self.root, run_id)
+        self.run_id = run_id
 
     def __enter__(self) -> Self:
         return self
@@ -406,7 +507,8 @@ class Run:
 
     def _log_end(self, error: BaseException | None) -> None:
         with self._lock:
-            _require_going_on(events_log_path(self.root, self.run_id))
+            self._require_log()
+            require_going_on(self.root, self.run_id)
             left = ""
             if self._running:
                 left = f"left while nodes were running: {', '.join(self._running)}"
@@ -446,17 +548,20 @@ class Run:
 
     def _log(self, make: Callable[[EventHead], Event], *, is_first: bool = False) -> None:
         """Append the event that `make` makes. Raises OmnelogError."""
-        path = events_log_path(self.root, self.run_id)
         with self._lock:
             self._require_not_over()
             if not is_first:
-                # The handle would create a log that is gone again, without its beginning.
-                if not _exists(path):
-                    raise LogIOError(errno.ENOENT, "the log is gone", path)
+                self._require_log()
                 if not self._ends_run:
-                    _require_going_on(path)
+                    require_going_on(self.root, self.run_id)
             log, ulids = self._open_files()
-            log.append(make(_head(ulids.allocate(), self.run_id)))
+            log.append(make(event_head(self.root, self.run_id, ulids.allocate())))
+
+    def _require_log(self) -> None:
+        """Raise LogIOError if the log is gone: it would be created again, without its beginning."""
+        path = events_log_path(self.root, self.run_id)
+        if not _exists(path):
+            raise LogIOError(errno.ENOENT, "the log is gone", path)
 
     def _require_not_over(self) -> None:
         if self._is_over:
@@ -498,7 +603,6 @@ class Node:
         self._kind = NodeKind(kind)
         self._name = None if name is None else event_text(name)
         self._model = None if model is None else event_text(model)
-        self._wire_path = ""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -514,11 +618,10 @@ class Node:
 
     def _start(self) -> None:
         run = self._run
-        self._wire_path = node_capture_wire_path(run.run_id, self.node_id)
-        capture = run.root / self._wire_path
+        capture = node_capture_path(run.root, run.run_id, self.node_id)
         with run._lock:
             run._require_not_over()
-            _claim(capture, run.run_id, self.node_id)
+            os.close(claim_node(run.root, run.run_id, self.node_id))
             # From here on an interrupt leaves a node that may have been started: the run that is
             # left while it runs is logged as aborted.
             run._running[self.node_id] = self
@@ -556,7 +659,8 @@ class Node:
 
     def _own_end(self, head: EventHead, error: BaseException | None) -> Event:
         if error is None:
-            return NodeCompleted(**head, node_id=self.node_id, output_path=self._wire_path)
+            output_path = node_capture_wire_path(self._run.run_id, self.node_id)
+            return NodeCompleted(**head, node_id=self.node_id, output_path=output_path)
         return NodeFailed(
             **head,
             node_id=self.node_id,
@@ -598,55 +702,14 @@ class Node:
                 run._log(make)
 
 
-def _claim(capture: Path, run_id: str, node_id: str) -> None:
-    """Create the capture of a node, which no other node of the run can have then."""
-    with refusals(f"node {node_id!r:.80} cannot be started", capture):
-        capture.parent.mkdir(exist_ok=True)
-        try:
-            os.close(os.open(capture, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-        except FileExistsError as error:
-            raise NodeExists(
-                f"run {run_id} has a node {node_id!r:.80} already, whose output would be "
-                "overwritten; give this one another id"
-            ) from error
-
-
-def _require_going_on(path: Path) -> None:
-    """Raise RunEnded if the log at `path` has the end of its run; LogIOError.
-
-    Nothing follows that end in a sound log. Looks a little further back, in case others wrote more.
-    """
-    with refusals("cannot look for the end of the run", path):
-        with LockableFile(path, os.O_RDONLY) as log:
-            size = os.lseek(log.fd, 0, os.SEEK_END)
-            start = max(0, size - _END_BLOCK)
-            lines = b"".join(log.blocks(start, size))
-            if b"\n" not in lines[:-1]:  # the last line is longer than that
-                lines = b"".join(log.blocks(log.line_start(max(0, size - 1)), size))
-    if b"pipe." in lines and any(map(_is_end, lines.split(b"\n"))):
-        raise RunEnded(f"{path}: the run has ended, so nothing can be added")
-
-
-def _is_end(line: bytes) -> bool:
-    if b"pipe." not in line:
-        return False
-    try:
-        return isinstance(decode(line), PipeCompleted | PipeAborted)
-    except DeserializeError:
-        return False
-
-
-def _exists(path: Path) -> bool:
-    with refusals("cannot look for the log", path):
-        return path.exists()
-
-
 def _error_kind(error: BaseException) -> ErrorKind:
     if isinstance(error, NodeFailure):
         return error.kind
-    if isinstance(error, TimeoutError | TimeoutExpired):
-        return ErrorKind.TIMEOUT
-    return ErrorKind.CRASH
+    timeouts: tuple[type[BaseException], ...] = (TimeoutError,)
+    subprocess = sys.modules.get("subprocess")  # whoever raises its exception has imported it
+    if subprocess is not None:
+        timeouts += (subprocess.TimeoutExpired,)
+    return ErrorKind.TIMEOUT if isinstance(error, timeouts) else ErrorKind.CRASH
 
 
 def _described(error: BaseException) -> str:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypedDict
 
 from .. import (
     DeserializeError,
@@ -29,9 +28,9 @@ from .. import (
     decode,
     events_log_path,
     run_dir,
-    run_exists,
 )
 from .. import __version__ as version
+from ..recording import EventHead, RunNotFound, event_head, require_going_on
 from .exits import Refused
 from .lines import LogLines, log_exists
 
@@ -45,14 +44,6 @@ _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _HINT = "`omnelog runs` lists those there are, and --pipe NAME starts one"
 
 
-class Head(TypedDict):
-    """The members that every event has."""
-
-    id: str
-    ts: str
-    run_id: str
-
-
 class RunLog:
     """The log of a run, opened for each append.
 
@@ -64,20 +55,16 @@ class RunLog:
         self.root = root
         self.run_id = run_id
 
-    def head(self) -> Head:
-        """The members for an event that happens now. Raises OmnelogError."""
-        return self._head(allocate_ulid(self.root))
+    def head(self) -> EventHead:
+        """The first members of an event that happens now. Raises OmnelogError."""
+        return event_head(self.root, self.run_id)
 
-    def last_head(self) -> Head:
+    def last_head(self) -> EventHead:
         """The same for an event that must not be lost because no ULID can be allocated."""
         try:
             return self.head()
         except (OmnelogError, OSError):
-            return self._head(_ulid_by_chance())
-
-    def _head(self, ulid: str) -> Head:
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        return {"id": ulid, "ts": now, "run_id": self.run_id}
+            return event_head(self.root, self.run_id, _ulid_by_chance())
 
     def append(self, *events: Event, patience_s: float = 5.0) -> None:
         """Append `events` together, waiting for the lock so long. Raises OmnelogError, OSError."""
@@ -101,10 +88,7 @@ class Standing:
 
     def __init__(self) -> None:
         """There is no event yet."""
-        self.has_begun = False
         self.end: PipeCompleted | PipeAborted | None = None
-        self.has_node = False
-        """Whether there is an event of the node that was asked about."""
         self.unfinished: dict[str, None] = {}
         """The nodes that have started and not ended, in the order of their starts."""
 
@@ -120,37 +104,30 @@ def new_run(root: Path, pipe: str) -> RunLog:
     return RunLog(root, f"{pipe}-{allocate_ulid(root)}")
 
 
-def open_run(root: Path, run_id: str, node_id: str | None = None) -> tuple[RunLog, Standing]:
-    """The log of a run that goes on, and how far it has come.
+def open_run(root: Path, run_id: str) -> RunLog:
+    """The log of a run that goes on, which takes the same time however long that is.
 
     Damage does not hinder it: a torn tail is repaired by the append to come. Raises Refused,
     OmnelogError.
     """
-    if not run_exists(root, run_id):
-        raise Refused(f"no run {run_id!r} in {root}; {_HINT}")
-    log = RunLog(root, run_id)
-    found = standing(log, node_id)
-    if not found.has_begun:
-        raise Refused(f"run {run_id} has no event yet, not even its pipe.started; {_HINT}")
-    if found.end is not None:
-        raise Refused(f"run {run_id} has ended already ({found.ended_as})")
-    return log, found
+    try:
+        require_going_on(root, run_id)
+    except RunNotFound as error:
+        raise Refused(f"{error}; {_HINT}") from error
+    return RunLog(root, run_id)
 
 
-def standing(log: RunLog, node_id: str | None = None) -> Standing:
-    """How far a run has come, and whether it has the node `node_id`. Raises LogIOError."""
+def standing(log: RunLog) -> Standing:
+    """How far a run has come, for which its whole log is read. Raises LogIOError."""
     found = Standing()
-    wanted = None if node_id is None else node_id.encode()
     if not log.is_there():
         return found
     for line in _lines(events_log_path(log.root, log.run_id)):
         begins = _BEGINNING.match(line)
-        if begins is None or begins[2] == wanted or not line.endswith(b"}"):
+        if begins is None or not line.endswith(b"}"):
             with suppress(DeserializeError):
-                _take(found, decode(line), node_id)
-            continue
-        found.has_begun = True
-        if begins[1] == b"node.started":
+                _take(found, decode(line))
+        elif begins[1] == b"node.started":
             found.unfinished[begins[2].decode(errors="replace")] = None
         else:
             found.unfinished.pop(begins[2].decode(errors="replace"), None)
@@ -165,8 +142,7 @@ def _lines(path: Path) -> Iterator[bytes]:
         yield last.data
 
 
-def _take(found: Standing, event: Event, node_id: str | None) -> None:
-    found.has_begun = True
+def _take(found: Standing, event: Event) -> None:
     match event:
         case PipeCompleted() | PipeAborted():
             found.end = event
@@ -176,7 +152,6 @@ def _take(found: Standing, event: Event, node_id: str | None) -> None:
             found.unfinished.pop(id, None)
         case _:
             pass
-    found.has_node |= node_id is not None and getattr(event, "node_id", None) == node_id
 
 
 def check_name(what: str, name: str) -> None:
@@ -188,11 +163,6 @@ def check_name(what: str, name: str) -> None:
         plain = False
     if not plain:
         raise Refused(f"{what} {name!r:.80} is not one plain path component; use [a-z0-9-]")
-
-
-def sound(text: str) -> str:
-    """`text` as an event can hold it: arguments that are not UTF-8 hold lone surrogates."""
-    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _ulid_by_chance() -> str:

@@ -47,7 +47,7 @@ REFUSED = {
     "waitid": ("os.waitid", refuse(errno.ENOSYS)),
     "ioctl": (f"{CLI}.process.ioctl", refuse(errno.ENOTTY)),
     "flock": (f"{CLI}.claims.flock", refuse(errno.ENOLCK)),
-    "ULIDs, once it runs": (f"{CLI}.runlog.allocate_ulid", None),
+    "ULIDs, once it runs": (f"{omnelog.__name__}.recording.allocate_ulid", None),
 }
 
 
