@@ -906,7 +906,7 @@ def test_importing_it_imports_nothing_else() -> None:
 
 
 def test_a_node_id_may_have_letters_that_the_locale_does_not_know(tmp_path: Path) -> None:
-    program = """
+    program = r"""
 from omnelog import NodeKind
 from omnelog.recording import Run
 with Run.join() as run, run.node("caf\u00e9", NodeKind.BASH) as node:
