@@ -99,6 +99,7 @@ Errors: TypeAlias = Literal["raise", "warn"]
 
 _LONGEST_MESSAGE = 4096  # characters of an exception's message that are logged
 _SEARCHED = 1024 * 1024  # bytes at the end of a log in which the end of its run is looked for
+_PIECE = 16 * 1024  # bytes of them that are read at once, and more if a line is longer
 _AGREED_MS = 2000  # `ts` is cut to seconds, and is made a moment before or after the id
 _PLAIN_NODE_ID = re.compile(r"[a-z0-9_][a-z0-9._-]{0,79}")
 _NOT_IN_NODE_ID = re.compile(r"[^a-z0-9_]+")
@@ -235,54 +236,54 @@ def ulid_ms(ulid: str) -> int | None:
     return int(ulid[:10].translate(_TO_INT_DIGITS), 32)
 
 
-# What needs a run, and no Run. `Run` and `Node` are made of these; so is the command's `record`.
+# Functions on a run, of which `Run` and `Node` are made. The command's `record` uses them too.
 
 
 def require_going_on(root: Root, run_id: str) -> None:
     """Raise unless events can be added to the run `run_id` of the volume at `root`.
 
-    This takes the same time however long the log is, and a damaged log is no obstacle. Raises
-    InvalidRunId; RunNotFound if there is no such run, or no event in it; RunEnded; LogIOError.
+    This takes the same time however many nodes the run has, and a damaged log is no obstacle.
+    Raises InvalidRunId; RunNotFound if there is no such run, or no event in it; RunEnded;
+    LogIOError.
     """
     path = events_log_path(root, run_id)
     if not run_exists(root, run_id):
         raise RunNotFound(f"{Path(root)}: there is no run {run_id!r:.80}")
-    if not _exists(path) or not _has_event(path):
+    if not _exists(path) or not _goes_on(path):
         raise RunNotFound(f"{path}: run {run_id} has no event yet, not even its pipe.started")
 
 
-def _has_event(path: Path) -> bool:
-    """Return whether the log at `path` has an event. Raises RunEnded if its run has ended.
+def _goes_on(path: Path) -> bool:
+    """Return whether the log at `path` has an event. Raises RunEnded if it has the run's end.
 
-    Nothing but the ends of nodes, and what else they still log, may follow the end of a run
-    (SPEC: EVT-10). So the log is read backwards until there is a start, or an end of the run.
+    After the end of a run only nodes that were running then may log more (SPEC: EVT-10), and they
+    start no others. So the log is read backwards as far as the last start or the end of the run.
     """
-    found = False
+    has_event = False
     with refusals("cannot look for the end of the run", path):
         with LockableFile(path, os.O_RDONLY) as log:
             size = os.lseek(log.fd, 0, os.SEEK_END)
             end = size
             while end > 0:
-                if size - end > _SEARCHED:
+                if size - end >= _SEARCHED:
                     return True
-                start = log.line_start(end - 1)
-                event = _event_between(log, start, end)
-                if isinstance(event, PipeCompleted | PipeAborted):
-                    how = event.type.removeprefix("pipe.")
-                    raise RunEnded(f"{path}: the run has ended already ({how})")
-                if isinstance(event, PipeStarted | NodeStarted):
-                    return True
-                found = found or event is not None
+                start = log.line_start(max(0, end - _PIECE))
+                is_torn = end - start > LONGEST_DECODED  # or zeros that a power loss left
+                piece = b"".join(log.blocks(end - _PIECE if is_torn else start, end))
+                for event in map(_event_or_none, reversed(piece.split(b"\n"))):
+                    if isinstance(event, PipeCompleted | PipeAborted):
+                        how = event.type.removeprefix("pipe.")
+                        raise RunEnded(f"{path}: the run has ended already ({how})")
+                    if isinstance(event, PipeStarted | NodeStarted):
+                        return True
+                    has_event = has_event or event is not None
                 end = start
-    return found
+    return has_event
 
 
-def _event_between(log: LockableFile, start: int, end: int) -> Event | None:
-    """Return the event on a line of `log`; None if it is damaged."""
-    if end - start > LONGEST_DECODED:
-        return None
+def _event_or_none(line: bytes) -> Event | None:
     try:
-        return decode(b"".join(log.blocks(start, end)).removesuffix(b"\n"))
+        return decode(line)
     except DeserializeError:
         return None
 
