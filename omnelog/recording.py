@@ -24,7 +24,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from threading import RLock
@@ -56,8 +56,10 @@ from .linelog.errors import (
     refusals,
     refusals_ignored,
 )
+from .linelog.fork import generation
 from .linelog.fork import register as call_after_fork
 from .linelog.lock import LockableFile, absolute_path, checked_seconds
+from .linelog.reader import LogReader
 from .linelog.repair import LONGEST_DECODED
 from .ulid import UlidAllocator, allocate_ulid
 from .volume import (
@@ -239,53 +241,72 @@ def ulid_ms(ulid: str) -> int | None:
 # Functions on a run, of which `Run` and `Node` are made. The command's `record` uses them too.
 
 
-def require_going_on(root: Root, run_id: str) -> None:
-    """Raise unless events can be added to the run `run_id` of the volume at `root`.
+def end_of_run(root: Root, run_id: str) -> PipeCompleted | PipeAborted | None:
+    """Return the event that ended the run `run_id` of the volume at `root`; None if it goes on.
 
     This takes the same time however many nodes the run has, and a damaged log is no obstacle.
-    Raises InvalidRunId; RunNotFound if there is no such run, or no event in it; RunEnded;
+    Raises InvalidRunId; RunNotFound if there is no such run, or no event at the end of its log;
     LogIOError.
     """
     path = events_log_path(root, run_id)
     if not run_exists(root, run_id):
         raise RunNotFound(f"{Path(root)}: there is no run {run_id!r:.80}")
-    if not _exists(path) or not _goes_on(path):
-        raise RunNotFound(f"{path}: run {run_id} has no event yet, not even its pipe.started")
-
-
-def _goes_on(path: Path) -> bool:
-    """Return whether the log at `path` has an event. Raises RunEnded if it has the run's end.
-
-    After the end of a run only nodes that were running then may log more (SPEC: EVT-10), and they
-    start no others. So the log is read backwards as far as the last start or the end of the run.
-    """
     has_event = False
+    for event in _last_events(path) if _exists(path) else ():
+        if isinstance(event, PipeCompleted | PipeAborted):
+            return event
+        if isinstance(event, PipeStarted | NodeStarted):
+            return None
+        has_event = True
+    if not has_event:
+        raise RunNotFound(f"{path}: run {run_id} has no event yet, not even its pipe.started")
+    return None
+
+
+def _last_events(path: Path) -> Iterator[Event]:
+    """Yield the events in the last mebibyte of a log, the last one first. Raises LogIOError.
+
+    That is enough to find the end of a run. After it only nodes that were running then may log
+    more (SPEC: EVT-10), and they start no others.
+    """
     with refusals("cannot look for the end of the run", path):
         with LockableFile(path, os.O_RDONLY) as log:
-            size = os.lseek(log.fd, 0, os.SEEK_END)
-            end = size
-            while end > 0:
-                if size - end >= _SEARCHED:
-                    return True
+            end = os.lseek(log.fd, 0, os.SEEK_END)
+            searched = 0
+            while end > 0 and searched < _SEARCHED:
                 start = log.line_start(max(0, end - _PIECE))
-                is_torn = end - start > LONGEST_DECODED  # or zeros that a power loss left
-                piece = b"".join(log.blocks(end - _PIECE if is_torn else start, end))
-                for event in map(_event_or_none, reversed(piece.split(b"\n"))):
-                    if isinstance(event, PipeCompleted | PipeAborted):
-                        how = event.type.removeprefix("pipe.")
-                        raise RunEnded(f"{path}: the run has ended already ({how})")
-                    if isinstance(event, PipeStarted | NodeStarted):
-                        return True
-                    has_event = has_event or event is not None
+                is_hole = end - start > LONGEST_DECODED  # zeros that a power loss left
+                piece = b"".join(log.blocks(end - _PIECE if is_hole else start, end))
+                searched += len(piece)
+                for line in reversed(piece.split(b"\n")):
+                    with suppress(DeserializeError):
+                        yield decode(line)
                 end = start
-    return has_event
 
 
-def _event_or_none(line: bytes) -> Event | None:
-    try:
-        return decode(line)
-    except DeserializeError:
-        return None
+def require_going_on(root: Root, run_id: str) -> None:
+    """Raise RunEnded if the run `run_id` has ended, otherwise what `end_of_run` raises."""
+    end = end_of_run(root, run_id)
+    if end is not None:
+        path = events_log_path(root, run_id)
+        how = end.type.removeprefix("pipe.")
+        raise RunEnded(f"{path}: the run has ended already ({how})")
+
+
+def unfinished_nodes(root: Root, run_id: str) -> list[str]:
+    """Return the nodes of a run that have started and not ended, in the order of their starts.
+
+    The whole log is read for it, past all damage. Raises InvalidRunId; LogIOError.
+    """
+    path = events_log_path(root, run_id)
+    started: dict[str, None] = {}
+    with refusals("cannot read", path), LogReader(path) as log:
+        for event in log.snapshot(decode, lambda _: None):
+            if isinstance(event, NodeStarted):
+                started[event.node_id] = None
+            elif isinstance(event, NodeCompleted | NodeFailed):
+                started.pop(event.node_id, None)
+    return list(started)
 
 
 def _exists(path: Path) -> bool:
@@ -357,7 +378,6 @@ class Run:
         self._is_over = False  # nothing more is logged by this process
         self._has_warned = False
         self._files: tuple[EventLog, UlidAllocator] | None = None  # opened when first needed
-        self._running: dict[str, Node] = {}  # the nodes that this very process has to end
         call_after_fork(self)
 
     @classmethod
@@ -470,7 +490,6 @@ class Run:
         """In a child, leave to the parent what the parent began."""
         self._lock = RLock()
         self._ends_run = False
-        self._running = {}
 
     @property
     def environ(self) -> dict[str, str]:
@@ -493,8 +512,9 @@ class Run:
     def end(self, error: BaseException | None = None) -> None:
         """Log that the run has ended: completed, or aborted by `error`. Leaving the block does it.
 
-        If nodes of this process are still running, the run is aborted, and RecordingError says so.
-        Of a run that was joined, this logs nothing. Harmless if called again.
+        If a node has no end in the log, of this process or of another one, the run is aborted, and
+        RecordingError says so. Of a run that was joined, this logs nothing. Harmless if called
+        again.
         """
         if self._is_over:
             return
@@ -510,19 +530,18 @@ class Run:
         with self._lock:
             self._require_log()
             require_going_on(self.root, self.run_id)
-            left = ""
-            if self._running:
-                left = f"left while nodes were running: {', '.join(self._running)}"
-            reasons = [left] if left else []
-            if error is not None:
-                reasons.insert(0, _described(error))
+            reasons = [] if error is None else [_described(error)]
+            unfinished = unfinished_nodes(self.root, self.run_id)
+            without_end = f"nodes without an end: {', '.join(unfinished)}"
+            if unfinished:
+                reasons.append(without_end)
             if reasons:
                 self._log(lambda head: PipeAborted(**head, reason="; ".join(reasons)))
             else:
                 self._log(lambda head: PipeCompleted(**head))
             self._is_over = True
-        if left:
-            raise RecordingError(f"run {self.run_id} was {left}; it is logged as aborted")
+        if unfinished:
+            raise RecordingError(f"run {self.run_id} is logged as aborted, {without_end}")
 
     @contextmanager
     def _by_policy(self, what: str, leaving: BaseException | None = None) -> Iterator[None]:
@@ -550,7 +569,8 @@ class Run:
     def _log(self, make: Callable[[EventHead], Event], *, is_first: bool = False) -> None:
         """Append the event that `make` makes. Raises OmnelogError."""
         with self._lock:
-            self._require_not_over()
+            if self._is_over:
+                raise RunEnded(f"run {self.run_id} has ended, or this process has left it")
             if not is_first:
                 self._require_log()
                 if not self._ends_run:
@@ -563,10 +583,6 @@ class Run:
         path = events_log_path(self.root, self.run_id)
         if not _exists(path):
             raise LogIOError(errno.ENOENT, "the log is gone", path)
-
-    def _require_not_over(self) -> None:
-        if self._is_over:
-            raise RunEnded(f"run {self.run_id} has ended, or this process has left it")
 
     def _open_files(self) -> tuple[EventLog, UlidAllocator]:
         """Return the handles of this run, which stay open until it is left."""
@@ -604,6 +620,8 @@ class Node:
         self._kind = NodeKind(kind)
         self._name = None if name is None else event_text(name)
         self._model = None if model is None else event_text(model)
+        # Only the process that started the node ends it. None: it is not running.
+        self._started_in: int | None = None
 
     @property
     def environ(self) -> dict[str, str]:
@@ -619,44 +637,35 @@ class Node:
 
     def _start(self) -> None:
         run = self._run
+        os.close(claim_node(run.root, run.run_id, self.node_id))
         capture = node_capture_path(run.root, run.run_id, self.node_id)
-        with run._lock:
-            run._require_not_over()
-            os.close(claim_node(run.root, run.run_id, self.node_id))
-            # From here on an interrupt leaves a node that may have been started: the run that is
-            # left while it runs is logged as aborted.
-            run._running[self.node_id] = self
-            try:
-                run._log(
-                    lambda head: NodeStarted(
-                        **head,
-                        node_id=self.node_id,
-                        kind=self._kind,
-                        name=self._name,
-                        model=self._model,
-                    )
+        try:
+            run._log(
+                lambda head: NodeStarted(
+                    **head,
+                    node_id=self.node_id,
+                    kind=self._kind,
+                    name=self._name,
+                    model=self._model,
                 )
-            except AppendIndeterminate:
-                raise
-            except OmnelogError:  # the line is not in the log, so the id is free again
-                del run._running[self.node_id]
-                with refusals_ignored():
-                    capture.unlink()
-                raise
+            )
+        except AppendIndeterminate:
+            raise
+        except OmnelogError:  # the line is not in the log, so the id is free again
+            with refusals_ignored():
+                capture.unlink()
+            raise
+        self._started_in = generation()
         self.capture_path = capture
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         run = self._run
-        if run._running.get(self.node_id) is not self:
+        if self._started_in != generation():
             return  # it is not recorded, or this is a forked child and the parent ends it
         with run._by_policy(f"node {self.node_id!r:.80}: its end is not in the log", error):
-            with run._lock:
-                try:
-                    run._log(lambda head: self._own_end(head, error))
-                except OmnelogError:
-                    del run._running[self.node_id]
-                    raise
-                del run._running[self.node_id]
+            with run._lock:  # so that no gate of another thread follows the end
+                self._started_in = None
+                run._log(lambda head: self._own_end(head, error))
 
     def _own_end(self, head: EventHead, error: BaseException | None) -> Event:
         if error is None:
@@ -696,7 +705,7 @@ class Node:
             return
         with run._by_policy(f"node {self.node_id!r:.80}: incomplete"):
             with run._lock:
-                if run._running.get(self.node_id) is not self:
+                if self._started_in != generation():
                     raise RecordingError(
                         f"node {self.node_id!r:.80} is not running in this process"
                     )

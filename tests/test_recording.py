@@ -213,9 +213,9 @@ def test_a_failure_can_be_pickled_and_knows_its_kind() -> None:
 def test_leaving_a_run_while_a_node_of_it_runs_aborts_it(tmp_path: Path) -> None:
     run = start(tmp_path)
     node = run.node("lint", BASH)
-    with pytest.raises(RecordingError, match="left while nodes were running: lint"), run:
+    with pytest.raises(RecordingError, match="as aborted, nodes without an end: lint"), run:
         node.__enter__()
-    assert last(run, omnelog.PipeAborted).reason == "left while nodes were running: lint"
+    assert last(run, omnelog.PipeAborted).reason == "nodes without an end: lint"
     with pytest.raises(recording.RunEnded):
         node.__exit__(None, None, None)
     with pytest.raises(recording.RunEnded):
@@ -233,9 +233,9 @@ def test_an_interrupt_while_a_thread_is_in_a_node_aborts_the_run_for_both_reason
     run.node("lint", BASH).__enter__()
     with pytest.raises(KeyboardInterrupt) as caught, run:
         raise KeyboardInterrupt
-    reason = "KeyboardInterrupt; left while nodes were running: lint"
+    reason = "KeyboardInterrupt; nodes without an end: lint"
     assert last(run, omnelog.PipeAborted).reason == reason
-    assert "left while nodes were running: lint" in caught.value.__notes__[0]
+    assert "nodes without an end: lint" in caught.value.__notes__[0]
     assert findings(run) == []
 
 
@@ -374,19 +374,23 @@ def test_leaving_a_run_that_was_joined_does_not_end_it(tmp_path: Path) -> None:
     assert findings(run) == []
 
 
+@pytest.mark.spec("EVT-9")
 def test_a_child_that_outlives_the_run_is_refused_and_logs_nothing_after_the_end(
     tmp_path: Path,
 ) -> None:
-    with start(tmp_path) as run:
-        joined = Run.join(run.environ)
-        node = joined.node("slow", BASH)
-        node.__enter__()
+    run = start(tmp_path)
+    joined = Run.join(run.environ)
+    node = joined.node("slow", BASH)
+    node.__enter__()
+    with pytest.raises(RecordingError, match="nodes without an end: slow"):
+        run.end()
     with pytest.raises(recording.RunEnded, match="the run has ended"):
         node.__exit__(None, None, None)
     with pytest.raises(recording.RunEnded), joined.node("late", BASH):
         pass
     joined.end()
-    assert findings(run) == ["3: pipe completed, but node 'slow' of line 2 has no end"]
+    assert last(run, omnelog.PipeAborted).reason == "nodes without an end: slow"
+    assert findings(run) == []
 
 
 @pytest.mark.parametrize("reason", ["short", "x" * 2_000_000], ids=["short", "long"])
@@ -491,7 +495,8 @@ def test_a_gigabyte_of_zeros_at_the_end_of_a_log_is_not_read(
 ) -> None:
     """A power loss can leave such a tail, which is a hole in the file."""
     run = start(tmp_path)
-    os.truncate(omnelog.events_log_path(tmp_path, run.run_id), 2**30)
+    path = omnelog.events_log_path(tmp_path, run.run_id)
+    os.truncate(path, 2**30)
     read: list[int] = []
 
     def pread(fd: int, size: int, offset: int) -> bytes:
@@ -502,6 +507,11 @@ def test_a_gigabyte_of_zeros_at_the_end_of_a_log_is_not_read(
     between(monkeypatch, pread=pread)
     Run.attach(tmp_path, run.run_id)
     assert sum(read) < 2**20
+    with omnelog.EventLog.for_run(tmp_path, run.run_id) as log:
+        log.append(omnelog.PipeCompleted(**recording.event_head(tmp_path, run.run_id)))
+    os.truncate(path, 2**30)
+    with pytest.raises(recording.RunEnded):
+        Run.attach(tmp_path, run.run_id)
 
 
 def test_a_pickled_copy_takes_part_in_the_run_and_does_not_end_it(tmp_path: Path) -> None:
@@ -731,12 +741,15 @@ def test_a_child_that_is_warned_runs_although_it_cannot_join(tmp_path: Path) -> 
 def test_a_full_disk_in_the_middle_of_a_node_is_raised_and_the_run_ends_when_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with start(tmp_path) as run:
-        node = run.node("lint", BASH)
-        with pytest.raises(omnelog.LogIOError, match="No space left"), node:
-            between(monkeypatch, write=no_space)
-        monkeypatch.undo()
-    assert findings(run) == ["3: pipe completed, but node 'lint' of line 2 has no end"]
+    run = start(tmp_path)
+    node = run.node("lint", BASH)
+    with pytest.raises(omnelog.LogIOError, match="No space left"), node:
+        between(monkeypatch, write=no_space)
+    monkeypatch.undo()
+    with pytest.raises(RecordingError, match="nodes without an end: lint"):
+        run.end()
+    assert logged(run) == ["pipe.started", "node.started lint", "pipe.aborted"]
+    assert findings(run) == []
 
 
 def test_a_full_disk_does_not_hide_what_the_host_failed_with(
@@ -769,9 +782,10 @@ def test_a_full_disk_does_not_fail_a_host_that_is_warned(
             monkeypatch.undo()
             with run.node("types", BASH) as node:
                 node.capture_path.write_text("kept")
-    assert logged(run)[2:] == ["node.started types", "node.completed types", "pipe.completed"]
+    assert logged(run)[2:] == ["node.started types", "node.completed types", "pipe.aborted"]
+    assert last(run, omnelog.PipeAborted).reason == "nodes without an end: lint"
     assert node.capture_path.read_text() == "kept"
-    assert findings(run) == ["5: pipe completed, but node 'lint' of line 2 has no end"]
+    assert findings(run) == []
 
 
 def test_a_node_whose_start_cannot_be_logged_leaves_its_id_free(

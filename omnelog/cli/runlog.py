@@ -1,44 +1,26 @@
 # SPDX-License-Identifier: MIT
-"""The log of a run for those who add to it: its beginning, its end, and whether that is possible.
-
-A log may be large, so no more of a line is decoded than is needed.
-"""
+"""The log of a run for those who add to it event by event, with care for the last of them."""
 
 import os
-import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 from .. import (
-    DeserializeError,
     Event,
     EventLog,
     Input,
     InvalidRunId,
-    NodeCompleted,
-    NodeFailed,
-    NodeStarted,
     OmnelogError,
-    PipeAborted,
-    PipeCompleted,
     PipeStarted,
     allocate_ulid,
-    decode,
     events_log_path,
     run_dir,
 )
 from .. import __version__ as version
 from ..recording import EventHead, RunNotFound, event_head, require_going_on
 from .exits import Refused
-from .lines import LogLines, log_exists
-
-_BEGINNING = re.compile(
-    rb'\{"type":"(node\.started|node\.completed|node\.failed)",'
-    rb'"id":"[^"\\]*","ts":"[^"\\]*","run_id":"[^"\\]*","node_id":"([^"\\]*)"'
-)
-"""The beginning of a canonical line of which the rest need not be read."""
+from .lines import log_exists
 
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _HINT = "`omnelog runs` lists those there are, and --pipe NAME starts one"
@@ -83,21 +65,6 @@ class RunLog:
         )
 
 
-class Standing:
-    """How far a run has come: what matters to those who add to it."""
-
-    def __init__(self) -> None:
-        """There is no event yet."""
-        self.end: PipeCompleted | PipeAborted | None = None
-        self.unfinished: dict[str, None] = {}
-        """The nodes that have started and not ended, in the order of their starts."""
-
-    @property
-    def ended_as(self) -> str:
-        """How the run ended, in a word."""
-        return "completed" if isinstance(self.end, PipeCompleted) else "aborted"
-
-
 def new_run(root: Path, pipe: str) -> RunLog:
     """The log of a run that is not begun yet. Raises Refused, OmnelogError."""
     check_name("pipe name", pipe)
@@ -115,43 +82,6 @@ def open_run(root: Path, run_id: str) -> RunLog:
     except RunNotFound as error:
         raise Refused(f"{error}; {_HINT}") from error
     return RunLog(root, run_id)
-
-
-def standing(log: RunLog) -> Standing:
-    """How far a run has come, for which its whole log is read. Raises LogIOError."""
-    found = Standing()
-    if not log.is_there():
-        return found
-    for line in _lines(events_log_path(log.root, log.run_id)):
-        begins = _BEGINNING.match(line)
-        if begins is None or not line.endswith(b"}"):
-            with suppress(DeserializeError):
-                _take(found, decode(line))
-        elif begins[1] == b"node.started":
-            found.unfinished[begins[2].decode(errors="replace")] = None
-        else:
-            found.unfinished.pop(begins[2].decode(errors="replace"), None)
-    return found
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    with LogLines(path) as lines:
-        last = lines.tail()
-        for block in lines.whole_lines(last.offset):
-            yield from block.split(b"\n")
-        yield last.data
-
-
-def _take(found: Standing, event: Event) -> None:
-    match event:
-        case PipeCompleted() | PipeAborted():
-            found.end = event
-        case NodeStarted(node_id=id):
-            found.unfinished[id] = None
-        case NodeCompleted(node_id=id) | NodeFailed(node_id=id):
-            found.unfinished.pop(id, None)
-        case _:
-            pass
 
 
 def check_name(what: str, name: str) -> None:

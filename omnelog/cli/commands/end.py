@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ... import PipeAborted, PipeCompleted
-from ...recording import event_text
+from ...recording import event_text, unfinished_nodes
 from ..claims import is_being_recorded
 from ..exits import OK, Refused
 from ..locate import find_run
 from ..parser import Verbs
-from ..runlog import open_run, standing
+from ..runlog import open_run
 
 _HELP = """\
 End a run: as completed, or with --abort as aborted.
@@ -40,7 +40,7 @@ def declare(verbs: Verbs, summary: str) -> None:
 
 def _carry_out(root: Path, given: Namespace) -> int:
     log = open_run(root, find_run(root, given.run))
-    unfinished = list(standing(log).unfinished)
+    unfinished = unfinished_nodes(log.root, log.run_id)
     if given.abort is None and unfinished:
         names = ", ".join(_described(root, log.run_id, unfinished[:_SHOWN]))
         more = f" and {len(unfinished) - _SHOWN} more" if len(unfinished) > _SHOWN else ""

@@ -30,13 +30,20 @@ from ... import (
     PipeCompleted,
     node_capture_wire_path,
 )
-from ...recording import NODE_VARIABLE, ROOT_VARIABLE, RUN_VARIABLE, event_text
+from ...recording import (
+    NODE_VARIABLE,
+    ROOT_VARIABLE,
+    RUN_VARIABLE,
+    end_of_run,
+    event_text,
+    unfinished_nodes,
+)
 from ..claims import make_capture, remove_capture
 from ..exits import OK, RECORDER, Misused, Refused
 from ..outputs import Output, ReaderGone
 from ..parser import Verbs, seconds
 from ..process import Conditions, Outcome, run
-from ..runlog import RunLog, check_name, new_run, open_run, standing
+from ..runlog import RunLog, check_name, new_run, open_run
 from ..signals import ENDING, Interrupted, Signals
 from ..streams import STDERR, STDOUT, spell
 
@@ -342,11 +349,13 @@ class Recorder:
 
     def _run_end(self, log: RunLog, outcome: Outcome, losses: list[str]) -> list[Event]:
         """The event that ends the run, if nobody has ended it yet."""
-        found = standing(log)
-        if found.end is not None:
-            losses.append(f"somebody else has ended the run already ({found.ended_as})")
+        end = end_of_run(log.root, log.run_id)
+        if end is not None:
+            how = end.type.removeprefix("pipe.")
+            losses.append(f"somebody else has ended the run already ({how})")
             return []
-        others = [node_id for node_id in found.unfinished if node_id != self._node_id]
+        unfinished = unfinished_nodes(log.root, log.run_id)
+        others = [node_id for node_id in unfinished if node_id != self._node_id]
         if outcome.status == 0 and not others:
             return [PipeCompleted(**log.last_head())]
         reasons = [f"node {self._node_id}: {outcome.ending}"] if outcome.status else []
