@@ -6,13 +6,14 @@
             ...  # its output goes to node.capture_path, its children get node.environ
 
 Whichever way a block is left, its end is logged: once, by the process that entered it, and never
-after the end of the run. A process that a node runs joins the run with `Run.join`, and logs nodes
-of its own. Blocks may overlap, in threads and in tasks of asyncio alike; a task that must not wait
-for the log gives its whole block to ``asyncio.to_thread``.
+after the end of the run. A run that is left while a node has no end in the log is aborted. A
+process that a node runs joins the run with `Run.join`, and logs nodes of its own. Blocks may
+overlap, in threads and in tasks of asyncio alike; a task that must not wait for the log gives its
+whole block to ``asyncio.to_thread``.
 
 An event that cannot be logged is an OmnelogError: the disk is full, the run has ended, the id of
 the node is taken. With ``errors="warn"`` the first one is a RecordingWarning instead, and the host
-goes on; then output for the capture of a node that is not recorded goes to ``os.devnull``.
+goes on. The output of a node that is not recorded then goes to ``os.devnull``.
 
 This module is optional. Nothing of the core imports it, so a vendored copy may leave it out.
 """
@@ -324,10 +325,10 @@ def node_capture_path(root: Root, run_id: str, node_id: str) -> Path:
 
 
 def claim_node(root: Root, run_id: str, node_id: str) -> int:
-    """Create the file for the output of a node, which no other node of the run can have then.
+    """Create the file for the output of a node, and so claim the id for it (SPEC: VOL-26).
 
-    Returns its descriptor, open for appending. The directory of the run must be there. Raises
-    InvalidRunId; NodeExists if that file exists; LogIOError.
+    Returns the descriptor of the file, open for appending. The directory of the run must be there.
+    Raises InvalidRunId; NodeExists if the file exists; LogIOError.
     """
     capture = node_capture_path(root, run_id, node_id)
     with refusals(f"node {node_id!r:.80} cannot be started", capture):
@@ -620,7 +621,7 @@ class Node:
         self._kind = NodeKind(kind)
         self._name = None if name is None else event_text(name)
         self._model = None if model is None else event_text(model)
-        # Only the process that started the node ends it. None: it is not running.
+        # The `generation` of the process that started the node and has to end it; None: no process.
         self._started_in: int | None = None
 
     @property
@@ -663,7 +664,7 @@ class Node:
         if self._started_in != generation():
             return  # it is not recorded, or this is a forked child and the parent ends it
         with run._by_policy(f"node {self.node_id!r:.80}: its end is not in the log", error):
-            with run._lock:  # so that no gate of another thread follows the end
+            with run._lock:  # so that a gate that another thread logs does not follow the end
                 self._started_in = None
                 run._log(lambda head: self._own_end(head, error))
 
