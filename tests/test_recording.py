@@ -924,6 +924,16 @@ def test_the_example_says_which_tasks_failed_and_runs_none_after_them(tmp_path: 
     assert isinstance(found[-1], omnelog.PipeAborted)
 
 
+def test_the_example_says_without_a_traceback_that_its_run_has_ended(tmp_path: Path) -> None:
+    tmp_path.joinpath("tasks.toml").write_text(TASKS.format(extra="third", command="'true'"))
+    with start(tmp_path) as run:
+        pass
+    done = run_example(tmp_path, **run.environ)
+    path = omnelog.events_log_path(tmp_path, run.run_id)
+    assert done.returncode == 1
+    assert done.stderr == f"task_runner: {path}: the run has ended already (completed)\n"
+
+
 # Helpers.
 
 
