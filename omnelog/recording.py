@@ -115,7 +115,10 @@ _TO_INT_DIGITS = str.maketrans(
 
 
 class RecordingError(OmnelogError, RuntimeError):
-    """What was asked for does not fit the run; nothing was written."""
+    """What was asked for does not fit the run; nothing was written.
+
+    Only when a run ends and has nodes without an end, that is logged before it is raised.
+    """
 
 
 class RunNotFound(RecordingError):
