@@ -318,6 +318,14 @@ def _exists(path: Path) -> bool:
         return path.exists()
 
 
+def child_environ(root: Root, run_id: str, node_id: str = "") -> dict[str, str]:
+    """Return the variables by which a child process knows its run (SPEC: VOL-22, VOL-23).
+
+    `root` must be absolute. `node_id` is the node that runs the child, or empty if none does.
+    """
+    return {ROOT_VARIABLE: str(root), RUN_VARIABLE: run_id, NODE_VARIABLE: node_id}
+
+
 def node_capture_path(root: Root, run_id: str, node_id: str) -> Path:
     """Return where the output of a node belongs, in the volume at `root`. Raises InvalidRunId.
 
@@ -501,7 +509,7 @@ class Run:
 
         A child that a node runs gets `Node.environ`.
         """
-        return {ROOT_VARIABLE: str(self.root), RUN_VARIABLE: self.run_id, NODE_VARIABLE: ""}
+        return child_environ(self.root, self.run_id)
 
     def node(
         self, node_id: str, kind: NodeKind, *, name: str | None = None, model: str | None = None
@@ -630,7 +638,7 @@ class Node:
     @property
     def environ(self) -> dict[str, str]:
         """The variables for what this node runs: ``env={**os.environ, **node.environ}``."""
-        return {**self._run.environ, NODE_VARIABLE: self.node_id}
+        return child_environ(self._run.root, self._run.run_id, self.node_id)
 
     def __enter__(self) -> Self:
         run = self._run

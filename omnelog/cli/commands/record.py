@@ -30,14 +30,7 @@ from ... import (
     PipeCompleted,
     node_capture_wire_path,
 )
-from ...recording import (
-    NODE_VARIABLE,
-    ROOT_VARIABLE,
-    RUN_VARIABLE,
-    end_of_run,
-    event_text,
-    unfinished_nodes,
-)
+from ...recording import RUN_VARIABLE, child_environ, end_of_run, event_text, unfinished_nodes
 from ..claims import make_capture, remove_capture
 from ..exits import OK, RECORDER, Misused, Refused
 from ..outputs import Output, ReaderGone
@@ -266,11 +259,7 @@ class Recorder:
                 log.append(PipeAborted(**log.head(), reason=reason))
 
     def _run(self, log: RunLog, capture: int) -> Outcome:
-        variables = {
-            ROOT_VARIABLE: str(log.root),
-            RUN_VARIABLE: log.run_id,
-            NODE_VARIABLE: self._node_id,
-        }
+        variables = child_environ(log.root, log.run_id, self._node_id)
         return run(
             self._command,
             os.environ | variables,
