@@ -15,7 +15,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any  # a task is what TOML says
 
-from omnelog import ErrorKind, NodeKind, find_omne_root
+from omnelog import ErrorKind, NodeKind, OmnelogError, find_omne_root
 from omnelog.recording import RUN_VARIABLE, NodeFailure, Run, node_id_for
 
 
@@ -62,8 +62,8 @@ def main(path: str, jobs: str = "4") -> None:
     try:
         with Run.join() if in_a_run else Run.start(root, "tasks", version="1.0") as run:
             perform_all(run, tasks, int(jobs))
-    except NodeFailure as failure:
-        sys.exit(f"task_runner: {failure}")
+    except (NodeFailure, OmnelogError) as error:
+        sys.exit(f"task_runner: {error}")
     except KeyboardInterrupt:
         sys.exit("task_runner: interrupted")
 

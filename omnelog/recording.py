@@ -6,13 +6,14 @@
             ...  # its output goes to node.capture_path, its children get node.environ
 
 Whichever way a block is left, its end is logged: once, by the process that entered it, and never
-after the end of the run. A process that a node runs joins the run with `Run.join`, and logs nodes
-of its own. Blocks may overlap, in threads and in tasks of asyncio alike; a task that must not wait
-for the log gives its whole block to ``asyncio.to_thread``.
+after the end of the run. A run that is left while a node has no end in the log is aborted. A
+process that a node runs joins the run with `Run.join`, and logs nodes of its own. Blocks may
+overlap, in threads and in tasks of asyncio alike; a task that must not wait for the log gives its
+whole block to ``asyncio.to_thread``.
 
 An event that cannot be logged is an OmnelogError: the disk is full, the run has ended, the id of
 the node is taken. With ``errors="warn"`` the first one is a RecordingWarning instead, and the host
-goes on; then output for the capture of a node that is not recorded goes to ``os.devnull``.
+goes on. The output of a node that is not recorded then goes to ``os.devnull``.
 
 This module is optional. Nothing of the core imports it, so a vendored copy may leave it out.
 """
@@ -20,14 +21,13 @@ This module is optional. Nothing of the core imports it, so a vendored copy may 
 import errno
 import os
 import re
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from hashlib import blake2b
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
-from subprocess import TimeoutExpired
 from threading import RLock
 from typing import Any, Literal, Self, TypeAlias, TypedDict, cast
 
@@ -57,13 +57,17 @@ from .linelog.errors import (
     refusals,
     refusals_ignored,
 )
+from .linelog.fork import generation
 from .linelog.fork import register as call_after_fork
 from .linelog.lock import LockableFile, absolute_path, checked_seconds
+from .linelog.reader import LogReader
+from .linelog.repair import LONGEST_DECODED
 from .ulid import UlidAllocator, allocate_ulid
 from .volume import (
     Root,
     events_log_path,
     node_capture_wire_path,
+    nodes_dir,
     run_dir,
     run_exists,
 )
@@ -97,11 +101,12 @@ Errors: TypeAlias = Literal["raise", "warn"]
 """What becomes of an error of the log: it is raised, or the first one of a run is a warning."""
 
 _LONGEST_MESSAGE = 4096  # characters of an exception's message that are logged
-_END_BLOCK = 16 * 1024  # bytes at the end of a log in which the end of its run is looked for
-_AGREED_MS = 2000  # `ts` is cut to seconds, and is made a moment after the id
+_SEARCHED = 1024 * 1024  # bytes at the end of a log in which the end of its run is looked for
+_PIECE = 16 * 1024  # bytes of them that are read at once, and more if a line is longer
+_AGREED_MS = 2000  # `ts` is cut to seconds, and is made a moment before or after the id
 _PLAIN_NODE_ID = re.compile(r"[a-z0-9_][a-z0-9._-]{0,79}")
 _NOT_IN_NODE_ID = re.compile(r"[^a-z0-9_]+")
-_SURROGATES = re.compile("[\ud800-\udfff]")
+_NOT_A_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that stand for no byte
 _TS = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", re.ASCII)
 _ULID = re.compile("[0-7][0-9a-hjkmnp-tv-z]{25}")
 _TO_INT_DIGITS = str.maketrans(
@@ -110,7 +115,10 @@ _TO_INT_DIGITS = str.maketrans(
 
 
 class RecordingError(OmnelogError, RuntimeError):
-    """What was asked for does not fit the run; nothing was written."""
+    """What was asked for does not fit the run; nothing was written.
+
+    Only when a run ends and has nodes without an end, that is logged before it is raised.
+    """
 
 
 class RunNotFound(RecordingError):
@@ -156,25 +164,28 @@ class EventHead(TypedDict):
     run_id: str
 
 
-def event_head(root: Root, run_id: str) -> EventHead:
+def event_head(root: Root, run_id: str, ulid: str | None = None) -> EventHead:
     """Return the first members of an event of `run_id` that happens now.
 
-    The id is a fresh ULID of the volume at `root`. Raises what `allocate_ulid` raises.
+    The id is `ulid`, or else a fresh ULID of the volume at `root`. Raises what `allocate_ulid`
+    raises.
     """
-    return _head(allocate_ulid(root), run_id)
-
-
-def _head(ulid: str, run_id: str) -> EventHead:
+    event_id = allocate_ulid(root) if ulid is None else ulid
     ts = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return {"id": ulid, "ts": ts, "run_id": run_id}
+    return {"id": event_id, "ts": ts, "run_id": run_id}
 
 
 def event_text(text: str) -> str:
-    """Return `text` as an event can hold it: each lone surrogate becomes U+FFFD.
+    """Return `text` as an event can hold it, which is without lone surrogates.
 
-    Names of files and arguments that are not UTF-8 have lone surrogates.
+    In names of files and in arguments, Python has a lone surrogate for each byte that it cannot
+    decode. Bytes that are UTF-8 become the text that they spell, because the encoding of the locale
+    may be another one. Everything else becomes U+FFFD.
     """
-    return _SURROGATES.sub("\ufffd", text)
+    if text.isascii():
+        return text
+    bytes_only = _NOT_A_BYTE.sub("\ufffd", text)
+    return bytes_only.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def node_id_for(text: str) -> str:
@@ -186,6 +197,8 @@ def node_id_for(text: str) -> str:
     """
     if _PLAIN_NODE_ID.fullmatch(text):
         return text
+    from hashlib import blake2b  # noqa: PLC0415 - most hosts need no hash
+
     digest = blake2b(text.encode(errors="surrogatepass"), digest_size=10).hexdigest()
     readable = _NOT_IN_NODE_ID.sub("-", text.lower())[:40].strip("-")
     return f"{readable}~{digest}"
@@ -198,21 +211,151 @@ def moment_ms(event: Event) -> int | None:
     clock stood still or went back, or by a program with other ideas. It counts if it agrees with
     `ts` to within 2 s.
     """
-    found = _TS.fullmatch(event.ts)
+    second_ms = ts_ms(event.ts)
+    exact_ms = ulid_ms(event.id)
+    if second_ms is None or exact_ms is None:
+        return second_ms
+    return exact_ms if abs(exact_ms - second_ms) < _AGREED_MS else second_ms
+
+
+@lru_cache(maxsize=256)  # events that happen in the same second have the same
+def ts_ms(ts: str) -> int | None:
+    """Return the milliseconds since 1970 of a time such as 2026-01-31T23:59:59Z, otherwise None."""
+    found = _TS.fullmatch(ts)
     if found is None:
         return None
+    from datetime import UTC, datetime  # noqa: PLC0415 - 4 ms, and few hosts need it
+
     year, month, day, hour, minute, second = map(int, found.groups())
     is_leap = second == 60  # a leap second, which datetime does not know
     try:
         moment = datetime(year, month, day, hour, minute, second - is_leap, tzinfo=UTC)
     except ValueError:
         return None
-    second_ms = (int(moment.timestamp()) + is_leap) * 1000
-    if _ULID.fullmatch(event.id):
-        exact_ms = int(event.id[:10].translate(_TO_INT_DIGITS), 32)
-        if abs(exact_ms - second_ms) < _AGREED_MS:
-            return exact_ms
-    return second_ms
+    return (int(moment.timestamp()) + is_leap) * 1000
+
+
+def ulid_ms(ulid: str) -> int | None:
+    """Return the milliseconds since 1970 in a lowercase ULID; None if `ulid` is not one."""
+    if _ULID.fullmatch(ulid) is None:
+        return None
+    return int(ulid[:10].translate(_TO_INT_DIGITS), 32)
+
+
+# Functions on a run, of which `Run` and `Node` are made. The command's `record` uses them too.
+
+
+def end_of_run(root: Root, run_id: str) -> PipeCompleted | PipeAborted | None:
+    """Return the event that ended the run `run_id` of the volume at `root`; None if it goes on.
+
+    This takes the same time however many nodes the run has, and a damaged log is no obstacle.
+    Raises InvalidRunId; RunNotFound if there is no such run, or no event at the end of its log;
+    LogIOError.
+    """
+    path = events_log_path(root, run_id)
+    if not run_exists(root, run_id):
+        raise RunNotFound(f"{Path(root)}: there is no run {run_id!r:.80}")
+    has_event = False
+    for event in _last_events(path) if _exists(path) else ():
+        if isinstance(event, PipeCompleted | PipeAborted):
+            return event
+        if isinstance(event, PipeStarted | NodeStarted):
+            return None
+        has_event = True
+    if not has_event:
+        raise RunNotFound(f"{path}: run {run_id} has no event yet, not even its pipe.started")
+    return None
+
+
+def _last_events(path: Path) -> Iterator[Event]:
+    """Yield the events in the last mebibyte of a log, the last one first. Raises LogIOError.
+
+    That is enough to find the end of a run. After it only nodes that were running then may log
+    more (SPEC: EVT-10), and they start no others.
+    """
+    with refusals("cannot look for the end of the run", path):
+        with LockableFile(path, os.O_RDONLY) as log:
+            end = os.lseek(log.fd, 0, os.SEEK_END)
+            searched = 0
+            while end > 0 and searched < _SEARCHED:
+                start = log.line_start(max(0, end - _PIECE))
+                is_hole = end - start > LONGEST_DECODED  # zeros that a power loss left
+                piece = b"".join(log.blocks(end - _PIECE if is_hole else start, end))
+                searched += len(piece)
+                for line in reversed(piece.split(b"\n")):
+                    with suppress(DeserializeError):
+                        yield decode(line)
+                end = start
+
+
+def require_going_on(root: Root, run_id: str) -> None:
+    """Raise RunEnded if the run `run_id` has ended, otherwise what `end_of_run` raises."""
+    end = end_of_run(root, run_id)
+    if end is not None:
+        path = events_log_path(root, run_id)
+        how = end.type.removeprefix("pipe.")
+        raise RunEnded(f"{path}: the run has ended already ({how})")
+
+
+def unfinished_nodes(root: Root, run_id: str) -> list[str]:
+    """Return the nodes of a run that have started and not ended, in the order of their starts.
+
+    The whole log is read for it, past all damage. Raises InvalidRunId; LogIOError.
+    """
+    path = events_log_path(root, run_id)
+    started: dict[str, None] = {}
+    with refusals("cannot read", path), LogReader(path) as log:
+        for event in log.snapshot(decode, lambda _: None):
+            if isinstance(event, NodeStarted):
+                started[event.node_id] = None
+            elif isinstance(event, NodeCompleted | NodeFailed):
+                started.pop(event.node_id, None)
+    return list(started)
+
+
+def _exists(path: Path) -> bool:
+    with refusals("cannot look for the log", path):
+        return path.exists()
+
+
+def child_environ(root: Root, run_id: str, node_id: str = "") -> dict[str, str]:
+    """Return the variables by which a child process knows its run (SPEC: VOL-22, VOL-23).
+
+    `root` must be absolute. `node_id` is the node that runs the child, or empty if none does.
+    """
+    return {ROOT_VARIABLE: str(root), RUN_VARIABLE: run_id, NODE_VARIABLE: node_id}
+
+
+def node_capture_path(root: Root, run_id: str, node_id: str) -> Path:
+    """Return where the output of a node belongs, in the volume at `root`. Raises InvalidRunId.
+
+    The name is UTF-8 on the disk, whatever encoding the locale gives to paths.
+    """
+    node_capture_wire_path(run_id, node_id)  # checks both
+    return nodes_dir(root, run_id) / os.fsdecode(f"{node_id}.out".encode())
+
+
+def claim_node(root: Root, run_id: str, node_id: str) -> int:
+    """Create the file for the output of a node, and so claim the id for it (SPEC: VOL-26).
+
+    Returns the descriptor of the file, open for appending. The directory of the run must be there.
+    Raises InvalidRunId; NodeExists if the file exists; LogIOError.
+    """
+    capture = node_capture_path(root, run_id, node_id)
+    with refusals(f"node {node_id!r:.80} cannot be started", capture):
+        try:
+            capture.parent.mkdir(exist_ok=True)
+        except FileExistsError as error:
+            message = "is not a directory, and outputs go there; move it out of the way"
+            raise LogIOError(errno.ENOTDIR, message, capture.parent) from error
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return os.open(capture, flags, 0o666)
+        except FileExistsError as error:
+            raise NodeExists(
+                f"run {run_id} has a node {node_id!r:.80} already, whose output would be "
+                f"overwritten; take another node id, say {f'{node_id}-2'!r:.80}"
+            ) from error
 
 
 # Runs and nodes.
@@ -247,7 +390,6 @@ class Run:
         self._is_over = False  # nothing more is logged by this process
         self._has_warned = False
         self._files: tuple[EventLog, UlidAllocator] | None = None  # opened when first needed
-        self._running: dict[str, Node] = {}  # the nodes that this very process has to end
         call_after_fork(self)
 
     @classmethod
@@ -279,7 +421,7 @@ class Run:
         run = cls(root, "", errors, lock_timeout, durable)
         with run._by_policy(f"run of {pipe!r:.80}: not recorded"):
             run_dir(root, pipe)  # raises InvalidRunId before anything is touched
-            run._locate(root)
+            run.root = absolute_path(root)
             if not run.root.is_dir():
                 raise RecordingError(f"{run.root}: not a directory; make it, or name another root")
             run_id = f"{pipe}-{allocate_ulid(run.root, lock_timeout=lock_timeout)}"
@@ -291,7 +433,7 @@ class Run:
                     ),
                     is_first=True,
                 )
-            except BaseException:
+            except OmnelogError:
                 run._close_files()
                 run.run_id = ""
                 raise
@@ -342,17 +484,9 @@ class Run:
         return run
 
     def _attach(self, root: Root, run_id: str) -> None:
-        self._locate(root)
-        path = events_log_path(self.root, run_id)
-        if not run_exists(self.root, run_id):
-            raise RunNotFound(f"{self.root}: there is no run {run_id!r:.80}")
-        if not _exists(path):
-            raise RunNotFound(f"{path}: run {run_id} has no event yet, not even its pipe.started")
-        _require_going_on(path)
-        self.run_id = run_id
-
-    def _locate(self, root: Root) -> None:
         self.root = absolute_path(root)
+        require_going_on(self.root, run_id)
+        self.run_id = run_id
 
     def __enter__(self) -> Self:
         return self
@@ -368,7 +502,6 @@ class Run:
         """In a child, leave to the parent what the parent began."""
         self._lock = RLock()
         self._ends_run = False
-        self._running = {}
 
     @property
     def environ(self) -> dict[str, str]:
@@ -376,7 +509,7 @@ class Run:
 
         A child that a node runs gets `Node.environ`.
         """
-        return {ROOT_VARIABLE: str(self.root), RUN_VARIABLE: self.run_id, NODE_VARIABLE: ""}
+        return child_environ(self.root, self.run_id)
 
     def node(
         self, node_id: str, kind: NodeKind, *, name: str | None = None, model: str | None = None
@@ -391,8 +524,9 @@ class Run:
     def end(self, error: BaseException | None = None) -> None:
         """Log that the run has ended: completed, or aborted by `error`. Leaving the block does it.
 
-        If nodes of this process are still running, the run is aborted, and RecordingError says so.
-        Of a run that was joined, this logs nothing. Harmless if called again.
+        If a node has no end in the log, of this process or of another one, the run is aborted, and
+        RecordingError says so. Of a run that was joined, this logs nothing. Harmless if called
+        again.
         """
         if self._is_over:
             return
@@ -406,20 +540,20 @@ class Run:
 
     def _log_end(self, error: BaseException | None) -> None:
         with self._lock:
-            _require_going_on(events_log_path(self.root, self.run_id))
-            left = ""
-            if self._running:
-                left = f"left while nodes were running: {', '.join(self._running)}"
-            reasons = [left] if left else []
-            if error is not None:
-                reasons.insert(0, _described(error))
+            self._require_log()
+            require_going_on(self.root, self.run_id)
+            reasons = [] if error is None else [_described(error)]
+            unfinished = unfinished_nodes(self.root, self.run_id)
+            without_end = f"nodes without an end: {', '.join(unfinished)}"
+            if unfinished:
+                reasons.append(without_end)
             if reasons:
                 self._log(lambda head: PipeAborted(**head, reason="; ".join(reasons)))
             else:
                 self._log(lambda head: PipeCompleted(**head))
             self._is_over = True
-        if left:
-            raise RecordingError(f"run {self.run_id} was {left}; it is logged as aborted")
+        if unfinished:
+            raise RecordingError(f"run {self.run_id} is logged as aborted, {without_end}")
 
     @contextmanager
     def _by_policy(self, what: str, leaving: BaseException | None = None) -> Iterator[None]:
@@ -446,21 +580,21 @@ class Run:
 
     def _log(self, make: Callable[[EventHead], Event], *, is_first: bool = False) -> None:
         """Append the event that `make` makes. Raises OmnelogError."""
-        path = events_log_path(self.root, self.run_id)
         with self._lock:
-            self._require_not_over()
+            if self._is_over:
+                raise RunEnded(f"run {self.run_id} has ended, or this process has left it")
             if not is_first:
-                # The handle would create a log that is gone again, without its beginning.
-                if not _exists(path):
-                    raise LogIOError(errno.ENOENT, "the log is gone", path)
+                self._require_log()
                 if not self._ends_run:
-                    _require_going_on(path)
+                    require_going_on(self.root, self.run_id)
             log, ulids = self._open_files()
-            log.append(make(_head(ulids.allocate(), self.run_id)))
+            log.append(make(event_head(self.root, self.run_id, ulids.allocate())))
 
-    def _require_not_over(self) -> None:
-        if self._is_over:
-            raise RunEnded(f"run {self.run_id} has ended, or this process has left it")
+    def _require_log(self) -> None:
+        """Raise LogIOError if the log is gone: it would be created again, without its beginning."""
+        path = events_log_path(self.root, self.run_id)
+        if not _exists(path):
+            raise LogIOError(errno.ENOENT, "the log is gone", path)
 
     def _open_files(self) -> tuple[EventLog, UlidAllocator]:
         """Return the handles of this run, which stay open until it is left."""
@@ -498,12 +632,13 @@ class Node:
         self._kind = NodeKind(kind)
         self._name = None if name is None else event_text(name)
         self._model = None if model is None else event_text(model)
-        self._wire_path = ""
+        # The `generation` of the process that started the node and has to end it; None: no process.
+        self._started_in: int | None = None
 
     @property
     def environ(self) -> dict[str, str]:
         """The variables for what this node runs: ``env={**os.environ, **node.environ}``."""
-        return {**self._run.environ, NODE_VARIABLE: self.node_id}
+        return child_environ(self._run.root, self._run.run_id, self.node_id)
 
     def __enter__(self) -> Self:
         run = self._run
@@ -514,49 +649,40 @@ class Node:
 
     def _start(self) -> None:
         run = self._run
-        self._wire_path = node_capture_wire_path(run.run_id, self.node_id)
-        capture = run.root / self._wire_path
-        with run._lock:
-            run._require_not_over()
-            _claim(capture, run.run_id, self.node_id)
-            # From here on an interrupt leaves a node that may have been started: the run that is
-            # left while it runs is logged as aborted.
-            run._running[self.node_id] = self
-            try:
-                run._log(
-                    lambda head: NodeStarted(
-                        **head,
-                        node_id=self.node_id,
-                        kind=self._kind,
-                        name=self._name,
-                        model=self._model,
-                    )
+        os.close(claim_node(run.root, run.run_id, self.node_id))
+        capture = node_capture_path(run.root, run.run_id, self.node_id)
+        try:
+            run._log(
+                lambda head: NodeStarted(
+                    **head,
+                    node_id=self.node_id,
+                    kind=self._kind,
+                    name=self._name,
+                    model=self._model,
                 )
-            except AppendIndeterminate:
-                raise
-            except OmnelogError:  # the line is not in the log, so the id is free again
-                del run._running[self.node_id]
-                with refusals_ignored():
-                    capture.unlink()
-                raise
+            )
+        except AppendIndeterminate:
+            raise
+        except OmnelogError:  # the line is not in the log, so the id is free again
+            with refusals_ignored():
+                capture.unlink()
+            raise
+        self._started_in = generation()
         self.capture_path = capture
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         run = self._run
-        if run._running.get(self.node_id) is not self:
+        if self._started_in != generation():
             return  # it is not recorded, or this is a forked child and the parent ends it
         with run._by_policy(f"node {self.node_id!r:.80}: its end is not in the log", error):
-            with run._lock:
-                try:
-                    run._log(lambda head: self._own_end(head, error))
-                except OmnelogError:
-                    del run._running[self.node_id]
-                    raise
-                del run._running[self.node_id]
+            with run._lock:  # so that a gate that another thread logs does not follow the end
+                self._started_in = None
+                run._log(lambda head: self._own_end(head, error))
 
     def _own_end(self, head: EventHead, error: BaseException | None) -> Event:
         if error is None:
-            return NodeCompleted(**head, node_id=self.node_id, output_path=self._wire_path)
+            output_path = node_capture_wire_path(self._run.run_id, self.node_id)
+            return NodeCompleted(**head, node_id=self.node_id, output_path=output_path)
         return NodeFailed(
             **head,
             node_id=self.node_id,
@@ -591,62 +717,21 @@ class Node:
             return
         with run._by_policy(f"node {self.node_id!r:.80}: incomplete"):
             with run._lock:
-                if run._running.get(self.node_id) is not self:
+                if self._started_in != generation():
                     raise RecordingError(
                         f"node {self.node_id!r:.80} is not running in this process"
                     )
                 run._log(make)
 
 
-def _claim(capture: Path, run_id: str, node_id: str) -> None:
-    """Create the capture of a node, which no other node of the run can have then."""
-    with refusals(f"node {node_id!r:.80} cannot be started", capture):
-        capture.parent.mkdir(exist_ok=True)
-        try:
-            os.close(os.open(capture, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
-        except FileExistsError as error:
-            raise NodeExists(
-                f"run {run_id} has a node {node_id!r:.80} already, whose output would be "
-                "overwritten; give this one another id"
-            ) from error
-
-
-def _require_going_on(path: Path) -> None:
-    """Raise RunEnded if the log at `path` has the end of its run; LogIOError.
-
-    Nothing follows that end in a sound log. Looks a little further back, in case others wrote more.
-    """
-    with refusals("cannot look for the end of the run", path):
-        with LockableFile(path, os.O_RDONLY) as log:
-            size = os.lseek(log.fd, 0, os.SEEK_END)
-            start = max(0, size - _END_BLOCK)
-            lines = b"".join(log.blocks(start, size))
-            if b"\n" not in lines[:-1]:  # the last line is longer than that
-                lines = b"".join(log.blocks(log.line_start(max(0, size - 1)), size))
-    if b"pipe." in lines and any(map(_is_end, lines.split(b"\n"))):
-        raise RunEnded(f"{path}: the run has ended, so nothing can be added")
-
-
-def _is_end(line: bytes) -> bool:
-    if b"pipe." not in line:
-        return False
-    try:
-        return isinstance(decode(line), PipeCompleted | PipeAborted)
-    except DeserializeError:
-        return False
-
-
-def _exists(path: Path) -> bool:
-    with refusals("cannot look for the log", path):
-        return path.exists()
-
-
 def _error_kind(error: BaseException) -> ErrorKind:
     if isinstance(error, NodeFailure):
         return error.kind
-    if isinstance(error, TimeoutError | TimeoutExpired):
-        return ErrorKind.TIMEOUT
-    return ErrorKind.CRASH
+    timeouts: tuple[type[BaseException], ...] = (TimeoutError,)
+    subprocess = sys.modules.get("subprocess")  # whoever raises its exception has imported it
+    if subprocess is not None:
+        timeouts += (subprocess.TimeoutExpired,)
+    return ErrorKind.TIMEOUT if isinstance(error, timeouts) else ErrorKind.CRASH
 
 
 def _described(error: BaseException) -> str:

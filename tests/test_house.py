@@ -161,7 +161,8 @@ def test_no_imports_go_in_circles() -> None:
                 base = tuple(filter(None, origin))
                 for name in [(*base, alias.name) for alias in statement.names]:
                     found = [name, (*name, "__init__"), base, (*base, "__init__")]
-                    graph[module].add(next(one for one in found if one in modules))
+                    left_out = base  # of a vendored copy, which has no command
+                    graph[module].add(next((one for one in found if one in modules), left_out))
     assert sum(map(len, graph.values())) > len(modules)
     list(TopologicalSorter(graph).static_order())  # raises CycleError
 

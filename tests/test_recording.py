@@ -10,6 +10,7 @@ import errno
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -26,7 +27,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from omnelog import recording
-from omnelog.cli import times
 from omnelog.recording import NodeFailure, RecordingError, RecordingWarning, Run
 
 from . import omnelog, testing
@@ -214,9 +214,9 @@ def test_a_failure_can_be_pickled_and_knows_its_kind() -> None:
 def test_leaving_a_run_while_a_node_of_it_runs_aborts_it(tmp_path: Path) -> None:
     run = start(tmp_path)
     node = run.node("lint", BASH)
-    with pytest.raises(RecordingError, match="left while nodes were running: lint"), run:
+    with pytest.raises(RecordingError, match="as aborted, nodes without an end: lint"), run:
         node.__enter__()
-    assert last(run, omnelog.PipeAborted).reason == "left while nodes were running: lint"
+    assert last(run, omnelog.PipeAborted).reason == "nodes without an end: lint"
     with pytest.raises(recording.RunEnded):
         node.__exit__(None, None, None)
     with pytest.raises(recording.RunEnded):
@@ -234,9 +234,9 @@ def test_an_interrupt_while_a_thread_is_in_a_node_aborts_the_run_for_both_reason
     run.node("lint", BASH).__enter__()
     with pytest.raises(KeyboardInterrupt) as caught, run:
         raise KeyboardInterrupt
-    reason = "KeyboardInterrupt; left while nodes were running: lint"
+    reason = "KeyboardInterrupt; nodes without an end: lint"
     assert last(run, omnelog.PipeAborted).reason == reason
-    assert "left while nodes were running: lint" in caught.value.__notes__[0]
+    assert "nodes without an end: lint" in caught.value.__notes__[0]
     assert findings(run) == []
 
 
@@ -375,29 +375,76 @@ def test_leaving_a_run_that_was_joined_does_not_end_it(tmp_path: Path) -> None:
     assert findings(run) == []
 
 
+@pytest.mark.spec("EVT-9")
 def test_a_child_that_outlives_the_run_is_refused_and_logs_nothing_after_the_end(
     tmp_path: Path,
 ) -> None:
-    with start(tmp_path) as run:
-        joined = Run.join(run.environ)
-        node = joined.node("slow", BASH)
-        node.__enter__()
+    run = start(tmp_path)
+    joined = Run.join(run.environ)
+    node = joined.node("slow", BASH)
+    node.__enter__()
+    with pytest.raises(RecordingError, match="nodes without an end: slow"):
+        run.end()
     with pytest.raises(recording.RunEnded, match="the run has ended"):
         node.__exit__(None, None, None)
     with pytest.raises(recording.RunEnded), joined.node("late", BASH):
         pass
     joined.end()
-    assert findings(run) == ["3: pipe completed, but node 'slow' of line 2 has no end"]
+    assert last(run, omnelog.PipeAborted).reason == "nodes without an end: slow"
+    assert findings(run) == []
 
 
-@pytest.mark.parametrize("tail", [b"", b'{"type":"node.st', b"damage\n", b"\n"])
-def test_the_end_of_a_run_is_found_whatever_follows_it(tmp_path: Path, tail: bytes) -> None:
-    with pytest.raises(Broken), start(tmp_path) as run:
-        raise Broken("x" * 100_000)
-    with omnelog.events_log_path(tmp_path, run.run_id).open("ab") as log:
-        log.write(tail)
+@pytest.mark.parametrize("reason", ["short", "x" * 2_000_000], ids=["short", "long"])
+@pytest.mark.parametrize("tail", [b"", b'{"type":"node.st', b"damage\n", b"\n\n", b"\0" * 300_000])
+def test_the_end_of_a_run_is_found_whatever_follows_it(
+    tmp_path: Path, tail: bytes, reason: str
+) -> None:
+    run = start(tmp_path)
+    end = omnelog.PipeAborted(**recording.event_head(tmp_path, run.run_id), reason=reason)
+    with omnelog.EventLog.for_run(tmp_path, run.run_id) as log:
+        log.append(end)
+    with log.path.open("ab") as file:
+        file.write(tail)
+    with pytest.raises(recording.RunEnded, match=r"has ended already \(aborted\)"):
+        Run.attach(tmp_path, run.run_id)
+
+
+@pytest.mark.spec("EVT-10")
+def test_the_end_of_a_run_is_found_before_all_that_its_nodes_logged_afterwards(
+    tmp_path: Path,
+) -> None:
+    """Of 50 nodes that were running when it was aborted, each with a long message."""
+    run = start(tmp_path)
+    nodes = [Run.attach(tmp_path, run.run_id).node(f"n{number}", LOOP) for number in range(50)]
+    for node in nodes:
+        node.__enter__()
+    with omnelog.EventLog.for_run(tmp_path, run.run_id) as log:
+        head = recording.event_head(tmp_path, run.run_id)
+        log.append(omnelog.PipeAborted(**head, reason="given up"))
+        for node in nodes:
+            head = recording.event_head(tmp_path, run.run_id)
+            event = omnelog.IterationStarted(
+                **head, node_id=node.node_id, iteration=1, byte_offset=0
+            )
+            error = omnelog.NodeError(kind=omnelog.ErrorKind.CRASH)
+            end = omnelog.NodeFailed(
+                **recording.event_head(tmp_path, run.run_id),
+                node_id=node.node_id,
+                error=error,
+                message="x" * 4096,
+            )
+            log.append_many([event, end])
+    assert findings(run) == []
     with pytest.raises(recording.RunEnded):
         Run.attach(tmp_path, run.run_id)
+
+
+@pytest.mark.spec("VOL-25")
+@pytest.mark.parametrize("data", [b"", b"\n", b"damage\n", b'{"type":"pipe.sta'])
+def test_a_run_without_an_event_cannot_be_joined(tmp_path: Path, data: bytes) -> None:
+    testing.write_log(tmp_path, "r", data)
+    with pytest.raises(recording.RunNotFound, match="no event yet"):
+        Run.attach(tmp_path, "r")
 
 
 def test_a_damaged_log_can_be_joined(tmp_path: Path) -> None:
@@ -414,7 +461,10 @@ def test_a_damaged_log_can_be_joined(tmp_path: Path) -> None:
 def test_joining_takes_the_same_however_many_nodes_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Counted in bytes that are read; 5,000 nodes make a log of a megabyte."""
+    """Counted in bytes that are read; 5,000 nodes make a log of a megabyte and a half.
+
+    The last one has its middle in a hole of a gigabyte.
+    """
     run = start(tmp_path)
     read: list[int] = []
 
@@ -425,14 +475,44 @@ def test_joining_takes_the_same_however_many_nodes_there_are(
 
     between(monkeypatch, pread=pread)
     head = recording.event_head(tmp_path, run.run_id)
-    node = omnelog.NodeStarted(**head, node_id="n" * 100, kind=BASH)
+    node = omnelog.NodeStarted(**head, node_id="n" * 150, kind=BASH)
+    totals = []
     with omnelog.EventLog.for_run(tmp_path, run.run_id) as log:
-        for _ in range(2):
+        for number in range(3):
+            if number == 2:
+                os.truncate(log.path, 2**30)
+                with log.path.open("ab") as file:
+                    file.write(b"\n")
             log.append_many([node] * 2500)
             read.clear()
             Run.attach(tmp_path, run.run_id)
-            assert sum(read) <= 16 * 1024
-    run.end()
+            totals.append(sum(read))
+    assert max(totals) - min(totals) < 1000
+    assert max(totals) < 500_000 < omnelog.events_log_path(tmp_path, run.run_id).stat().st_size
+
+
+def test_a_gigabyte_of_zeros_at_the_end_of_a_log_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power loss can leave such a tail, which is a hole in the file."""
+    run = start(tmp_path)
+    path = omnelog.events_log_path(tmp_path, run.run_id)
+    os.truncate(path, 2**30)
+    read: list[int] = []
+
+    def pread(fd: int, size: int, offset: int) -> bytes:
+        data = os.pread(fd, size, offset)
+        read.append(len(data))
+        return data
+
+    between(monkeypatch, pread=pread)
+    Run.attach(tmp_path, run.run_id)
+    assert sum(read) < 2**20
+    with omnelog.EventLog.for_run(tmp_path, run.run_id) as log:
+        log.append(omnelog.PipeCompleted(**recording.event_head(tmp_path, run.run_id)))
+    os.truncate(path, 2**30)
+    with pytest.raises(recording.RunEnded):
+        Run.attach(tmp_path, run.run_id)
 
 
 def test_a_pickled_copy_takes_part_in_the_run_and_does_not_end_it(tmp_path: Path) -> None:
@@ -662,12 +742,15 @@ def test_a_child_that_is_warned_runs_although_it_cannot_join(tmp_path: Path) -> 
 def test_a_full_disk_in_the_middle_of_a_node_is_raised_and_the_run_ends_when_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with start(tmp_path) as run:
-        node = run.node("lint", BASH)
-        with pytest.raises(omnelog.LogIOError, match="No space left"), node:
-            between(monkeypatch, write=no_space)
-        monkeypatch.undo()
-    assert findings(run) == ["3: pipe completed, but node 'lint' of line 2 has no end"]
+    run = start(tmp_path)
+    node = run.node("lint", BASH)
+    with pytest.raises(omnelog.LogIOError, match="No space left"), node:
+        between(monkeypatch, write=no_space)
+    monkeypatch.undo()
+    with pytest.raises(RecordingError, match="nodes without an end: lint"):
+        run.end()
+    assert logged(run) == ["pipe.started", "node.started lint", "pipe.aborted"]
+    assert findings(run) == []
 
 
 def test_a_full_disk_does_not_hide_what_the_host_failed_with(
@@ -700,9 +783,10 @@ def test_a_full_disk_does_not_fail_a_host_that_is_warned(
             monkeypatch.undo()
             with run.node("types", BASH) as node:
                 node.capture_path.write_text("kept")
-    assert logged(run)[2:] == ["node.started types", "node.completed types", "pipe.completed"]
+    assert logged(run)[2:] == ["node.started types", "node.completed types", "pipe.aborted"]
+    assert last(run, omnelog.PipeAborted).reason == "nodes without an end: lint"
     assert node.capture_path.read_text() == "kept"
-    assert findings(run) == ["5: pipe completed, but node 'lint' of line 2 has no end"]
+    assert findings(run) == []
 
 
 def test_a_node_whose_start_cannot_be_logged_leaves_its_id_free(
@@ -840,7 +924,56 @@ def test_the_example_says_which_tasks_failed_and_runs_none_after_them(tmp_path: 
     assert isinstance(found[-1], omnelog.PipeAborted)
 
 
+def test_the_example_says_without_a_traceback_that_its_run_has_ended(tmp_path: Path) -> None:
+    tmp_path.joinpath("tasks.toml").write_text(TASKS.format(extra="third", command="'true'"))
+    with start(tmp_path) as run:
+        pass
+    done = run_example(tmp_path, **run.environ)
+    path = omnelog.events_log_path(tmp_path, run.run_id)
+    assert done.returncode == 1
+    assert done.stderr == f"task_runner: {path}: the run has ended already (completed)\n"
+
+
 # Helpers.
+
+
+def test_importing_it_imports_nothing_else() -> None:
+    """So the command, all of whose verbs import it, starts as fast as without."""
+    name = omnelog.__name__
+    program = (
+        f"import sys, {name}; before = {{*sys.modules}}; import {name}.recording; "
+        "print(*{*sys.modules} - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert done.stdout.split() == [f"{name}.recording"]
+
+
+def test_a_node_id_may_have_letters_that_the_locale_does_not_know(tmp_path: Path) -> None:
+    program = r"""
+from omnelog import NodeKind
+from omnelog.recording import Run
+with Run.join() as run, run.node("caf\u00e9", NodeKind.BASH) as node:
+    node.capture_path.write_bytes(b"noir")
+"""
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    with start(tmp_path) as run:
+        run_child({**run.environ, **ascii_only}, program)
+        with pytest.raises(recording.NodeExists), run.node("caf\u00e9", BASH):
+            pass
+    completed = last(run, omnelog.NodeCompleted)
+    assert (tmp_path / completed.output_path).read_bytes() == b"noir"
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("nowhere")])
+def test_what_is_in_the_way_of_the_outputs_is_named(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    with start(tmp_path) as run:
+        nodes = omnelog.nodes_dir(tmp_path, run.run_id)
+        make(nodes)
+        with pytest.raises(omnelog.LogIOError, match=f"{nodes}: is not a directory"):
+            run.node("lint", BASH).__enter__()
+    assert findings(run) == []
 
 
 @given(st.lists(texts() | st.text(st.characters()), unique=True))
@@ -863,20 +996,40 @@ def test_a_plain_text_is_its_own_node_id_and_others_can_be_read() -> None:
     assert recording.node_id_for("Unit tests (3.11)").startswith("unit-tests-3-11~")
 
 
+SURROGATES = re.compile("[\ud800-\udfff]+")
+
+
 @given(texts() | st.text(st.characters()))
 @example("\ud83d\ude00")
 @example("a\udcffb\ud800")
 def test_the_text_of_an_event_can_be_encoded_and_is_otherwise_as_it_was(text: str) -> None:
     found = recording.event_text(text)
     assert found.encode().decode() == found
-    assert len(found) == len(text)
-    for before, after in zip(text, found, strict=True):
-        assert after == ("\ufffd" if "\ud800" <= before <= "\udfff" else before)
+    kept = map(re.escape, SURROGATES.split(text))
+    assert re.fullmatch(".+".join(kept), found, re.DOTALL)
+    if not SURROGATES.search(text):
+        assert found == text
+
+
+@given(st.binary())
+@example("caf\u00e9".encode())
+@example(b"caf\xe9")
+def test_bytes_that_the_locale_cannot_decode_are_text_where_they_are_utf_8(data: bytes) -> None:
+    """As arguments and names of files are where the locale is one of ASCII."""
+    text = data.decode("ascii", errors="surrogateescape")
+    assert recording.event_text(text) == data.decode(errors="replace")
 
 
 @given(events())
-def test_the_moment_of_an_event_is_what_the_command_says(event: omnelog.Event) -> None:
-    assert recording.moment_ms(event) == times.moment_ms(event)
+def test_the_moment_of_an_event_is_near_its_ts(event: omnelog.Event) -> None:
+    moment_ms = recording.moment_ms(event)
+    second_ms = recording.ts_ms(event.ts)
+    if second_ms is None:
+        assert moment_ms is None
+    else:
+        assert moment_ms in (second_ms, recording.ulid_ms(event.id))
+        assert moment_ms is not None
+        assert abs(moment_ms - second_ms) < 2000
 
 
 @pytest.mark.parametrize(
@@ -906,7 +1059,10 @@ def test_the_head_of_an_event_is_of_now(tmp_path: Path) -> None:
     assert events[0].run_id == "r"
     moment = recording.moment_ms(events[1])
     assert moment is not None
-    assert moment == int(events[1].id[:10].translate(recording._TO_INT_DIGITS), 32)
+    assert moment == recording.ulid_ms(events[1].id)
+    given = recording.event_head(tmp_path / "none", "r", events[0].id)
+    assert given["id"] == events[0].id
+    assert not (tmp_path / "none").exists()
 
 
 # Whatever a host does.
@@ -916,9 +1072,13 @@ def test_the_head_of_an_event_is_of_now(tmp_path: Path) -> None:
 class Step:
     """Something that a host does inside a block."""
 
-    what: Literal["node", "fork", "thread", "join", "fail"]
+    what: Literal["node", "left", "fork", "thread", "join", "fail"]
     inner: tuple["Step", ...] = ()
     is_caught: bool = False
+
+    def count(self, what: str) -> int:
+        """How many steps of a kind there are, this one included."""
+        return (self.what == what) + sum(step.count(what) for step in self.inner)
 
 
 def steps() -> st.SearchStrategy[tuple[Step, ...]]:
@@ -927,7 +1087,7 @@ def steps() -> st.SearchStrategy[tuple[Step, ...]]:
         several = st.lists(inner, max_size=3).map(tuple)
         return st.builds(Step, what=kinds, inner=several, is_caught=st.booleans())
 
-    leaf = st.sampled_from([Step("node"), Step("fork"), Step("fail")])
+    leaf = st.sampled_from([Step("node"), Step("left"), Step("fork"), Step("fail")])
     return st.lists(st.recursive(leaf, extend, max_leaves=6), max_size=4).map(tuple)
 
 
@@ -952,6 +1112,8 @@ class Host:
             case "node":
                 with run.node(name, BASH):
                     self.play(run, step.inner, name)
+            case "left":  # as by a thread that goes on, or because its end could not be logged
+                run.node(name, BASH).__enter__()
             case "thread":
                 with ThreadPoolExecutor(1) as pool:
                     pool.submit(self.play_in_thread, run, step.inner, name).result()
@@ -971,6 +1133,7 @@ class Host:
             _, status = os.waitpid(pid, 0)
             assert status == 0
             return
+        signal.alarm(60)  # the parent waits, and must not wait for ever
         try:
             self.play(run, step.inner, name)
         finally:
@@ -990,18 +1153,25 @@ def leave_as_child(host: Host, body: Callable[[], None]) -> None:
 @given(steps())
 @example((Step("node", (Step("fork", (Step("node"), Step("fail"))),)),))
 @example((Step("thread", (Step("node", (Step("fail"),)),), is_caught=True), Step("node")))
+@example((Step("fork", (Step("left"),)), Step("join", (Step("node"),))))
 def test_whatever_a_host_does_its_log_is_clean(several: tuple[Step, ...]) -> None:
     with testing.new_volume() as root:
         run = start(root)
         host = Host()
 
         def body() -> None:
-            with suppress(Broken), run:
-                host.play(run, several, "n")
+            try:
+                with suppress(Broken), run:
+                    host.play(run, several, "n")
+            except RecordingError as error:
+                if "is logged as aborted, nodes without an end: n." not in str(error):
+                    raise
 
         leave_as_child(host, body)
         assert findings(run) == []
         found = logged(run)
         assert found[-1] in ("pipe.completed", "pipe.aborted")
-        ends = [name for name in found if name.startswith(("node.completed", "node.failed"))]
-        assert len(ends) == sum(name.startswith("node.started") for name in found)
+        ends = sum(name.startswith(("node.completed", "node.failed")) for name in found)
+        starts = sum(name.startswith("node.started") for name in found)
+        assert starts - ends <= sum(step.count("left") for step in several)
+        assert starts == ends or found[-1] == "pipe.aborted"

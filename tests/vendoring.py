@@ -10,6 +10,8 @@ In none of them can omnelog be imported by its own name, nor filelock where it w
 not used, so nothing but the copy can be what is tested. The tests are those of layer 1 and of the
 core as they are, except for the lines of ``tests/__init__.py`` and ``tests/linelog/__init__.py``
 that import the package.
+
+Before that, hosts with copies are built as wheels, installed and run: see ``vendored_wheels.py``.
 """
 
 import os
@@ -35,7 +37,7 @@ def main(arguments: list[str]) -> int:
     layer_1_by_hand, by_hand, filelock_too = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     [without_filelock] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     layer_1_tests = [*(word for word in arguments if not word.startswith("tests/")), LAYER_1]
-    [configuration] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    *_, configuration = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     [pins] = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
     with TemporaryDirectory(prefix="omnelog-vendoring-") as name:
         work = Path(name)
@@ -43,11 +45,12 @@ def main(arguments: list[str]) -> int:
         run(work, "pip", "install", "-q", "--no-deps", "-t", site, "filelock>=3.30")
         run(work, "pip", "wheel", "-q", "--no-deps", "-w", work, PROJECT)
         [wheel] = work.glob("*.whl")
+        passed = [wheels_of_hosts_run(site)]
 
         layer_1 = new_host(work / "layer-1")
         run(layer_1, "sh", "-ec", layer_1_by_hand)
         updated(layer_1, layer_1_by_hand)
-        passed = [tested(layer_1, layer_1_tests, site)]
+        passed.append(tested(layer_1, layer_1_tests, site))
 
         alone = new_host(work / "layer-1-without-filelock")
         run(alone, "sh", "-ec", layer_1_by_hand)
@@ -57,11 +60,13 @@ def main(arguments: list[str]) -> int:
         copied = new_host(work / "copied")
         run(copied, "sh", "-ec", by_hand)
         updated(copied, by_hand)
+        restore_what_tests_need(copied)
         passed.append(tested(copied, [*arguments, *HOUSE], site))
 
         both = new_host(work / "copied-with-filelock")
         run(both, "sh", "-ec", by_hand + filelock_too, PYTHONPATH=site)
         updated(both, by_hand + filelock_too, PYTHONPATH=site)
+        restore_what_tests_need(both)
         passed.append(tested(both, arguments, None))
 
         fetched = new_host(work / "fetched-by-the-tool")
@@ -75,11 +80,16 @@ def main(arguments: list[str]) -> int:
         pins = pins.replace(f"omnelog=={version}", f"omnelog @ {wheel.as_uri()}")
         (vendor / "vendor.txt").write_text(pins)
         run(fetched, "vendoring", "sync", TMPDIR=work)
-        for left_out in ("cli", "__main__.py", "testing"):
-            assert not (vendor / "omnelog" / left_out).exists(), left_out
-        shutil.copytree(PROJECT / "omnelog" / "testing", vendor / "omnelog" / "testing")
+        restore_what_tests_need(fetched)
         passed.append(tested(fetched, arguments, None))
     return 0 if all(passed) else 1
+
+
+def wheels_of_hosts_run(site: Path) -> bool:
+    """Build, install and run hosts, with what is in `site` installed; whether that went well."""
+    command = [sys.executable, "-m", "pytest", "tests/vendored_wheels.py"]
+    variables = os.environ | {"PYTHONPATH": str(site)}
+    return subprocess.run(command, cwd=PROJECT, env=variables).returncode == 0
 
 
 def new_host(host: Path) -> Path:
@@ -102,6 +112,14 @@ def updated(host: Path, script: str, **environment: Path) -> None:
     assert sorted([*vendor.rglob("*.py"), *stale]) == before
     for copy in copies:
         assert (copy / "LICENSE").read_text().strip(), f"no licence in {copy}"
+
+
+def restore_what_tests_need(host: Path) -> None:
+    """See that a copy has neither the command nor what is for tests, and give it the latter."""
+    copy = host / "host" / "_vendor" / "omnelog"
+    for left_out in ("cli", "__main__.py", "testing"):
+        assert not (copy / left_out).exists(), left_out
+    shutil.copytree(PROJECT / "omnelog" / "testing", copy / "testing")
 
 
 def replace_lock(module: Path, functions: str) -> None:

@@ -5,7 +5,8 @@ import os
 import re
 from pathlib import Path
 
-from .. import InvalidRunId, node_capture_wire_path, nodes_dir
+from .. import InvalidRunId
+from ..recording import node_capture_path
 from .text import plain
 
 _END = 16 * 1024  # bytes that are looked at for the last lines
@@ -14,19 +15,10 @@ _CODES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])"
 """Escape sequences of terminals, such as colours and titles: a pattern."""
 
 
-def capture_file(root: Path, run_id: str, node_id: str) -> Path:
-    """Where the output of a node belongs. Raises InvalidRunId.
-
-    The name is UTF-8 on the disk, whatever encoding the locale gives to paths.
-    """
-    node_capture_wire_path(run_id, node_id)  # checks both
-    return nodes_dir(root, run_id) / os.fsdecode(f"{node_id}.out".encode())
-
-
 def capture_path(root: Path, run_id: str, node_id: str) -> Path | None:
     """Where the output of a node is kept; None if it was not captured."""
     try:
-        path = capture_file(root, run_id, node_id)
+        path = node_capture_path(root, run_id, node_id)
     except InvalidRunId:  # out of a log, so it may be anything
         return None
     return path if os.path.isfile(path) else None

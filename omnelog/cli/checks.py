@@ -23,9 +23,9 @@ from .. import (
     PipeStarted,
     encode,
 )
+from ..recording import ts_ms
 from .lines import LogLines, log_exists, quarantine_path
 from .text import counted, plain
-from .times import ts_ms
 
 _KEPT = 100  # of one log; whoever has that many does not read on
 _TICK = 1000  # lines between two news of how far it is

@@ -13,29 +13,15 @@ from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
 from itertools import islice
 from pathlib import Path
 
-from .. import Event, InvalidRunId, PipeStarted, nodes_dir
-from .captures import capture_file
-from .exits import Refused
+from .. import Event, InvalidRunId, PipeStarted
+from ..recording import claim_node, node_capture_path
 
 _ASKED = 1000  # nodes of a run, at most, for whose recorders is looked
 
 
 def make_capture(root: Path, run_id: str, node_id: str) -> int:
-    """Claim a node by making its capture, and lock it; return the descriptor.
-
-    Raises Refused if the node is claimed already, OSError.
-    """
-    directory = nodes_dir(root, run_id)
-    try:
-        directory.mkdir(exist_ok=True)
-    except FileExistsError as error:
-        message = f"{directory}: is not a directory, and captures go there; move it out of the way"
-        raise Refused(message) from error
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
-    try:
-        capture = os.open(capture_file(root, run_id, node_id), flags, 0o666)
-    except FileExistsError as error:  # perhaps by a process that claimed it this very moment
-        raise Refused(taken(run_id, node_id)) from error
+    """Claim a node, and lock its capture; return the descriptor. Raises what `claim_node` does."""
+    capture = claim_node(root, run_id, node_id)
     with suppress(OSError):  # of a file system that has no locks: then nobody can tell
         flock(capture, LOCK_EX | LOCK_NB)
     return capture
@@ -44,15 +30,7 @@ def make_capture(root: Path, run_id: str, node_id: str) -> int:
 def remove_capture(root: Path, run_id: str, node_id: str, capture: int) -> None:
     """Give up a claim. Raises OSError."""
     os.close(capture)
-    capture_file(root, run_id, node_id).unlink()
-
-
-def taken(run_id: str, node_id: str) -> str:
-    """Why a node cannot be recorded again."""
-    return (
-        f"run {run_id} has a node {node_id!r} already, whose output would be overwritten; "
-        f"take another node id, say {node_id}-2"
-    )
+    node_capture_path(root, run_id, node_id).unlink()
 
 
 def is_being_recorded(root: Path, run_id: str, node_id: str) -> bool | None:
@@ -62,7 +40,7 @@ def is_being_recorded(root: Path, run_id: str, node_id: str) -> bool | None:
     """
     try:
         capture = os.open(
-            capture_file(root, run_id, node_id), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            node_capture_path(root, run_id, node_id), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
         )
     except (InvalidRunId, OSError):
         return None

@@ -20,14 +20,10 @@ from .. import (
     omne_dir,
     run_exists,
 )
+from ..recording import ROOT_VARIABLE, ulid_ms
 from .exits import Refused
 from .text import names_like
-from .times import moment_ms, ulid_ms
-
-ROOT_VARIABLE = "OMNE_VOLUME_ROOT"
-RUN_VARIABLE = "OMNE_RUN_ID"
-NODE_VARIABLE = "OMNE_NODE_ID"
-"""The environment variables by which a recorded command knows where it runs."""
+from .times import moment_ms
 
 LATEST = "latest"
 _RELATIVE = r"latest(?::(?P<pipe>[^~]+))?(?:~(?P<back>[0-9]{1,9}))?"
@@ -144,7 +140,7 @@ def pipe_of(root: Path, run_id: str) -> str | None:
 
 def age_key(root: Path, run_id: str) -> tuple[int, str]:
     """What sorts runs, the oldest first: the time in their id, else that of their first event."""
-    ms = ulid_ms(run_id)
+    ms = ulid_ms(run_id[-26:])
     if ms is None:
         first = first_event(root, run_id)
         ms = (first and moment_ms(first)) or 0

@@ -1,56 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""The log of a run for those who add to it: its beginning, its end, and whether that is possible.
-
-A log may be large, so no more of a line is decoded than is needed.
-"""
+"""The log of a run for those who add to it event by event, with care for the last of them."""
 
 import os
-import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
 
 from .. import (
-    DeserializeError,
     Event,
     EventLog,
     Input,
     InvalidRunId,
-    NodeCompleted,
-    NodeFailed,
-    NodeStarted,
     OmnelogError,
-    PipeAborted,
-    PipeCompleted,
     PipeStarted,
     allocate_ulid,
-    decode,
     events_log_path,
     run_dir,
-    run_exists,
 )
 from .. import __version__ as version
+from ..recording import EventHead, RunNotFound, event_head, require_going_on
 from .exits import Refused
-from .lines import LogLines, log_exists
-
-_BEGINNING = re.compile(
-    rb'\{"type":"(node\.started|node\.completed|node\.failed)",'
-    rb'"id":"[^"\\]*","ts":"[^"\\]*","run_id":"[^"\\]*","node_id":"([^"\\]*)"'
-)
-"""The beginning of a canonical line of which the rest need not be read."""
+from .lines import log_exists
 
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _HINT = "`omnelog runs` lists those there are, and --pipe NAME starts one"
-
-
-class Head(TypedDict):
-    """The members that every event has."""
-
-    id: str
-    ts: str
-    run_id: str
 
 
 class RunLog:
@@ -64,20 +37,16 @@ class RunLog:
         self.root = root
         self.run_id = run_id
 
-    def head(self) -> Head:
-        """The members for an event that happens now. Raises OmnelogError."""
-        return self._head(allocate_ulid(self.root))
+    def head(self) -> EventHead:
+        """The first members of an event that happens now. Raises OmnelogError."""
+        return event_head(self.root, self.run_id)
 
-    def last_head(self) -> Head:
+    def last_head(self) -> EventHead:
         """The same for an event that must not be lost because no ULID can be allocated."""
         try:
             return self.head()
         except (OmnelogError, OSError):
-            return self._head(_ulid_by_chance())
-
-    def _head(self, ulid: str) -> Head:
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        return {"id": ulid, "ts": now, "run_id": self.run_id}
+            return event_head(self.root, self.run_id, _ulid_by_chance())
 
     def append(self, *events: Event, patience_s: float = 5.0) -> None:
         """Append `events` together, waiting for the lock so long. Raises OmnelogError, OSError."""
@@ -96,87 +65,23 @@ class RunLog:
         )
 
 
-class Standing:
-    """How far a run has come: what matters to those who add to it."""
-
-    def __init__(self) -> None:
-        """There is no event yet."""
-        self.has_begun = False
-        self.end: PipeCompleted | PipeAborted | None = None
-        self.has_node = False
-        """Whether there is an event of the node that was asked about."""
-        self.unfinished: dict[str, None] = {}
-        """The nodes that have started and not ended, in the order of their starts."""
-
-    @property
-    def ended_as(self) -> str:
-        """How the run ended, in a word."""
-        return "completed" if isinstance(self.end, PipeCompleted) else "aborted"
-
-
 def new_run(root: Path, pipe: str) -> RunLog:
     """The log of a run that is not begun yet. Raises Refused, OmnelogError."""
     check_name("pipe name", pipe)
     return RunLog(root, f"{pipe}-{allocate_ulid(root)}")
 
 
-def open_run(root: Path, run_id: str, node_id: str | None = None) -> tuple[RunLog, Standing]:
-    """The log of a run that goes on, and how far it has come.
+def open_run(root: Path, run_id: str) -> RunLog:
+    """The log of a run that goes on, which takes the same time however long that is.
 
     Damage does not hinder it: a torn tail is repaired by the append to come. Raises Refused,
     OmnelogError.
     """
-    if not run_exists(root, run_id):
-        raise Refused(f"no run {run_id!r} in {root}; {_HINT}")
-    log = RunLog(root, run_id)
-    found = standing(log, node_id)
-    if not found.has_begun:
-        raise Refused(f"run {run_id} has no event yet, not even its pipe.started; {_HINT}")
-    if found.end is not None:
-        raise Refused(f"run {run_id} has ended already ({found.ended_as})")
-    return log, found
-
-
-def standing(log: RunLog, node_id: str | None = None) -> Standing:
-    """How far a run has come, and whether it has the node `node_id`. Raises LogIOError."""
-    found = Standing()
-    wanted = None if node_id is None else node_id.encode()
-    if not log.is_there():
-        return found
-    for line in _lines(events_log_path(log.root, log.run_id)):
-        begins = _BEGINNING.match(line)
-        if begins is None or begins[2] == wanted or not line.endswith(b"}"):
-            with suppress(DeserializeError):
-                _take(found, decode(line), node_id)
-            continue
-        found.has_begun = True
-        if begins[1] == b"node.started":
-            found.unfinished[begins[2].decode(errors="replace")] = None
-        else:
-            found.unfinished.pop(begins[2].decode(errors="replace"), None)
-    return found
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    with LogLines(path) as lines:
-        last = lines.tail()
-        for block in lines.whole_lines(last.offset):
-            yield from block.split(b"\n")
-        yield last.data
-
-
-def _take(found: Standing, event: Event, node_id: str | None) -> None:
-    found.has_begun = True
-    match event:
-        case PipeCompleted() | PipeAborted():
-            found.end = event
-        case NodeStarted(node_id=id):
-            found.unfinished[id] = None
-        case NodeCompleted(node_id=id) | NodeFailed(node_id=id):
-            found.unfinished.pop(id, None)
-        case _:
-            pass
-    found.has_node |= node_id is not None and getattr(event, "node_id", None) == node_id
+    try:
+        require_going_on(root, run_id)
+    except RunNotFound as error:
+        raise Refused(f"{error}; {_HINT}") from error
+    return RunLog(root, run_id)
 
 
 def check_name(what: str, name: str) -> None:
@@ -188,11 +93,6 @@ def check_name(what: str, name: str) -> None:
         plain = False
     if not plain:
         raise Refused(f"{what} {name!r:.80} is not one plain path component; use [a-z0-9-]")
-
-
-def sound(text: str) -> str:
-    """`text` as an event can hold it: arguments that are not UTF-8 hold lone surrogates."""
-    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _ulid_by_chance() -> str:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import Event
+from ..recording import unfinished_nodes
 from .claims import has_recorder
-from .runlog import RunLog, standing
 from .times import elapsed_ms, moment_ms, now_ms, spell_age
 
 
@@ -27,6 +27,6 @@ class Silence(NamedTuple):
 
 def silence(root: Path, run_id: str, first: Event | None, last: Event | None) -> Silence:
     """Ask about a run that has not ended, given its first and its last event. Raises LogIOError."""
-    unfinished = standing(RunLog(root, run_id)).unfinished
+    unfinished = unfinished_nodes(root, run_id)
     lasts_ms = elapsed_ms(moment_ms(last), now_ms())
     return Silence(lasts_ms, has_recorder(root, run_id, first, unfinished))

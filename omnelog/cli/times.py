@@ -1,21 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""When an event happened and how long things took, as far as its log can tell.
+"""When an event happened and how long things took, as far as its log can tell."""
 
-`ts` has whole seconds. The ULID in `id` has the milliseconds, unless it was given out while the
-clock stood or went back, or by a program with other ideas: it counts where it agrees with `ts`.
-"""
-
-import re
 import time
-from functools import lru_cache
 
-from .. import Event
-
-_TS = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", re.ASCII)
-_ULID = re.compile("[0-7][0-9a-hjkmnp-tv-z]{25}")
-_BASE_32 = str.maketrans("0123456789abcdefghjkmnpqrstvwxyz", "0123456789abcdefghijklmnopqrstuv")
-"""From the digits of a ULID to those that `int` takes."""
-_AGREED_MS = 2000  # `ts` is cut to seconds, and made a moment before or after the id
+from .. import Event, recording
 
 
 def now_ms() -> int:
@@ -24,40 +12,8 @@ def now_ms() -> int:
 
 
 def moment_ms(event: Event | None) -> int | None:
-    """The milliseconds since 1970 at which `event` was made; None if there is none to say."""
-    if event is None:
-        return None
-    second_ms = ts_ms(event.ts)
-    if second_ms is None:
-        return None
-    exact_ms = ulid_ms(event.id)
-    if exact_ms is not None and abs(exact_ms - second_ms) < _AGREED_MS:
-        return exact_ms
-    return second_ms
-
-
-@lru_cache(maxsize=256)  # events that happen together have the same
-def ts_ms(ts: str) -> int | None:
-    """The milliseconds since 1970 of a time like 2026-01-31T23:59:59Z; None if it is none."""
-    found = _TS.fullmatch(ts)
-    if not found:
-        return None
-    from datetime import UTC, datetime  # noqa: PLC0415 - 4 ms, which not every verb needs
-
-    year, month, day, hour, minute, second = map(int, found.groups())
-    leap = second == 60  # datetime does not know the leap second
-    try:
-        moment = datetime(year, month, day, hour, minute, 59 if leap else second, tzinfo=UTC)
-    except ValueError:
-        return None
-    return int(moment.timestamp() + leap) * 1000
-
-
-def ulid_ms(text: str) -> int | None:
-    """The milliseconds since 1970 in the last 26 characters of `text`, if they are a ULID."""
-    if not _ULID.fullmatch(text, max(0, len(text) - 26)):
-        return None
-    return int(text[-26:-16].translate(_BASE_32), 32)
+    """The milliseconds since 1970 at which `event` happened; None if there is none to say."""
+    return None if event is None else recording.moment_ms(event)
 
 
 def between_ms(earlier: Event | None, later: Event | None) -> int | None:
@@ -106,7 +62,7 @@ def spell_moment(moment_ms: int | None) -> str | None:
     """A moment as ``2026-01-31T23:59:59.123Z``; None if it is unknown, or in no year to spell."""
     if moment_ms is None:
         return None
-    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - as above
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - 4 ms, which few verbs need
 
     try:
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment_ms)

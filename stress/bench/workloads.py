@@ -148,19 +148,15 @@ def _lines(scale: int) -> Iterator[Workload]:
 def _whole_event(scale: int) -> Iterator[Workload]:
     """An id, an event, its append, and all three."""
     count = 40 * scale
+    append = "append of one event"
+    row = partial(Row, workload="whole event", figure="time", unit="µs")
     yield Workload(
         subjects={name: partial(_per_item, part, count) for name, part in PARTS.items()}
         | {peers.FLOOR.name: partial(_per_item, peers.FLOOR.loop, count)},
         rows=[
-            Row(
-                workload="whole event",
-                what=name,
-                ours=name,
-                theirs=peers.FLOOR.name,
-                figure="time",
-                unit="µs",
-            )
-            for name in PARTS
+            *(row(what=name, ours=name, theirs=peers.FLOOR.name) for name in PARTS),
+            row(what="an id", ours="id", theirs=append, must=1.6),
+            row(what="an event with its id", ours="id, event and append", theirs=append),
         ],
     )
 

@@ -336,12 +336,46 @@ class TestAddingToARun:
         path.touch()
         assert "already" in self.record(volume)
 
-    def test_is_refused_for_a_node_that_another_program_logged(self, volume: Volume) -> None:
+    def test_is_possible_for_a_node_that_another_program_started_without_claiming_it(
+        self, volume: Volume
+    ) -> None:
+        """The file for its output is the claim (SPEC: VOL-26). To look for it in the log would
+        take longer and longer, so it is for `verify` to find that the node was started twice.
+        """
         kind = omnelog.NodeKind.PROMPT
+        ts = "2026-01-31T23:59:59Z"
         volume.write(
-            started(), omnelog.NodeStarted(id="x", ts="x", run_id=RUN, node_id="n", kind=kind)
+            started(), omnelog.NodeStarted(id="x", ts=ts, run_id=RUN, node_id="n", kind=kind)
         )
-        assert "already" in self.record(volume)
+        assert volume.call("record", "--run", RUN, "n", "--", "true").status == 0
+        assert b"node 'n' started again, after line 2" in volume.call("verify", RUN).out
+
+    def test_reads_the_same_of_a_long_log_and_of_one_twice_as_long(
+        self, volume: Volume, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Counted in bytes; 5,000 nodes make a log of a megabyte and a half."""
+        read: list[int] = []
+        totals = []
+
+        def pread(fd: int, size: int, offset: int) -> bytes:
+            data = real(fd, size, offset)
+            read.append(len(data))
+            return data
+
+        real = os.pread
+        monkeypatch.setattr(os, "pread", pread)
+        head = {"id": "x" * 26, "ts": "2026-01-31T23:59:59Z", "run_id": RUN}
+        node = omnelog.NodeStarted(**head, node_id="n" * 150, kind=omnelog.NodeKind.BASH)
+        lines = omnelog.encode(node) * 2500
+        path = volume.write(started())
+        for number in range(2):
+            with path.open("ab") as log:
+                log.write(lines)
+            read.clear()
+            said = volume.call("record", "--run", RUN, f"n{number}", "--", "true")
+            assert said.status == 0
+            totals.append(sum(read))
+        assert abs(totals[1] - totals[0]) < 1000 < totals[0]  # the last line is not the same
 
     @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
     def test_is_refused_where_the_log_is_no_file(self, volume: Volume, make: object) -> None:

@@ -47,7 +47,7 @@ REFUSED = {
     "waitid": ("os.waitid", refuse(errno.ENOSYS)),
     "ioctl": (f"{CLI}.process.ioctl", refuse(errno.ENOTTY)),
     "flock": (f"{CLI}.claims.flock", refuse(errno.ENOLCK)),
-    "ULIDs, once it runs": (f"{CLI}.runlog.allocate_ulid", None),
+    "ULIDs, once it runs": (f"{omnelog.__name__}.recording.allocate_ulid", None),
 }
 
 
@@ -101,7 +101,7 @@ def test_a_failure_of_the_log_at_the_end_does_not_hide_how_the_command_ended(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("odd")
 
-    monkeypatch.setattr(f"{CLI}.commands.record.standing", fail)
+    monkeypatch.setattr(f"{CLI}.commands.record.unfinished_nodes", fail)
     said = volume.call("record", "--pipe", "ci", "n", "--", "sh", "-c", "exit 3")
     assert said.status == 3
     assert "not in the log: odd; it ended with exit status 3" in said.err

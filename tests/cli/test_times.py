@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from .. import omnelog
 from ..strategies import CROCKFORD, events
 
+recording = import_module(f"{omnelog.__name__}.recording")
 times = import_module(f"{omnelog.__name__}.cli.times")
 
 SECOND_MS = 1_769_903_999_000  # 2026-01-31T23:59:59Z
@@ -61,7 +62,7 @@ def test_a_ts_is_a_time_in_one_spelling(ts: str, agrees: bool) -> None:
     expected = None
     if agrees:
         expected = timegm(strptime(ts, "%Y-%m-%dT%H:%M:%SZ")) * 1000
-    assert times.ts_ms(ts) == expected
+    assert recording.ts_ms(ts) == expected
 
 
 @pytest.mark.parametrize(
@@ -96,17 +97,13 @@ def test_an_age_is_shorter_still(ms: int | None, spelt: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "x", "8" * 26, "i" * 26, "Z" * 26])
 def test_an_id_that_is_no_ulid_says_no_time(name: str) -> None:
-    assert times.ulid_ms(name) is None
+    assert recording.ulid_ms(name) is None
     assert at(name) == SECOND_MS
 
 
 @pytest.mark.parametrize("ts", ["", "yesterday", "2026-13-01T00:00:00Z", "2026-01-31 23:59:59"])
 def test_without_a_time_there_is_no_moment(ts: str) -> None:
     assert at(ulid(SECOND_MS), ts) is None
-
-
-def test_a_run_id_says_the_time_in_its_ulid() -> None:
-    assert times.ulid_ms("ci-" + ulid(SECOND_MS)) == SECOND_MS
 
 
 @given(events(), events())

@@ -5,9 +5,10 @@ from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
 from ... import Input
+from ...recording import event_text
 from ..exits import OK
 from ..parser import Verbs
-from ..runlog import new_run, sound
+from ..runlog import new_run
 from ..streams import emit, flush
 
 _HELP = """\
@@ -43,7 +44,7 @@ def _input(text: str) -> Input:
     key, equals, value = text.partition("=")
     if not key or not equals:
         raise ArgumentTypeError(f"{text!r} must be KEY=VALUE")
-    return Input(key=sound(key), value=sound(value))
+    return Input(key=event_text(key), value=event_text(value))
 
 
 def _carry_out(root: Path, given: Namespace) -> int:

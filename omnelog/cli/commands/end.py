@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ... import PipeAborted, PipeCompleted
+from ...recording import event_text, unfinished_nodes
 from ..claims import is_being_recorded
 from ..exits import OK, Refused
 from ..locate import find_run
 from ..parser import Verbs
-from ..runlog import open_run, sound
+from ..runlog import open_run
 
 _HELP = """\
 End a run: as completed, or with --abort as aborted.
@@ -38,8 +39,8 @@ def declare(verbs: Verbs, summary: str) -> None:
 
 
 def _carry_out(root: Path, given: Namespace) -> int:
-    log, found = open_run(root, find_run(root, given.run))
-    unfinished = list(found.unfinished)
+    log = open_run(root, find_run(root, given.run))
+    unfinished = unfinished_nodes(log.root, log.run_id)
     if given.abort is None and unfinished:
         names = ", ".join(_described(root, log.run_id, unfinished[:_SHOWN]))
         more = f" and {len(unfinished) - _SHOWN} more" if len(unfinished) > _SHOWN else ""
@@ -53,7 +54,7 @@ def _carry_out(root: Path, given: Namespace) -> int:
     reason = given.abort
     if unfinished:
         reason += f" (nodes without an end: {', '.join(unfinished)})"
-    log.append(PipeAborted(**log.head(), reason=sound(reason)))
+    log.append(PipeAborted(**log.head(), reason=event_text(reason)))
     return OK
 
 

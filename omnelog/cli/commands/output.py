@@ -19,7 +19,7 @@ from ... import (
     events_log_path,
     run_exists,
 )
-from ..captures import capture_file
+from ...recording import node_capture_path
 from ..checks import Findings, sound_events
 from ..exits import FINDINGS, OK, Refused
 from ..lines import LogLines, log_exists
@@ -64,7 +64,7 @@ def print_output(root: Path, run_id: str, node_id: str, *, follow: bool) -> int:
     LogIOError; OSError.
     """
     try:
-        path = capture_file(root, run_id, node_id)
+        path = node_capture_path(root, run_id, node_id)
     except InvalidRunId as error:
         raise Refused(f"node id {node_id!r:.80} is not one plain path component") from error
     log = events_log_path(root, run_id)

@@ -30,13 +30,13 @@ from ... import (
     PipeCompleted,
     node_capture_wire_path,
 )
-from ..claims import make_capture, remove_capture, taken
+from ...recording import RUN_VARIABLE, child_environ, end_of_run, event_text, unfinished_nodes
+from ..claims import make_capture, remove_capture
 from ..exits import OK, RECORDER, Misused, Refused
-from ..locate import NODE_VARIABLE, ROOT_VARIABLE, RUN_VARIABLE
 from ..outputs import Output, ReaderGone
 from ..parser import Verbs, seconds
 from ..process import Conditions, Outcome, run
-from ..runlog import RunLog, check_name, new_run, open_run, sound, standing
+from ..runlog import RunLog, check_name, new_run, open_run
 from ..signals import ENDING, Interrupted, Signals
 from ..streams import STDERR, STDOUT, spell
 
@@ -198,12 +198,7 @@ class Recorder:
                     output.close()
 
     def _record(self, pipe: str | None, run_id: str) -> int:
-        if pipe is None:
-            log, found = open_run(self._root, run_id, self._node_id)
-            if found.has_node:
-                raise Refused(taken(run_id, self._node_id))
-        else:
-            log = new_run(self._root, pipe)
+        log = open_run(self._root, run_id) if pipe is None else new_run(self._root, pipe)
         try:
             if pipe is not None:
                 log.begin(pipe)
@@ -244,7 +239,7 @@ class Recorder:
         try:
             with self._signals.postponed():
                 capture = make_capture(log.root, log.run_id, self._node_id)
-            name = sound(shlex.join(self._command))
+            name = event_text(shlex.join(self._command))
             kind = NodeKind.COMMAND
             log.append(NodeStarted(**log.head(), node_id=self._node_id, kind=kind, name=name))
         except BaseException:
@@ -260,15 +255,11 @@ class Recorder:
             why = f"interrupted by {signal.Signals(error.signum).name}"
         with suppress(OmnelogError, OSError):
             if log.is_there():
-                reason = f"node {self._node_id}: not run: {sound(why)}"
+                reason = f"node {self._node_id}: not run: {event_text(why)}"
                 log.append(PipeAborted(**log.head(), reason=reason))
 
     def _run(self, log: RunLog, capture: int) -> Outcome:
-        variables = {
-            ROOT_VARIABLE: str(log.root),
-            RUN_VARIABLE: log.run_id,
-            NODE_VARIABLE: self._node_id,
-        }
+        variables = child_environ(log.root, log.run_id, self._node_id)
         return run(
             self._command,
             os.environ | variables,
@@ -342,16 +333,18 @@ class Recorder:
         message = "\n".join(filter(None, (outcome.ending, outcome.last_lines)))
         error = NodeError(kind=outcome.failure)
         return NodeFailed(
-            **log.last_head(), node_id=self._node_id, error=error, message=sound(message)
+            **log.last_head(), node_id=self._node_id, error=error, message=event_text(message)
         )
 
     def _run_end(self, log: RunLog, outcome: Outcome, losses: list[str]) -> list[Event]:
         """The event that ends the run, if nobody has ended it yet."""
-        found = standing(log)
-        if found.end is not None:
-            losses.append(f"somebody else has ended the run already ({found.ended_as})")
+        end = end_of_run(log.root, log.run_id)
+        if end is not None:
+            how = end.type.removeprefix("pipe.")
+            losses.append(f"somebody else has ended the run already ({how})")
             return []
-        others = [node_id for node_id in found.unfinished if node_id != self._node_id]
+        unfinished = unfinished_nodes(log.root, log.run_id)
+        others = [node_id for node_id in unfinished if node_id != self._node_id]
         if outcome.status == 0 and not others:
             return [PipeCompleted(**log.last_head())]
         reasons = [f"node {self._node_id}: {outcome.ending}"] if outcome.status else []
@@ -359,7 +352,7 @@ class Recorder:
             still = f"ended while nodes were still running: {_some(others)}"
             reasons.append(still)
             losses.append(f"the run is logged as aborted, it {still}")
-        return [PipeAborted(**log.last_head(), reason=sound("; ".join(reasons)))]
+        return [PipeAborted(**log.last_head(), reason=event_text("; ".join(reasons)))]
 
     def _say(self, message: str, outcome: Outcome) -> None:
         """Write a line to standard error; for ever only if nobody wants us to end."""
