@@ -172,3 +172,18 @@ def test_an_interrupt_while_the_verb_is_loaded_ends_it_quietly(volume: Volume) -
 def test_python_m_is_the_command(volume: Volume) -> None:
     volume.write(started())
     assert volume.run("show", RUN, "--json").out == omnelog.encode(started())
+
+
+def test_the_process_ends_without_taking_the_interpreter_apart(volume: Volume) -> None:
+    """That would take longer than most verbs; the output and the exit status are whole even so."""
+    run_id = "r" * 200
+    volume.write(started(run_id), run_id=run_id)
+    script = (
+        "import atexit, sys\n"
+        f"from {omnelog.__name__}.cli import run\n"
+        "atexit.register(print, 'taken apart')\n"
+        "run()\n"
+    )
+    python = f"{shlex.quote(sys.executable)} -c {shlex.quote(script)}"
+    assert volume.shell(f"{python} show --json {run_id}").out == omnelog.encode(started(run_id))
+    assert volume.shell(f"{python} show no-such-run").status == 1
