@@ -56,8 +56,10 @@ exit status:
   `record`, `repair`, `verify` and `wait` have their own, see their --help
 """
 
-_DURATION = r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)?"
-_SECONDS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:e[0-9]{1,2})?"
+_DURATION = r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)"
+_TOO_LONG_S = 1e9
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def first_word(words: Sequence[str]) -> str:
@@ -244,12 +246,15 @@ class Verbs:
 
 def seconds(text: str) -> float:
     """A length of time that can be waited, in seconds, for argparse: ``90``, ``5m``, ``1h30m``."""
-    parts = list(re.finditer(_DURATION, text))
-    whole = "".join(part[0] for part in parts) == text
-    given = sum(float(part[1]) * _SECONDS[part[2] or ""] for part in parts)
-    if not whole or not 0 < given < 1e9:
+    if re.fullmatch(_NUMBER, text):
+        given = float(text)
+    else:
+        parts = list(re.finditer(_DURATION, text))
+        is_whole = "".join(part[0] for part in parts) == text
+        given = sum(float(part[1]) * _SECONDS[part[2]] for part in parts) if is_whole else 0.0
+    if not 0 < given < _TOO_LONG_S:
         raise ArgumentTypeError(
-            f"{text!r} is not a length of time greater than 0, such as 90, 5m or 2h"
+            f"{text!r} is not a length of time above 0 and below 30 years, such as 90, 5m or 2h"
         )
     return given
 
