@@ -72,7 +72,8 @@ class Outcome(NamedTuple):
     failure: ErrorKind | None
     """None if it succeeded."""
     last_lines: str
-    """The last lines of its standard error, or of all its output if that is empty."""
+    """Of a command that failed, the last lines of its standard error; of its standard output if
+    that is empty. Else empty."""
     losses: list[str]
     """What of its output was not captured or not passed through, and why."""
     left_running: bool
@@ -584,14 +585,17 @@ class _Relay:
         if self._has_timed_out:
             status, failure = TIMED_OUT, ErrorKind.TIMEOUT
             ending = f"timed out after {self._conditions.timeout_s:g} s"
-        printed = (stream.last_lines.text() for stream in reversed(self._streams))
+        last_lines = ""
+        if failure is not None:
+            printed = (stream.last_lines.text() for stream in reversed(self._streams))
+            last_lines = next(filter(None, printed), "")
         return Outcome(
             status=status,
             ending=ending,
             ran=True,
             killed_by=-returncode if returncode < 0 and not self._has_timed_out else 0,
             failure=failure,
-            last_lines=next(filter(None, printed), ""),
+            last_lines=last_lines,
             losses=self._losses(),
             left_running=any(stream.was_cut_off for stream in self._streams),
             hurried=self._is_hurried,

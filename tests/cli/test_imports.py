@@ -33,7 +33,7 @@ SLOW = {
 """Modules that take a millisecond or more, or that only some verbs need."""
 
 VERBS: list[tuple[str, int, set[str]]] = [
-    ("--help", 8, set()),
+    ("--help", 9, set()),
     ("runs", 21, {"datetime", "unicodedata"}),
     (f"show {RUN}", 18, {"datetime", "unicodedata"}),
     (f"tail {RUN}", 15, {"datetime", "select", "unicodedata"}),
