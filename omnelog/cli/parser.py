@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 """How the command line is taken apart, and how a verb says what it takes.
 
-Help is ASCII and fits 90 columns, for any terminal.
+Help is ASCII and fits the terminal, or 80 columns.
 """
 
 import os
 import re
-from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
-from argparse import RawDescriptionHelpFormatter as AsItIs
+import sys
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, HelpFormatter, Namespace
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeAlias, get_args
 from .. import Event, __version__, enumerate_runs
 from .exits import FINDINGS
 from .locate import add_root_option, volume_root
-from .streams import width
+from .streams import encoding_of, output, width
 from .times import now_ms, time_ms
 
 Run: TypeAlias = Callable[[Path, Namespace], int]
@@ -73,8 +73,8 @@ def first_word(words: Sequence[str]) -> str:
     return ""
 
 
-class _Help(AsItIs):
-    """Help of which the examples stand as they are written.
+class _Help(HelpFormatter):
+    """Help that fits the terminal, with the examples as they are written.
 
     One of it is made for every option that is added; asking the terminal each time takes 3 ms.
     """
@@ -82,6 +82,19 @@ class _Help(AsItIs):
     def __init__(self, prog: str) -> None:
         """As argparse calls it."""
         super().__init__(prog, width=_help_width())
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:  # noqa: ARG002 - argparse's
+        from .reflow import reflow  # noqa: PLC0415 - needed by help alone
+
+        return reflow(text, width)
+
+    def _format_usage(self, usage: str | None, *parts: Any) -> str:  # Any: as argparse has it
+        if usage is not None and max(map(len, usage.splitlines())) > self._width:
+            from .reflow import reflow  # noqa: PLC0415 - as above
+
+            room = self._width - len("usage: ")
+            usage = reflow(f"  {' '.join(usage.split())}", room).lstrip()
+        return super()._format_usage(usage, *parts)
 
 
 @cache
@@ -110,6 +123,13 @@ class _Parser(ArgumentParser):
         if message.startswith("the following arguments are required"):
             raise _MissingWordError(message)
         super().error(message)
+
+    def _print_message(self, message: str, file: Any = None) -> None:  # Any: as argparse has it
+        """Write help, whose failure argparse would hide. Raises OSError."""
+        if file is not None and file is sys.stdout:
+            output().write(message.encode(encoding_of(file), "backslashreplace"))
+        else:
+            super()._print_message(message, file)
 
     # argparse has no public list of a parser's options; argcomplete reads this one, too.
     def _refuse_options(self, words: Sequence[str]) -> None:
@@ -285,9 +305,10 @@ def number(text: str) -> int:
 def _add_color_option(parser: ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--color",
+        metavar="WHEN",
         choices=["auto", "always", "never"],
         default=default,
-        help="colour (default: auto, which is for terminals)",
+        help="colour: always, never, or auto, the default: on terminals",
     )
 
 

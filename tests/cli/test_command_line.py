@@ -33,7 +33,14 @@ def test_help_fits_any_terminal(volume: Volume, words: list[str]) -> None:
     said = volume.call(*words, "--help")
     assert (said.status, said.err) == (0, "")
     assert said.out.isascii()
-    assert max(map(len, said.out.splitlines())) <= 90
+    assert max(map(len, said.out.splitlines())) <= 78
+
+
+@pytest.mark.parametrize("buffered", ["", "PYTHONUNBUFFERED=1"])
+def test_help_that_cannot_be_written_is_an_error(volume: Volume, buffered: str) -> None:
+    said = volume.shell(f"{buffered} omnelog show --help > /dev/full")
+    assert said.status == 1
+    assert said.err.startswith("omnelog: standard output: ")
 
 
 def test_the_help_names_every_verb(volume: Volume) -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from importlib import import_module
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from .. import omnelog
@@ -17,6 +17,7 @@ from .histories import History
 from .volume import RUN, Process, Volume, locked
 
 progress = import_module(f"{omnelog.__name__}.cli.progress")
+reflow = import_module(f"{omnelog.__name__}.cli.reflow").reflow
 terminal = import_module(f"{omnelog.__name__}.cli.terminal")
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -64,6 +65,42 @@ def without_rich(volume: Volume) -> dict[str, str]:
     blocked.mkdir()
     (blocked / "rich.py").write_text("raise ImportError('blocked')\n")
     return {"PYTHONPATH": f"{blocked}:{volume.environment()['PYTHONPATH']}"}
+
+
+@pytest.mark.parametrize("words", [[], ["record"], ["runs"], ["wait"]])
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_help_fits_the_terminal(volume: Volume, words: list[str], columns: int) -> None:
+    said = on_terminal(volume, *words, "--help", columns=columns)
+    assert max(map(len, said.splitlines())) <= columns
+
+
+@given(
+    st.lists(
+        st.from_regex(r"( {0,8}([a-z.-]{1,9}( {1,3}[a-z.-]{1,9}){0,20}))?", fullmatch=True),
+        max_size=8,
+    ),
+    st.integers(30, 100),
+)
+@example(["exit status:", "  125  it failed, and why", "       is said", "  2    other"], 30)
+@example(["a paragraph that", "goes on", "", "  an example  that stands  as it is"], 80)
+def test_help_that_is_reflowed_loses_no_word_and_no_line_is_too_wide(
+    lines: list[str], width: int
+) -> None:
+    text = reflow("\n".join(lines), width)
+    assert text.split() == " ".join(lines).split()
+    assert all(len(line) <= width for line in text.splitlines())
+
+
+def test_help_for_a_narrow_terminal_hangs_below_its_columns() -> None:
+    text = "one paragraph\nof two lines\n\n  12  says what it is and\n      why\n  $ omnelog runs\n"
+    assert reflow(text, 20).splitlines() == [
+        "one paragraph of two",
+        "lines",
+        "",
+        "  12  says what it",
+        "      is and why",
+        "  $ omnelog runs",
+    ]
 
 
 @pytest.mark.parametrize("words", VERBS, ids=lambda words: words[0])

@@ -83,7 +83,8 @@ examples:
   omnelog record --pipe ci all -- make -j8
       with recipes such as: omnelog record lint -- ruff check .
   omnelog record --pipe ci all -- sh -c '
-      printf "%s\\n" lint types | xargs -P2 -I{} omnelog record --lines {} -- nox -s {}'
+      printf "%s\\n" lint types |
+      xargs -P2 -I{} omnelog record --lines {} -- nox -s {}'
 
 DURATION is a number of seconds, or 90s, 5m, 1h30m, 1d.
 

@@ -97,8 +97,9 @@ def declare(verbs: Verbs, summary: str) -> None:
     verb.parser.add_argument(
         "--state",
         action="append",
+        metavar="STATE",
         choices=[str(state) for state in RunState],
-        help="only runs in this state; may be given several times",
+        help=f"only runs in this state, or in several: {', '.join(RunState)}",
     )
     verb.parser.add_argument("--full", action="store_true", help="check every line of large logs")
     verb.parser.add_argument("--json", action="store_true", help="print an object for each run")
