@@ -162,6 +162,18 @@ def test_a_terminal_of_40_columns_gets_two_lines_a_run(run: Volume) -> None:
     assert re.fullmatch(r"  aborted 7.0s, \d+d ago, 1/3 failed", rest)
 
 
+def test_a_run_with_a_long_name_gets_two_lines_and_the_others_a_table(run: Volume) -> None:
+    """One that has no node says so."""
+    name = "a-long-name-" * 5
+    run.write(History(name).begin().events[0], run_id=name)
+    heads, *lines = COLOUR.sub("", on_terminal(run, "runs", columns=80)).splitlines()
+    assert heads.split()[:2] == ["RUN", "STATE"]
+    at = lines.index(name)
+    assert re.fullmatch(r"  running \d+h\d\dm, \d+d ago, no nodes", lines[at + 1])
+    [usual] = lines[:at] + lines[at + 2 :]
+    assert usual.split()[:2] == [RUN, "aborted"]
+
+
 @pytest.mark.parametrize("words", [["runs"], ["show", RUN], ["tail", RUN], ["timeline", RUN]])
 def test_colour_that_is_always_wanted_comes_through_a_pipe(run: Volume, words: list[str]) -> None:
     said = run.shell(f"NO_COLOR=1 TERM=dumb omnelog --color=always {' '.join(words)}")

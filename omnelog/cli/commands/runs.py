@@ -2,10 +2,12 @@
 """`runs`: the runs of a volume, and how far each has come."""
 
 import json
+import math
 from argparse import Namespace
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from ... import Event, LogIOError, enumerate_runs, events_log_path
 from ..checks import Findings
@@ -58,6 +60,9 @@ _LAYOUTS = (
     "RUN,STATE,FAILED,NODES,AGE,TOOK",
 )
 """Columns for narrower and narrower terminals."""
+Row: TypeAlias = dict[str, Span]
+"""What to print of a run, by the head of its column."""
+
 _RIGHT = {"DONE", "FAILED", "NODES", "SIZE", "AGE", "TOOK"}
 _STYLES = {
     RunState.RUNNING: "yellow",
@@ -126,7 +131,7 @@ def runs(root: Path, wanted: Wanted, *, full: bool, as_json: bool) -> int:
             f"omnelog: {root} has no runs yet; see `omnelog record --help` for how to make one"
         )
     complaints: list[str] = []
-    rows: list[dict[str, Span]] = []
+    rows: list[Row] = []
     at_ms = now_ms()
     with Progress("reading logs", len(run_ids)) as progress:
         for run_id, run in _listed(root, run_ids, wanted, progress, full=full):
@@ -228,31 +233,51 @@ def _counted(path: Path, read: Callable[[int], None]) -> Counts | None:
         return None
 
 
-def _print(rows: list[dict[str, Span]]) -> None:
+def _print(rows: list[Row]) -> None:
+    """Print a table of the runs for which there is room, and two lines for each other run."""
     screen = Screen()
-    for layout in _LAYOUTS:
-        heads = layout.split(",")
-        table: list[list[Span]] = [[(head, "bold") for head in heads]]
-        table += ([row[head] for head in heads] for row in rows)
-        if screen.width is None or _needed(table) <= screen.width:
-            right = frozenset(i for i, head in enumerate(heads) if head in _RIGHT)
-            for line in columns(table, right=right):
-                screen.line(*line)
-            return
-    for row in rows:  # not even the least fits: two lines for each run
-        screen.paragraph(*row["RUN"], indent=0)
-        when = f" {row['TOOK'][0]}, {row['AGE'][0]} ago, "
-        failed = (f"{row['FAILED'][0]}/{row['NODES'][0]} failed", row["FAILED"][1])
-        screen.row(("  ", ""), row["STATE"], (when, ""), failed)
+    room = math.inf if screen.width is None else screen.width
+    layouts = [layout.split(",") for layout in _LAYOUTS]
+    has_room = [_needed([row], layouts[-1]) <= room for row in rows]
+    in_table = [row for row, fits in zip(rows, has_room, strict=True) if fits]
+    heads = next((heads for heads in layouts if _needed(in_table, heads) <= room), None)
+    if not in_table or heads is None:
+        for row in rows:
+            _print_on_two_lines(screen, row)
+        return
+    right = frozenset(i for i, head in enumerate(heads) if head in _RIGHT)
+    lines = columns(_table(in_table, heads), right=right)
+    screen.line(*next(lines))
+    for row, fits in zip(rows, has_room, strict=True):
+        if fits:
+            screen.line(*next(lines))
+        else:
+            _print_on_two_lines(screen, row)
 
 
-def _needed(table: list[list[Span]]) -> int:
-    """How many columns a table takes."""
+def _print_on_two_lines(screen: Screen, row: Row) -> None:
+    screen.paragraph(*row["RUN"], indent=0)
+    when = f" {row['TOOK'][0]}, {row['AGE'][0]} ago, "
+    nodes = (f"{row['FAILED'][0]}/{row['NODES'][0]} failed", row["FAILED"][1])
+    if row["NODES"][0] == "0":
+        nodes = ("no nodes", "")
+    screen.row(("  ", ""), row["STATE"], (when, ""), nodes)
+
+
+def _table(rows: list[Row], heads: Sequence[str]) -> list[list[Span]]:
+    """The columns `heads` of `rows`, below their heads."""
+    table: list[list[Span]] = [[(head, "bold") for head in heads]]
+    return table + [[row[head] for head in heads] for row in rows]
+
+
+def _needed(rows: list[Row], heads: Sequence[str]) -> int:
+    """How many columns of a terminal a table takes."""
+    table = _table(rows, heads)
     widths = (max(cells(text) for text, _ in column) for column in zip(*table, strict=True))
     return sum(width + 2 for width in widths) - 2
 
 
-def _row(run_id: str, run: Glance, silent: Silence | None, at_ms: int) -> dict[str, Span]:
+def _row(run_id: str, run: Glance, silent: Silence | None, at_ms: int) -> Row:
     counts: list[Span] = [("-", "dim")] * 3
     if run.nodes is not None:
         failed = "red" if run.nodes.failed else ""
