@@ -37,10 +37,11 @@ examples:
   omnelog show latest                          see how the newest went
   omnelog tail -f latest                       watch it
 
-A run is named by its id, and by every verb except append and record also by the
-beginning or the end of it, if no other run has the same, or as
+A run is named by its id, or as one of these, except by append:
   latest, latest~1           the newest, the one before it
   latest:PIPE, latest:PIPE~1 the same among the runs of a pipe
+By every verb except append and record it is also named by the beginning or the end
+of its id, if no other run has the same.
 
 The volume is --root DIR, else $OMNE_VOLUME_ROOT, else the nearest directory from
 here upwards that holds .omne. Colour is for terminals, and not if $NO_COLOR is set;

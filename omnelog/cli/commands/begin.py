@@ -2,10 +2,11 @@
 """`begin`: a run that no command surrounds, for steps that share no parent process."""
 
 from argparse import ArgumentTypeError, Namespace
+from contextlib import suppress
 from pathlib import Path
 
-from ... import Input
-from ..exits import OK
+from ... import Input, OmnelogError, PipeAborted
+from ..exits import OK, Refused
 from ..parser import Verbs
 from ..runlog import new_run, sound
 from ..streams import emit, flush
@@ -49,6 +50,11 @@ def _input(text: str) -> Input:
 def _carry_out(root: Path, given: Namespace) -> int:
     log = new_run(root, given.pipe)
     log.begin(given.pipe, given.input)
-    emit(log.run_id)
-    flush()
+    try:
+        emit(log.run_id)
+        flush()
+    except (OSError, Refused):  # nobody knows of the run, so nobody could end it
+        with suppress(OmnelogError, OSError):
+            log.append(PipeAborted(**log.head(), reason="its id could not be printed"))
+        raise
     return OK

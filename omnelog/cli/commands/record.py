@@ -32,7 +32,7 @@ from ... import (
 )
 from ..claims import make_capture, remove_capture, taken
 from ..exits import OK, RECORDER, Misused, Refused
-from ..locate import NODE_VARIABLE, ROOT_VARIABLE, RUN_VARIABLE
+from ..locate import NODE_VARIABLE, ROOT_VARIABLE, RUN_VARIABLE, find_run, is_relative
 from ..outputs import Output, ReaderGone
 from ..parser import Verbs, seconds
 from ..process import Conditions, Outcome, run
@@ -121,7 +121,7 @@ def declare(verbs: Verbs, summary: str) -> None:
         "--run",
         metavar="RUN",
         default=os.environ.get(RUN_VARIABLE, ""),
-        help=f"add to this run (default: ${RUN_VARIABLE})",
+        help=f"add to this run, by its whole id or as latest (default: ${RUN_VARIABLE})",
     )
     how = verb.parser.add_mutually_exclusive_group()
     how.add_argument("--pty", action="store_true", help="run the command on a terminal of its own")
@@ -157,7 +157,8 @@ def _carry_out(root: Path, given: Namespace) -> int:
         on_terminal=given.pty,
     )
     recorder = Recorder(root, given.node, given.command, conditions, is_alone=given.is_alone)
-    return recorder.record(pipe=given.pipe, run_id=given.run)
+    run_id = find_run(root, given.run) if is_relative(given.run) else given.run
+    return recorder.record(pipe=given.pipe, run_id=run_id)
 
 
 class Recorder:
