@@ -325,6 +325,6 @@ def _complete(parser: ArgumentParser) -> None:
 def _complete_run(prefix: str, parsed_args: Namespace, **_: object) -> list[str]:
     try:
         runs = enumerate_runs(volume_root(parsed_args.root))
-    except Exception:  # whatever it is: a shell that asks has no use for it
+    except Exception:  # of any kind: a shell that completes a word cannot use a message
         return []
     return [run_id for run_id in (*runs, "latest") if run_id.startswith(prefix)]

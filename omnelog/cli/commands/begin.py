@@ -12,7 +12,7 @@ from ..runlog import new_run, sound
 from ..streams import emit, flush
 
 _HELP = """\
-Start a run of a pipe, and print its id. It goes on until `omnelog end` ends it.
+Start a run of a pipe, and print its id. The run goes on until `omnelog end` ends it.
 
 This is for steps that share no parent process, such as those of a CI job: each step
 records itself with `omnelog record --run RUN`.

@@ -25,18 +25,22 @@ from ..text import plain, spell_size
 from ..times import elapsed_ms, moment_ms, now_ms, spell_age, spell_ms
 
 _HELP = """\
-List runs, the newest last: id, pipe, state, how many nodes are done, failed and there
-in all, when the run began, how long it took or takes by now, when its last event was
-logged, size of the log. A narrow terminal gets less, and the age instead of the time.
+List the runs, the newest last: id, pipe, state, how many nodes are done, how many
+failed, how many there are, when the run began, how long it took or has taken so far,
+when its last event was logged, and the size of its log. On a narrow terminal there
+are fewer columns, and an age instead of a time.
 
-The state is running (or whoever ran it died without logging the end), completed,
-aborted, empty (nothing logged yet) or damaged: then standard error says the first
-thing wrong, as path:line: reason, and the exit status is 1. Of a run that is running
-by its log although its recorder is gone, "silent 3h" says since when; `omnelog end`
-ends it.
+The state is one of these:
+  running    it goes on, or its recorder died without logging the end
+  silent 3h  its recorder is gone, and its last event is so old; see `omnelog end`
+  completed
+  aborted
+  empty      nothing is logged yet
+  damaged    standard error says the first thing that is wrong, as path:line: reason,
+             and the exit status is 1
 
-Of a log above 256 KiB the nodes are counted, but not every line is checked, so that
-damage in its middle is not seen: that takes --full, or `verify`.
+In a log of more than 256 KiB the nodes are counted, but not every line is checked. To
+see damage in the middle of it, use --full or `omnelog verify`.
 """
 
 _HELP_END = """\
@@ -47,9 +51,9 @@ examples:
   omnelog runs --json | jq -r 'select(.nodes.failed > 0).run_id'
 
 With --json each run is an object on a line: run_id, pipe, state, nodes {completed,
-failed, total}, started, last_event, duration_ms, silent_ms since the last event and
-has_recorder (is one alive?) of a run that has not ended, size in bytes; null where it
-is not known.
+failed, total}, started, last_event, duration_ms and size in bytes. A run that has not
+ended also has silent_ms, the time since its last event, and has_recorder, whether a
+recorder is alive. What is not known is null.
 """
 
 _LAYOUTS = (
@@ -135,7 +139,7 @@ def runs(root: Path, wanted: Wanted, *, full: bool, as_json: bool) -> int:
     at_ms = now_ms()
     with Progress("reading logs", len(run_ids)) as progress:
         for run_id, run in _listed(root, run_ids, wanted, progress, full=full):
-            complaints += map(str, run.findings.kept[:1])  # `show` and `verify` tell them all
+            complaints += map(str, run.findings.kept[:1])  # `show` and `verify` print all of them
             silent = _silence(root, run_id, run)
             if as_json:
                 progress.hide()
@@ -151,7 +155,7 @@ def runs(root: Path, wanted: Wanted, *, full: bool, as_json: bool) -> int:
 
 
 def _silence(root: Path, run_id: str, run: Glance) -> Silence | None:
-    """How long a run has been silent that has not ended."""
+    """How long a run has been silent; None if it has ended."""
     if run.state is not RunState.RUNNING:
         return None
     try:
@@ -163,7 +167,7 @@ def _silence(root: Path, run_id: str, run: Glance) -> Silence | None:
 def _listed(
     root: Path, run_ids: list[str], wanted: Wanted, progress: Progress, *, full: bool
 ) -> Iterator[tuple[str, Glance]]:
-    """Yield the runs that are wanted, the oldest first; no more logs are read than need be."""
+    """Yield the runs that are wanted, the oldest first, and read no other log than necessary."""
     if wanted.newest is None:
         yield from _matching(root, run_ids, wanted, progress, full=full)
         return
