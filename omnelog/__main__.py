@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`python -m omnelog` is the `omnelog` command."""
 
-import sys
+from .cli import run
 
-from .cli import main
-
-sys.exit(main())
+run()

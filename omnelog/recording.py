@@ -57,7 +57,6 @@ from .linelog.errors import (
     refusals,
     refusals_ignored,
 )
-from .linelog.fork import generation
 from .linelog.fork import register as call_after_fork
 from .linelog.lock import LockableFile, absolute_path, checked_seconds
 from .linelog.reader import LogReader
@@ -632,7 +631,7 @@ class Node:
         self._kind = NodeKind(kind)
         self._name = None if name is None else event_text(name)
         self._model = None if model is None else event_text(model)
-        # The `generation` of the process that started the node and has to end it; None: no process.
+        # The pid of the process that started the node and has to end it; None: no process.
         self._started_in: int | None = None
 
     @property
@@ -667,12 +666,12 @@ class Node:
             with refusals_ignored():
                 capture.unlink()
             raise
-        self._started_in = generation()
+        self._started_in = os.getpid()
         self.capture_path = capture
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         run = self._run
-        if self._started_in != generation():
+        if self._started_in != os.getpid():
             return  # it is not recorded, or this is a forked child and the parent ends it
         with run._by_policy(f"node {self.node_id!r:.80}: its end is not in the log", error):
             with run._lock:  # so that a gate that another thread logs does not follow the end
@@ -717,7 +716,7 @@ class Node:
             return
         with run._by_policy(f"node {self.node_id!r:.80}: incomplete"):
             with run._lock:
-                if self._started_in != generation():
+                if self._started_in != os.getpid():
                     raise RecordingError(
                         f"node {self.node_id!r:.80} is not running in this process"
                     )

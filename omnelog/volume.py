@@ -43,6 +43,18 @@ def _component(name: str, what: str = "run_id") -> str:
     return name
 
 
+def _on_disk(name: str) -> str:
+    """Return the path component whose bytes are `name` in UTF-8, whatever the locale's encoding."""
+    return name if name.isascii() else os.fsdecode(name.encode())
+
+
+def _from_disk(component: str) -> str:
+    """Return the name that a path component has in UTF-8, with surrogates where it is not UTF-8."""
+    if component.isascii():
+        return component
+    return os.fsencode(component).decode(errors="surrogateescape")
+
+
 def omne_dir(root: Root) -> Path:
     """Return ``<root>/.omne``, the directory that makes `root` a volume."""
     return Path(root, ".omne")
@@ -60,7 +72,7 @@ def runs_dir(root: Root) -> Path:
 
 def run_dir(root: Root, run_id: str) -> Path:
     """Return ``…/runs/<run_id>``, the directory of one run."""
-    return runs_dir(root) / _component(run_id)
+    return runs_dir(root) / _on_disk(_component(run_id))
 
 
 def events_log_path(root: Root, run_id: str) -> Path:
@@ -117,5 +129,5 @@ def enumerate_runs(root: Root) -> list[str]:
         with entries:
             # Most file systems give the type with the name; only a symlink needs a stat.
             found = [e.name for e in entries if e.is_dir(follow_symlinks=False) or os.path.isdir(e)]
-        return sorted(filter(_is_component, found))
+        return sorted(filter(_is_component, map(_from_disk, found)))
     return []

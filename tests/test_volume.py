@@ -4,6 +4,8 @@
 import errno
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -409,3 +411,34 @@ def test_no_volume_anywhere_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert omnelog.find_omne_root(tmp_path) is None
     here = tmp_path.resolve()
     assert looked_at == [path / ".omne" for path in (here, *here.parents)]
+
+
+# ---- the locale ----
+
+ASCII_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+NAMES_IN_A_LOCALE = f"""
+import sys
+import {omnelog.__name__} as omnelog
+event = omnelog.PipeCompleted(id="i", ts="t", run_id="caf\\xe9")
+with omnelog.EventLog.for_run(sys.argv[1], "caf\\xe9") as log:
+    log.append(event)
+assert sys.getfilesystemencoding() == "ascii", sys.getfilesystemencoding()
+assert omnelog.enumerate_runs(sys.argv[1]) == ["caf\\xe9"]
+assert omnelog.run_exists(sys.argv[1], "caf\\xe9")
+assert omnelog.read_run(sys.argv[1], "caf\\xe9") == [event]
+"""
+
+
+@pytest.mark.spec("VOL-1", "VOL-16")
+@pytest.mark.skipif(os.name == "nt", reason="names are UTF-16 there in every locale")
+def test_names_on_disk_are_utf_8_in_every_locale(tmp_path: Path) -> None:
+    """Even where the locale has no such letter; a name that is not UTF-8 is left out."""
+    runs = omnelog.runs_dir(tmp_path)
+    os.makedirs(os.path.join(os.fsencode(runs), b"caf\xe9"))
+    environment = (
+        os.environ | ASCII_LOCALE | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    )
+    command = [sys.executable, "-c", NAMES_IN_A_LOCALE, str(tmp_path)]
+    subprocess.run(command, env=environment, check=True, timeout=60)
+    assert sorted(os.listdir(os.fsencode(runs))) == [b"caf\xc3\xa9", b"caf\xe9"]
+    assert omnelog.enumerate_runs(tmp_path) == ["caf\xe9"]

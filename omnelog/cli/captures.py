@@ -2,17 +2,15 @@
 """What nodes printed: where it is kept, and the last lines of it for people to read."""
 
 import os
-import re
 from pathlib import Path
 
 from .. import InvalidRunId
 from ..recording import node_capture_path
+from .lastlines import as_seen
 from .text import plain
 
 _END = 16 * 1024  # bytes that are looked at for the last lines
 _WIDEST = 300  # characters of one line
-_CODES = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])"
-"""Escape sequences of terminals, such as colours and titles: a pattern."""
 
 
 def capture_path(root: Path, run_id: str, node_id: str) -> Path | None:
@@ -43,15 +41,10 @@ def last_lines(path: Path, count: int, longest: int = _WIDEST) -> list[str]:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             begin = file.seek(max(0, size - max(_END, count * longest)))
-            lines = file.read().split(b"\n")
+            lines = as_seen(file.read()).split(b"\n")
     except OSError:
         return []
     if begin > 0 and len(lines) > 1:
         lines.pop(0)  # it begins inside a line
-    shown = [_as_shown(line.decode(errors="replace")) for line in lines[-4 * count :]]
+    shown = [line.decode(errors="replace").rstrip().expandtabs() for line in lines[-4 * count :]]
     return [plain(line, longest) for line in shown if line][-count:]
-
-
-def _as_shown(line: str) -> str:
-    written = re.sub(_CODES, "", line).rstrip().split("\r")
-    return written[-1].expandtabs().rstrip()

@@ -27,7 +27,7 @@ from ..recording import ts_ms
 from .lines import LogLines, log_exists, quarantine_path
 from .text import counted, plain
 
-_KEPT = 100  # of one log; whoever has that many does not read on
+_KEPT = 100  # of one log; nobody reads more
 _TICK = 1000  # lines between two news of how far it is
 _BUCKETS = 256
 
@@ -68,7 +68,7 @@ class Findings:
 def sound(
     lines: LogLines, findings: Findings, read: Callable[[int], None] | None = None
 ) -> Iterator[Event]:
-    """Yield the events of a snapshot; what is no event is put into `findings`.
+    """Yield the events of a snapshot; add the lines that are not events to `findings`.
 
     `read` is called now and then with how many bytes were read in all.
     """
@@ -92,7 +92,7 @@ def sound_events(
 
 
 class Checker:
-    """Takes the events of a log in order and tells what is wrong with them beyond each line.
+    """Takes the events of a log in order and finds what is wrong with them beyond each line.
 
     In memory that grows with the nodes of the run and by 8 bytes an event, for its id.
     """
@@ -111,7 +111,7 @@ class Checker:
     def take(self, number: int, event: Event) -> list[str]:
         """Take the event on line `number`, from 1, and return what is wrong with it.
 
-        All but that its id is there already, which `repeated` tells of all lines at once.
+        Except that its id is in the log already, which `repeated` finds for all lines at once.
         """
         reasons = list(self.faults(event))
         hashed = id_hash(event)
@@ -175,7 +175,7 @@ class Checker:
         return (None, None) if self._pipe_ended else (self._first, self._last)
 
     def has_id_of(self, event: Event) -> bool:
-        """Whether an event that was taken has the same id, as far as 64 bits of it tell."""
+        """Whether an event that was taken has the same id, judged by 64 bits of it."""
         hashed = id_hash(event)
         return hashed in self._ids[hashed % _BUCKETS]
 
@@ -260,7 +260,7 @@ def _check_lines(
 
 
 def _check_ids(path: Path, repeated: set[int], findings: Findings) -> None:
-    """Read the log again to tell which lines have an id that another one has."""
+    """Read the log again to find which lines have an id that another line has."""
     first: dict[str, int] = {}
     with LogLines(path) as lines:
         for line in lines.snapshot_lines():

@@ -2,7 +2,7 @@
 """The exit statuses of the command, and the exception that ends it with a message.
 
 They are those of env(1), timeout(1) and the shell, so that a recorded command's own status can be
-told from what became of the recording.
+distinguished from a failure of the recording.
 """
 
 OK = 0

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What a run has come to at a glance: from the whole of a small log, of a large one from its ends.
+"""A run at a glance: from all of a small log, and from the two ends of a large one.
 
-The state is never wrong for that. The last end of the pipe counts, and whoever is not the first to
-append may do so after it; so where the end of the log does not show it, all of the log is searched
-for the bytes without which no line can be one. Nodes are counted without looking at more of a line
-than its type and its node. What only every line can tell, its damage, is left open then.
+The state is right even so. The last end of the pipe counts, and other lines may follow it. So if
+the end of the log does not show it, the whole log is searched for the bytes that every such line
+has. Nodes are counted from the type and the node of each line alone. What is not seen is damage in
+the middle.
 """
 
 import re
@@ -88,7 +88,7 @@ def glance(path: Path, *, full: bool) -> Glance:
 
 
 def _ends(lines: LogLines, end: int) -> Summary | None:
-    """What the ends of a log of `end` bytes say; None if it takes every line to tell."""
+    """What the ends of a log of `end` bytes say; None if every line has to be read for that."""
     begin = end - _WINDOW
     _, _, window = lines.part(begin, end).partition(b"\n")  # it begins inside a line
     latest = window.split(b"\n")[:-1]
@@ -98,7 +98,7 @@ def _ends(lines: LogLines, end: int) -> Summary | None:
             return None  # one line is longer than the window
         last = decode(latest[-1])
     except DeserializeError:
-        return None  # a blank line or a bad one, whose number only counting tells
+        return None  # a blank line or a bad one, whose number has to be counted
     found = Summary(state=state_after(RunState.EMPTY, first), first=first, last=last)
     ends = list(_pipe_ends(latest))
     if not ends:  # no end in sight; the first event may be one
@@ -113,7 +113,7 @@ def _ends(lines: LogLines, end: int) -> Summary | None:
 def _pipe_ends(lines: Iterable[bytes]) -> Iterator[PipeCompleted | PipeAborted]:
     """Yield the events that end a pipe, decoding next to no other."""
     for line in lines:
-        if b"pipe." in line or b"\\u00" in line:  # a letter of it may be spelt as an escape
+        if b"pipe." in line or b"\\u00" in line:  # a letter of it may be written as an escape
             with suppress(DeserializeError):  # in the middle of a large log, which `verify` reads
                 event = decode(line)
                 if isinstance(event, PipeCompleted | PipeAborted):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A run as one page of HTML that needs nothing else: failures first, then when nodes were at work.
 
-Whatever the log or a capture says goes through `_text`, which leaves nothing that a browser would
+All text from the log or a capture goes through `_text`, which leaves nothing that a browser would
 take for more than text. The one script, which searches, is named by its hash in the page's policy,
 so that no other runs.
 """

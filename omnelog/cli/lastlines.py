@@ -6,7 +6,7 @@ import re
 _KEPT = 64 * 1024  # bytes, from which the last lines are made
 _SHOWN = 4096  # bytes of them, at most
 
-_TERMINAL_CODES = re.compile(
+_TERMINAL_CODES = (  # a pattern that is compiled when it is needed, which takes 0.5 ms
     rb"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and movements of the cursor
     rb"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # titles and links
     rb"|\x1b[ -/]*[0-~]"
@@ -31,14 +31,14 @@ class LastLines:
             return
         self._kept += data
         if len(self._before) + len(self._kept) > 4 * _KEPT:
-            seen = _as_seen(self._before + self._kept)
+            seen = as_seen(self._before + self._kept)
             self._cut |= len(seen) > _KEPT
             self._before = b""
             self._kept = bytearray(seen[-_KEPT:])
 
     def text(self) -> str:
         """The last lines, 4,096 bytes at most: whole lines, or at least whole characters."""
-        seen = _as_seen(self._before + self._kept).strip(b"\r\n")
+        seen = as_seen(self._before + self._kept).strip(b"\r\n")
         tail = seen[-_SHOWN:]
         starts_a_line = len(seen) > _SHOWN and seen[-_SHOWN - 1 : -_SHOWN] == b"\n"
         if (len(seen) > _SHOWN or self._cut) and not starts_a_line:
@@ -47,9 +47,9 @@ class LastLines:
         return tail.decode(errors="replace").strip("\n")
 
 
-def _as_seen(printed: bytes) -> bytes:
+def as_seen(printed: bytes) -> bytes:
     """`printed` without codes for the terminal, each progress bar in its last state."""
-    lines = _TERMINAL_CODES.sub(b"", printed).split(b"\n")
+    lines = re.sub(_TERMINAL_CODES, b"", printed).split(b"\n")
     *whole, last = (_last_state(line) if b"\r" in line else line for line in lines)
     if lines[-1].endswith(b"\r"):
         last += b"\r"  # what comes next may overwrite it

@@ -36,7 +36,7 @@ def log_exists(path: Path) -> bool:
     """Whether there is a log at `path`, even one that nobody can read.
 
     A run that has a directory and no log yet counts as empty. Raises LogIOError if the system does
-    not tell: what may not be looked at must not pass for empty.
+    not let us look, because such a log must not be taken for an empty one.
     """
     with refusals("cannot open", path):
         try:
@@ -156,7 +156,7 @@ class LogLines(LogReader):
 
 
 def reason_of(error: DeserializeError, data: bytes) -> str:
-    """Why a line is no event, in words that say what to do where the error's own do not."""
+    """Why a line is not an event, and what to do where the error itself does not say that."""
     if data.startswith(_BYTE_ORDER_MARK):
         return "begins with a byte order mark; save the text as UTF-8 without one"
     return error.reason

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A standard output that is written to without ever waiting for whoever reads it.
+"""A standard output to which we write without ever waiting for its reader.
 
 A pipe that is full, a terminal that is stopped or that nobody reads: a write to one of them waits
 for as long as that lasts. O_NONBLOCK prevents it, but the flag belongs to the open file
@@ -67,7 +67,7 @@ class Output:
             raise
         except OSError as error:
             if self._has_reader and error.errno not in _FULL:
-                raise ReaderGone from error  # whatever the error: EPIPE, EIO, ECONNRESET, ENOTCONN
+                raise ReaderGone from error  # EPIPE, EIO, ECONNRESET, ENOTCONN or another
             raise
 
     def _write_shared(self, data: bytes | memoryview) -> int:

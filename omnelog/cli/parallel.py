@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Many logs checked in several processes, which end when whoever waits for them does.
+"""Checking many logs in several processes, which end when the process that needs them ends.
 
 A module of its own because importing what it needs would take every other verb 20 ms.
 """
@@ -45,7 +45,8 @@ def check_at_once(
             progress.reached(done.value)
     except BrokenProcessPool as error:
         raise Refused(
-            "verify: one of its processes was killed, perhaps for want of memory; try a smaller -j"
+            "verify: one of its processes was killed, perhaps because memory ran out; "
+            "try a smaller -j"
         ) from error
     finally:
         for process in set(multiprocessing.active_children()) - others:

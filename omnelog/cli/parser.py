@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 """How the command line is taken apart, and how a verb says what it takes.
 
-Help is ASCII and fits 90 columns, for any terminal.
+Help is ASCII and fits the terminal, or 80 columns.
 """
 
 import os
 import re
-from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
-from argparse import RawDescriptionHelpFormatter as AsItIs
+import sys
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, HelpFormatter, Namespace
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, NoReturn, TypeAlias, get_args
 from .. import Event, __version__, enumerate_runs
 from .exits import FINDINGS
 from .locate import add_root_option, volume_root
-from .streams import width
+from .streams import encoding_of, output, width
 from .times import now_ms, time_ms
 
 Run: TypeAlias = Callable[[Path, Namespace], int]
@@ -37,10 +37,11 @@ examples:
   omnelog show latest                          see how the newest went
   omnelog tail -f latest                       watch it
 
-A run is named by its id, and by every verb except append and record also by the
-beginning or the end of it, if no other run has the same, or as
+A run is named by its id, or as one of these, except by append:
   latest, latest~1           the newest, the one before it
   latest:PIPE, latest:PIPE~1 the same among the runs of a pipe
+By every verb except append and record it is also named by the beginning or the end
+of its id, if no other run has the same.
 
 The volume is --root DIR, else $OMNE_VOLUME_ROOT, else the nearest directory from
 here upwards that holds .omne. Colour is for terminals, and not if $NO_COLOR is set;
@@ -56,8 +57,10 @@ exit status:
   `record`, `repair`, `verify` and `wait` have their own, see their --help
 """
 
-_DURATION = r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)?"
-_SECONDS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:e[0-9]{1,2})?"
+_DURATION = r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)"
+_TOO_LONG_S = 1e9
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def first_word(words: Sequence[str]) -> str:
@@ -71,8 +74,8 @@ def first_word(words: Sequence[str]) -> str:
     return ""
 
 
-class _Help(AsItIs):
-    """Help of which the examples stand as they are written.
+class _Help(HelpFormatter):
+    """Help that fits the terminal, with the examples as they are written.
 
     One of it is made for every option that is added; asking the terminal each time takes 3 ms.
     """
@@ -80,6 +83,19 @@ class _Help(AsItIs):
     def __init__(self, prog: str) -> None:
         """As argparse calls it."""
         super().__init__(prog, width=_help_width())
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:  # noqa: ARG002 - argparse's
+        from .reflow import reflow  # noqa: PLC0415 - needed by help alone
+
+        return reflow(text, width)
+
+    def _format_usage(self, usage: str | None, *parts: Any) -> str:  # Any: as argparse has it
+        if usage is not None and max(map(len, usage.splitlines())) > self._width:
+            from .reflow import reflow  # noqa: PLC0415 - as above
+
+            room = self._width - len("usage: ")
+            usage = reflow(f"  {' '.join(usage.split())}", room).lstrip()
+        return super()._format_usage(usage, *parts)
 
 
 @cache
@@ -108,6 +124,13 @@ class _Parser(ArgumentParser):
         if message.startswith("the following arguments are required"):
             raise _MissingWordError(message)
         super().error(message)
+
+    def _print_message(self, message: str, file: Any = None) -> None:  # Any: as argparse has it
+        """Write help, whose failure argparse would hide. Raises OSError."""
+        if file is not None and file is sys.stdout:
+            output().write(message.encode(encoding_of(file), "backslashreplace"))
+        else:
+            super()._print_message(message, file)
 
     # argparse has no public list of a parser's options; argcomplete reads this one, too.
     def _refuse_options(self, words: Sequence[str]) -> None:
@@ -244,12 +267,15 @@ class Verbs:
 
 def seconds(text: str) -> float:
     """A length of time that can be waited, in seconds, for argparse: ``90``, ``5m``, ``1h30m``."""
-    parts = list(re.finditer(_DURATION, text))
-    whole = "".join(part[0] for part in parts) == text
-    given = sum(float(part[1]) * _SECONDS[part[2] or ""] for part in parts)
-    if not whole or not 0 < given < 1e9:
+    if re.fullmatch(_NUMBER, text):
+        given = float(text)
+    else:
+        parts = list(re.finditer(_DURATION, text))
+        is_whole = "".join(part[0] for part in parts) == text
+        given = sum(float(part[1]) * _SECONDS[part[2]] for part in parts) if is_whole else 0.0
+    if not 0 < given < _TOO_LONG_S:
         raise ArgumentTypeError(
-            f"{text!r} is not a length of time greater than 0, such as 90, 5m or 2h"
+            f"{text!r} is not a length of time above 0 and below 30 years, such as 90, 5m or 2h"
         )
     return given
 
@@ -280,9 +306,10 @@ def number(text: str) -> int:
 def _add_color_option(parser: ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--color",
+        metavar="WHEN",
         choices=["auto", "always", "never"],
         default=default,
-        help="colour (default: auto, which is for terminals)",
+        help="colour: always, never, or auto, the default: on terminals",
     )
 
 
@@ -298,6 +325,6 @@ def _complete(parser: ArgumentParser) -> None:
 def _complete_run(prefix: str, parsed_args: Namespace, **_: object) -> list[str]:
     try:
         runs = enumerate_runs(volume_root(parsed_args.root))
-    except Exception:  # whatever it is: a shell that asks has no use for it
+    except Exception:  # of any kind: a shell that completes a word cannot use a message
         return []
     return [run_id for run_id in (*runs, "latest") if run_id.startswith(prefix)]

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 _READ = 256 * 1024  # bytes
 _LINGER_S = 1.0  # how long, after the command, what it left running may go on writing
-_LOOK_S = 0.05  # between two looks for the command's end, where nothing tells of it
-_TRY_S = 0.02  # between two tries, where nothing tells that the next one can succeed
+_LOOK_S = 0.05  # between two looks for the command's end, where nothing reports it
+_TRY_S = 0.02  # between two tries, where nothing reports that the next one can succeed
 _LONGEST_WAIT_S = 3600.0  # poll(2) takes 24 days at most
 _LONGEST_LINE = 1024 * 1024  # bytes that wait for the end of their line, when passed on by lines
 _MOST_STUMBLES = 10  # failures that nobody foresaw, before only the command's end is waited for
@@ -50,7 +50,7 @@ class Conditions(NamedTuple):
     timeout_s: float | None = None
     """After how many seconds it is ended; it has a process group of its own then."""
     kill_after_s: float = 5.0
-    """After how many more seconds it is killed, if it has not heeded that."""
+    """After how many more seconds it is killed, if it has not ended by then."""
     by_lines: bool = False
     """Whether its output is passed through by whole lines."""
     on_terminal: bool = False
@@ -72,7 +72,8 @@ class Outcome(NamedTuple):
     failure: ErrorKind | None
     """None if it succeeded."""
     last_lines: str
-    """The last lines of its standard error, or of all its output if that is empty."""
+    """Of a command that failed, the last lines of its standard error; of its standard output if
+    that is empty. Else empty."""
     losses: list[str]
     """What of its output was not captured or not passed through, and why."""
     left_running: bool
@@ -392,7 +393,7 @@ class _Relay:
         self._streams.append(_Stream(source, output, self._capture, pending, by_lines=by_lines))
 
     def attempt(self, step: Callable[[], None]) -> None:
-        """Do what must not end the loop, whatever it raises."""
+        """Do a step, and note what it raises instead of ending the loop."""
         try:
             step()
         except Exception as error:
@@ -464,7 +465,7 @@ class _Relay:
     def _take_signals(self) -> None:
         for signum, from_terminal in self._signals.take():
             self._deliver(signum, from_terminal=from_terminal)
-        self._look()  # only now: a SIGCHLD that is taken above tells of no later change
+        self._look()  # after taking, because a change after that comes with a SIGCHLD of its own
 
     def _look(self) -> None:
         self._child.look()
@@ -492,7 +493,7 @@ class _Relay:
             self._continue()
             return
         if signum == signal.SIGWINCH and self._resize_terminal():
-            return  # the system tells the command
+            return  # the system sends SIGWINCH to the command
         if signum in ENDING and not self._signals.ignores(signum):
             self._is_hurried = True
         if from_terminal and self._child.own_group:
@@ -522,7 +523,7 @@ class _Relay:
         signum = self._child.stopped
         notable = {signal.SIGTSTP} if self._child.own_group else STOPPING
         if signum and self._has_timed_out:
-            self._child.send_group(signal.SIGCONT)  # or it would not heed the SIGTERM
+            self._child.send_group(signal.SIGCONT)  # otherwise it would not react to the SIGTERM
             return
         if signum not in notable or self._stopped_with_it:
             return
@@ -537,7 +538,7 @@ class _Relay:
             self._stopped_with_it = True
 
     def _hang_up(self) -> None:
-        """Tell a command that its terminal is gone, as a shell tells its jobs."""
+        """Inform the command that its terminal is gone, as a shell informs its jobs."""
         if not self._has_hung_up:
             self._has_hung_up = True
             self._child.send_group(signal.SIGHUP)
@@ -550,7 +551,9 @@ class _Relay:
             self._is_hurried = True
             self._kill_at = now + self._conditions.kill_after_s
             self._child.send_group(signal.SIGTERM)
-            self._child.send_group(signal.SIGCONT)  # one that is stopped heeds nothing else
+            self._child.send_group(
+                signal.SIGCONT
+            )  # while it is stopped it would react to nothing else
         if self._kill_at == math.inf:
             return
         if has_exited:
@@ -584,14 +587,17 @@ class _Relay:
         if self._has_timed_out:
             status, failure = TIMED_OUT, ErrorKind.TIMEOUT
             ending = f"timed out after {self._conditions.timeout_s:g} s"
-        printed = (stream.last_lines.text() for stream in reversed(self._streams))
+        last_lines = ""
+        if failure is not None:
+            printed = (stream.last_lines.text() for stream in reversed(self._streams))
+            last_lines = next(filter(None, printed), "")
         return Outcome(
             status=status,
             ending=ending,
             ran=True,
             killed_by=-returncode if returncode < 0 and not self._has_timed_out else 0,
             failure=failure,
-            last_lines=next(filter(None, printed), ""),
+            last_lines=last_lines,
             losses=self._losses(),
             left_running=any(stream.was_cut_off for stream in self._streams),
             hurried=self._is_hurried,

@@ -24,7 +24,7 @@ from typing import Any
 from .children import Child
 from .spawn import become, fork, is_activated, raise_start_error
 
-_SIZE = (24, 80)  # rows and columns, where there is no terminal to ask
+_SIZE = (24, 80)  # rows and columns, if we have no terminal whose size could be taken
 _REPORT = struct.Struct("=ii")
 """The first report is the id of the command; the others say what waitid(2) did of it: how its state
 changed, and its exit status or the signal."""

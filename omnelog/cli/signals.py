@@ -3,10 +3,10 @@
 
 A Ctrl-C goes to every process of the terminal's foreground group, the recorded command included.
 Passed on, it would reach the command twice, and many programs take the second one as "drop
-everything". A kill(1) reaches the recorder alone. Only siginfo tells the two apart, and of Python's
-ways to receive a signal only sigwaitinfo gives it, in a thread, with the signals blocked. Where
-that is refused, Python's own handlers receive the signals, and every signal counts as sent to the
-recorder alone.
+everything". A kill(1) reaches the recorder alone. Only siginfo distinguishes the two, and of
+Python's ways to receive a signal only sigwaitinfo provides it, in a thread, with the signals
+blocked. Where the system refuses that, Python's own handlers receive the signals, and every signal
+counts as sent to the recorder alone.
 
 A signal that was ignored when we started is received as well, but its disposition stays as it is:
 the command inherits it.
@@ -40,7 +40,7 @@ _LOST = 0
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that ends programs came while there was no command to pass it on to."""
+    """A signal that ends programs came while no command was running that could receive it."""
 
     def __init__(self, signum: int) -> None:
         """Say which one."""
@@ -145,7 +145,7 @@ class Signals:
             self._raise_at = 0
 
     def listen(self) -> None:
-        """From now on receive every signal, and tell those of the terminal apart.
+        """From now on receive every signal, and distinguish those that the terminal sent.
 
         To be called once the child is started, because it inherits the signal mask. Where the
         system refuses any of it, the handlers stay in charge.
@@ -237,7 +237,7 @@ class Signals:
         try:
             while not self._note(signal.sigwaitinfo(awaited)):
                 pass
-        except Exception:  # whatever is refused here, the handlers can do instead
+        except Exception:  # the handlers can do everything that is refused here
             self._tell(_LOST, from_kernel=True)
 
     def _note(self, info: signal.struct_siginfo) -> bool:

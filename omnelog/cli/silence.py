@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Of a run that has not ended: how long it has been silent, and whether its recorder is alive."""
+"""How long a run without an end has been silent, and whether its recorder is alive."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from .times import elapsed_ms, moment_ms, now_ms, spell_age
 
 
 class Silence(NamedTuple):
-    """What a run's log and captures tell of whoever ought to end it."""
+    """What a run's log and captures show about the process that is to end it."""
 
     lasts_ms: int | None
     """Since the last event; None if that does not say when it was."""

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
 
 _SHELL = "/bin/sh"
-_SAMPLE = 80  # bytes of a file in which a shell looks for NUL, to tell a program from a script
+_SAMPLE = 80  # bytes in which a shell looks for NUL, which a program has and a script has not
 
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
-"""Python ignores these two from its start, and so nobody can tell whether they were ignored."""
+"""Python ignores these two when it starts, so whether they were ignored before is not known."""
 
 
 def spawn(

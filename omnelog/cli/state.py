@@ -31,11 +31,11 @@ class RunState(StrEnum):
     EMPTY = "empty"
     """Nothing was logged yet."""
     RUNNING = "running"
-    """Begun, its end not logged: it goes on, or whoever ran it died."""
+    """It has begun, and its end is not logged: it goes on, or its recorder died."""
     COMPLETED = "completed"
     ABORTED = "aborted"
     DAMAGED = "damaged"
-    """The log holds something that is no event; never the result of `derive_state`."""
+    """A line of the log is not an event; never the result of `derive_state`."""
 
 
 class NodeState(StrEnum):
@@ -173,7 +173,8 @@ def state_after(state: RunState, event: Event) -> RunState:
 def latest_ms(run: Summary, now_ms: int) -> int:
     """Up to when a run has gone, in milliseconds since 1970: to its last event, or to now.
 
-    It goes on until its end is logged. Where the clock of whoever logs is ahead, now is later.
+    It goes on until its end is logged. The last event may be later than now if the clock of the
+    process that logged it is ahead.
     """
     last_ms = moment_ms(run.last)
     if last_ms is None:

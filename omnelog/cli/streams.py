@@ -23,7 +23,7 @@ _NARROWEST = 20  # columns; a terminal that says it has fewer gets lines for so 
 
 
 def heeds_codes() -> bool:
-    """Whether the terminal, if there is one, heeds escape sequences."""
+    """Whether the terminal, if there is one, understands escape sequences."""
     return os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
 
@@ -50,8 +50,8 @@ def width() -> int | None:
 def occupy_closed() -> None:
     """Open the null device for each closed standard stream, so that no log becomes one of them.
 
-    The system gives the lowest free descriptor: without this, a log opened with standard output
-    closed would be standard output, and whatever is printed would go into it.
+    The system hands out the lowest free descriptor. Without this, if standard output were closed, a
+    log that is opened could become standard output, and everything printed would go into it.
     """
     for fd in (0, STDOUT, STDERR):
         try:
@@ -71,7 +71,7 @@ def encoding_of(stream: TextIO | None) -> str:
 def complain(message: str) -> None:
     """Write a line to standard error, in one piece, harmless to a terminal.
 
-    Where that is impossible there is no one to tell.
+    If that fails, there is nobody left to inform.
     """
     with suppress(OSError):
         os.write(STDERR, spell(message))
@@ -133,7 +133,7 @@ def _named(error: OSError) -> OSError:
 
 def output() -> _Output:
     """Standard output for bytes. Raises Refused if it was closed from the start."""
-    if sys.stdout is None:  # so it is then, whatever typeshed says
+    if sys.stdout is None:  # if it was closed, although typeshed does not say so
         raise Refused("standard output is closed")
     return _Output(sys.stdout.buffer)
 
@@ -160,7 +160,9 @@ def input_lines() -> Iterator[bytes]:
 def ask(question: str) -> bool:
     """Whether the person at the terminal says yes. Raises Refused if there is none."""
     if sys.stdin is None or not sys.stdin.isatty():
-        raise Refused("nobody to ask, as standard input is no terminal; say --yes")
+        raise Refused(
+            "cannot ask for confirmation, because standard input is not a terminal; use --yes"
+        )
     with suppress(OSError):
         os.write(STDERR, question.encode())
     return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -176,7 +178,7 @@ def flush() -> None:
 
 
 def give_up_output() -> None:
-    """Let what is still buffered go nowhere: its reader is gone, or there is no room for it."""
+    """Discard what is still buffered: its reader is gone, or there is no room for it."""
     with suppress(OSError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, STDOUT)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A run as a drawing: a file of SVG that needs nothing else.
 
-Whatever the log says goes through ElementTree, which escapes it, and through `plain`, which leaves
+All text from the log goes through ElementTree, which escapes it, and through `plain`, which leaves
 no character that XML forbids.
 """
 

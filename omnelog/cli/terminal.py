@@ -69,7 +69,7 @@ def fitting(text: str, room: int) -> str:
 def pieces(text: str, room: int) -> Iterator[str]:
     """Yield `text` in pieces of at most `room` columns, cut between words where that is possible.
 
-    A character that is wider than `room` is a piece nevertheless.
+    A character that is wider than `room` is still a piece of its own.
     """
     while cells(text) > room:
         at = len(fitting(text, room)) or 1

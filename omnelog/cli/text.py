@@ -27,7 +27,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def names_like(wanted: str, names: Iterable[str]) -> str:
-    """A hint for the end of a message: which of `names` are spelt most like `wanted`."""
+    """A hint for the end of a message: which of `names` are most similar to `wanted`."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed by messages alone
 
     near = get_close_matches(wanted, list(names), n=3, cutoff=0.5)

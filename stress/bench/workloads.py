@@ -30,7 +30,7 @@ from ..receipts import (
     writer_name,
 )
 from ..report import percentile
-from . import peers
+from . import omnelog_command, peers
 from .peers import BATCH, EVENTS, LINES, RUN_ID, Loop, Peer
 from .results import Figures, Measure, Row, Workload
 from .whole_event import PARTS
@@ -478,6 +478,9 @@ WORKLOADS = {
     "enumerate": "enumerate_runs",
     "event": "one writer: an id, an event, its append, and all three",
     "import": "import omnelog",
+    "record": "omnelog record beside tee, and what a node costs",
+    "view": "the command on a run of 1,000,000 events and on 10,000 runs",
+    "start": "how soon each verb of the command starts",
     "check": "the checker of the stress rounds",
 }
 
@@ -494,6 +497,9 @@ def workloads(names: Sequence[str], scale: int, root: Path) -> list[Workload]:
         "enumerate": partial(_enumerate, scale, root),
         "event": partial(_whole_event, scale),
         "import": partial(_import, root),
+        "record": partial(omnelog_command.record, scale, root),
+        "view": partial(omnelog_command.view, scale, root),
+        "start": partial(omnelog_command.start, root),
         "check": partial(_check, scale, root),
     }
     return [workload for name in names for workload in makers[name]()]

@@ -112,3 +112,10 @@ def test_a_run_of_another_program_has_no_recorder_that_is_known(volume: Volume) 
     capture.touch()
     assert json.loads(volume.call("runs", "--json").out)["has_recorder"] is None
     assert b"its recorder" not in volume.call("show", run_id).out
+
+
+@pytest.mark.parametrize("output", ["> /dev/full", ">&-", "| false"])
+def test_a_run_of_which_nobody_learns_the_id_is_aborted(volume: Volume, output: str) -> None:
+    volume.shell(f"omnelog begin pipe {output}")
+    [run_id] = volume.runs()
+    assert volume.types(run_id) == ["pipe.started", "pipe.aborted"]

@@ -133,3 +133,9 @@ def test_who_writes_has_to_name_the_whole_id(two: Volume, verb: list[str]) -> No
     assert two.runs() == [NEW, OLD]
     assert two.events(OLD) == [started(OLD)]
     assert RUN not in two.runs()
+
+
+def test_record_adds_to_the_newest_run_if_it_is_asked_to(two: Volume) -> None:
+    said = two.run("record", "--run", "latest", "n", "--", "true")
+    assert said.status == 0
+    assert two.types(NEW)[-2:] == ["node.started", "node.completed"]

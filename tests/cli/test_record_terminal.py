@@ -4,6 +4,7 @@
 import fcntl
 import os
 import pty
+import select
 import signal
 import struct
 import subprocess
@@ -39,11 +40,19 @@ def on_screen(
     os.close(keyboard)
 
 
+def read(keyboard: int, most: int, found: bytes) -> bytes:
+    """What comes next, after `found`. Raises OSError once the terminal is closed."""
+    poller = select.poll()
+    poller.register(keyboard, select.POLLIN)
+    assert poller.poll(WATCHDOG_S * 1000), f"nothing comes after {found!r}"
+    return os.read(keyboard, most)
+
+
 def rest(keyboard: int) -> bytes:
     """All that comes until the terminal is closed."""
     found = b""
     with suppress(OSError):
-        while data := os.read(keyboard, 4096):
+        while data := read(keyboard, 4096, found):
             found += data
     return found
 
@@ -52,7 +61,7 @@ def until(keyboard: int, wanted: bytes) -> bytes:
     """What comes up to `wanted`."""
     found = b""
     while wanted not in found:
-        found += os.read(keyboard, 1)
+        found += read(keyboard, 1, found)
     return found
 
 
@@ -105,13 +114,16 @@ def test_ctrl_c_that_is_typed_reaches_the_command_alone(volume: Volume) -> None:
 
 
 def test_a_shell_on_it_has_job_control(volume: Volume) -> None:
-    with on_screen(volume, "n", "--", "bash", "--norc", "--noediting", "-i") as (keyboard, process):
+    shell = ("env", "PS1=ready> ", "bash", "--norc", "--noediting", "-i")
+    with on_screen(volume, "n", "--", *shell) as (keyboard, process):
+        until(keyboard, b"ready> ")  # what is typed earlier is echoed twice, as everywhere
         os.write(keyboard, b"cat\r")
         until(keyboard, b"cat\r\n")
         os.write(keyboard, b"echoed\r")
         until(keyboard, b"echoed\r\nechoed\r\n")
         os.write(keyboard, b"\x1a")
         until(keyboard, b"Stopped")
+        until(keyboard, b"ready> ")
         os.write(keyboard, b"fg\r")
         until(keyboard, b"fg\r\ncat\r\n")
         os.write(keyboard, b"\x04exit 4\r")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Programs that are recorded see and do what they see and do without the recorder.
 
-Each is run twice, in two directories that are alike, and what it wrote is compared.
+Each is run twice, in two directories that are alike, and what it wrote is compared. A program that
+names $RECORDER has a part of it recorded; every other program is recorded as a whole.
 """
 
 import os
@@ -30,14 +31,25 @@ MAKEFILE = (
 )
 DAEMON = "setsid sh -c 'read x < go; echo $PPID > late' < /dev/null > /dev/null 2>&1 & echo started"
 
+RECORDER = "omnelog record --pipe p n --"
+"""Found on the PATH of `Volume.environment`."""
+
 PROGRAMS = {
     "a shell with a process substitution": (
         *("bash", "-c"),
         "cat <(echo in) <(echo more); echo out > >(cat); wait $!; exit 3",
     ),
+    "a shell that gives it a process substitution": (
+        *("bash", "-c"),
+        "$RECORDER cat <(echo in); exec 9> held; $RECORDER sh -c 'echo 9 >&9'; cat held",
+    ),
     "a make with a jobserver": (
         *("sh", "-c"),
-        "mkfifo ab ba; make -s -j2 -f outer | sort",
+        "mkfifo ab ba; timeout 30 make -s -j2 -f outer | sort",
+    ),
+    "a make that gives it a jobserver": (
+        *("sh", "-c"),
+        'mkfifo ab ba; timeout 30 make -s -j2 -f recording RECORDER="$RECORDER" | sort',
     ),
     "a REPL": (
         *("sh", "-c"),
@@ -47,7 +59,8 @@ PROGRAMS = {
         *("sh", "-c"),
         f"mkfifo go; {DAEMON}; echo > go; while ! test -s late; do sleep 0.01; done; echo done",
     ),
-    "yes | head": ("sh", "-c", "yes | head -n 1000; echo ${PIPESTATUS:-}"),
+    "yes | head": ("sh", "-c", "yes | head -n 1000"),
+    "yes | head, of which it is yes": ("bash", "-c", "$RECORDER yes | head -n 1000"),
     "a signal table": (sys.executable, "-c", SIGNALS),
     "limits, umask, priority and directory": (
         *("sh", "-c"),
@@ -67,16 +80,19 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_a_program_sees_and_does_the_same(volume: Volume, program: tuple[str, ...]) -> None:
+    is_recorded_inside = any("RECORDER" in word for word in program)
     found = []
-    for recorder in ((), (str(volume.command), "record", "--pipe", "p", "n", "--")):
+    for recorder in ("", RECORDER):
         place = volume.root / ("recorded-x" if recorder else "plain-x")
         place.mkdir()
         (place / "outer").write_text("all:\n\t+@$(MAKE) -s -f inner\n")
+        (place / "recording").write_text("all:\n\t+@$(RECORDER) $(MAKE) -s -f inner\n")
         (place / "inner").write_text(MAKEFILE)
+        inside = {"RECORDER": recorder} if is_recorded_inside else {}
         done = subprocess.run(
-            [*recorder, *program],
+            [*([] if is_recorded_inside else recorder.split()), *program],
             cwd=place,
-            env=volume.environment(),
+            env=volume.environment() | inside,
             input=b"given\n",
             capture_output=True,
             timeout=WATCHDOG_S,

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from importlib import import_module
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from .. import omnelog
@@ -17,6 +17,7 @@ from .histories import History
 from .volume import RUN, Process, Volume, locked
 
 progress = import_module(f"{omnelog.__name__}.cli.progress")
+reflow = import_module(f"{omnelog.__name__}.cli.reflow").reflow
 terminal = import_module(f"{omnelog.__name__}.cli.terminal")
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -64,6 +65,42 @@ def without_rich(volume: Volume) -> dict[str, str]:
     blocked.mkdir()
     (blocked / "rich.py").write_text("raise ImportError('blocked')\n")
     return {"PYTHONPATH": f"{blocked}:{volume.environment()['PYTHONPATH']}"}
+
+
+@pytest.mark.parametrize("words", [[], ["record"], ["runs"], ["wait"]])
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_help_fits_the_terminal(volume: Volume, words: list[str], columns: int) -> None:
+    said = on_terminal(volume, *words, "--help", columns=columns)
+    assert max(map(len, said.splitlines())) <= columns
+
+
+@given(
+    st.lists(
+        st.from_regex(r"( {0,8}([a-z.-]{1,9}( {1,3}[a-z.-]{1,9}){0,20}))?", fullmatch=True),
+        max_size=8,
+    ),
+    st.integers(30, 100),
+)
+@example(["exit status:", "  125  it failed, and why", "       is said", "  2    other"], 30)
+@example(["a paragraph that", "goes on", "", "  an example  that stands  as it is"], 80)
+def test_help_that_is_reflowed_loses_no_word_and_no_line_is_too_wide(
+    lines: list[str], width: int
+) -> None:
+    text = reflow("\n".join(lines), width)
+    assert text.split() == " ".join(lines).split()
+    assert all(len(line) <= width for line in text.splitlines())
+
+
+def test_help_for_a_narrow_terminal_hangs_below_its_columns() -> None:
+    text = "one paragraph\nof two lines\n\n  12  says what it is and\n      why\n  $ omnelog runs\n"
+    assert reflow(text, 20).splitlines() == [
+        "one paragraph of two",
+        "lines",
+        "",
+        "  12  says what it",
+        "      is and why",
+        "  $ omnelog runs",
+    ]
 
 
 @pytest.mark.parametrize("words", VERBS, ids=lambda words: words[0])
@@ -123,6 +160,18 @@ def test_a_terminal_of_40_columns_gets_two_lines_a_run(run: Volume) -> None:
     name, rest = COLOUR.sub("", on_terminal(run, "runs", columns=40)).splitlines()
     assert name == RUN
     assert re.fullmatch(r"  aborted 7.0s, \d+d ago, 1/3 failed", rest)
+
+
+def test_a_run_with_a_long_name_gets_two_lines_and_the_others_a_table(run: Volume) -> None:
+    """One that has no node says so."""
+    name = "a-long-name-" * 5
+    run.write(History(name).begin().events[0], run_id=name)
+    heads, *lines = COLOUR.sub("", on_terminal(run, "runs", columns=80)).splitlines()
+    assert heads.split()[:2] == ["RUN", "STATE"]
+    at = lines.index(name)
+    assert re.fullmatch(r"  running \d+h\d\dm, \d+d ago, no nodes", lines[at + 1])
+    [usual] = lines[:at] + lines[at + 2 :]
+    assert usual.split()[:2] == [RUN, "aborted"]
 
 
 @pytest.mark.parametrize("words", [["runs"], ["show", RUN], ["tail", RUN], ["timeline", RUN]])

@@ -50,7 +50,7 @@ def parse(words: Sequence[str]) -> Namespace:
 
 
 def _with_counts(words: Sequence[str]) -> list[str]:
-    """`words` in which ``-3`` is spelt ``-n3``, as tail(1) takes it, up to a ``--``."""
+    """`words` with each ``-3`` before a ``--`` replaced by ``-n3``, since tail(1) takes both."""
     end = words.index("--") if "--" in words else len(words)
     return [_with_count(word) for word in words[:end]] + list(words[end:])
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """`append`: events from standard input into the log of a run, each checked before it is written.
 
-It stops at the first line that is no event of that run. So what was appended is always the input up
-to a line that is named, or as far as it could be read; once that line is fixed the rest can follow
-in order. Where it is not known whether the line is in the log, that is said.
+It stops at the first line that is not an event of that run, and names that line. So exactly the
+lines before it are in the log, and once it is fixed the rest can follow in order. If it is not
+known whether the line itself is in the log, the message says so.
 """
 
 import sys
@@ -29,16 +29,17 @@ from ..streams import complain, input_lines
 from ..text import plain
 
 _HELP = """\
-Append the events on standard input, one JSON object a line, to the log of a run.
+Append the events on standard input, one JSON object on each line, to the log of a run.
 
-Each is checked and appended as soon as it is read. At the first line that is not an
-event of this run, or with which `verify` would find fault, it stops: standard error
-says line: reason, the exit status is 1, the events before that line are kept and
-nothing from it on is appended, unless it says that this is not known of the line
-itself. --force appends what is an event of this run whatever `verify` will say. Blank
-lines are passed over. A run that does not exist is begun by a pipe.started.
+Each event is checked and appended as soon as it is read. The command stops at the
+first line that is not an event of this run, or that `omnelog verify` would report.
+Standard error then says line: reason, and the exit status is 1. The events before
+that line are kept, and nothing from that line on is appended; if it is not known
+whether the line itself was appended, the message says so. With --force, any event of
+this run is appended, even if `omnelog verify` will report it. Blank lines are skipped.
+If the run does not exist, a pipe.started begins it.
 
-What others append meanwhile is checked against as far as it is in the log by then.
+The checks include what other processes have appended by then.
 """
 
 _HELP_END = """\
@@ -136,7 +137,7 @@ class _Order:
         if self._checker.has_id_of(event):
             faults.append(f"id {plain(event.id, 80)!r} is in the log already")
         if faults:
-            raise Refused(f"{'; '.join(faults)}; --force appends it nevertheless")
+            raise Refused(f"{'; '.join(faults)}; use --force to append it anyway")
 
     def _catch_up(self) -> None:
         """Take the lines that came since the last look."""

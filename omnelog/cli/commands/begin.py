@@ -2,17 +2,18 @@
 """`begin`: a run that no command surrounds, for steps that share no parent process."""
 
 from argparse import ArgumentTypeError, Namespace
+from contextlib import suppress
 from pathlib import Path
 
-from ... import Input
+from ... import Input, OmnelogError, PipeAborted
 from ...recording import event_text
-from ..exits import OK
+from ..exits import OK, Refused
 from ..parser import Verbs
 from ..runlog import new_run
 from ..streams import emit, flush
 
 _HELP = """\
-Start a run of a pipe, and print its id. It goes on until `omnelog end` ends it.
+Start a run of a pipe, and print its id. The run goes on until `omnelog end` ends it.
 
 This is for steps that share no parent process, such as those of a CI job: each step
 records itself with `omnelog record --run RUN`.
@@ -50,6 +51,11 @@ def _input(text: str) -> Input:
 def _carry_out(root: Path, given: Namespace) -> int:
     log = new_run(root, given.pipe)
     log.begin(given.pipe, given.input)
-    emit(log.run_id)
-    flush()
+    try:
+        emit(log.run_id)
+        flush()
+    except (OSError, Refused):  # nobody knows of the run, so nobody could end it
+        with suppress(OmnelogError, OSError):
+            log.append(PipeAborted(**log.head(), reason="its id could not be printed"))
+        raise
     return OK

@@ -17,9 +17,9 @@ _HELP = """\
 End a run: as completed, or with --abort as aborted.
 
 This is for a run that `omnelog begin` started, and for one whose recorder was killed
-before it could log the end. A run of which a node has no end cannot be completed,
-only aborted. A recorder that is still at work then logs the end of its node and
-leaves the run as it is.
+before it could log the end. If a node of the run has no end, the run cannot be
+completed, only aborted. A recorder that is still at work then logs the end of its
+node and leaves the run as it is.
 """
 
 _HELP_END = """\

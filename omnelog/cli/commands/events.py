@@ -17,10 +17,11 @@ from ..times import moment_ms
 
 _HELP = """\
 Print the events of runs as canonical lines, for jq, DuckDB, Polars, pandas and Spark:
-run by run, the oldest first, and of each in the order of its log.
+the oldest run first, and the events of each run in the order of its log.
 
-Every line is a sound event. What is not, in whichever log, is reported on standard
-error, as path:line: reason; the rest is still printed, and the exit status is 1 then.
+Every line that is printed is a sound event. Anything else in the logs is reported on
+standard error, as path:line: reason. The other events are still printed, and the exit
+status is then 1.
 """
 
 _HELP_END = """\
@@ -83,7 +84,7 @@ def _carry_out(root: Path, given: Namespace) -> int:
 def events(paths: Sequence[Path], wanted: Wanted) -> int:
     """Print the events that are wanted of the logs at `paths`, as canonical lines.
 
-    Returns 1 if any of the logs holds anything that is no event or cannot be read, else 0. Raises
+    Returns 1 if a line of any log is not an event or a log cannot be read, otherwise 0. Raises
     OSError, Refused.
     """
     damaged = False

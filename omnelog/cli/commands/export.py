@@ -15,13 +15,13 @@ from ..parser import Verbs
 from ..streams import complain, emit, flush
 
 _HELP = """\
-Write a run in the format of another tool to standard output.
+Write a run to standard output, in the format of another tool.
 
-chrome-trace is the Trace Event Format, as JSON. Open it at https://ui.perfetto.dev
-(nothing is uploaded) or in chrome://tracing.
+chrome-trace is the Trace Event Format, which is JSON. Open it at
+https://ui.perfetto.dev (nothing is uploaded) or in chrome://tracing.
 
-What is not an event is reported on standard error, as path:line: reason; the exit
-status is 1 then.
+A line that is not an event is reported on standard error, as path:line: reason, and
+the exit status is then 1.
 """
 
 _HELP_END = """\
@@ -45,7 +45,7 @@ def _carry_out(root: Path, given: Namespace) -> int:
 def export(path: Path, run_id: str) -> int:
     """Print the run whose log is at `path` in the Trace Event Format.
 
-    Returns 0, or 1 if the log holds anything that is no event. Raises LogIOError, OSError, Refused.
+    Returns 0, or 1 if a line of the log is not an event. Raises LogIOError, OSError, Refused.
     """
     findings = Findings(str(path))
     for text in _document(run_id, trace_events(run_id, sound_events(path, findings))):

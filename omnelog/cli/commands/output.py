@@ -29,10 +29,11 @@ from ..streams import STDOUT, complain, flush, output
 from ..text import names_like
 
 _HELP = """\
-Print what a node printed, byte for byte: standard output and standard error as they
-came. It is what `record` keeps in .omne/var/runs/RUN/nodes/NODE.out.
+Print what a node printed, byte for byte: standard output and standard error together,
+in the order in which they came. This is the file that `omnelog record` keeps in
+.omne/var/runs/RUN/nodes/NODE.out.
 
-With -f go on as the node does, until its end is in the log, or that of the run.
+With -f, go on until the end of the node, or of the run, is in the log.
 """
 
 _HELP_END = """\
@@ -80,7 +81,7 @@ def print_output(root: Path, run_id: str, node_id: str, *, follow: bool) -> int:
 
 
 def _follow(root: Path, log: Path, run_id: str, node_id: str, fd: int) -> int:
-    reader = select.poll()  # tells when whoever reads our output is gone
+    reader = select.poll()  # reports when the reader of our output is gone
     reader.register(STDOUT, 0)
     with LogLines(log) as lines:
         ended = False

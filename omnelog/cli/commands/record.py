@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """`record`: a command runs as a node of a run, its life and its output on record.
 
-Until the command runs, whatever is amiss is refused and nothing is run. Once it runs it is let run
-to its end, and its exit status is passed on, whatever becomes of the log; what could not be
-recorded is said in one line, and turns a success into status 125.
+Before the command runs, any problem is a refusal, and nothing is run. Once the command runs, it is
+never abandoned: it runs to its end and its exit status is passed on, even if the log fails. What
+could not be recorded is reported in one line, and turns a success into status 125.
 """
 
 import os
@@ -33,6 +33,7 @@ from ... import (
 from ...recording import RUN_VARIABLE, child_environ, end_of_run, event_text, unfinished_nodes
 from ..claims import make_capture, remove_capture
 from ..exits import OK, RECORDER, Misused, Refused
+from ..locate import find_run, is_relative
 from ..outputs import Output, ReaderGone
 from ..parser import Verbs, seconds
 from ..process import Conditions, Outcome, run
@@ -43,36 +44,37 @@ from ..streams import STDERR, STDOUT, spell
 _HELP = """\
 Run a command as a node of a run, and log its start and its end.
 
-With --pipe a run is started, its id printed on standard error as run_id=..., and
-ended when the command ends: completed if that succeeded, else aborted. Without, the
-node is added to the run that --run or $OMNE_RUN_ID names, which must not have ended
-and must not have a node of that id. The command finds OMNE_RUN_ID, OMNE_NODE_ID and
-OMNE_VOLUME_ROOT in its environment, so what it runs can add nodes to the same run,
-any number at once.
+With --pipe, a new run is started, and its id is printed on standard error as
+run_id=... When the command ends, the run is ended as well: as completed if the
+command succeeded, otherwise as aborted. Without --pipe, the node is added to the run
+that --run or $OMNE_RUN_ID names. That run must not have ended, and must not have a
+node of the same id. The command finds OMNE_RUN_ID, OMNE_NODE_ID and OMNE_VOLUME_ROOT
+in its environment, so that what it runs can add nodes to the same run, any number at
+once.
 
-What the command prints is passed through as it comes, and kept in
-.omne/var/runs/RUN/nodes/NODE.out. If whoever reads the output stops reading, the
-command gets SIGPIPE, as in any pipeline. Processes it leaves running in the
-background are recorded for one second after its end, then their output is closed.
-A signal sent to the recorder is passed on, and Ctrl-Z stops both. The command has
-every descriptor that the recorder inherited, and ignores the signals it ignored
-(SIGPIPE and SIGXFSZ excepted, which always have their default action).
+The output of the command is passed through as it comes, and kept in
+.omne/var/runs/RUN/nodes/NODE.out. If the reader of the output stops reading, the
+command gets SIGPIPE, as in any pipeline. Processes that it leaves running in the
+background are recorded for one second after its end; then their output is closed.
+Signals sent to the recorder are passed on, and Ctrl-Z stops both. The command has
+every descriptor that the recorder inherited, and ignores the signals that the
+recorder ignored, except SIGPIPE and SIGXFSZ, which always have their default action.
 
-To the command its output is a pipe. So most programs print no colour, use no pager
-and no progress bar, and print in large pieces rather than by lines; and what it
-writes to its two outputs may come in another order. With --pty it has a terminal of
-its own instead: all of that works, as do prompts, the size of the window and Ctrl-Z,
-and the capture keeps what a terminal gets, escape codes included. Its two outputs
-are one then, our standard output. It reads what is typed if our standard input is
-a terminal, and else our standard input.
+The command's output is a pipe, not a terminal. So most programs print no colour, use
+no pager and no progress bar, and print in large pieces instead of line by line; and
+the order of what the command writes to its two outputs may change. With --pty the
+command has a terminal of its own instead. Then all of this works, and so do prompts,
+window sizes and Ctrl-Z. Its two outputs become one, our standard output, and the
+capture keeps what a terminal gets, including escape codes. If our standard input is a
+terminal, the command reads what is typed, otherwise it reads our standard input.
 
-With --timeout the command has a process group of its own. When the time is up the
-whole group gets SIGTERM, and 5 seconds later (or --kill-after) SIGKILL if anything
-of it is left, or one second after CMD itself has gone. Such a command can read from
+With --timeout the command has a process group of its own. When the time is up, the
+whole group gets SIGTERM. Whatever is left of it gets SIGKILL 5 seconds later (see
+--kill-after), or one second after CMD itself has ended. Such a command can read from
 the terminal only with --pty.
 
-If a node of the run is still running when the command that started the run ends,
-the run is logged as aborted, and a success becomes status 125.
+If other nodes of the run are still running when the command that started the run
+ends, the run is logged as aborted, and a success becomes exit status 125.
 """
 
 _HELP_END = """\
@@ -83,7 +85,8 @@ examples:
   omnelog record --pipe ci all -- make -j8
       with recipes such as: omnelog record lint -- ruff check .
   omnelog record --pipe ci all -- sh -c '
-      printf "%s\\n" lint types | xargs -P2 -I{} omnelog record --lines {} -- nox -s {}'
+      printf "%s\\n" lint types |
+      xargs -P2 -I{} omnelog record --lines {} -- nox -s {}'
 
 DURATION is a number of seconds, or 90s, 5m, 1h30m, 1d.
 
@@ -120,7 +123,7 @@ def declare(verbs: Verbs, summary: str) -> None:
         "--run",
         metavar="RUN",
         default=os.environ.get(RUN_VARIABLE, ""),
-        help=f"add to this run (default: ${RUN_VARIABLE})",
+        help=f"add to this run, by its whole id or as latest (default: ${RUN_VARIABLE})",
     )
     how = verb.parser.add_mutually_exclusive_group()
     how.add_argument("--pty", action="store_true", help="run the command on a terminal of its own")
@@ -156,7 +159,8 @@ def _carry_out(root: Path, given: Namespace) -> int:
         on_terminal=given.pty,
     )
     recorder = Recorder(root, given.node, given.command, conditions, is_alone=given.is_alone)
-    return recorder.record(pipe=given.pipe, run_id=given.run)
+    run_id = find_run(root, given.run) if is_relative(given.run) else given.run
+    return recorder.record(pipe=given.pipe, run_id=run_id)
 
 
 class Recorder:
@@ -177,15 +181,16 @@ class Recorder:
         self._command = command
         self._conditions = conditions
         self._is_alone = is_alone
-        self._unsaid = b""  # on standard error, for want of room
+        self._unsaid = b""  # on standard error, which had no room for it
 
     def record(self, *, pipe: str | None, run_id: str) -> int:
         """Run the command in a new run of `pipe` if given, else in the run `run_id`.
 
-        Whoever makes the run, and says so with ``run_id=…`` on standard error, ends it: completed
-        if the command succeeds, else aborted. Returns the command's exit status, or 125 if that was
-        0 and the record is incomplete. Raises Refused, OmnelogError or OSError if the command was
-        not run, and Interrupted if a signal prevented that, or if the command died of a SIGINT.
+        A recorder that makes the run, and prints ``run_id=…`` on standard error, also ends it: as
+        completed if the command succeeds, otherwise as aborted. Returns the command's exit status,
+        or 125 if that was 0 and the record is incomplete. Raises Refused, OmnelogError or OSError
+        if the command was not run, and Interrupted if a signal prevented that, or if the command
+        died of a SIGINT.
         """
         check_name("node id", self._node_id)
         with Signals() as signals:

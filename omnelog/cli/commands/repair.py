@@ -13,12 +13,12 @@ from ..streams import ask, complain, emit, flush
 from ..text import plain
 
 _HELP = """\
-Repair the end of a log, where a writer died inside a line, as the next append would.
+Repair the end of a log after a writer died inside a line, as the next append would.
 
-A tail that is a whole event gets the newline it lacks. Any other is copied to the
-quarantine, events.jsonl.torn beside the log, and then cut off. What would be done is
-shown first and done once you say so, or at once with --yes. Lines that are whole are
-never touched, even damaged ones.
+A tail that is a whole event gets the newline that it lacks. Any other tail is copied
+to the quarantine, events.jsonl.torn beside the log, and then cut off. The command
+first shows what it would do, and does it if you agree, or at once with --yes. Whole
+lines are never changed, not even damaged ones.
 """
 
 _HELP_END = """\

@@ -2,10 +2,12 @@
 """`runs`: the runs of a volume, and how far each has come."""
 
 import json
+import math
 from argparse import Namespace
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from ... import Event, LogIOError, enumerate_runs, events_log_path
 from ..checks import Findings
@@ -23,18 +25,22 @@ from ..text import plain, spell_size
 from ..times import elapsed_ms, moment_ms, now_ms, spell_age, spell_ms
 
 _HELP = """\
-List runs, the newest last: id, pipe, state, how many nodes are done, failed and there
-in all, when the run began, how long it took or takes by now, when its last event was
-logged, size of the log. A narrow terminal gets less, and the age instead of the time.
+List the runs, the newest last: id, pipe, state, how many nodes are done, how many
+failed, how many there are, when the run began, how long it took or has taken so far,
+when its last event was logged, and the size of its log. On a narrow terminal there
+are fewer columns, and an age instead of a time.
 
-The state is running (or whoever ran it died without logging the end), completed,
-aborted, empty (nothing logged yet) or damaged: then standard error says the first
-thing wrong, as path:line: reason, and the exit status is 1. Of a run that is running
-by its log although its recorder is gone, "silent 3h" says since when; `omnelog end`
-ends it.
+The state is one of these:
+  running    it goes on, or its recorder died without logging the end
+  silent 3h  its recorder is gone, and its last event is so old; see `omnelog end`
+  completed
+  aborted
+  empty      nothing is logged yet
+  damaged    standard error says the first thing that is wrong, as path:line: reason,
+             and the exit status is 1
 
-Of a log above 256 KiB the nodes are counted, but not every line is checked, so that
-damage in its middle is not seen: that takes --full, or `verify`.
+In a log of more than 256 KiB the nodes are counted, but not every line is checked. To
+see damage in the middle of it, use --full or `omnelog verify`.
 """
 
 _HELP_END = """\
@@ -45,9 +51,9 @@ examples:
   omnelog runs --json | jq -r 'select(.nodes.failed > 0).run_id'
 
 With --json each run is an object on a line: run_id, pipe, state, nodes {completed,
-failed, total}, started, last_event, duration_ms, silent_ms since the last event and
-has_recorder (is one alive?) of a run that has not ended, size in bytes; null where it
-is not known.
+failed, total}, started, last_event, duration_ms and size in bytes. A run that has not
+ended also has silent_ms, the time since its last event, and has_recorder, whether a
+recorder is alive. What is not known is null.
 """
 
 _LAYOUTS = (
@@ -58,6 +64,9 @@ _LAYOUTS = (
     "RUN,STATE,FAILED,NODES,AGE,TOOK",
 )
 """Columns for narrower and narrower terminals."""
+Row: TypeAlias = dict[str, Span]
+"""What to print of a run, by the head of its column."""
+
 _RIGHT = {"DONE", "FAILED", "NODES", "SIZE", "AGE", "TOOK"}
 _STYLES = {
     RunState.RUNNING: "yellow",
@@ -97,8 +106,9 @@ def declare(verbs: Verbs, summary: str) -> None:
     verb.parser.add_argument(
         "--state",
         action="append",
+        metavar="STATE",
         choices=[str(state) for state in RunState],
-        help="only runs in this state; may be given several times",
+        help=f"only runs in this state, or in several: {', '.join(RunState)}",
     )
     verb.parser.add_argument("--full", action="store_true", help="check every line of large logs")
     verb.parser.add_argument("--json", action="store_true", help="print an object for each run")
@@ -125,11 +135,11 @@ def runs(root: Path, wanted: Wanted, *, full: bool, as_json: bool) -> int:
             f"omnelog: {root} has no runs yet; see `omnelog record --help` for how to make one"
         )
     complaints: list[str] = []
-    rows: list[dict[str, Span]] = []
+    rows: list[Row] = []
     at_ms = now_ms()
     with Progress("reading logs", len(run_ids)) as progress:
         for run_id, run in _listed(root, run_ids, wanted, progress, full=full):
-            complaints += map(str, run.findings.kept[:1])  # `show` and `verify` tell them all
+            complaints += map(str, run.findings.kept[:1])  # `show` and `verify` print all of them
             silent = _silence(root, run_id, run)
             if as_json:
                 progress.hide()
@@ -145,7 +155,7 @@ def runs(root: Path, wanted: Wanted, *, full: bool, as_json: bool) -> int:
 
 
 def _silence(root: Path, run_id: str, run: Glance) -> Silence | None:
-    """How long a run has been silent that has not ended."""
+    """How long a run has been silent; None if it has ended."""
     if run.state is not RunState.RUNNING:
         return None
     try:
@@ -157,7 +167,7 @@ def _silence(root: Path, run_id: str, run: Glance) -> Silence | None:
 def _listed(
     root: Path, run_ids: list[str], wanted: Wanted, progress: Progress, *, full: bool
 ) -> Iterator[tuple[str, Glance]]:
-    """Yield the runs that are wanted, the oldest first; no more logs are read than need be."""
+    """Yield the runs that are wanted, the oldest first, and read no other log than necessary."""
     if wanted.newest is None:
         yield from _matching(root, run_ids, wanted, progress, full=full)
         return
@@ -227,31 +237,51 @@ def _counted(path: Path, read: Callable[[int], None]) -> Counts | None:
         return None
 
 
-def _print(rows: list[dict[str, Span]]) -> None:
+def _print(rows: list[Row]) -> None:
+    """Print a table of the runs for which there is room, and two lines for each other run."""
     screen = Screen()
-    for layout in _LAYOUTS:
-        heads = layout.split(",")
-        table: list[list[Span]] = [[(head, "bold") for head in heads]]
-        table += ([row[head] for head in heads] for row in rows)
-        if screen.width is None or _needed(table) <= screen.width:
-            right = frozenset(i for i, head in enumerate(heads) if head in _RIGHT)
-            for line in columns(table, right=right):
-                screen.line(*line)
-            return
-    for row in rows:  # not even the least fits: two lines for each run
-        screen.paragraph(*row["RUN"], indent=0)
-        when = f" {row['TOOK'][0]}, {row['AGE'][0]} ago, "
-        failed = (f"{row['FAILED'][0]}/{row['NODES'][0]} failed", row["FAILED"][1])
-        screen.row(("  ", ""), row["STATE"], (when, ""), failed)
+    room = math.inf if screen.width is None else screen.width
+    layouts = [layout.split(",") for layout in _LAYOUTS]
+    has_room = [_needed([row], layouts[-1]) <= room for row in rows]
+    in_table = [row for row, fits in zip(rows, has_room, strict=True) if fits]
+    heads = next((heads for heads in layouts if _needed(in_table, heads) <= room), None)
+    if not in_table or heads is None:
+        for row in rows:
+            _print_on_two_lines(screen, row)
+        return
+    right = frozenset(i for i, head in enumerate(heads) if head in _RIGHT)
+    lines = columns(_table(in_table, heads), right=right)
+    screen.line(*next(lines))
+    for row, fits in zip(rows, has_room, strict=True):
+        if fits:
+            screen.line(*next(lines))
+        else:
+            _print_on_two_lines(screen, row)
 
 
-def _needed(table: list[list[Span]]) -> int:
-    """How many columns a table takes."""
+def _print_on_two_lines(screen: Screen, row: Row) -> None:
+    screen.paragraph(*row["RUN"], indent=0)
+    when = f" {row['TOOK'][0]}, {row['AGE'][0]} ago, "
+    nodes = (f"{row['FAILED'][0]}/{row['NODES'][0]} failed", row["FAILED"][1])
+    if row["NODES"][0] == "0":
+        nodes = ("no nodes", "")
+    screen.row(("  ", ""), row["STATE"], (when, ""), nodes)
+
+
+def _table(rows: list[Row], heads: Sequence[str]) -> list[list[Span]]:
+    """The columns `heads` of `rows`, below their heads."""
+    table: list[list[Span]] = [[(head, "bold") for head in heads]]
+    return table + [[row[head] for head in heads] for row in rows]
+
+
+def _needed(rows: list[Row], heads: Sequence[str]) -> int:
+    """How many columns of a terminal a table takes."""
+    table = _table(rows, heads)
     widths = (max(cells(text) for text, _ in column) for column in zip(*table, strict=True))
     return sum(width + 2 for width in widths) - 2
 
 
-def _row(run_id: str, run: Glance, silent: Silence | None, at_ms: int) -> dict[str, Span]:
+def _row(run_id: str, run: Glance, silent: Silence | None, at_ms: int) -> Row:
     counts: list[Span] = [("-", "dim")] * 3
     if run.nodes is not None:
         failed = "red" if run.nodes.failed else ""

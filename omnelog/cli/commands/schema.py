@@ -14,15 +14,15 @@ from ..parser import Verbs
 from ..streams import emit
 
 _NOTE = (
-    "What no schema can tell: members that occur twice, escapes of lone surrogates, numbers beyond "
-    "a double, more than 127 containers within one another, and that an integer is spelt in digits "
-    "alone: neither 1.0 nor -0."
+    "What no schema can say: members that occur twice, escapes of lone surrogates, numbers beyond "
+    "a double, more than 127 containers within one another, and that an integer is written in "
+    "digits alone: neither 1.0 nor -0."
 )
 
 
 _HELP = """\
 Print the JSON Schema (draft 2020-12) of a line: what readers accept, as far as a
-schema can tell. It needs no volume.
+schema can say it. This needs no volume.
 """
 
 _HELP_END = """\

@@ -27,16 +27,17 @@ from ..text import counted, names_like, plain
 from ..times import elapsed_ms, moment_ms, now_ms, spell_moment, spell_ms
 
 _HELP = """\
-Show a run: how it went, and its nodes in the order in which they began, each with a
-sign, when it began after the run did, how long it took, and what it was. Below a
-node are its iterations and gates, and if it failed, why, where its output is kept
-and the last lines of that. What is longer than the terminal is wide is cut.
+Show a run: how it went, and its nodes in the order in which they began. Each node has
+a sign, when it began after the run did, how long it took, and what it was. Below it
+are its iterations and gates. Below a node that failed are the reason, where its
+output is kept, and the last lines of that output. Lines are cut at the width of the
+terminal.
 
-  signs: + done, x failed, = not ended or blocked (where the output takes UTF-8, the
-  usual ones)
+The signs are + done, x failed and = not ended or blocked, or the usual ones where the
+output is UTF-8.
 
-Of a damaged log all that is sound is shown, and standard error says what is not, as
-path:line: reason; the exit status is 1 then.
+Of a damaged log everything that is sound is shown. Standard error says what is not,
+as path:line: reason, and the exit status is then 1.
 """
 
 _HELP_END = """\
@@ -50,8 +51,8 @@ examples:
 
 With --json the events are printed as canonical lines, in the order of the log. With
 --nodes each node is an object on a line: run_id, node_id, state, kind, name, model,
-started, ended, duration_ms, error, message, output (where it is kept), steps; null
-where it is not known. Its state is running, completed or failed, or unfinished if
+started, ended, duration_ms, error, message, output (where it is kept) and steps. What
+is not known is null. Its state is running, completed or failed, or unfinished if
 the run has ended without it.
 """
 
@@ -134,7 +135,7 @@ def _told(findings: Findings, run_id: str, *, tail_in_flight: bool) -> int:
 
 
 def _chosen(run: Summary, run_id: str, node_ids: Sequence[str]) -> list[Node]:
-    """The nodes of these ids, or all. Raises Refused if there is no such node."""
+    """The nodes of these ids, or all. Raises Refused if a node does not exist."""
     if not node_ids:
         return list(run.nodes.values())
     for node_id in node_ids:
@@ -258,7 +259,7 @@ class _Printer:
             self._below(line, "dim", indent=2 * _INDENT)
 
     def _below(self, text: str, style: str, *, indent: int = _INDENT) -> None:
-        if text.startswith("its output: "):  # a path that is cut is no path
+        if text.startswith("its output: "):  # half a path would be useless
             self._screen.line((" " * indent, ""), (text, style))
         else:
             self._screen.paragraph(text, style, indent=indent)

@@ -35,12 +35,13 @@ from ..text import plain, short
 from ..times import elapsed_ms, moment_ms, spell_ms
 
 _HELP = """\
-Print the last events of a run, one a line: when, what, which node, and what it says.
+Print the last events of a run, one on each line: when, what, which node, and what the
+event says.
 
-With -f go on as the run does, until its pipe is completed or aborted. The run need
-not be there yet; if it is removed meanwhile, that is the end, with exit status 1. An
-event is printed once its line is whole. What is not an event is reported on standard
-error, as path:line: reason; the exit status is 1 then.
+With -f, go on until the pipe is completed or aborted. The run need not exist yet. If
+it is removed, that is the end, with exit status 1. An event is printed once its line
+is complete. A line that is not an event is reported on standard error, as
+path:line: reason, and the exit status is then 1.
 """
 
 _HELP_END = """\
@@ -233,7 +234,7 @@ class _Printer:
         self.ended: bool = False
         self.damaged: bool = False
         self._starts: dict[str, int | None] = {}  # of nodes at work, in milliseconds since 1970
-        self._reader = select.poll()  # tells when whoever reads our output is gone
+        self._reader = select.poll()  # reports when the reader of our output is gone
         self._reader.register(STDOUT, 0)
 
     def knows_start(self, event: NodeStarted) -> None:
@@ -252,7 +253,7 @@ class _Printer:
             self._starts[event.node_id] = moment_ms(event)
 
     def print(self, found: Iterable[_Found]) -> None:
-        """Print the events that are wanted, and of what is no event the reason; at once."""
+        """Print the events that are wanted, and why the other lines are not events, at once."""
         for event in found:
             self._note(event)
             if isinstance(event, DeserializeError):
@@ -267,7 +268,7 @@ class _Printer:
         raise NotImplementedError
 
     def pause(self) -> None:
-        """Wait a moment. Raises BrokenPipeError if whoever reads the output has gone meanwhile."""
+        """Wait a moment. Raises BrokenPipeError if the reader of the output goes away meanwhile."""
         if self._reader.poll(_POLL_MS):
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 

@@ -16,16 +16,17 @@ from ..streams import complain, flush, write_file
 from ..times import now_ms
 
 _HELP = """\
-Draw when each node of a run was at work, as bars on one scale of time. A node whose
-end was not logged has a thin bar: up to now if the run goes on, else to its last event.
+Draw when each node of a run was at work, as bars on one scale of time. A node without
+an end has a thin bar, up to now if the run goes on, otherwise up to its last event.
 
-With -o it is written to a file that needs nothing else. SVG is the picture alone. HTML
-is a report: failures first, with the end of what they printed and a link to all of it,
-then the picture and a table, to be searched. Of more than 300 nodes those that are not
-at work at once share a lane, and what is too close to be seen apart is one bar.
+With -o the drawing is written to a file that needs no other file. SVG is the picture
+alone. HTML is a report that can be searched: the failures first, each with the end of
+its output and a link to all of it, then the picture and a table. If there are more
+than 300 nodes, nodes that were not at work at the same time share a lane, and bars
+too close to be told apart become one.
 
-What is not an event is reported on standard error, as path:line: reason; the exit
-status is 1 then.
+A line that is not an event is reported on standard error, as path:line: reason, and
+the exit status is then 1.
 """
 
 _HELP_END = """\
@@ -58,7 +59,7 @@ def _carry_out(root: Path, given: Namespace) -> int:
 def timeline(root: Path, run_id: str, output: Path | None) -> int:
     """Draw a run, in the terminal or into the file `output`.
 
-    Returns 0, or 1 if the log holds anything that is no event. Raises LogIOError, OSError, Refused.
+    Returns 0, or 1 if a line of the log is not an event. Raises LogIOError, OSError, Refused.
     """
     path = events_log_path(root, run_id)
     findings = Findings(str(path))

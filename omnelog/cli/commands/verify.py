@@ -17,19 +17,19 @@ from ..streams import complain, emit, flush
 from ..text import counted, plain
 
 _HELP = """\
-Check logs, every line of them, and print what is wrong as path:line: reason.
+Check every line of logs, and print what is wrong as path:line: reason.
 
-A line must be an event, in its canonical spelling, of the run in whose directory the
-log is, with an id of its own and a time as YYYY-MM-DDTHH:MM:SSZ. (No order is owed:
-many processes append.) The first event must start the pipe; a node must start before
-anything else happens to it, and end once. A pipe that is completed leaves no node
-without an end, and nothing may come after it; after one that was aborted, the nodes
-that were still running may go on to their ends. A log must not end inside a line,
-unless somebody is writing it now, and no torn tail should wait in its quarantine,
-events.jsonl.torn. Of a run without an end standard error says how long it has been
-silent, if that is a minute or its recorder is gone.
+A line must be an event in its canonical spelling, of the run that the directory is
+named after, with an id that no other line has and a time as YYYY-MM-DDTHH:MM:SSZ. The
+times need not be in order, because many processes append. The first event must start
+the pipe. A node must start before anything else happens to it, and end once. When a
+pipe is completed, each node must have ended, and nothing may follow. After a pipe is
+aborted, nodes that were still running may log their ends. A log must not end inside a
+line, unless somebody is writing it now, and there should be no torn tail in its
+quarantine, events.jsonl.torn. If a run has not ended, standard error says how long it
+has been silent, from one minute on or if its recorder is gone.
 
-Nothing is changed. `omnelog repair` sets a torn tail aside.
+Nothing is changed. `omnelog repair` moves a torn tail to the quarantine.
 """
 
 _HELP_END = """\
@@ -63,7 +63,7 @@ def declare(verbs: Verbs, summary: str) -> None:
 
 def _jobs(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= 1024):
-        raise ArgumentTypeError(f"{text!r} is no number from 1 to 1024")
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 to 1024")
     return int(text)
 
 

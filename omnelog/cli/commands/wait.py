@@ -25,7 +25,8 @@ exit status:
   0    its pipe was completed
   1    its pipe was aborted
   124  it has not ended by --timeout
-  125  there is no such run, or it was removed or cannot be read: standard error says why
+  125  there is no such run, or it was removed or cannot be read; standard error says
+       why
   2    wrong command line
 """
 
@@ -79,7 +80,7 @@ def _ending(lines: LogLines) -> int | None:
     """The exit status for the last end of a pipe among the lines that came; None without one."""
     status = None
     for line in lines.advance():
-        if b"pipe." in line.data or b"\\u00" in line.data:  # a letter may be spelt as an escape
+        if b"pipe." in line.data or b"\\u00" in line.data:  # a letter may be written as an escape
             event = lines.event(line)
             if isinstance(event, DeserializeError):
                 continue
