@@ -24,6 +24,14 @@ Theory of operation
 
 * Another thread waits for the mutex before it touches anything of the handle.
 
+The deadline is `lock_timeout` seconds after the call began. It is checked in the two places that
+wait, `_wait_for_mutex` and `LockableFile.acquire`. Opening, repairing, writing and syncing take as
+long as they take.
+
+A durable handle syncs the directories whenever it opens the path, in `_open`, and the data after it
+released the lock, in `_sync`; that includes the whole lines that a roll-back leaves. In both modes
+the copy of a torn tail is on disk before the tail is cut off, see `repair`.
+
 However the section is left, the file's lock and the mutex are free. The clean-up after an exception
 has three stages, each in the ``finally`` of the one before it. First the lock is released and the
 file is closed; the next append opens the path again. That stage is Python code, so an interrupt or
