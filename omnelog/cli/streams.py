@@ -8,6 +8,7 @@ relay of a recorded command's own output.
 import codecs
 import json
 import os
+import select
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -116,14 +117,28 @@ class _Output:
         self._buffer = buffer
 
     def write(self, data: bytes) -> int:
+        rest = memoryview(data)
         try:
-            return self._buffer.write(data)
+            while rest:
+                try:
+                    rest = rest[self._buffer.write(rest) :]
+                except BlockingIOError as error:  # so much of it is in the buffer, which is full
+                    rest = rest[error.characters_written :]
+                    _wait_for_room()
         except OSError as error:
             raise _named(error) from error
+        return len(data)
 
     def writelines(self, lines: Iterable[bytes]) -> None:
         for line in lines:  # which may come from a file, whose errors are its own
             self.write(line)
+
+
+def _wait_for_room() -> None:
+    """Wait until standard output takes more: whoever started us may have made it not block."""
+    room = select.poll()
+    room.register(STDOUT, select.POLLOUT)
+    room.poll()
 
 
 def _named(error: OSError) -> OSError:
@@ -170,11 +185,15 @@ def ask(question: str) -> bool:
 
 def flush() -> None:
     """Flush standard output, so that its failure is an OSError here, not noise at the exit."""
-    if sys.stdout is not None:
+    while sys.stdout is not None:
         try:
             sys.stdout.flush()
+        except BlockingIOError:  # the rest stays in the buffer
+            _wait_for_room()
         except OSError as error:
             raise _named(error) from error
+        else:
+            return
 
 
 def give_up_output() -> None:

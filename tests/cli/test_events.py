@@ -8,7 +8,7 @@ import pytest
 
 from .. import omnelog
 from .histories import Clock, History
-from .volume import RUN, Said, Volume, powerless, started
+from .volume import RUN, Said, Volume, finish, powerless, started
 
 
 @pytest.fixture
@@ -94,3 +94,19 @@ def test_of_a_volume_without_runs_nothing_is_printed(volume: Volume) -> None:
 def test_a_reader_that_is_gone_ends_it_quietly(three: Volume) -> None:
     said = three.shell("omnelog events --all | true; omnelog events --all | head -n 1")
     assert (said.status, said.out.count(b"\n")) == (0, 1)
+
+
+def test_an_output_that_does_not_block_is_waited_for(volume: Volume) -> None:
+    """What starts us may share its own end of a pipe, which does not block, with us."""
+    history = History().begin().start("n", "loop")
+    for number in range(2000):
+        history.iterate("n", number)
+    path = volume.write(*history.events)
+    outlet, inlet = os.pipe()
+    os.set_blocking(inlet, False)
+    with volume.start("events", "--all", stdout=inlet) as process:
+        os.close(inlet)
+        with open(outlet, "rb") as out:
+            assert out.read() == path.read_bytes()
+        said = finish(process)
+    assert (said.status, said.err) == (0, "")

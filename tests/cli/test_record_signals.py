@@ -282,15 +282,45 @@ def test_a_second_interrupt_ends_the_wait_for_the_lock_at_the_end(volume: Volume
 
 
 @contextmanager
-def terminal(volume: Volume, script: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def terminal(
+    volume: Volume, script: str, *options: str
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """A recorder in the foreground of a terminal of its own: what types into it, the recorder."""
     keyboard, screen = pty.openpty()
-    words = ("record", "--pipe", "ci", "n", "--", sys.executable, "-c", script)
+    words = ("record", "--pipe", "ci", *options, "n", "--", sys.executable, "-c", script)
     with volume.start(*words, prefix=("setsid", "--ctty"), stdin=screen) as process:
         os.close(screen)
         assert line(process) == b"up\n"
         yield keyboard, process
     os.close(keyboard)
+
+
+def test_a_ctrl_c_reaches_a_command_with_a_timeout_which_has_a_process_group_of_its_own(
+    volume: Volume,
+) -> None:
+    script = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit(5))\n"
+        "print('up', flush=True)\n"
+        "while True:\n"
+        "    signal.pause()\n"
+    )
+    with terminal(volume, script, "--timeout", "3600") as (keyboard, process):
+        os.write(keyboard, b"\x03")
+        assert finish(process).status == 5
+    [run_id] = volume.runs()
+    *_, failed, _ = volume.events(run_id)
+    assert isinstance(failed, omnelog.NodeFailed)
+    assert failed.error.kind == "crash"
+
+
+def test_a_command_that_is_killed_by_a_signal_without_a_name_is_on_record(volume: Volume) -> None:
+    signum = signal.SIGRTMIN + 3
+    said = volume.run("record", "--pipe", "ci", "n", "--", "sh", "-c", f"kill -{signum} $$")
+    assert said.status == 128 + signum
+    *_, end = volume.events(said.run_id)
+    assert isinstance(end, omnelog.PipeAborted)
+    assert end.reason == "node n: killed by SIGRTMIN+3"
 
 
 def test_a_ctrl_c_which_the_terminal_sends_to_both_is_not_passed_on(

@@ -334,3 +334,21 @@ def test_a_signal_ends_all_of_its_processes(
     for worker in workers:
         assert select.select([worker], [], [], WATCHDOG_S)[0] == [worker]
         os.close(worker)
+
+
+def test_a_process_of_it_that_is_killed_is_reported(volume: Volume) -> None:
+    """Its verdicts are missing, so that nothing may be said about any log."""
+    with ExitStack() as held:
+        for number in range(20):
+            path = volume.write(b'{"torn', run_id=f"r{number:03}")
+            log = held.enter_context(path.open("rb"))
+            fcntl.flock(log, fcntl.LOCK_EX)
+        with volume.start("verify", "--all", "-j", "2") as process:
+            workers = workers_of(process)
+            signal.pidfd_send_signal(workers[0], signal.SIGKILL)
+            said = finish(process)
+    for worker in workers:
+        os.close(worker)
+    assert said.status == 2
+    assert "one of its processes was killed" in said.err
+    assert "Traceback" not in said.err
