@@ -142,7 +142,7 @@ def test_a_fault_is_caught_by_the_system_cases_that_are_named_for_it(fault: str)
         except Mismatch:
             return  # it shows when nothing else is wrong
     assert cases, pattern
-    results = conduct_cases(cases, [command(fault)] * 2, "handmade", 10.0, set())
+    results = conduct_cases(cases, [command(fault)] * 2, "handmade", 10.0, set(), jobs=1)
     assert "failed" in {result.verdict for result in results}
 
 
