@@ -158,7 +158,7 @@ def _open_way(name: str, directory: Path, run_id: str, *_: object) -> WayLog:
     return WayLog(name, log_path(directory, run_id))
 
 
-def _way(name: str) -> LogKind:
+def way(name: str) -> LogKind:
     way = WAYS[name]
     line = partial(tagged_line, spaced=way.spaced)
     return LogKind(
@@ -202,6 +202,6 @@ LOGS = {
         open=_open_lines,
         forks_in_appends=False,
     ),
-    **{name: _way(name) for name in WAYS},
+    **{name: way(name) for name in WAYS},
 }
 """By the names that plans have for them."""

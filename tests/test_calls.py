@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from . import omnelog
+from .inside import mutex_of, path_was_checked, replace_mutex
 from .samples import RUN, node
 
 
@@ -97,7 +98,7 @@ def test_who_held_the_lock_for_long_pauses_before_taking_it_again(
         monkeypatch.setattr(omnelog.linelog.appender, "monotonic", tick)
         monkeypatch.setattr(omnelog.linelog.appender, "sleep", pauses.append)
         monkeypatch.setattr(os, "write", slowly)
-        log._path_checked_at = clock[0]  # that the path is looked at takes no part in this
+        path_was_checked(log, clock[0])  # that the path is looked at takes no part in this
         for held_s[0] in (0.0015, 0.0005, 0.0005, 0.0015, 0.0005, 0.0005):
             log.append(node(1))
     assert pauses == [pytest.approx(pause_s, abs=1e-5)] * 2
@@ -141,7 +142,7 @@ def test_who_waited_for_the_lock_for_long_has_not_held_it_for_long(
             patch.setattr(omnelog.linelog.lock.LockableFile, "acquire", acquire)
             log.append(node(1))
         log.append(node(2))
-        monkeypatch.setattr(log, "_mutex", Mutex(log._mutex))
+        replace_mutex(log, Mutex(mutex_of(log)))
         log.append(node(3))
         log.append(node(4))
     assert pauses == []

@@ -123,12 +123,12 @@ NOTICE = [
     "tests/test_contributing.py::test_what_is_written_twice_has_every_type",
     "tests/test_documents.py::test_the_overview_lists_every_public_name_once",
     "tests/tools/test_schema.py::test_the_committed_schema_is_what_the_command_prints_anywhere",
-    "tests/test_testing.py::test_every_type_comes_up_in_runs",
 ]
 """Each of these fails until the places it is about have the event."""
 
 AFFECTED = [
     *NOTICE,
+    "tests/test_testing.py::test_every_type_comes_up_in_runs",  # it would search for long in vain
     "tests/test_codec.py::test_the_line_of_each_type_byte_for_byte",
     "tests/test_codec.py::test_decode_gives_back_what_encode_was_given",
     "tests/test_codec.py::test_type_comes_first_and_then_the_declared_order",

@@ -26,6 +26,7 @@ from typing import Any
 import pytest
 
 from .. import omnelog
+from ..inside import file_of, is_closed, mutex_of
 from .counts import INTERRUPTED, INTERRUPTS, Count
 from .logs import close_logs, event, line, lock_is_free, names, open_log
 from .processes import WATCHDOG_S
@@ -346,9 +347,9 @@ def mutex_is_free(log: "omnelog.EventLog", thread: ThreadPoolExecutor) -> bool:
     """Whether a thread can enter an append to `log` at once."""
 
     def enter() -> bool:
-        entered = log._mutex.acquire(blocking=False)
+        entered = mutex_of(log).acquire(blocking=False)
         if entered:
-            log._mutex.release()
+            mutex_of(log).release()
         return bool(entered)
 
     return thread.submit(enter).result(WATCHDOG_S)
@@ -370,7 +371,7 @@ def test_any_number_of_interrupts_of_closing_leave_nothing_locked(
         struck = strike.struck > 0
         most = max(most, strike.struck)
         assert mutex_is_free(log, other_thread), f"{strike.where}, then {then}"
-        assert log._file.closed or not log._closed, "it stays open"
+        assert file_of(log).closed or not is_closed(log), "it stays open"
         assert lock_is_free(log.path)
         other_thread.submit(log.close).result(WATCHDOG_S)
         with pytest.raises(omnelog.LogClosed):

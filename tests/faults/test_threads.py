@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from .. import omnelog
+from ..inside import functions_of, mutex_of, replace_mutex
 from .logs import (
     APPENDER,
     LOCK,
@@ -235,8 +236,8 @@ def test_an_interrupt_as_an_append_ends_does_not_close_the_file_under_another_th
                     gate.reached()
                     raise KeyboardInterrupt
 
-        mutex = Mutex(log._mutex)
-        log._mutex = mutex
+        mutex = Mutex(mutex_of(log))
+        replace_mutex(log, mutex)
         with pytest.raises(KeyboardInterrupt):
             log.append(event(1))
         is_held = not lock_is_free(log.path)
@@ -389,7 +390,7 @@ def test_a_pickled_handle_on_a_line_log_has_the_same_functions_and_settings(
         copy.append({"n": 1})
         copy.path.write_bytes(b'{"number":NaN}')
         copy.repair()
-    assert (copy._encode, copy._decode) == (json.dumps, json.loads)
+    assert functions_of(copy) == (json.dumps, json.loads)
     assert copy.path.read_bytes() == b""
     assert quarantine(copy.path) == [b'{"number":NaN}']
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from stress.checker import check
-from stress.evidence import EvidenceError
-from stress.violations import Kind, Verdict, hexdump, violation_text
+from stress.evidence import Evidence, EvidenceError, load
+from stress.violations import Kind, hexdump, violation_text
 
 from .made_up_rounds import Call, MadeUp, line, look
 
@@ -494,11 +494,13 @@ def test_file_that_grows_while_it_is_judged(
 ) -> None:
     """Nobody should be writing any more: so the size is asked for after all lines were read."""
 
-    def grow(verdict: Verdict, *_: object) -> None:
-        with verdict.told.files[0].path.open("ab") as file:
+    def load_and_grow(directory: Path) -> Evidence:
+        told = load(directory)
+        with told.files[0].path.open("ab") as file:
             file.write(b"x")
+        return told
 
-    monkeypatch.setattr("stress.checker._check_freshness", grow)
+    monkeypatch.setattr("stress.checker.load", load_and_grow)
     assert MadeUp().kinds(tmp_path) == {Kind.SIZE: 1}
 
 

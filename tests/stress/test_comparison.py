@@ -121,7 +121,7 @@ def put_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Way, st
 
     def run(way: Way, fault: str) -> Cell:
         monkeypatch.setitem(WAYS, "broken", way)
-        monkeypatch.setitem(logs.LOGS, "broken", logs._way("broken"))
+        monkeypatch.setitem(logs.LOGS, "broken", logs.way("broken"))
         progress = Progress(Console(file=StringIO()))
         [cell] = compare(tmp_path, progress, seed=1, seconds=SHORT, ways=["broken"], faults=[fault])
         assert not list(tmp_path.iterdir())
