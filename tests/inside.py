@@ -8,7 +8,6 @@ test replaces those there (``faults/logs.py`` and ``faults/system.py`` do). ``li
 copied without the other tests, and sees for itself.
 """
 
-from types import CodeType
 from typing import Any
 
 from . import omnelog
@@ -42,11 +41,6 @@ def path_was_checked(log: "omnelog.LineLog[Any]", at_s: float) -> None:
 def functions_of(log: "omnelog.LineLog[Any]") -> tuple[object, object]:
     """The encoder and the decoder of a handle, which a copy has to share."""
     return log._encode, log._decode
-
-
-def code_of_an_append() -> CodeType:
-    """The code that a frame runs when an append is past the encoding of its line."""
-    return omnelog.LineLog._append.__code__
 
 
 def pause_s(tries: int, age_s: float) -> float:

@@ -43,7 +43,7 @@ _ROWS = "".join(
 
 THE_CORE = [
     after("omnelog/events.py", "    byte_offset: U64  # P\n", f"\n\n{DECLARATION}"),
-    before("omnelog/events.py", "| NodeCompleted |", "| NodeSkipped "),
+    after("omnelog/events.py", "GatePassed | IterationStarted", " | NodeSkipped"),
     before("omnelog/codec.py", "    NodeStarted,\n", "    NodeSkipped,\n"),
     before("omnelog/codec.py", "\n_U32_SPAN =", f"\n{WRITER}\n"),
     before(

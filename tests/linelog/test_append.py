@@ -5,7 +5,6 @@ import errno
 import fcntl
 import math
 import os
-import stat
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -369,48 +368,9 @@ class TestRepair:
         assert path.read_bytes() == foreign + b'{"a":1}\n'
         assert not torn_path(path).exists()
 
-    @pytest.mark.spec("APP-61")
-    @pytest.mark.parametrize(
-        ("tail", "is_whole"),
-        [
-            (b'{"a":"' + b"x" * 100 + b'"}', True),
-            (b"x" * 100 + b"}", True),
-            (b'{"a":"' + b"x" * 100 + b'"', False),
-            (b'{"a":"' + b"x" * 100 + b'"} ', False),
-        ],
-        ids=["a record", "not JSON", "torn", "white space after"],
-    )
-    def test_of_a_tail_that_is_too_long_to_decode_looks_at_its_end(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch, tail: bytes, is_whole: bool
-    ) -> None:
-        monkeypatch.setattr(linelog.repair, "LONGEST_DECODED", 100)
-        path.write_bytes(b'{"a":1}\n' + tail)
-
-        def too_long(line: bytes) -> None:
-            pytest.fail("it is decoded")
-
-        with LineLog(path, decode=too_long) as log:
-            log.repair()
-        assert path.read_bytes() == b'{"a":1}\n' + (tail + b"\n" if is_whole else b"")
-        assert torn_path(path).exists() is not is_whole
-
     @pytest.mark.spec("APP-56")
     def test_decodes_what_any_program_may_write(self) -> None:
         assert linelog.repair.LONGEST_DECODED >= 1024 * 1024
-
-    @pytest.mark.spec("APP-57")
-    @pytest.mark.parametrize(("mode", "expected"), [(0o600, 0o600), (0o777, 0o666), (0o646, 0o646)])
-    def test_gives_the_quarantine_the_permissions_of_its_log(
-        self, path: Path, mode: int, expected: int
-    ) -> None:
-        path.write_bytes(b"torn")
-        path.chmod(mode)
-        umask = os.umask(0)
-        try:
-            linelog.append_log(path, A)
-        finally:
-            os.umask(umask)
-        assert stat.S_IMODE(torn_path(path).stat().st_mode) == expected
 
     @pytest.mark.spec("APP-63")
     @pytest.mark.parametrize("is_allowed", [True, False])
@@ -442,85 +402,6 @@ class TestRepair:
             log.append(A)
         assert given == [(str(torn_path(path)), 12345, 54321)]
         assert torn_path(path).read_bytes() == b"torn\nagain\n"
-
-    @pytest.mark.spec("APP-58")
-    @pytest.mark.parametrize("kept", [b"", b"old\n"])
-    def test_that_cannot_copy_a_tail_whole_leaves_no_part_of_it_in_the_quarantine(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch, kept: bytes
-    ) -> None:
-        tail = b"x" * 600_000
-        write = os.write
-
-        def write_until_full(fd: int, data: bytes) -> int:
-            if os.fstat(fd).st_size > 300_000:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return write(fd, data)
-
-        path.write_bytes(tail)
-        torn_path(path).write_bytes(kept)
-        with LineLog(path) as log:
-            monkeypatch.setattr(os, "write", write_until_full)
-            with pytest.raises(linelog.LogIOError, match="No space left") as caught:
-                log.append(A)
-        assert caught.value.filename == str(torn_path(path))
-        assert path.read_bytes() == tail
-        assert torn_path(path).read_bytes() == kept
-
-    @pytest.mark.spec("APP-60")
-    def test_copies_a_hole_as_a_hole(self, path: Path) -> None:
-        """A power loss can leave gigabytes of zeros that no disk block backs."""
-        size = 1 << 33
-        path.write_bytes(b'{"a":1}\nbegin')
-        os.truncate(path, size)
-        with path.open("ab") as file:
-            file.write(b"end")
-        if path.stat().st_blocks > 1000:
-            pytest.skip("this file system has no holes")
-        linelog.append_log(path, B)
-        assert linelog.read_log(path) == [A, B]
-        torn = torn_path(path)
-        assert torn.stat().st_size == size - 8 + 3 + 1
-        assert torn.stat().st_blocks < 1000
-        with torn.open("rb") as file:
-            assert file.read(10) == b"begin" + bytes(5)
-            file.seek(-6, os.SEEK_END)
-            assert file.read() == b"\0\0end\n"
-
-    @pytest.mark.spec("APP-59")
-    @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES])
-    @pytest.mark.parametrize("durable", [False, True])
-    def test_needs_a_synced_directory_in_durable_mode_only(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch, code: int, durable: bool
-    ) -> None:
-        def refuse(directory: Path) -> None:
-            raise OSError(code, os.strerror(code))
-
-        path.write_bytes(b"torn")
-        with LineLog(path, durable=durable) as log:
-            monkeypatch.setattr(linelog.repair, "sync_directory", refuse)
-            if not durable:
-                log.append(A)
-                assert path.read_bytes() == b'{"a":1}\n'
-            else:
-                with pytest.raises(linelog.LogIOError) as caught:
-                    log.append(A)
-                assert caught.value.errno == code
-                assert caught.value.filename == str(path.parent)
-                assert path.read_bytes() == b"torn"
-
-    @pytest.mark.spec("APP-59")
-    def test_fails_in_either_mode_if_the_disk_is_broken(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def refuse(directory: Path) -> None:
-            raise OSError(errno.EIO, "broken")
-
-        path.write_bytes(b"torn")
-        with LineLog(path) as log:
-            monkeypatch.setattr(linelog.repair, "sync_directory", refuse)
-            with pytest.raises(linelog.LogIOError, match="broken"):
-                log.append(A)
-        assert path.read_bytes() == b"torn"
 
 
 class TestAPathThatLeadsElsewhere:
