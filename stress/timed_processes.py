@@ -40,16 +40,19 @@ def together(tasks: Sequence[Callable[[Gate], _T]], timeout_s: float = 120) -> l
     processes: list[ForkProcess] = []
     try:
         for task in tasks:
-            ours, theirs = Pipe()
-            process = ForkContext().Process(target=_run, args=(task, theirs), daemon=True)
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the parent's business
+            # An interrupt is the parent's business, and it comes when all that is open is noted.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
-                process.start()
-                processes.append(process)
+                ours, theirs = Pipe()
                 lines.append(ours)
+                process = ForkContext().Process(target=_run, args=(task, theirs), daemon=True)
+                try:
+                    process.start()
+                    processes.append(process)
+                finally:
+                    theirs.close()
             finally:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-            theirs.close()
         for line in lines:
             _receive(line, deadline)
         start = monotonic() + _GATE_S
