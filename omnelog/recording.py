@@ -587,7 +587,13 @@ class Run:
                 if not self._ends_run:
                     require_going_on(self.root, self.run_id)
             log, ulids = self._open_files()
-            log.append(make(event_head(self.root, self.run_id, ulids.allocate())))
+            event = make(event_head(self.root, self.run_id, ulids.allocate()))
+            try:
+                log.append(event)
+            except AppendIndeterminate:
+                # After a failed sync this handle refuses every append, so open another next time.
+                self._close_files()
+                raise
 
     def _require_log(self) -> None:
         """Raise LogIOError if the log is gone: it would be created again, without its beginning."""
