@@ -63,6 +63,9 @@ from .linelog.reader import LogReader
 from .linelog.repair import LONGEST_DECODED
 from .ulid import UlidAllocator, allocate_ulid
 from .volume import (
+    NODE_VARIABLE,
+    ROOT_VARIABLE,
+    RUN_VARIABLE,
     Root,
     events_log_path,
     node_capture_wire_path,
@@ -90,11 +93,6 @@ __all__ = [
     "moment_ms",
     "node_id_for",
 ]
-
-ROOT_VARIABLE = "OMNE_VOLUME_ROOT"
-RUN_VARIABLE = "OMNE_RUN_ID"
-NODE_VARIABLE = "OMNE_NODE_ID"
-"""The environment variables by which a process knows the run that it belongs to (SPEC: VOL)."""
 
 Errors: TypeAlias = Literal["raise", "warn"]
 """What becomes of an error of the log: it is raised, or the first one of a run is a warning."""
