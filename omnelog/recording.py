@@ -63,6 +63,9 @@ from .linelog.reader import LogReader
 from .linelog.repair import LONGEST_DECODED
 from .ulid import UlidAllocator, allocate_ulid
 from .volume import (
+    NODE_VARIABLE,
+    ROOT_VARIABLE,
+    RUN_VARIABLE,
     Root,
     events_log_path,
     node_capture_wire_path,
@@ -90,11 +93,6 @@ __all__ = [
     "moment_ms",
     "node_id_for",
 ]
-
-ROOT_VARIABLE = "OMNE_VOLUME_ROOT"
-RUN_VARIABLE = "OMNE_RUN_ID"
-NODE_VARIABLE = "OMNE_NODE_ID"
-"""The environment variables by which a process knows the run that it belongs to (SPEC: VOL)."""
 
 Errors: TypeAlias = Literal["raise", "warn"]
 """What becomes of an error of the log: it is raised, or the first one of a run is a warning."""
@@ -587,7 +585,13 @@ class Run:
                 if not self._ends_run:
                     require_going_on(self.root, self.run_id)
             log, ulids = self._open_files()
-            log.append(make(event_head(self.root, self.run_id, ulids.allocate())))
+            event = make(event_head(self.root, self.run_id, ulids.allocate()))
+            try:
+                log.append(event)
+            except AppendIndeterminate:
+                # After a failed sync this handle refuses every append, so open another next time.
+                self._close_files()
+                raise
 
     def _require_log(self) -> None:
         """Raise LogIOError if the log is gone: it would be created again, without its beginning."""

@@ -19,6 +19,11 @@ from .linelog.errors import OmnelogError, refusals
 
 Root: TypeAlias = str | PathLike[str]
 
+ROOT_VARIABLE = "OMNE_VOLUME_ROOT"
+RUN_VARIABLE = "OMNE_RUN_ID"
+NODE_VARIABLE = "OMNE_NODE_ID"
+"""The environment variables by which a process knows the run that it belongs to (SPEC: VOL)."""
+
 
 class InvalidRunId(OmnelogError, ValueError):
     """A run id or node id that is not one plain path component; nothing was touched."""

@@ -729,6 +729,18 @@ def test_a_host_that_is_warned_runs_without_a_volume(
         start(root)
 
 
+def test_a_host_that_is_warned_runs_although_the_disk_is_full_from_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    between(monkeypatch, write=no_space)
+    with warned(r"run of 'ci': not recorded: .*No space left"):
+        with start(tmp_path, "warn") as run, run.node("lint", BASH) as node:
+            monkeypatch.undo()
+            node.capture_path.write_text("to nowhere")
+    assert run.environ["OMNE_RUN_ID"] == run.run_id == ""
+    assert node.capture_path == Path(os.devnull)
+
+
 def test_a_child_that_is_warned_runs_although_it_cannot_join(tmp_path: Path) -> None:
     with warned("nothing is recorded: no run to join"):
         with Run.join({}, errors="warn") as run, run.node("lint", BASH):
@@ -799,6 +811,27 @@ def test_a_node_whose_start_cannot_be_logged_leaves_its_id_free(
                 pass
         with run.node("lint", BASH):
             pass
+    assert findings(run) == []
+
+
+def test_a_node_that_may_have_been_started_keeps_its_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its line is written and cannot be synced, so it may or may not survive a power loss."""
+
+    def no_sync(_fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    run = Run.start(tmp_path, "ci", version="1", durable=True)
+    with monkeypatch.context() as patch:
+        between(patch, fsync=no_sync, fdatasync=no_sync)
+        with pytest.raises(omnelog.AppendIndeterminate), run.node("lint", BASH):
+            pass
+    with pytest.raises(recording.NodeExists), run.node("lint", BASH):
+        pass
+    with pytest.raises(RecordingError, match="nodes without an end: lint"):
+        run.end()
+    assert logged(run) == ["pipe.started", "node.started lint", "pipe.aborted"]
     assert findings(run) == []
 
 

@@ -20,10 +20,9 @@ from .. import (
     omne_dir,
     run_exists,
 )
-from ..recording import ROOT_VARIABLE, ulid_ms
+from ..volume import ROOT_VARIABLE
 from .exits import Refused
 from .text import names_like
-from .times import moment_ms
 
 LATEST = "latest"
 _RELATIVE = r"latest(?::(?P<pipe>[^~]+))?(?:~(?P<back>[0-9]{1,9}))?"
@@ -140,10 +139,12 @@ def pipe_of(root: Path, run_id: str) -> str | None:
 
 def age_key(root: Path, run_id: str) -> tuple[int, str]:
     """What sorts runs, the oldest first: the time in their id, else that of their first event."""
-    ms = ulid_ms(run_id[-26:])
+    from .. import recording  # noqa: PLC0415 - most verbs sort no runs
+
+    ms = recording.ulid_ms(run_id[-26:])
     if ms is None:
         first = first_event(root, run_id)
-        ms = (first and moment_ms(first)) or 0
+        ms = (first and recording.moment_ms(first)) or 0
     return ms, run_id
 
 

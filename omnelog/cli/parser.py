@@ -17,7 +17,6 @@ from .. import Event, __version__, enumerate_runs
 from .exits import FINDINGS
 from .locate import add_root_option, volume_root
 from .streams import encoding_of, output, width
-from .times import now_ms, time_ms
 
 Run: TypeAlias = Callable[[Path, Namespace], int]
 """Carries a verb out in the volume at the path given; returns the exit status."""
@@ -285,6 +284,8 @@ def since(text: str) -> int:
 
     Either so long ago as `seconds` takes it, or a time of ISO 8601, in UTC unless it says.
     """
+    from .times import now_ms, time_ms  # noqa: PLC0415 - few command lines name a time
+
     moment = time_ms(text)
     if moment is not None:
         return moment
