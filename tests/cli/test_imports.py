@@ -33,9 +33,9 @@ SLOW = {
 """Modules that take a millisecond or more, or that only some verbs need."""
 
 VERBS: list[tuple[str, int, set[str]]] = [
-    ("--help", 9, set()),
+    ("--help", 10, set()),
     ("runs", 21, {"datetime", "unicodedata"}),
-    (f"show {RUN}", 18, {"datetime", "unicodedata"}),
+    (f"show {RUN}", 19, {"datetime", "unicodedata"}),
     (f"tail {RUN}", 15, {"datetime", "select", "unicodedata"}),
     (f"timeline {RUN}", 18, {"datetime", "unicodedata"}),
     (f"verify {RUN}", 18, {"datetime"}),
