@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """How a recorder claims a node, and how others see whether the recorder is alive.
 
-A recorder holds a lock on the capture for as long as it lives. The kernel frees the lock when the
-recorder dies, however that happens; so the lock tells more reliably than a process id, which the
-system gives to another process one day.
+A recorder holds a lock on the capture for as long as it lives. The kernel releases the lock when
+the recorder dies, whatever it dies of. So the lock is more reliable than a process id, which the
+system later gives to another process.
 """
 
 import os
@@ -16,13 +16,13 @@ from pathlib import Path
 from .. import Event, InvalidRunId, PipeStarted
 from ..recording import claim_node, node_capture_path
 
-_ASKED = 1000  # nodes of a run, at most, for whose recorders is looked
+_ASKED = 1000  # nodes of a run, at most, whose recorders are looked for
 
 
 def make_capture(root: Path, run_id: str, node_id: str) -> int:
     """Claim a node, and lock its capture; return the descriptor. Raises what `claim_node` does."""
     capture = claim_node(root, run_id, node_id)
-    with suppress(OSError):  # of a file system that has no locks: then nobody can tell
+    with suppress(OSError):  # on a file system without locks, where it is not known then
         flock(capture, LOCK_EX | LOCK_NB)
     return capture
 
@@ -72,6 +72,5 @@ def has_recorder(
 
 
 def spell_recorder(alive: bool | None) -> str:
-    """Whether a recorder is alive, in words that go on a sentence; "" if that is not known."""
-    words = {True: ", its recorder is at work", None: ""}
-    return words.get(alive, ", its recorder is gone; `omnelog end RUN --abort REASON` ends the run")
+    """Whether a recorder is alive, in words; "" if that is not known."""
+    return {True: "its recorder is at work", False: "its recorder is gone", None: ""}[alive]

@@ -71,7 +71,7 @@ th,td{text-align:left;padding:3px 8px;border-bottom:1px solid var(--line);vertic
 td:nth-child(3),td:nth-child(4){text-align:right;white-space:nowrap}td:nth-child(2),
 td:nth-child(5){overflow-wrap:anywhere}
 @media (max-width:640px){body{padding:10px}.row{grid-template-columns:1fr 80px}
-.row .name{grid-column:1/-1;margin-top:4px}.axis .name{display:none}}
+.row .name{grid-column:1/-1;margin-top:4px}.axis .name,.axis span:nth-child(even){display:none}}
 """
 
 _SCRIPT = """

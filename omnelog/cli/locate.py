@@ -22,7 +22,7 @@ from .. import (
 )
 from ..volume import ROOT_VARIABLE
 from .exits import Refused
-from .text import names_like
+from .text import names_like, some
 
 LATEST = "latest"
 _RELATIVE = r"latest(?::(?P<pipe>[^~]+))?(?:~(?P<back>[0-9]{1,9}))?"
@@ -106,7 +106,9 @@ def find_run(root: Path, named: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise Refused(f"{len(found)} runs {how} with {named!r}: {_some(found)}; type more of it")
+        raise Refused(
+            f"{len(found)} runs {how} with {named!r}: {some(found[::-1], _SHOWN)}; type more of it"
+        )
     hint = names_like(named, runs) or "; `omnelog runs` lists those there are"
     raise Refused(f"no run {named!r} in {root}{hint}")
 
@@ -156,8 +158,3 @@ def first_event(root: Path, run_id: str) -> Event | None:
         return next(sound_events(events_log_path(root, run_id), Findings("")), None)
     except LogIOError:
         return None
-
-
-def _some(names: list[str]) -> str:
-    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[-_SHOWN:]) + rest

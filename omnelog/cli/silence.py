@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from .. import Event
 from ..recording import unfinished_nodes
-from .claims import has_recorder
+from .claims import has_recorder, spell_recorder
 from .times import elapsed_ms, moment_ms, now_ms, spell_age
 
 
@@ -20,9 +20,8 @@ class Silence(NamedTuple):
 
     def spell(self) -> str:
         """In words."""
-        recorder = {True: ", its recorder is at work", False: ", its recorder is gone"}
-        known = "" if self.has_recorder is None else recorder[self.has_recorder]
-        return f"silent for {spell_age(self.lasts_ms)}{known}"
+        words = [f"silent for {spell_age(self.lasts_ms)}", spell_recorder(self.has_recorder)]
+        return ", ".join(filter(None, words))
 
 
 def silence(root: Path, run_id: str, first: Event | None, last: Event | None) -> Silence:

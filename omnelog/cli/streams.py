@@ -8,7 +8,6 @@ relay of a recorded command's own output.
 import codecs
 import json
 import os
-import select
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -136,6 +135,8 @@ class _Output:
 
 def _wait_for_room() -> None:
     """Wait until standard output takes more: whoever started us may have made it not block."""
+    import select  # noqa: PLC0415 - few outputs do not block
+
     room = select.poll()
     room.register(STDOUT, select.POLLOUT)
     room.poll()

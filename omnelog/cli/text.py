@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Text, numbers and sizes for people: harmless to a terminal and of bounded length."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 LONGEST = 500  # characters of one text; all of it is in `show --full`
 
@@ -24,6 +24,12 @@ def short(text: str, longest: int) -> str:
 def counted(number: int, noun: str) -> str:
     """So many of a thing, in English."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """The first `most` of `names`, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def names_like(wanted: str, names: Iterable[str]) -> str:

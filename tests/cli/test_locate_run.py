@@ -96,7 +96,7 @@ def test_a_beginning_that_several_have_is_refused_with_their_names(volume: Volum
     said = shown(volume, "ci")
     assert (said.status, said.out) == (1, b"")
     assert "5 runs begin with 'ci'" in said.err
-    assert "ci-4 and 2 more" in said.err
+    assert "ci-4, ci-3, ci-2 and 2 more" in said.err
 
 
 def test_an_unknown_run_is_refused_with_the_nearest_names(two: Volume) -> None:

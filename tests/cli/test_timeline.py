@@ -253,7 +253,8 @@ def test_a_page_is_laid_out_for_narrow_windows_and_for_dark_ones() -> None:
     run = state.summarize(History().begin().start("n").events)
     text = "".join(html_report.report(Path("/nowhere"), RUN, run, 0, Path("/nowhere")))
     assert 'name="viewport"' in text
-    assert "@media (max-width:640px)" in text
+    _, _, narrow = text.partition("@media (max-width:640px)")
+    assert ".axis span:nth-child(even){display:none}" in narrow  # the others have room
     assert "@media (prefers-color-scheme:dark)" in text
     assert "position:sticky" in text
 

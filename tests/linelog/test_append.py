@@ -252,7 +252,7 @@ class TestOptions:
 
     def test_are_given_by_name(self, path: Path) -> None:
         with pytest.raises(TypeError, match="positional"):
-            LineLog(path, linelog.encode_object)  # type: ignore[call-overload]
+            LineLog(path, linelog.encode_object)  # type: ignore[call-arg]
         assert not path.exists()
 
     def test_stand_in_the_handle(self, path: Path) -> None:

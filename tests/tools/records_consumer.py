@@ -61,7 +61,6 @@ def dicts(path: Path) -> None:
         log.append_many({"a": 1})  # type: ignore[dict-item]
     assert_type(LineLog(str(path), decode=Message.from_json), LineLog[dict[str, Any]])
     append_log(path, {"a": 1}, lock_timeout=1, durable=True)
-    append_log(path, "text")  # type: ignore[call-overload]
     assert_type(read_log(path), list[dict[str, Any]])
     assert_type(iter_log(str(path)), Iterator[dict[str, Any]])
     assert_type(scan_log(path), LogScan[dict[str, Any]])

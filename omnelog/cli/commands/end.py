@@ -2,16 +2,16 @@
 """`end`: the end of a run that `begin` started, or whose recorder died before it could log it."""
 
 from argparse import Namespace
-from collections.abc import Iterable
 from pathlib import Path
 
 from ... import PipeAborted, PipeCompleted
 from ...recording import event_text, unfinished_nodes
-from ..claims import is_being_recorded
+from ..claims import is_being_recorded, spell_recorder
 from ..exits import OK, Refused
 from ..locate import find_run
 from ..parser import Verbs
 from ..runlog import open_run
+from ..text import some
 
 _HELP = """\
 End a run: as completed, or with --abort as aborted.
@@ -42,10 +42,10 @@ def _carry_out(root: Path, given: Namespace) -> int:
     log = open_run(root, find_run(root, given.run))
     unfinished = unfinished_nodes(log.root, log.run_id)
     if given.abort is None and unfinished:
-        names = ", ".join(_described(root, log.run_id, unfinished[:_SHOWN]))
-        more = f" and {len(unfinished) - _SHOWN} more" if len(unfinished) > _SHOWN else ""
+        described = [_described(root, log.run_id, node_id) for node_id in unfinished[:_SHOWN]]
+        names = some([*described, *unfinished[_SHOWN:]], _SHOWN)
         raise Refused(
-            f"run {log.run_id} cannot be completed, for these nodes have no end: {names}{more}; "
+            f"run {log.run_id} cannot be completed, for these nodes have no end: {names}; "
             "wait for them, or end it with --abort REASON"
         )
     if given.abort is None:
@@ -58,8 +58,7 @@ def _carry_out(root: Path, given: Namespace) -> int:
     return OK
 
 
-def _described(root: Path, run_id: str, node_ids: Iterable[str]) -> Iterable[str]:
-    """Each node with whether its recorder is alive, where that is known."""
-    words = {True: " (its recorder is at work)", False: " (its recorder is gone)", None: ""}
-    for node_id in node_ids:
-        yield f"{node_id!r}{words[is_being_recorded(root, run_id, node_id)]}"
+def _described(root: Path, run_id: str, node_id: str) -> str:
+    """A node with whether its recorder is alive, where that is known."""
+    recorder = spell_recorder(is_being_recorded(root, run_id, node_id))
+    return f"{node_id!r} ({recorder})" if recorder else repr(node_id)

@@ -40,6 +40,7 @@ from ..process import Conditions, Outcome, run
 from ..runlog import RunLog, check_name, new_run, open_run
 from ..signals import ENDING, Interrupted, Signals
 from ..streams import STDERR, STDOUT, spell
+from ..text import some
 
 _HELP = """\
 Run a command as a node of a run, and log its start and its end.
@@ -101,6 +102,7 @@ exit status:
 """
 
 _PATIENCE_S = 60.0  # for the lock at the end, when hours of work may be at stake
+_SHOWN = 5  # nodes in a message
 _FAREWELL_S = 1.0  # for the last messages, once somebody wants us to end
 
 
@@ -354,7 +356,7 @@ class Recorder:
             return [PipeCompleted(**log.last_head())]
         reasons = [f"node {self._node_id}: {outcome.ending}"] if outcome.status else []
         if others:
-            still = f"ended while nodes were still running: {_some(others)}"
+            still = f"ended while nodes were still running: {some(others, _SHOWN)}"
             reasons.append(still)
             losses.append(f"the run is logged as aborted, it {still}")
         return [PipeAborted(**log.last_head(), reason=event_text("; ".join(reasons)))]
@@ -377,8 +379,3 @@ class Recorder:
                     return
             except (ReaderGone, OSError):
                 return
-
-
-def _some(node_ids: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(node_ids) - most} more" if len(node_ids) > most else ""
-    return ", ".join(node_ids[:most]) + more

@@ -184,18 +184,23 @@ class _Printer:
         self._begin_ms = moment_ms(run.first)
         self._screen = Screen()
 
-    def _recorder(self) -> str:
+    def _outcome(self) -> str:
+        """How the run went; if it goes on, also whether its recorder is alive."""
+        said = outcome(self._run, self._now_ms)
         if self._run.ended is not None:
-            return ""
+            return said
         nodes = self._run.nodes.values()
         unfinished = (node.id for node in nodes if node.state is NodeState.RUNNING)
-        return spell_recorder(has_recorder(self._root, self._run_id, self._run.begun, unfinished))
+        alive = has_recorder(self._root, self._run_id, self._run.begun, unfinished)
+        words = [said, spell_recorder(alive)]
+        advice = "; `omnelog end RUN --abort REASON` ends the run" if alive is False else ""
+        return ", ".join(filter(None, words)) + advice
 
     def print(self, nodes: Sequence[Node]) -> None:
         """Print how the run went, and these of its nodes."""
         run = self._run
         self._screen.paragraph(f"run {plain(self._run_id)}", "bold", indent=0)
-        self._screen.paragraph(outcome(run, self._now_ms) + self._recorder(), indent=0)
+        self._screen.paragraph(self._outcome(), indent=0)
         if run.begun:
             begun = f"{plain(run.begun.ts, 20)}  {detail(run.begun)}"
             self._screen.paragraph(begun, indent=0)
