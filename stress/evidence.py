@@ -206,8 +206,8 @@ def _load_writer(lines_path: Path, number: int, plan: dict[str, Any]) -> Writer:
     )
     path = lines_path.with_suffix(".receipts")
     if path.exists():
-        writer.born = True
         for receipt in _records(path):
+            writer.born = True  # an empty file may be of a fork that never came to be
             _take(writer, path, receipt)
     writer.file = array("h", [-1]) * writer.planned
     writer.place = array("q", [-1]) * writer.planned

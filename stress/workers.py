@@ -304,6 +304,9 @@ class _Forks:
     def _fork(self) -> bool:
         """Fork; return whether this is the child, which has done its part."""
         child = self._left.pop(0)
+        # Before the fork: if this process is killed, the one that follows must not fork it again.
+        name = f"{writer_name(child.writer)}.receipts"
+        history_path(self._here.directory, name).touch()
         pid = os.fork()
         if pid:
             self._pids.append(pid)
