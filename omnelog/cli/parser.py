@@ -88,13 +88,15 @@ class _Help(HelpFormatter):
 
         return reflow(text, width)
 
-    def _format_usage(self, usage: str | None, *parts: Any) -> str:  # Any: as argparse has it
+    def _format_usage(  # Any: as argparse has it
+        self, usage: str | None, actions: Any, groups: Any, prefix: str | None
+    ) -> str:
         if usage is not None and max(map(len, usage.splitlines())) > self._width:
             from .reflow import reflow  # noqa: PLC0415 - as above
 
             room = self._width - len("usage: ")
             usage = reflow(f"  {' '.join(usage.split())}", room).lstrip()
-        return super()._format_usage(usage, *parts)
+        return super()._format_usage(usage, actions, groups, prefix)
 
 
 @cache

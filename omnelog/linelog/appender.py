@@ -82,7 +82,7 @@ from .lock import (
     try_lock,
     unlock,
 )
-from .objects import ENCODE_DICT, Decode, Encode, Record, decode_object, line_of
+from .objects import Decode, Encode, Record, decode_object, encode_object, line_of
 from .repair import OPEN_FLAGS, repair
 
 PATH_CHECK_INTERVAL_S = 1.0
@@ -107,7 +107,7 @@ class LineLog(Generic[Record]):
         self,
         path: StrPath,
         *,
-        encode: Encode[Record] = ENCODE_DICT,
+        encode: Encode[Record] = encode_object,  # type: ignore[assignment] # see Record
         decode: Decode[Any] = decode_object,
         lock_timeout: float = 5.0,
         durable: bool = False,
@@ -421,7 +421,7 @@ def append_log(
     path: StrPath,
     record: Record,
     *,
-    encode: Encode[Record] = ENCODE_DICT,
+    encode: Encode[Record] = encode_object,  # type: ignore[assignment] # see Record
     lock_timeout: float = 5.0,
     durable: bool = False,
 ) -> None:

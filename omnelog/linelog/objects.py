@@ -23,7 +23,8 @@ from .errors import DeserializeError, OmnelogError, SerializeError
 # Any: the values of a JSON object are whatever JSON can hold.
 
 # A record is a dict unless an encoder or a decoder says otherwise. TypeVar has a default since
-# Python 3.13. Type checkers bring typing_extensions with them, so nobody has to install it.
+# Python 3.13. Type checkers bring typing_extensions with them, so nobody has to install it. They
+# do not see that encode_object, as the default of a parameter, goes with this default.
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
@@ -360,7 +361,3 @@ _PARSER = json.JSONDecoder(
     parse_int=_integer,
     parse_constant=_finite,
 )
-
-# What a log uses unless it is given functions of the host. Any: Record is a dict then.
-ENCODE_DICT: Any = encode_object
-DECODE_DICT: Any = decode_object

@@ -19,7 +19,7 @@ from typing import Generic, Self
 
 from .errors import DeserializeError, LockTimeout, TornTailError, refusals
 from .lock import LockableFile, StrPath, absolute_path, checked_seconds, unlock
-from .objects import DECODE_DICT, Decode, Record, is_blank, refusal_of, tail_refusal
+from .objects import Decode, Record, decode_object, is_blank, refusal_of, tail_refusal
 from .repair import LONGEST_DECODED, is_too_long
 
 LOCK_PATIENCE_S = 0.1
@@ -46,7 +46,11 @@ class LogScan(Generic[Record]):
     """Whether bytes after the last newline were left out, because somebody held the lock."""
 
 
-def read_log(path: StrPath, *, decode: Decode[Record] = DECODE_DICT) -> list[Record]:
+def read_log(
+    path: StrPath,
+    *,
+    decode: Decode[Record] = decode_object,  # type: ignore[assignment] # see Record
+) -> list[Record]:
     """Return all records of the log at `path`, in order: a snapshot taken now (SPEC: READ).
 
     `decode` turns the bytes of a line, without its newline, into a record; by default into a dict.
@@ -58,7 +62,11 @@ def read_log(path: StrPath, *, decode: Decode[Record] = DECODE_DICT) -> list[Rec
     return list(iter_log(path, decode=decode))
 
 
-def iter_log(path: StrPath, *, decode: Decode[Record] = DECODE_DICT) -> Iterator[Record]:
+def iter_log(
+    path: StrPath,
+    *,
+    decode: Decode[Record] = decode_object,  # type: ignore[assignment] # see Record
+) -> Iterator[Record]:
     """Yield what `read_log` returns, in constant memory.
 
     The snapshot is taken at the first next(). A relative `path` is the one of the call. Raises
@@ -67,7 +75,11 @@ def iter_log(path: StrPath, *, decode: Decode[Record] = DECODE_DICT) -> Iterator
     return _snapshot(absolute_path(path), decode)
 
 
-def scan_log(path: StrPath, *, decode: Decode[Record] = DECODE_DICT) -> LogScan[Record]:
+def scan_log(
+    path: StrPath,
+    *,
+    decode: Decode[Record] = decode_object,  # type: ignore[assignment] # see Record
+) -> LogScan[Record]:
     """Read a snapshot past all damage. Raises LogIOError, also where there is no log."""
     path = absolute_path(path)
     problems: list[DeserializeError] = []
@@ -89,7 +101,7 @@ def scan_log(path: StrPath, *, decode: Decode[Record] = DECODE_DICT) -> LogScan[
 def follow_log(
     path: StrPath,
     *,
-    decode: Decode[Record] = DECODE_DICT,
+    decode: Decode[Record] = decode_object,  # type: ignore[assignment] # see Record
     stop: Flag | None = None,
     poll_interval: float = 0.05,
 ) -> Iterator[Record]:
