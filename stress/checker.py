@@ -4,7 +4,7 @@
 Everything is judged by what a round left on disk (see `receipts`), after it ended. What must hold:
 
 - every line that ends in a newline is JSON, and byte for byte what its writer meant to write;
-- what was acknowledged is there, exactly once; what was refused or timed out is not, but for as
+- what was acknowledged is there, exactly once; what was refused or timed out is not, except as
   many events of a batch as the error said; what is indeterminate, or was cut short by the death
   of its writer, is there once or not at all, of a batch the first so many;
 - a batch stands in one piece, and the events of each writer in the order of its calls;
@@ -62,18 +62,18 @@ def check(directory: Path, *, interrupted: bool = False) -> Verdict:
     `interrupted`: it was ended before its time, so that writers may have done less than they
     planned and may have been killed. Raises EvidenceError, OSError.
     """
-    told = load(directory)
-    verdict = Verdict(told)
+    evidence = load(directory)
+    verdict = Verdict(evidence)
     comparison = _Comparison(verdict, interrupted)
     orders: list[_Order] = []
-    for number, file in enumerate(told.files):
+    for number, file in enumerate(evidence.files):
         order = _check_lines(verdict, number, comparison, orders)
         orders.append(order)
         tail = file.data[file.data.rfind(b"\n") + 1 :]
         comparison.end(_check_tail(verdict, number, tail, interrupted) if tail else None)
         verdict.events += len(order.seqs)
     comparison.finish()
-    for writer in told.writers.values():
+    for writer in evidence.writers.values():
         verdict.outcomes.update(writer.outcomes)
         _check_calls(verdict, writer)
         _check_files_in_turn(verdict, writer)
@@ -101,7 +101,7 @@ def _check_lines(
     """Judge each line by itself, and against its writer; return the order of those that count."""
     order = _Order()
     last: dict[int, tuple[int, int, int]] = {}
-    data = verdict.told.files[number].data
+    data = verdict.evidence.files[number].data
     comparison.begin(number)
     for ordinal, (begin, end) in enumerate(line_spans(data)):
         line = data[begin:end]
@@ -112,7 +112,7 @@ def _check_lines(
         if attempt is None:
             continue
         written_by, seq = attempt
-        writer = verdict.told.writers[written_by]
+        writer = verdict.evidence.writers[written_by]
         if writer.place[seq] >= 0:
             _check_duplicate(verdict, [*orders, order], attempt, (number, begin, end))
             continue
@@ -135,11 +135,11 @@ def _check_lines(
 
 
 def _check_tail(verdict: Verdict, number: int, tail: bytes, interrupted: bool) -> bytes | None:
-    """What a killed writer left is for the next append to mend, but there was none.
+    """The next append would repair what a killed writer left, but there was none.
 
     Return the line that the tail would be, if it lacks nothing but its newline.
     """
-    file = verdict.told.files[number]
+    file = verdict.evidence.files[number]
     begin = len(file.data) - len(tail)
     for attempt in _cut_short(verdict, file.run, interrupted):
         meant = _meant(verdict, attempt)
@@ -156,10 +156,10 @@ def _check_tail(verdict: Verdict, number: int, tail: bytes, interrupted: bool) -
 
 
 def _cut_short(verdict: Verdict, run: int, interrupted: bool) -> list[Attempt]:
-    """The first event that is not in the log, of each append amid which its writer was killed."""
+    """The first event that is not in the log, for each append that a death interrupted."""
     found = []
-    for writer in verdict.told.writers.values():
-        killed = writer.process in verdict.told.deaths or interrupted
+    for writer in verdict.evidence.writers.values():
+        killed = writer.process in verdict.evidence.deaths or interrupted
         if writer.run == run and killed and OPEN in writer.outcomes:
             for call, outcome in enumerate(writer.outcomes):
                 if outcome == OPEN:
@@ -186,7 +186,7 @@ def _judge(verdict: Verdict, number: int, ordinal: int, begin: int, line: bytes)
         verdict.add(Kind.NOT_JSON, what, attempts=inside, spans=spans, focus=(number, focus))
         return None
     attempt = _attempt(value.get("id") if isinstance(value, dict) else None)
-    if attempt is None or not _is_planned(verdict, attempt, verdict.told.files[number].run):
+    if attempt is None or not _is_planned(verdict, attempt, verdict.evidence.files[number].run):
         what = f"{where} is no event of any writer of this run"
         verdict.add(Kind.FOREIGN, what, spans=spans, focus=(number, begin))
         return None
@@ -205,7 +205,7 @@ def _judge(verdict: Verdict, number: int, ordinal: int, begin: int, line: bytes)
 
 
 def _check_duplicate(verdict: Verdict, orders: list[_Order], attempt: Attempt, again: Span) -> None:
-    writer = verdict.told.writers[attempt[0]]
+    writer = verdict.evidence.writers[attempt[0]]
     first = writer.file[attempt[1]]
     order = orders[first]
     begin = order.begins[bisect_left(order.ordinals, writer.place[attempt[1]])]
@@ -226,12 +226,12 @@ def _attempt(event_id: object) -> Attempt | None:
 
 
 def _is_planned(verdict: Verdict, attempt: Attempt, run: int | None = None) -> bool:
-    writer = verdict.told.writers.get(attempt[0])
+    writer = verdict.evidence.writers.get(attempt[0])
     return writer is not None and attempt[1] < writer.planned and run in (None, writer.run)
 
 
 def _meant(verdict: Verdict, attempt: Attempt) -> bytes:
-    return verdict.told.writers[attempt[0]].line(attempt[1])
+    return verdict.evidence.writers[attempt[0]].line(attempt[1])
 
 
 def _attempts_in(verdict: Verdict, line: bytes, limit: int = 4) -> tuple[Attempt, ...]:
@@ -308,7 +308,7 @@ def _check_files_in_turn(verdict: Verdict, writer: Writer) -> None:
     latest = -1
     for seq, file in enumerate(writer.file):
         if 0 <= file < latest:
-            what = f"in {verdict.told.files[file].path.name}, after events in a newer log"
+            what = f"in {verdict.evidence.files[file].path.name}, after events in a newer log"
             _blame(verdict, writer, seq, Kind.REORDERED, what)
         latest = max(latest, file)
 
@@ -318,7 +318,7 @@ def _check_real_time(verdict: Verdict, number: int, order: _Order) -> None:
     earliest_ns, witness = FOREVER, -1
     below: tuple[Writer, int] | None = None
     for index in range(len(order.seqs) - 1, -1, -1):
-        writer, seq = verdict.told.writers[order.writers[index]], order.seqs[index]
+        writer, seq = verdict.evidence.writers[order.writers[index]], order.seqs[index]
         if seq >= writer.called:
             continue  # it was never called: noted already
         call = writer.call_of(seq)
@@ -331,7 +331,7 @@ def _check_real_time(verdict: Verdict, number: int, order: _Order) -> None:
             late_ns = begin_ns - earliest_ns
             verdict.add(
                 Kind.REAL_TIME,
-                f"the append of event {other_seq} of {verdict.told.writers[other].name} had "
+                f"the append of event {other_seq} of {verdict.evidence.writers[other].name} had "
                 f"returned {late_ns} ns before that of event {seq} of {writer.name} was called, "
                 "but it stands after it",
                 attempts=((other, other_seq), (writer.number, seq)),
@@ -351,11 +351,11 @@ def _span(verdict: Verdict, number: int, order: _Order, index: int) -> Span:
 
 def _check_left_behind(verdict: Verdict, number: int, order: _Order) -> None:
     """Who appends looks once a second whether its log is still the one at the path."""
-    file = verdict.told.files[number]
+    file = verdict.evidence.files[number]
     if file.left_ns == FOREVER:
         return
     for index in range(len(order.seqs)):
-        writer, seq = verdict.told.writers[order.writers[index]], order.seqs[index]
+        writer, seq = verdict.evidence.writers[order.writers[index]], order.seqs[index]
         if seq < writer.called:
             late_ns = writer.begin_ns[writer.call_of(seq)] - file.left_ns
             if late_ns > _NOTICED_NS:
@@ -369,14 +369,14 @@ def _check_left_behind(verdict: Verdict, number: int, order: _Order) -> None:
 
 
 def _check_sizes(verdict: Verdict) -> None:
-    """The sum of what is in a file once each, told by the writers, is the size of the file."""
+    """The lines that the writers report add up to the size of the file."""
     if verdict.counts:
         return  # which says better why a size is another
     meant = Counter[int]()
-    for writer in verdict.told.writers.values():
+    for writer in verdict.evidence.writers.values():
         for seq, holder in enumerate(writer.file):
             meant[holder] += writer.starts[seq + 1] - writer.starts[seq]
-    for number, file in enumerate(verdict.told.files):
+    for number, file in enumerate(verdict.evidence.files):
         tail = len(file.data) - (file.data.rfind(b"\n") + 1)
         size = file.path.stat().st_size  # somebody may still write
         if meant[number] + tail != size:
@@ -388,8 +388,8 @@ def _check_sizes(verdict: Verdict) -> None:
 
 
 def _check_quarantines(verdict: Verdict, interrupted: bool) -> None:
-    for run in range(len(verdict.told.run_ids)):
-        logs = [file.path for file in verdict.told.files if file.run == run]
+    for run in range(len(verdict.evidence.run_ids)):
+        logs = [file.path for file in verdict.evidence.files if file.run == run]
         path = logs[-1].with_name("events.jsonl.torn") if logs else None
         if path is not None and path.exists():
             _check_quarantine(verdict, run, path, len(logs), interrupted)
@@ -422,9 +422,11 @@ def _check_quarantine(verdict: Verdict, run: int, path: Path, logs: int, interru
             attempts=_attempts_in(verdict, fragment),
         )
     # A copy may be there twice: its writer was killed before it cut, or there was no room for it.
-    told = verdict.told
-    refused = sum(w.outcomes.count(Outcome.REFUSED) for w in told.writers.values() if w.run == run)
-    deaths = sum(map(len, told.deaths.values()))
+    evidence = verdict.evidence
+    refused = sum(
+        w.outcomes.count(Outcome.REFUSED) for w in evidence.writers.values() if w.run == run
+    )
+    deaths = sum(map(len, evidence.deaths.values()))
     if len(fragments) > deaths + refused and not interrupted:
         what = f"{path} has {len(fragments)} lines after {deaths} deaths and {refused} refusals"
         verdict.add(Kind.QUARANTINE, what)
@@ -432,30 +434,32 @@ def _check_quarantine(verdict: Verdict, run: int, path: Path, logs: int, interru
 
 def _check_volume(verdict: Verdict) -> None:
     """There are the logs, their quarantines, the bystanders as they were, and nothing else."""
-    told = verdict.told
-    for name, content in told.bystanders.items():
-        path = told.volume / name
+    evidence = verdict.evidence
+    for name, content in evidence.bystanders.items():
+        path = evidence.volume / name
         if not path.exists() or path.read_bytes() != content.encode():
             verdict.add(Kind.BYSTANDER, f"{path} is not what it was")
-    known = {file.path for file in told.files} | {told.volume / name for name in told.bystanders}
-    for file in told.files:
+    known = {file.path for file in evidence.files} | {
+        evidence.volume / name for name in evidence.bystanders
+    }
+    for file in evidence.files:
         known.add(file.path.with_name("events.jsonl.torn"))
-    for path in sorted(told.volume.rglob("*")):
+    for path in sorted(evidence.volume.rglob("*")):
         if path not in known and not path.is_dir():
             verdict.add(Kind.LITTER, f"{path} is there")
 
 
 def _check_exits(verdict: Verdict, interrupted: bool) -> None:
-    told = verdict.told
-    for name, code in told.exits.items():
+    evidence = verdict.evidence
+    for name, code in evidence.exits.items():
         if code is None:
             if not interrupted:
                 verdict.add(Kind.EXIT, f"{name} hung, and was ended")
         elif code and not (interrupted and code == -signal.SIGKILL):
             how = f"was killed by signal {-code}" if code < 0 else f"exited with {code}"
             verdict.add(Kind.EXIT, f"{name} {how}")
-    for writer in told.writers.values():
-        deaths = len(told.deaths.get(writer.process, ()))
+    for writer in evidence.writers.values():
+        deaths = len(evidence.deaths.get(writer.process, ()))
         cut_short = writer.outcomes.count(OPEN)
         unborn = writer.forked and not writer.born and bool(deaths)
         if (cut_short > deaths or writer.resumed > deaths) and not interrupted:
@@ -487,13 +491,13 @@ class _Comparison:
 
     def begin(self, file: int) -> None:
         """The lines of a file come next."""
-        told = self._verdict.told
+        evidence = self._verdict.evidence
         self._file, self._one = file, RunningDigest()
-        if told.files[file].run != self._run:
+        if evidence.files[file].run != self._run:
             self._end_run()
-            self._run, self._all = told.files[file].run, RunningDigest()
-            self._followers = [look for look in told.followed if look.run == self._run]
-        found = ((i, s) for i, s in enumerate(told.snapshots) if s.run == self._run)
+            self._run, self._all = evidence.files[file].run, RunningDigest()
+            self._followers = [look for look in evidence.followed if look.run == self._run]
+        found = ((i, s) for i, s in enumerate(evidence.snapshots) if s.run == self._run)
         sound = [(s.count, i) for i, s in found if s.error is None]
         self._waiting = [i for _, i in sorted(sound, reverse=True)]
         self._compare()
@@ -505,12 +509,12 @@ class _Comparison:
         self._compare()
 
     def _compare(self) -> None:
-        snapshots = self._verdict.told.snapshots
+        snapshots = self._verdict.evidence.snapshots
         while self._waiting and snapshots[self._waiting[-1]].count <= self._one.count:
             self._match(self._waiting.pop(), self._one.value())
 
     def _match(self, index: int, digest: str) -> None:
-        snapshot = self._verdict.told.snapshots[index]
+        snapshot = self._verdict.evidence.snapshots[index]
         if snapshot.digest == digest:
             self.seen_in.setdefault(index, set()).add(self._file)
         else:
@@ -519,7 +523,7 @@ class _Comparison:
 
     def end(self, tail: bytes | None) -> None:
         """The file has ended. `tail`: the line that it would hold were it not for its newline."""
-        snapshots = self._verdict.told.snapshots
+        snapshots = self._verdict.evidence.snapshots
         for index in reversed(self._waiting):
             if tail and snapshots[index].count == self._one.count + 1:
                 self._match(index, self._one.value_with(tail))
@@ -544,8 +548,8 @@ class _Comparison:
     def finish(self) -> None:
         """All files have ended: judge what was seen."""
         self._end_run()
-        told = self._verdict.told
-        for index, snapshot in enumerate(told.snapshots):
+        evidence = self._verdict.evidence
+        for index, snapshot in enumerate(evidence.snapshots):
             if snapshot.error is not None:
                 if not self._is_excused(snapshot):
                     what = f"{snapshot.who} raised {snapshot.error}"
@@ -562,12 +566,14 @@ class _Comparison:
 
     def _is_excused(self, snapshot: Look) -> bool:
         """Whether there could be a torn tail, or no log, at the time of the snapshot."""
-        told = self._verdict.told
+        evidence = self._verdict.evidence
         if snapshot.reason == "torn":
-            deaths = (at for process in told.deaths.values() for at in process)
+            deaths = (at for process in evidence.deaths.values() for at in process)
             return self._interrupted or any(at < snapshot.end_ns for at in deaths)
         if snapshot.reason == "absent":
-            left = [f.left_ns for f in told.files if f.run == snapshot.run and f.left_ns != FOREVER]
+            left = [
+                f.left_ns for f in evidence.files if f.run == snapshot.run and f.left_ns != FOREVER
+            ]
             return any(
                 at - 1_000_000_000 < snapshot.end_ns and snapshot.begin_ns < at + _ABSENT_NS
                 for at in left
@@ -576,7 +582,7 @@ class _Comparison:
 
     def _check_time(self, index: int, snapshot: Look) -> None:
         """A snapshot is of a log that was at the path while it was taken."""
-        files = self._verdict.told.files
+        files = self._verdict.evidence.files
         there = {
             number
             for number in self.seen_in[index]
@@ -610,8 +616,8 @@ def _check_freshness(verdict: Verdict, number: int, order: _Order, comparison: _
     yet hold it; a running maximum and minimum extend that to the snapshots after and before.
     Only snapshots are judged that can be of no other file.
     """
-    told = verdict.told
-    sound = [s for i, s in enumerate(told.snapshots) if comparison.seen_in.get(i) == {number}]
+    evidence = verdict.evidence
+    sound = [s for i, s in enumerate(evidence.snapshots) if comparison.seen_in.get(i) == {number}]
     by_begin = sorted(sound, key=lambda snapshot: snapshot.begin_ns)
     by_end = sorted(sound, key=lambda snapshot: snapshot.end_ns)
     begins = [snapshot.begin_ns for snapshot in by_begin]
@@ -619,7 +625,7 @@ def _check_freshness(verdict: Verdict, number: int, order: _Order, comparison: _
     must = [-1] * (len(sound) + 1)  # the index in `order` of the last event it had to hold
     must_not = [-1] * (len(sound) + 1)  # that of the first it could not hold
     for index in range(len(order.seqs)):
-        writer, seq = told.writers[order.writers[index]], order.seqs[index]
+        writer, seq = evidence.writers[order.writers[index]], order.seqs[index]
         if seq < writer.called:
             call = writer.call_of(seq)
             if writer.outcomes[call] == Outcome.ACKNOWLEDGED:
@@ -648,7 +654,7 @@ def _note_snapshot(
     verdict.add(
         kind,
         f"{snapshot.who}, from {snapshot.begin_ns} ns to {snapshot.end_ns} ns, is "
-        f"{snapshot.count} lines; event {seq} of {verdict.told.writers[writer].name}, {when}, "
+        f"{snapshot.count} lines; event {seq} of {verdict.evidence.writers[writer].name}, {when}, "
         f"is line {order.ordinals[index] + 1}",
         attempts=((writer, seq),),
         spans=(_span(verdict, number, order, index),),

@@ -60,7 +60,7 @@ Let many processes append to event logs at once, and prove every line intact.
 In a round, processes that were spawned, forked or forked by a server wait at a gate and then
 append, each with several threads: events from 100 bytes to 1 MiB, one by one and in batches, as
 fast as they can or taking their time, most with patience, some without, some durably. A shell
-loop around flock(1) appends to the same logs. All keep receipts of what they were told. One
+loop around flock(1) appends to the same logs. All keep receipts of what each append returned. One
 process takes snapshots all the while, another follows each log. Then a checker that shares no
 code with omnelog compares the logs with what everybody says.
 
@@ -426,7 +426,7 @@ def _rounds(
 
 
 def _check_again(parser: argparse.ArgumentParser, console: Console, directory: Path) -> int:
-    """Judge what is in `directory`, be it one round or several."""
+    """Judge what is in `directory`: one round, or several."""
     found = sorted(path.parent.parent for path in directory.rglob("history/round.json"))
     if not found:
         parser.error(f"--check {directory}: no round was kept there")
@@ -496,7 +496,7 @@ class Run:
             finding = judged(SCENARIOS[name])
             self.progress.milestone(f"{name}: {finding.line}", "red" if finding.failed else "")
             failures = [*finding.missed] if finding.failed else []
-            report = ScenarioReport(name=name, told=finding.line, failures=failures)
+            report = ScenarioReport(name=name, line=finding.line, failures=failures)
             self.report.scenarios.append(report)
 
     def _doubt(self) -> None:
@@ -577,7 +577,7 @@ class Run:
             for part in tables(report, self.progress.console.width):
                 show(part)
         for scenario in report.scenarios:
-            say(f" {scenario.name}: {scenario.told}")
+            say(f" {scenario.name}: {scenario.line}")
         if report.sabotages:
             show(sabotages(report))
         events, found = report.events, report.found

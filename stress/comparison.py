@@ -130,7 +130,7 @@ def _cell(directory: Path, way: str, fault: str, plan: RoundPlan, command: str) 
         fault=fault,
         damage=count_damage(verdict),
         strikes=strikes,
-        hung=hung or None in verdict.told.exits.values(),
+        hung=hung or None in verdict.evidence.exits.values(),
         repaired=verdict.fragments,
         violations={str(kind): count for kind, count in verdict.counts.items()},
     )
@@ -146,7 +146,9 @@ def _strikes(directory: Path, plan: RoundPlan, verdict: Verdict) -> tuple[int, b
     strikes: int = sum(about["strikes"].values())
     strikes += sum(json.loads(path.read_text())["capped"] for path in history.glob("*.strikes"))
     if FORK in plan.faults:
-        strikes += sum(writer.forked and writer.born for writer in verdict.told.writers.values())
+        strikes += sum(
+            writer.forked and writer.born for writer in verdict.evidence.writers.values()
+        )
     return strikes, bool(about["mounted"])
 
 

@@ -49,7 +49,7 @@ class Damage:
 
 def count_damage(verdict: Verdict) -> Damage:
     """Count it, for a round that was checked."""
-    evidence = verdict.told
+    evidence = verdict.evidence
     done = Damage(
         out_of_order=verdict.counts[Kind.REORDERED], left_behind=verdict.counts[Kind.LEFT_BEHIND]
     )

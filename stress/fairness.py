@@ -224,11 +224,11 @@ class Finding:
     @property
     def line(self) -> str:
         """All of it, for people."""
-        told = f"{self.scenario}: {self.figures}"
+        line = f"{self.scenario}: {self.figures}"
         if self.inconclusive:
             busy = f"other programs kept {self.others_cores:.1f} cores busy"
-            return f"{told}: INCONCLUSIVE, for {busy}: {'; '.join(self.missed)}"
-        return f"{told}: {'MISSED: ' + '; '.join(self.missed) if self.failed else 'ok'}"
+            return f"{line}: INCONCLUSIVE, for {busy}: {'; '.join(self.missed)}"
+        return f"{line}: {'MISSED: ' + '; '.join(self.missed) if self.failed else 'ok'}"
 
 
 class Limits:

@@ -29,7 +29,7 @@ FAULTS = {
     FREEZE: "whoever holds the lock is stopped (SIGSTOP), with the lock, for up to 0.4 s",
     ENOSPC: "the disk is full, and a while later has room again",
     SHORT_WRITE: "every write(2) of a writer takes 64 bytes at the most",
-    FORK: "writers fork amid their appends, and the children append too",
+    FORK: "writers fork during their appends, and the children append too",
     REPLACE: "the log is renamed while it is being written, and the next one is begun",
 }
 

@@ -9,7 +9,7 @@ the kind LockTimeout, LogIOError or AppendIndeterminate promises about the log i
 any other ends the round. Its bytes are judged like all others: a line must be canonical.
 
 The driver of a command keeps the receipts: it asks after the time before it writes a request, and
-again when it has read the answer. Under the fault ``kill`` it kills the command and starts it anew.
+again when it has read the answer. Under the fault ``kill`` it kills and restarts the command.
 """
 
 import json
@@ -37,7 +37,7 @@ from .receipts import (
 from .workers import Gate, draw_calls, draw_lines, until_terminated
 
 SILENCE_S = 60.0  # after which a command is taken to hang
-_TORN_TRIES = 200  # of 10 ms: what the shell loop leaves to others to mend, they soon do
+_TORN_TRIES = 200  # of 10 ms: others soon repair what the shell loop leaves
 _KILL_EVERY_S = 0.5
 _OUTCOMES = {
     "LockTimeout": Outcome.TIMED_OUT,
@@ -47,7 +47,7 @@ _OUTCOMES = {
 
 # What anybody would write, and no more than the specification asks of it. It opens the log for
 # each append, so that it follows one that was replaced; it refuses to write behind a torn tail,
-# which others mend; and when the disk is full it takes back what it wrote.
+# which others repair; and when the disk is full it takes back what it wrote.
 SHELL_LOOP = r"""
 log=$1 lines=$2
 exec 8>&1           # so that what it starts holds the pipe, and is seen to have ended

@@ -49,7 +49,7 @@ def _page(report: RunReport) -> Iterator[str]:
     for part in tables(report, 110):
         yield _as_text(part)
     for scenario in report.scenarios:
-        yield f"<p><b>{escape(scenario.name)}</b>: {escape(scenario.told)}</p>"
+        yield f"<p><b>{escape(scenario.name)}</b>: {escape(scenario.line)}</p>"
     for round_ in merged(report.rounds):
         yield f"<h2>{escape(round_.name)}</h2>"
         yield "<p class=note>How long acknowledged appends took, waiting included.</p>"

@@ -48,7 +48,7 @@ def _cap_os_write(strikes: Strikes) -> None:
             strikes.capped += 1
         return write(fd, view[:SHORT_WRITE_BYTES])
 
-    stand_in = types.ModuleType("os", "os, but for short writes")
+    stand_in = types.ModuleType("os", "os, except that writes fall short")
     stand_in.__dict__.update(vars(os), write=short_write)
     for module, attribute, value in _attributes():
         if value is os:

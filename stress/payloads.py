@@ -137,7 +137,7 @@ def tagged_line(record: Record, *, spaced: bool = False) -> bytes:
 
 
 def head(run_id: str, writer: int, seq: int) -> Record:
-    """The members that every event has, but for its type."""
+    """The members that every event has, except its type."""
     return {"id": event_id(writer, seq), "ts": "2025-01-31T23:59:59Z", "run_id": run_id}
 
 

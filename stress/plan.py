@@ -65,7 +65,7 @@ class ProcessPlan:
     durable: bool
     writers: tuple[WriterPlan, ...]
     children: tuple[WriterPlan, ...] = ()
-    """Those that it forks amid its appends, each of which goes on with its handle."""
+    """Those that it forks during its appends, each of which goes on with its handle."""
     foreign: tuple[str, ...] = ()
     """The command that does the appending, if it is not omnelog."""
     sabotaged: bool = False
@@ -235,7 +235,7 @@ def draw_sabotage(
     events = 100 if faults else 40
     processes = []
     for process in range(5):
-        sabotaged = process < 3 or "kill" in faults  # what is healthy would mend the harm
+        sabotaged = process < 3 or "kill" in faults  # healthy ones would repair the harm
         writers = tuple(
             WriterPlan(
                 writer=1 + 2 * process + thread,

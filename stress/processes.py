@@ -21,7 +21,7 @@ from typing import Any
 from .plan import Start
 from .workers import Gate
 
-_GATE_NS = 50_000_000  # from opening the gate to the start: time for all to be told
+_GATE_NS = 50_000_000  # from opening the gate to the start: time for all to learn of it
 _TRACE_S = 0.5  # for a stuck process to say where it is stuck
 
 _CONTEXTS: dict[Start, ForkContext | ForkServerContext | SpawnContext] = {
@@ -79,7 +79,7 @@ class Crew:
         theirs.close()
 
     def restart(self, name: str) -> None:
-        """Start a process anew that has died; with no interpreter of its own, for that is slow."""
+        """Start a process that has died again, by a fork: starting an interpreter is slow."""
         member = self._members[name]
         start = Start.FORKSERVER if member.start is Start.SPAWN else member.start
         self.start(name, start, member.target, *member.args)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The processes that look on: one takes snapshots all the while, one follows each log.
 
-What they got is told as digests of lines that `json` made of it, without omnelog's encoder.
+What they got is reported as digests of lines that `json` made of it, without omnelog's encoder.
 """
 
 import json
@@ -54,7 +54,7 @@ def _snapshot(take: Callable[[], Iterable[Record]], run: int) -> dict[str, Any]:
     digest = RunningDigest()
     for record in records:
         digest.add(canonical_line(record))
-    return taken | digest.told()
+    return taken | digest.as_json()
 
 
 def _told(error: Exception) -> dict[str, Any]:
@@ -72,10 +72,10 @@ def follow(directory: Path, plan: RoundPlan, gate: Gate) -> None:
     flag, follow_log = Flag(), LOGS[plan.log].follow
     assert follow_log is not None
     with until_terminated(directory, FOLLOWER) as stop:
-        told: list[dict[str, Any]] = [{}] * len(plan.run_ids)
+        found: list[dict[str, Any]] = [{}] * len(plan.run_ids)
 
         def follow_one(run: int, run_id: str) -> None:
-            told[run] = _follow(follow_log(directory, run_id, flag), run)
+            found[run] = _follow(follow_log(directory, run_id, flag), run)
 
         gate.wait()
         threads = [
@@ -88,7 +88,7 @@ def follow(directory: Path, plan: RoundPlan, gate: Gate) -> None:
         flag.set()
         for thread in threads:
             thread.join()
-        path.write_text("".join(json.dumps(each) + "\n" for each in told))
+        path.write_text("".join(json.dumps(each) + "\n" for each in found))
 
 
 def _follow(records: Iterator[Record], run: int) -> dict[str, Any]:
@@ -99,4 +99,10 @@ def _follow(records: Iterator[Record], run: int) -> dict[str, Any]:
             digest.add(canonical_line(record))
     except Exception as error:
         failed = _told(error)
-    return {"run": run, "begin_ns": begin_ns, "end_ns": monotonic_ns(), **digest.told(), **failed}
+    return {
+        "run": run,
+        "begin_ns": begin_ns,
+        "end_ns": monotonic_ns(),
+        **digest.as_json(),
+        **failed,
+    }

@@ -42,7 +42,7 @@ MARK_EVERY = 256
 
 
 class Outcome(StrEnum):
-    """What an append told its caller."""
+    """What the caller of an append learnt."""
 
     ACKNOWLEDGED = "acknowledged"
     REFUSED = "refused"
@@ -164,7 +164,7 @@ class RunningDigest:
         """The digest of all lines so far."""
         return self._hash.hexdigest()
 
-    def told(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """What a reader records of the lines that it got."""
         return {"count": self.count, "digest": self.value(), "marks": self.marks}
 

@@ -92,7 +92,7 @@ class ScenarioReport:
     """What came of a scenario that measures instead of checking a history."""
 
     name: str
-    told: str
+    line: str
     """What was measured, as people read it."""
     failures: list[str]
     """Which limits were missed, for which nothing else is to blame."""
@@ -123,7 +123,7 @@ class RunReport:
 
     @property
     def violated(self) -> bool:
-        """Whether anything is wrong, be it with the log or with the harness."""
+        """Whether anything is wrong, with the log or with the harness."""
         return bool(self.complaints or self.found)
 
     @property
@@ -137,7 +137,7 @@ def report_round(
     directory: Path, plan: RoundPlan, verdict: Verdict, conduct: Conduct
 ) -> RoundReport:
     """Sum up a round that was checked."""
-    told = verdict.told
+    evidence = verdict.evidence
     kinds = {
         writer.writer: " ".join(process.foreign) or process.start.value
         for process in plan.processes
@@ -146,7 +146,7 @@ def report_round(
     took_ns: list[int] = []
     by_writer = []
     begin_ns, end_ns = [], []
-    for number, writer in told.writers.items():
+    for number, writer in evidence.writers.items():
         if number not in kinds:
             continue  # a runner's two are far before and after the rest
         receipts = zip(writer.begin_ns, writer.end_ns, writer.outcomes, strict=True)
@@ -173,7 +173,7 @@ def report_round(
         found = history_path(directory, "").glob("*.strikes")
         strikes[SHORT_WRITE] = sum(json.loads(path.read_text())["capped"] for path in found)
     if FORK in plan.faults:
-        strikes[FORK] = sum(writer.forked and writer.born for writer in told.writers.values())
+        strikes[FORK] = sum(writer.forked and writer.born for writer in evidence.writers.values())
     return RoundReport(
         name=plan.name,
         seed=plan.seed,
@@ -183,16 +183,16 @@ def report_round(
         writers=len(by_writer),
         appends=sum(verdict.outcomes.values()),
         events=verdict.events,
-        bytes=sum(len(file.data) for file in told.files),
+        bytes=sum(len(file.data) for file in evidence.files),
         met=verdict.met,
-        lock_waits=sum(bool(n) for writer in told.writers.values() for n in writer.waits),
+        lock_waits=sum(bool(n) for writer in evidence.writers.values() for n in writer.waits),
         seconds=(max(end_ns) - min(begin_ns)) / 1e9 if begin_ns else 0.0,
         append_us={name: percentile(took_ns, part) / 1e3 for name, part in PERCENTILES.items()},
         latencies=_histogram(took_ns),
         outcomes=dict(verdict.outcomes),
         strikes=strikes,
         torn_tails=verdict.fragments,
-        snapshots=len(told.snapshots),
+        snapshots=len(evidence.snapshots),
         by_writer=by_writer,
         violations={str(kind): count for kind, count in verdict.counts.items()},
         evidence=_evidence(verdict),

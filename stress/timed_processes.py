@@ -19,10 +19,10 @@ from time import monotonic
 from typing import Any, TypeAlias, TypeVar
 
 Gate: TypeAlias = Callable[[], float]
-"""Says that a task is ready; returns when all are, at the time.monotonic() told to all of them."""
+"""Says that a task is ready; returns when all are, at a time.monotonic() that all get."""
 
 _T = TypeVar("_T")
-_GATE_S = 0.02  # from opening the gate to the start: time for all to be told
+_GATE_S = 0.02  # from opening the gate to the start: time for all to learn of it
 
 
 class TaskFailed(Exception):

@@ -69,7 +69,7 @@ class Violation:
 class Verdict:
     """What was found, and what a reader of the verdict may want to know besides."""
 
-    told: Evidence
+    evidence: Evidence
     violations: list[Violation] = field(default_factory=list)
     """The first few of each kind, in the order of the kinds."""
     counts: Counter[Kind] = field(default_factory=Counter)
@@ -79,7 +79,7 @@ class Verdict:
     met: int = 0
     """Events that were called before the one above them in the log had returned."""
     outcomes: Counter[str] = field(default_factory=Counter)
-    """How often each was told, or none."""
+    """How often each was reported."""
     fragments: int = 0
     """Torn tails that were put into quarantine."""
 
@@ -101,8 +101,8 @@ class Verdict:
 
 def violation_text(verdict: Verdict, violation: Violation) -> str:
     """The smallest evidence for `violation`: a few lines, indented under what is wrong."""
-    files = verdict.told.files
-    lines = [f"{violation.kind}: {violation.what}", f"  in round {verdict.told.name}"]
+    files = verdict.evidence.files
+    lines = [f"{violation.kind}: {violation.what}", f"  in round {verdict.evidence.name}"]
     lines += [f"  bytes {begin} to {end} of {files[f].path}" for f, begin, end in violation.spans]
     for attempt in violation.attempts:
         lines += _receipts(verdict, attempt)
@@ -110,12 +110,12 @@ def violation_text(verdict: Verdict, violation: Violation) -> str:
         file, focus = violation.focus
         lines.append(f"  around byte {focus}:")
         lines += hexdump(files[file].data, focus)
-    lines.append(f"  repeat with: {verdict.told.command}")
+    lines.append(f"  repeat with: {verdict.evidence.command}")
     return "\n".join(lines)
 
 
 def _receipts(verdict: Verdict, attempt: Attempt) -> Iterator[str]:
-    writer, seq = verdict.told.writers[attempt[0]], attempt[1]
+    writer, seq = verdict.evidence.writers[attempt[0]], attempt[1]
     line = writer.line(seq)
     yield f"  event {seq} of {writer.name}, {len(line)} bytes: {_shorten(line)}"
     if seq >= writer.called:

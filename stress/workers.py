@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The processes that write with omnelog: threads, and children forked amid their appends.
+"""The processes that write with omnelog: threads, and children forked during their appends.
 
 Each prepares all it can, says that it is ready, waits at the gate, and starts at the time that it
-is told there, the same for all. SIGTERM makes a process end after what it is doing, with its
+is said there, the same for all. SIGTERM makes a process end after what it is doing, with its
 accounts complete and exit code 0. SIGINT is the parent's business and is blocked in here.
 """
 
@@ -177,7 +177,7 @@ class Account:
         return True
 
     def work(self, log: Appender, stop: list[int]) -> None:
-        """Append all that is left, unless told to stop."""
+        """Append all that is left, until it is asked to stop."""
         while not stop and self.append_next(log):
             if self._pause_s:
                 sleep(self._dice.expovariate(1 / self._pause_s))
@@ -252,7 +252,7 @@ class _ForkedError(BaseException):
 
 
 class _Forks:
-    """Forks of this process amid its appends: by a signal that interrupts one, or by a thread.
+    """Forks of this process during its appends: by a signal that interrupts one, or by a thread.
 
     A child appends its own events with the handle it inherited, and ends.
     """

@@ -443,10 +443,10 @@ class TestRepair:
     ) -> None:
         whole = lines(node(1))
         with EventLog.for_run(tmp_path, RUN) as log:
-            for tail, mended in (b"", whole), (b"torn", whole), (whole[:-1], whole * 2):
+            for tail, repaired in (b"", whole), (b"torn", whole), (whole[:-1], whole * 2):
                 log.path.write_bytes(whole + tail)
                 log.repair()
-                assert log.path.read_bytes() == mended
+                assert log.path.read_bytes() == repaired
         assert quarantine_path(tmp_path).read_bytes() == b"torn\n"
 
     def test_a_handle_sees_what_was_torn_since_its_last_append(self, tmp_path: Path) -> None:
@@ -479,7 +479,7 @@ class TestRepair:
     def test_what_the_quarantine_ends_with_is_not_copied_again(
         self, tmp_path: Path, quarantined: bytes, expected: bytes
     ) -> None:
-        """As when a writer died between the copy and the cut, or amid the copy."""
+        """As when a writer died between the copy and the cut, or during the copy."""
         log_path(tmp_path).write_bytes(lines(node(0)) + b"torn")
         quarantine_path(tmp_path).write_bytes(quarantined)
         with EventLog.for_run(tmp_path, RUN) as log:

@@ -17,7 +17,7 @@ from .samples import RUN, node
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Name and flags of each file that is opened, but for directories."""
+    """Name and flags of each file that is opened, except directories."""
     calls: list[tuple[str, int]] = []
     real = os.open
 

@@ -156,7 +156,7 @@ BASE = {
 
 
 def line_with(member: str, value: str) -> bytes:
-    """A line that is sound but for what `member` and `value`, raw JSON, may spoil."""
+    """A line that is sound, unless `member` and `value`, raw JSON, spoil it."""
     return f'{json.dumps(BASE)[:-1]},"{member}":{value}}}'.encode()
 
 

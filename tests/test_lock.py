@@ -168,7 +168,7 @@ class TestWaiting:
     @pytest.mark.spec("LOCK-11", "LOCK-12")
     @given(st.integers(0, 100), st.integers(2, 100), st.floats(0, 1e6), st.floats(0, 1e6))
     def test_it_is_keener_with_age(self, few: int, more: int, age_s: float, later_s: float) -> None:
-        """But for the tries at once, who has waited long never sleeps longer, nor for long."""
+        """Apart from the tries at once, an old waiter sleeps no longer than a young one."""
         assert 0.0001 <= pause_s(few, age_s) <= 0.025
         assert pause_s(more, 0.6 + later_s) <= pause_s(more, age_s)
         assert pause_s(more, 0.05 + age_s + later_s) <= pause_s(more, 0.05 + age_s)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reading: what a snapshot holds, what is told of damage, and what a follower yields and when."""
+"""Reading: what a snapshot holds, how damage is reported, what a follower yields."""
 
 import errno
 import gc
@@ -333,9 +333,9 @@ class TestAFollower:
 
     def test_looks_every_50_ms_unless_told_otherwise(self, tmp_path: Path) -> None:
         log_path(tmp_path).write_bytes(b"")
-        for told, expected in (({}, 0.05), ({"poll_interval": 7.0}, 7.0)):
+        for options, expected in (({}, 0.05), ({"poll_interval": 7.0}, 7.0)):
             steps = Steps(iter([lambda: None]))
-            assert list(omnelog.follow_run(tmp_path, RUN, stop=steps, **told)) == []
+            assert list(omnelog.follow_run(tmp_path, RUN, stop=steps, **options)) == []
             assert steps.waited == [expected] * 2
 
     @pytest.mark.parametrize("seconds", [-1, -0.001, float("nan")])

@@ -114,7 +114,7 @@ class TestTracing:
         assert len(untested) <= 15, untested
 
     @pytest.mark.parametrize(
-        ("change", "told"),
+        ("change", "said"),
         [
             (("- **LOCK-10** ", "- **LOCK-9** "), "LOCK-9 is there twice"),
             (("- **LOCK-10** ", "- **LOCK-99** "), "LOCK-99 is checked by no vector and no test"),
@@ -124,17 +124,17 @@ class TestTracing:
             (("UNTESTED: only the source", "UNTESTED:\n- the source"), "LOCK-9 does not say why"),
         ],
     )
-    def test_a_clause_that_is_not_traced_is_found(self, change: tuple[str, str], told: str) -> None:
+    def test_a_clause_that_is_not_traced_is_found(self, change: tuple[str, str], said: str) -> None:
         changed = SPEC.replace(*change)
         assert changed != SPEC
-        assert [wrong for wrong in untraced(changed, self.CHECKS) if wrong.startswith(told)]
+        assert [wrong for wrong in untraced(changed, self.CHECKS) if wrong.startswith(said)]
 
     @pytest.mark.parametrize(
-        ("named", "told"),
+        ("named", "said"),
         [(["LOCK-99"], "x names LOCK-99, which is no clause"), ([], "x names no clause")],
     )
-    def test_a_check_that_names_no_clause_is_found(self, named: list[str], told: str) -> None:
-        assert untraced(SPEC, {**self.CHECKS, "x": named}) == [told]
+    def test_a_check_that_names_no_clause_is_found(self, named: list[str], said: str) -> None:
+        assert untraced(SPEC, {**self.CHECKS, "x": named}) == [said]
 
 
 def rows(chapter: str, *heads: str) -> list[list[str]]:
@@ -254,13 +254,13 @@ class TestEvents:
         ]
 
     def test_every_row_is_marked_and_as_the_code_marks_it(self) -> None:
-        told = {(row[0], row[1]): row[-1] for row in self.TABLE + self.LISTS}
-        assert set(told.values()) == {"P", "A"}
+        said = {(row[0], row[1]): row[-1] for row in self.TABLE + self.LISTS}
+        assert set(said.values()) == {"P", "A"}
         for name, cls in self.OBJECTS.items():
             marked = marks(cls)
             if cls is not omnelog.Input:  # whose marks are its event's
                 assert set(marked) == set(cls.__annotations__)
-            assert {field: told[name, field] for field in marked} == marked
+            assert {field: said[name, field] for field in marked} == marked
         for kind in (omnelog.NodeKind, omnelog.ErrorKind, omnelog.GateMethod):
             assert {kind[member].value: mark for member, mark in marks(kind).items()} == {
                 string: mark for name, string, mark in self.LISTS if name == kind.__name__
@@ -289,18 +289,18 @@ class TestTheLine:
         assert omnelog.encode(omnelog.decode(other.encode())) != other.encode() + b"\n"
 
     def test_the_escapes_are_those_of_the_table(self) -> None:
-        told = {
+        said = {
             chr(int(code, 16)): written
             for code, written in re.findall(
                 r"^\| U\+(\w{4})\b.*? \| `(\\.)` \|$", CHAPTERS["LINE"], re.MULTILINE
             )
         }
-        assert len(told) == 7
+        assert len(said) == 7
         for code in (*range(0xD800), 0xE000, 0xFDD0, 0xFEFF, 0xFFFF, 0x10000, 0x10FFFF):
             character = chr(code)
             event = omnelog.PipeAborted(id="", ts="", run_id="", reason=character)
             other = f"\\u00{code:02x}" if code < 0x20 else character
-            written = told.get(character, other)
+            written = said.get(character, other)
             assert omnelog.encode(event).endswith(f'"reason":"{written}"}}\n'.encode())
 
 
@@ -308,13 +308,13 @@ class TestAcceptingALine:
     def test_the_blank_characters_are_those_of_the_list(self) -> None:
         chapter = " ".join(CHAPTERS["ACC"].split())
         [named] = re.findall(r"Unicode White_Space: ([^.]*)\.", chapter)
-        told = set()
+        said = set()
         for part in named.split(", "):
             first, *last = [int(code, 16) for code in re.findall(r"U\+(\w{4})", part)]
-            told |= set(range(first, (*last, first)[0] + 1))
+            said |= set(range(first, (*last, first)[0] + 1))
         every = (code for code in range(0x110000) if not 0xD800 <= code < 0xE000)
         blank = {code for code in every if omnelog.linelog.objects.is_blank(chr(code).encode())}
-        assert blank == told
+        assert blank == said
 
 
 class TestErrors:

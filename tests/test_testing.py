@@ -19,7 +19,7 @@ from . import omnelog, testing
 from .documents import blocks, text_of
 
 FIRST_FOUND = settings(phases=[Phase.generate], max_examples=10_000, database=None)
-"""`find` goes on until it has found one, be it one in fifteen, which 100 may not hold."""
+"""`find` goes on until it has found one. One in fifteen may not be among a hundred."""
 
 
 @given(testing.run_ids())

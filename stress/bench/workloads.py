@@ -464,7 +464,7 @@ def _write_round(directory: Path, events: int, writers: int = 8) -> None:
                 log.write(line)
                 digest.add(line)
                 receipts.after(seq, called_ns, monotonic_ns(), Outcome.ACKNOWLEDGED)
-    seen = {"run": 0, "begin_ns": 0, "end_ns": monotonic_ns(), **digest.told()}
+    seen = {"run": 0, "begin_ns": 0, "end_ns": monotonic_ns(), **digest.as_json()}
     save_json(history_path(directory, "follower-000.followed"), seen)
 
 

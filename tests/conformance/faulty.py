@@ -55,7 +55,7 @@ def fault(
 
 
 def before_decoding(adapter: Adapter, change: Change) -> None:
-    """Let `change` mend the lines that would be rejected."""
+    """Let `change` repair the lines that would be rejected."""
     decode = adapter.decode
 
     def lenient(request: Json) -> Json:
@@ -701,7 +701,7 @@ def mends_the_last_ulid(adapter: Adapter) -> None:
     vars(adapter)["ulid"] = op
 
 
-# What is told.
+# What is reported.
 
 
 @fault("read", "READ-15.last-line READ-8.half", "READ-15 READ-8 ACC-22 READ-11")

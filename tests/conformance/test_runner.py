@@ -79,7 +79,7 @@ ACCEPTS = ANSWERS.format('{"ok": true, "event": {}}')
 
 
 @pytest.mark.parametrize(
-    ("then", "told"),
+    ("then", "said"),
     [
         ("time.sleep(60)", "does not answer within its time limit"),
         ("sys.stdin.close(); time.sleep(60)", "does not answer within its time limit"),
@@ -99,17 +99,17 @@ ACCEPTS = ANSWERS.format('{"ok": true, "event": {}}')
     ids=lambda value: value[:20],
 )
 def test_an_adapter_that_does_not_answer_right_is_a_failure(
-    then: str, told: str, adapter: Callable[[str], list[str]]
+    then: str, said: str, adapter: Callable[[str], list[str]]
 ) -> None:
-    limit = ["--timeout", "3"] if "time limit" in told else []
+    limit = ["--timeout", "3"] if "time limit" in said else []
     done = run(*limit, "--only", ONE, "--", *adapter(then))
     assert f"FAILED {ONE}" in done.stdout
-    assert told in " ".join(done.stdout.split())
+    assert said in " ".join(done.stdout.split())
     assert (done.returncode, done.stderr) == (1, "")
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "said"),
     [
         (["false"], "died (exit status 1)"),
         (["sleep", "60"], "does not answer"),
@@ -119,9 +119,9 @@ def test_an_adapter_that_does_not_answer_right_is_a_failure(
         (["sh", "-c", f"read x; echo '{HELLO}'; read x; exit 4"], "did not answer and leave"),
     ],
 )
-def test_what_is_no_adapter_is_told_at_once(command: list[str], told: str) -> None:
+def test_what_is_not_an_adapter_is_reported_at_once(command: list[str], said: str) -> None:
     done = run("--timeout", "2", "--", *command)
-    assert told in done.stderr
+    assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.returncode == 1
 
@@ -134,7 +134,7 @@ def test_an_adapter_that_takes_no_request_is_a_failure(adapter: Callable[[str], 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "said"),
     [
         ("{", "JSONDecodeError"),
         ("{}", "KeyError('id')"),
@@ -144,13 +144,13 @@ def test_an_adapter_that_takes_no_request_is_a_failure(adapter: Callable[[str], 
         ('{"id": "ACC-1.x", "kind": "decode", "clauses": ["ACC-1"], "line": "x"}', "no file x"),
     ],
 )
-def test_a_vector_that_cannot_be_used_is_told(text: str, told: str, tmp_path: Path) -> None:
+def test_a_vector_that_cannot_be_used_is_reported(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "decode").mkdir()
     path = tmp_path / "decode" / "ACC-1.x.json"
     path.write_text(text)
     done = run("--vectors", str(tmp_path), "--list")
     assert f"{path}: no vector: " in done.stderr
-    assert told in done.stderr
+    assert said in done.stderr
     assert (done.returncode, done.stdout) == (2, "")
 
 
@@ -161,7 +161,7 @@ def test_an_adapter_that_answers_right_passes(adapter: Callable[[str], list[str]
 
 
 def test_one_failure_does_not_hide_what_comes_after(adapter: Callable[[str], list[str]]) -> None:
-    """The adapter is started anew each time."""
+    """The adapter is started again each time."""
     done = run("--only", "ACC-12.in*", "--", *adapter("input(); sys.exit(7)"))
     assert done.stdout.count("died (exit status 7)") == 4
     assert "4 vectors: 4 failed" in done.stdout
@@ -276,8 +276,8 @@ def test_an_interrupt_ends_the_adapter_and_tells_what_was_learnt(
     while not (pid.exists() and pid.read_text()):
         assert runner.poll() is None
     runner.send_signal(signal.SIGINT)
-    _, told = runner.communicate(timeout=30)
-    assert told == "interrupted after 0 vectors\n"
+    _, said = runner.communicate(timeout=30)
+    assert said == "interrupted after 0 vectors\n"
     assert runner.returncode == 130
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
@@ -404,7 +404,7 @@ for line in sys.stdin:
 def test_a_second_answer_is_noticed_however_late_it_is(
     delay_s: float, adapter: Callable[[str], list[str]]
 ) -> None:
-    """The answer to what comes next cannot be told from it, except by asking what nobody has."""
+    """The answer to what comes next looks the same, except to one that asks what nobody has."""
     twice = TWICE % ("DeserializeError", delay_s)
     done = run("--only", ONE, "--", *adapter(twice))
     assert "answers twice" in done.stdout or "was not asked" in done.stdout

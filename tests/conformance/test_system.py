@@ -78,7 +78,7 @@ def test_files_that_are_right_are_passed(
 
 
 @pytest.mark.parametrize(
-    ("found", "content", "quarantine", "told"),
+    ("found", "content", "quarantine", "said"),
     [
         (ledger(DONE), BEFORE + ALL + ALL, None, "there are the events"),
         (ledger(DONE), BEFORE + line(TRACED[0]), None, "1 lines are in the log, not 3"),
@@ -110,9 +110,9 @@ def test_files_that_are_right_are_passed(
     ],
 )
 def test_files_that_are_wrong_are_found(
-    found: Ledger, content: bytes, quarantine: bytes | None, told: str
+    found: Ledger, content: bytes, quarantine: bytes | None, said: str
 ) -> None:
-    assert told in "; ".join(found.faults([content], quarantine))
+    assert said in "; ".join(found.faults([content], quarantine))
 
 
 # What strace says.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""How many faults the tests are to meet, and how many they met, told at the end of the run.
+"""How many faults the tests are to meet, and how many they met: a report at the end of the run.
 
 A test counts its cases in a property of its report, which pytest-xdist brings to the process that
-sums them up. That process loads no conftest below the folder it was told to test: for the sums to
-be told of every run, the topmost conftest has to import `pytest_terminal_summary` from here, too.
+sums them up. That process loads no conftest below the folder it was asked to test. So the
+topmost conftest has to import `pytest_terminal_summary` from here, or some runs report no sums.
 """
 
 import os

@@ -113,7 +113,7 @@ def holding(path: Path) -> Iterator[Callable[[], None]]:
 
 
 def open_descriptors(root: Path) -> list[str]:
-    """The descriptors of this process that are open on files below `root`, but for `holding`'s."""
+    """The descriptors of this process that are open on files below `root`, except `holding`'s."""
     found = []
     for number in os.listdir("/proc/self/fd"):
         try:
@@ -126,7 +126,7 @@ def open_descriptors(root: Path) -> list[str]:
 
 
 class _System:
-    """The module ``os``, but for the functions given."""
+    """The module ``os``, except for the functions given."""
 
     def __init__(self, **functions: Callable[..., Any]) -> None:
         self.__dict__.update(functions)

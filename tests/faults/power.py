@@ -12,7 +12,7 @@ the disk. Of what was not, in any combination:
 - a name is not in its directory, and whatever is below it is gone
 
 Not modelled: of several unsynced writes, a later one whole and an earlier one lost. Some file
-systems may do that; it can leave a damaged line amid others, which no log recovers from without
+systems may do that; it can leave a damaged line between others, which no log recovers from without
 losing it, and concerns no line that was synced.
 """
 
@@ -57,7 +57,7 @@ class Synced:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """`lines` were appended, their caller was told; if `durable`, for good."""
+    """`lines` were appended, and their caller knows; if `durable`, for good."""
 
     lines: tuple[bytes, ...]
     durable: bool

@@ -3,7 +3,7 @@
 
 What a trace function raises or does comes out of, or happens at, the very place it was called for,
 as with a signal handler: a `Strike` does it at one chosen bytecode. `WAYS` are the ways that an
-append can take, each arranged anew before every strike.
+append can take, each arranged again before every strike.
 """
 
 import _weakrefset
@@ -228,7 +228,7 @@ def uncontended(_log: "omnelog.EventLog", _patch: pytest.MonkeyPatch, _stack: Ex
 
 
 def reopened(log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _: ExitStack) -> None:
-    """The file is looked at, is no longer at the path, and the path is opened anew."""
+    """The file is looked at, is no longer at the path, and the path is opened again."""
     patch.setattr(APPENDER, "PATH_CHECK_INTERVAL_S", 0.0)
     new = log.path.with_suffix(".new")
     new.touch()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A system between the core and the real one: it records every call, and fails those it is told to.
+"""A system between the core and the real one: it records every call, and fails some by a plan.
 
 A `System` takes the place of the name ``os`` in the modules of the core that touch files, and of
 the few names by which they reach the system otherwise: the descriptor lock, the closing of a file,
@@ -283,7 +283,7 @@ class System:
         self._call("unlock", self._file(fd), lambda: _unlock(fd))
 
     def monotonic(self) -> float:
-        """time.monotonic, which stands still but for sleeps."""
+        """time.monotonic, which moves only while something sleeps."""
         return self.now
 
     def sleep(self, seconds: float) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every system call, every fault: whatever the system does to a call, the log keeps its promises.
 
-For each workload, its system calls are recorded; then it is carried out anew for each of them and
+For each workload, its system calls are recorded; then it is carried out again for each of them and
 each fault it can suffer: errors, short writes that go on or then fail, a lock that is taken, the
 death of the process before it, after it or with part of a write done. After each: no acknowledged
 event is missing, none is there twice, one that was denied is absent and one of which nothing is
@@ -149,7 +149,7 @@ def _second_faults(workload: Workload, root: Path, plan: Plan) -> Iterator[Case]
 
 
 def _assert_none(violations: dict[Case, list[str]]) -> None:
-    failed = [f"{case}: {'; '.join(told)}" for case, told in violations.items() if told]
+    failed = [f"{case}: {'; '.join(found)}" for case, found in violations.items() if found]
     how = "OMNELOG_FAULT_CASE=<one of them> replays it"
     assert not failed, "\n".join(
         [f"{len(failed)} of {len(violations)} cases fail; {how}", *failed[:9]]
@@ -189,7 +189,7 @@ def test_no_fault_while_getting_over_another_breaks_a_promise(
         second = _second_faults(workload, root, plan)
         violations |= {case: carry_out(case, root) for case in second}
         violations |= _examine_all(wrecks(workload, root, plan), root)
-    count("pairs of faults, the second amid the first", len(violations))
+    count("pairs of faults, the second while the first is handled", len(violations))
     _assert_none(violations)
 
 
@@ -202,7 +202,7 @@ def test_a_process_that_really_dies_leaves_what_was_foreseen(
         case: carry_out(case, root, wreck)
         for case, wreck in wrecks(workload, root, every_length=THOROUGH).items()
     }
-    count("processes that died amid a workload", len(violations))
+    count("processes that died during a workload", len(violations))
     _assert_none(violations)
 
 

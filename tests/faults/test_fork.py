@@ -2,10 +2,10 @@
 """Fork: a lock belongs to an open file, which fork shares, so a child must open its own.
 
 A handle may be used on both sides of a fork, whatever its threads were doing; the child holds none
-of the parent's files, so that a parent's lock dies with it. An append that its own fork interrupts,
-from a signal handler say, is the parent's alone: it is in the log once, and the child, which cannot
-know, is told so without having touched a descriptor. That is tried at every call of the system and
-at every bytecode.
+of the parent's files, so that a parent's lock dies with it. If a signal
+handler forks during an append, the child never writes by its parent's descriptor nor under its
+lock: its copy of the append fails, or is one of its own. That is tried at every system call and at
+every bytecode.
 """
 
 import math
@@ -264,7 +264,7 @@ def test_a_parent_killed_amid_an_append_takes_its_lock_with_it_though_its_child_
 
 
 def test_a_fork_runs_no_code_of_ours_in_the_parent_that_a_signal_could_strike() -> None:
-    """Python drops what a handler raises amid a fork's hooks; what they hold would stay held."""
+    """Python drops what a handler raises during a fork's hooks; what they hold would stay held."""
     package, ran = str(Path(omnelog.__file__).parent), []
 
     def note(frame: FrameType, what: str, _: object) -> None:
@@ -398,7 +398,9 @@ def append_and_fork(root: Path, name: str, arm: Arm) -> bool:
     one = event(0, "struck")
     try:
         with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-            between(patch, fsync=os.fstat, fdatasync=os.fstat)  # quick, but for what is open alone
+            between(
+                patch, fsync=os.fstat, fdatasync=os.fstat
+            )  # quick, but fails if the file is closed
             way.arrange(log, patch, stack)
             context = arm(patch, forker)
             try:

@@ -4,7 +4,7 @@
 A handler may raise an exception of a class that the core itself catches somewhere. Here each of
 these classes is raised wherever CPython looks for signals after a call, in every public call that
 touches a log. An exception has to come out as the very object that was raised, unless the caller
-is told nothing at all because nothing went wrong.
+gets no exception, because nothing went wrong.
 """
 
 import errno
@@ -243,7 +243,7 @@ WAYS_OF_READING: list[Callable[[Path], object]] = [read, iterate, scan, follow]
 def test_what_a_handler_raises_in_reading_arrives_and_no_sound_line_is_condemned(
     tmp_path: Path, lost: list[object], how: Callable[[Path], object], end: str, kind: str
 ) -> None:
-    """Where a line is damaged, an exception of the decoder's own class cannot be told from it."""
+    """Where a line is damaged, an exception of the decoder's own class looks like that one."""
     path = omnelog.events_log_path(tmp_path, RUN)
     path.parent.mkdir(parents=True)
     bad = BAD + b" \n" if how is scan else b""

@@ -221,7 +221,7 @@ def test_a_disk_without_room_for_another_file_is_a_clear_error(tmp_path: Path) -
 
 
 def stopped_mid_line(root: Path) -> Any:
-    """The body of a child that writes half of its line, says so, and goes on when told to."""
+    """The body of a child that writes half of its line, says so, and goes on when asked to."""
 
     def body(channel: Channel) -> str:
         with pytest.MonkeyPatch.context() as patch:

@@ -470,7 +470,7 @@ def test_opening_what_is_no_log_fails_and_names_a_path(
     open_log(tmp_path).close()
     path = tmp_path / ".omne" / "var" / "runs" / RUN / "events.jsonl"
     fault(path)
-    if fault in (remove_directory, rename_directory):  # which opening makes anew
+    if fault in (remove_directory, rename_directory):  # which opening makes again
         open_log(tmp_path).append(event(1))
         assert path.read_bytes() == line(1)
         return
@@ -593,7 +593,7 @@ def test_a_follower_reads_what_is_appended_to_the_old_log_for_two_seconds_more(
 def test_a_follower_yields_no_event_twice_of_a_log_that_is_moved_away_and_back(
     tmp_path: Path, clock: Clock, away: int
 ) -> None:
-    """Be it for a look, or until just before it would be left."""
+    """For one look, or until just before it would be left."""
     log = open_log(tmp_path)
     log.append(event(1))
     script = [lambda: rename(log.path), *[nothing] * (away - 1), lambda: rename_back(log.path)]

@@ -3,7 +3,7 @@
 
 One handle may be used by any number of threads, and closed by any of them; two handles exclude each
 other as two processes do, in one process too; a handle that nobody holds any more keeps neither
-file nor lock; a pickled one opens its log anew, wherever it is unpickled.
+file nor lock; a pickled one opens its log again, wherever it is unpickled.
 """
 
 import json
@@ -263,7 +263,7 @@ def test_closing_waits_for_the_append_that_another_thread_is_in(
 
     with standing_still(monkeypatch, log) as end, ThreadPoolExecutor(1) as pool:
         closing = pool.submit(close)
-        assert not wait([closing], 0.02).done, "closed amid an append"
+        assert not wait([closing], 0.02).done, "closed during an append"
         assert order == []
         end()
         closing.result(WATCHDOG_S)
@@ -289,7 +289,7 @@ def test_closing_waits_for_a_sync_that_another_thread_is_in(
         appending = pool.submit(log.append, event(0))
         gate.reached()
         closing = pool.submit(log.close)
-        assert not wait([closing], 0.02).done, "closed amid a sync"
+        assert not wait([closing], 0.02).done, "closed during a sync"
         gate.open()
         appending.result(WATCHDOG_S)
         closing.result(WATCHDOG_S)

@@ -2,7 +2,7 @@
 """What is done to a log while its system fails, and what must hold of the log whatever happened.
 
 A `Workload` is a log as it is found, a kind of handle and up to three operations. It is carried out
-in a fresh volume; a `Ledger` keeps what the caller was told: which events must be in the log, which
+in a fresh volume; a `Ledger` keeps what the caller knows: which events must be in the log, which
 may be, which bytes must not be lost. Afterwards the log is examined, appended to and read, by the
 handle that met the fault, by one that was open before and by a new one.
 
@@ -126,7 +126,7 @@ class Segment:
 
 @dataclass(slots=True)
 class Ledger:
-    """What a caller was told, and what was seen on the way."""
+    """What a caller knows, and what was seen on the way."""
 
     segments: list[Segment] = field(default_factory=list)
     fragments: list[bytes] = field(default_factory=list)  # torn tails that were seen
@@ -164,7 +164,7 @@ class Ledger:
             self.violations.append(f"{lines[at]!r} is there twice, or nobody's, or out of order")
         if tail and tail not in self.fragments:
             if not any(line.startswith(tail) for line in open_ends):
-                self.violations.append(f"the tail {tail!r} is there, and nothing told of it")
+                self.violations.append(f"the tail {tail!r} is there, and nothing reported it")
             self.fragments.append(tail)
         for line in lines:
             try:
@@ -334,7 +334,7 @@ class Witness(System):
 
 
 class Carrier:
-    """Carries out a workload, telling `note` what its caller is told."""
+    """Carries out a workload, and gives `note` what its caller gets."""
 
     def __init__(self, workload: Workload, volume: Volume, note: Callable[[Note], None]) -> None:
         self.workload, self.volume, self.note = workload, volume, note
@@ -384,7 +384,7 @@ class Carrier:
         self._append(3)
 
     def _do_repair(self) -> None:
-        """Mend what a dead writer left, and append nothing."""
+        """Repair what a dead writer left, and append nothing."""
         if not self.handles:
             self._do_open()
         if not self.handles:
@@ -715,11 +715,11 @@ def _in_child(carrier: Carrier, system: System, ledger: Ledger) -> None:
         os._exit(0)
     os.close(outbound)
     with open(inbound, "rb") as pipe:
-        told = BytesIO(pipe.read())
+        said = BytesIO(pipe.read())
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     with suppress(EOFError):
         while True:
-            ledger.note(pickle.load(told))
+            ledger.note(pickle.load(said))
     if status != DEAD and not ledger.violations:
         ledger.violations.append(f"the fault did not come to pass: exit status {status}")
 

@@ -19,7 +19,7 @@ an operation, and notes what is wrong. The promises:
 - A reader reports a torn tail only where there was one while it looked, and leaves a tail out only
   if it found the lock taken.
 - A follower yields each line once it is final, in order. It yields all lines that were final when
-  it was told to stop.
+  it was asked to stop.
 - An append that is called 1 s after its log was replaced goes to the log at the path.
 - No operation keeps the lock or a file, however it ends.
 """

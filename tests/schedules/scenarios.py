@@ -20,7 +20,7 @@ The operations are those of a `LineLog` (``append``, ``many``, ``repair``), thos
 - ``once``: `append_log`, which opens, appends and closes
 - ``move``, ``swap``: rename the log; replace it by an empty one
 - ``idle``: sleep for 1.2 s, longer than a handle trusts that its file is still at the path
-- ``stop``: tell the followers to stop; if nobody does, they are told when all others are finished
+- ``stop``: ask the followers to stop; if nobody does, that happens when all others are finished
 """
 
 import re

@@ -46,7 +46,7 @@ def look(begin_ns: int, end_ns: int, log: bytes) -> dict[str, Any]:
     """What a reader records that found `log`, or a follower that saw it."""
     digest = digest_lines(log.splitlines(keepends=True))
     times = {"run": 0, "begin_ns": begin_ns, "end_ns": end_ns}
-    return times | digest.told()
+    return times | digest.as_json()
 
 
 @dataclass(slots=True)

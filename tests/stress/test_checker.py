@@ -146,7 +146,7 @@ def test_unterminated_tail(tmp_path: Path) -> None:
 
 
 def killed(log: bytes, **others: Any) -> MadeUp:
-    """Writer 2 was killed amid its second append, and not started again."""
+    """Writer 2 was killed during its second append, and not started again."""
     made = MadeUp(log=log, deaths={2: [40]}, meant={2: B0 + B1}, **others)
     made.calls[2][1] = (35, None, "")
     return made
@@ -440,8 +440,8 @@ def test_what_a_follower_saw_instead_is_said(tmp_path: Path, seen: bytes, messag
 
 
 def test_follower_that_raised(tmp_path: Path) -> None:
-    told = look(1, 90, A0) | {"error": "LogIOError('no')", "reason": None}
-    assert MadeUp(followed=[told]).kinds(tmp_path) == {Kind.FOLLOWER_RAISED: 1}
+    said = look(1, 90, A0) | {"error": "LogIOError('no')", "reason": None}
+    assert MadeUp(followed=[said]).kinds(tmp_path) == {Kind.FOLLOWER_RAISED: 1}
 
 
 @pytest.mark.parametrize(("end_ns", "found"), [(41, {}), (39, {Kind.SNAPSHOT_RAISED: 1})])
@@ -495,10 +495,10 @@ def test_file_that_grows_while_it_is_judged(
     """Nobody should be writing any more: so the size is asked for after all lines were read."""
 
     def load_and_grow(directory: Path) -> Evidence:
-        told = load(directory)
-        with told.files[0].path.open("ab") as file:
+        said = load(directory)
+        with said.files[0].path.open("ab") as file:
             file.write(b"x")
-        return told
+        return said
 
     monkeypatch.setattr("stress.checker.load", load_and_grow)
     assert MadeUp().kinds(tmp_path) == {Kind.SIZE: 1}

@@ -67,7 +67,7 @@ def test_slightest_damage_is_always_found(made: MadeUp, data: st.DataObject) -> 
     byte = data.draw(st.binary(max_size=1), "instead")
     length = data.draw(st.integers(0, 1), "bytes taken out")
     damaged = made.log[:at] + byte + made.log[at + length :]
-    # All that may go is the last newline, and only if the writer of that line died amid the call.
+    # All that may go is the last newline, and only if the writer of that line died during the call.
     cut_short = [line(writer, len(made.calls[writer]) - 1) for writer in made.deaths]
     torn = damaged == made.log[:-1] and made.log.endswith(tuple(cut_short))
     with TemporaryDirectory() as directory:

@@ -39,9 +39,9 @@ def test_small_run_is_clean_and_catches_every_sabotage(tmp_path: Path) -> None:
     assert report["verdict"] == "clean"
     plain, short = report["rounds"]
     for round_ in (plain, short):
-        told = round_["outcomes"]
-        assert set(told) <= {"acknowledged", "timed out"}
-        assert round_["events"] >= told["acknowledged"] > 100
+        said = round_["outcomes"]
+        assert set(said) <= {"acknowledged", "timed out"}
+        assert round_["events"] >= said["acknowledged"] > 100
         assert round_["snapshots"] > 0
     assert plain["strikes"] == {}
     assert short["strikes"]["short-write"] > 0

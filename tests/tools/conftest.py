@@ -24,6 +24,11 @@ def missing(tool: str) -> None:
     pytest.skip(f"{tool} is not installed; `nox -s tools` has it")
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> None:
+    """Other people's programs may leave what they like: Dask keeps a directory for its next run."""
+
+
 @pytest.fixture
 def module() -> Callable[[str], ModuleType]:
     """Import a module that need not be installed."""

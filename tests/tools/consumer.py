@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A program that uses omnelog, for mypy and pyright: what they infer, and what they refuse.
 
-Each line with an ignore must be an error: both checkers are told to report an ignore that is none.
+Each line with an ignore must be an error: both checkers are asked to report an ignore that is none.
 """
 
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def narrowed(event: Event) -> str:
 
 
 def left_over(event: Event) -> None:
-    """A `match` that forgets seven of them is told so."""
+    """A checker reports a `match` that forgets seven of them."""
     match event:
         case PipeStarted():
             pass

@@ -23,7 +23,7 @@ With -o the drawing is written to a file that needs no other file. SVG is the pi
 alone. HTML is a report that can be searched: the failures first, each with the end of
 its output and a link to all of it, then the picture and a table. If there are more
 than 300 nodes, nodes that were not at work at the same time share a lane, and bars
-too close to be told apart become one.
+too close to be drawn apart become one.
 
 A line that is not an event is reported on standard error, as path:line: reason, and
 the exit status is then 1.
