@@ -23,6 +23,7 @@ from threading import get_ident
 from types import CodeType, FrameType
 from typing import Any, ClassVar, ParamSpec, Self
 
+import hypothesis
 import pytest
 
 from .. import omnelog
@@ -39,7 +40,11 @@ from .logs import (
 )
 from .processes import WATCHDOG_S
 
-SPARED = (os.path.dirname(__file__), _weakrefset.__file__)
+SPARED = (
+    os.path.dirname(__file__),
+    _weakrefset.__file__,
+    os.path.dirname(hypothesis.__file__),  # which the garbage collector calls
+)
 
 
 class _Places:
@@ -96,8 +101,8 @@ def in_a_thread(test: Callable[Test, None]) -> Callable[Test, None]:
 class Strike:
     """Calls `act` once: before the bytecode number `at` of what this thread calls.
 
-    Counts the bytecodes of all frames except those of the tests, and of weak references' callbacks,
-    out of which Python lets no exception come; with `at_looks`, only those before which CPython
+    Counts the bytecodes of all frames except those of the tests, and of callbacks of weak references
+    and of the garbage collector, out of which Python lets no exception come; with `at_looks`, only those before which CPython
     looks for signals. `then` makes it strike again, each time so many calls later.
     """
 
