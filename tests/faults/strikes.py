@@ -101,9 +101,10 @@ def in_a_thread(test: Callable[Test, None]) -> Callable[Test, None]:
 class Strike:
     """Calls `act` once: before the bytecode number `at` of what this thread calls.
 
-    Counts the bytecodes of all frames except those of the tests, and of callbacks of weak references
-    and of the garbage collector, out of which Python lets no exception come; with `at_looks`, only those before which CPython
-    looks for signals. `then` makes it strike again, each time so many calls later.
+    Counts the bytecodes of all frames except those of the tests, and of callbacks of weak
+    references and of the garbage collector, out of which Python lets no exception come. With
+    `at_looks`, it counts only those before which CPython looks for signals. `then` makes it strike
+    again, each time so many calls later.
     """
 
     def __init__(
