@@ -55,6 +55,23 @@ class TestAppending:
             log.append_many([A, B])
         assert [data.count(b"\n") for data in written] == [1, 2]
 
+    def test_after_another_handles_reads_one_byte_of_a_healthy_log(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The lock is held meanwhile, so others would wait for more than that."""
+        asked: list[int] = []
+        pread = os.pread
+
+        def record(fd: int, length: int, offset: int) -> bytes:
+            asked.append(length)
+            return pread(fd, length, offset)
+
+        with LineLog(path) as log, LineLog(path) as other:
+            other.append(A)
+            monkeypatch.setattr(os, "pread", record)
+            log.append(B)
+        assert asked == [1]
+
     def test_that_is_refused_for_one_record_of_a_batch_writes_none(self, path: Path) -> None:
         with LineLog(path) as log:
             with pytest.raises(linelog.SerializeError, match="nan"):

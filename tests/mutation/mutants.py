@@ -241,6 +241,13 @@ MUTANTS = [
         tests="faults/test_power_loss.py",
     ),
     Mutant(
+        name="a block of each log is read under the lock",
+        module="linelog/repair",
+        before='    if end == 0 or os.pread(log.fd, 1, end - 1) == b"\\n":\n',
+        after="    if log.line_start(end) == end:\n",
+        tests="linelog/test_append.py",
+    ),
+    Mutant(
         name="a log that has grown gets its newline nevertheless",
         module="linelog/repair",
         before="        log.require_end(end)\n",
