@@ -149,21 +149,32 @@ def test_threads_exclude_each_other(
 def test_the_wait_for_another_thread_ends_at_the_deadline_and_is_told_in_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Time is moved by hand, by all that is left."""
+    """Time is moved by hand, by all that is left and half a second."""
     log, now = open_log(tmp_path, lock_timeout=2.5), [7.0]
-    left: list[float] = []
+    asked: list[float] = []
 
-    def look_at_once(left_s: float, _: float) -> float:
-        left.append(left_s)
-        now[0] += left_s + 0.5
-        return 0
+    class Taken:
+        """A mutex that another thread has."""
 
-    with standing_still(monkeypatch, log), monkeypatch.context() as by_hand:
+        def _is_owned(self) -> bool:
+            return False
+
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+            if blocking:
+                asked.append(timeout)
+                now[0] += timeout + 0.5
+            return False
+
+        def release(self) -> None:
+            raise RuntimeError
+
+    mutex = mutex_of(log)
+    replace_mutex(log, Taken())
+    with monkeypatch.context() as by_hand, pytest.raises(omnelog.LockTimeout) as caught:
         by_hand.setattr(APPENDER, "monotonic", lambda: now[0])
-        by_hand.setattr(APPENDER, "min", look_at_once, raising=False)
-        with pytest.raises(omnelog.LockTimeout) as caught:
-            log.append(event(1))
-    assert left == [2.5]
+        log.append(event(1))
+    replace_mutex(log, mutex)
+    assert asked == [2.5]
     assert caught.value.waited_s == 3.0
 
 

@@ -788,7 +788,7 @@ MUTANTS = [
         name="the wait for a thread ends later than its deadline",
         module="linelog/appender",
         before="mutex.acquire(timeout=max(0, left_s))",
-        after="mutex.acquire(timeout=max(1, left_s))",
+        after="mutex.acquire(timeout=max(3, left_s))",
         tests="faults/test_threads.py",
     ),
     Mutant(
