@@ -943,6 +943,7 @@ MUTANTS = [
             "                        pass\n                    except RuntimeError:  # this thread"
         ),
         tests=INTERRUPTS,
+        hangs=True,
     ),
     Mutant(
         name="an interrupt of an append leaves the lock taken",
@@ -1081,6 +1082,7 @@ MUTANTS = [
             "                    mutex.release()\n"
         ),
         tests=INTERRUPTS,
+        hangs=True,
     ),
     Mutant(
         name="whether to close is asked from the mutex",
@@ -1122,6 +1124,7 @@ MUTANTS = [
             "                pass\n"
         ),
         tests=INTERRUPTS,
+        hangs=True,
     ),
     Mutant(
         name="an interrupt of closing leaves the mutex taken",
@@ -1147,6 +1150,7 @@ MUTANTS = [
             "            pass\n"
         ),
         tests=INTERRUPTS,
+        hangs=True,
     ),
     Mutant(
         name="a handler appends during an append",
