@@ -61,7 +61,7 @@ from .linelog.fork import register as call_after_fork
 from .linelog.lock import LockableFile, absolute_path, checked_seconds
 from .linelog.reader import LogReader
 from .linelog.repair import LONGEST_DECODED
-from .ulid import UlidAllocator, allocate_ulid
+from .ulid import UlidAllocator, allocate_ulid, ulid_ms
 from .volume import (
     NODE_VARIABLE,
     ROOT_VARIABLE,
@@ -105,10 +105,6 @@ _PLAIN_NODE_ID = re.compile(r"[a-z0-9_][a-z0-9._-]{0,79}")
 _NOT_IN_NODE_ID = re.compile(r"[^a-z0-9_]+")
 _NOT_A_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # surrogates that stand for no byte
 _TS = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", re.ASCII)
-_ULID = re.compile("[0-7][0-9a-hjkmnp-tv-z]{25}")
-_TO_INT_DIGITS = str.maketrans(
-    "0123456789abcdefghjkmnpqrstvwxyz", "0123456789abcdefghijklmnopqrstuv"
-)
 
 
 class RecordingError(OmnelogError, RuntimeError):
@@ -230,13 +226,6 @@ def ts_ms(ts: str) -> int | None:
     except ValueError:
         return None
     return (int(moment.timestamp()) + is_leap) * 1000
-
-
-def ulid_ms(ulid: str) -> int | None:
-    """Return the milliseconds since 1970 in a lowercase ULID; None if `ulid` is not one."""
-    if _ULID.fullmatch(ulid) is None:
-        return None
-    return int(ulid[:10].translate(_TO_INT_DIGITS), 32)
 
 
 # Functions on a run, of which `Run` and `Node` are made. The command's `record` uses them too.

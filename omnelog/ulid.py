@@ -78,6 +78,12 @@ def allocate_ulids(root: Root, n: int, *, lock_timeout: float = 5.0) -> list[str
         return allocator.allocate_many(n)
 
 
+def ulid_ms(ulid: str) -> int | None:
+    """Return the milliseconds since 1970 in a lowercase ULID; None if `ulid` is not one."""
+    digits = ulid.encode(errors="replace")
+    return _clock_ms(digits) if _ULID.fullmatch(digits) else None
+
+
 class UlidAllocator:
     """Gives out ULIDs of one volume, and keeps the file that holds the last one open for that.
 
@@ -222,7 +228,7 @@ def _successor(last: bytes, now_ms: int, path: Path) -> bytes:
     last_ms = 0
     if last:
         ulid = _plus_one(last, path)
-        last_ms = int(ulid[:_CLOCK_LENGTH].translate(_TO_INT_DIGITS), 32)
+        last_ms = _clock_ms(ulid)
     if now_ms > last_ms:
         if now_ms >= _CLOCK_LIMIT_MS:
             raise UlidError(f"{path}: the clock is past the year 10889, as no ULID can be; set it")
@@ -230,6 +236,10 @@ def _successor(last: bytes, now_ms: int, path: Path) -> bytes:
         digits = bytes(_ALPHABET[now_ms >> shift & 31] for shift in shifts)
         ulid = digits + os.urandom(_LENGTH - _CLOCK_LENGTH).translate(_RANDOM_TO_DIGITS)
     return ulid
+
+
+def _clock_ms(ulid: bytes) -> int:
+    return int(ulid[:_CLOCK_LENGTH].translate(_TO_INT_DIGITS), 32)
 
 
 def _plus_one(last: bytes, path: Path) -> bytes:

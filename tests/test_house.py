@@ -200,6 +200,7 @@ SHARED = {
     },
     "linelog.reader": {"LogReader"},
     "linelog.repair": {"is_too_long", "is_whole", "quarantine_path", "repair"},
+    "ulid": {"ulid_ms"},
 }
 """What the modules of the core share among themselves, without promising it to anybody."""
 

@@ -13,7 +13,9 @@ from .terminal import Screen, cells, glyph_of, pad, sign
 from .text import plain, short
 from .times import moment_ms, spell_ms
 
-_WIDEST_NODE, _NARROWEST, _UNKNOWN = 24, 10, 80  # columns
+_WIDEST_NODE = 24  # columns
+_NARROWEST = 10  # columns
+_UNKNOWN = 80  # columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +146,9 @@ def title_of(block: Block, run: Summary, now_ms: int) -> str:
     return "\n".join(words)
 
 
-_S, _M, _H = 1000, 60_000, 3_600_000  # milliseconds
+_S = 1000  # milliseconds
+_M = 60 * _S
+_H = 60 * _M
 _STEPS = (
     *(1, 2, 5, 10, 20, 50, 100, 200, 500),
     *(step * _S for step in (1, 2, 5, 10, 15, 30)),

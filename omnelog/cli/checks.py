@@ -233,7 +233,9 @@ def _check_lines(
     run_id: str, path: Path, findings: Findings, read: Callable[[int], None]
 ) -> Verdict:
     checker = Checker(run_id)
-    number = offset = reported = 0
+    number = 0
+    offset = 0
+    reported = 0
     with LogLines(path) as lines:
         for line in lines.snapshot_lines():
             number = line.number

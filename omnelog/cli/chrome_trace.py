@@ -28,14 +28,16 @@ Trace: TypeAlias = dict[str, object]
 
 _RUN = 1  # the process that stands for the run
 _PIPE = 1  # its first thread; the lanes of nodes come next
-_FAILED, _OPEN = "terrible", "grey"  # colours, as the format names them
+_FAILED = "terrible"  # a colour, as the format names it
+_OPEN = "grey"  # another
 
 
 def trace_events(run_id: str, events: Iterable[Event]) -> Iterator[Trace]:
     """Yield the trace events of a run, in memory that grows with its nodes that are at work."""
     yield _name("process_name", _PIPE, run_id)
     yield _name("thread_name", _PIPE, "pipe")
-    begin = now = None
+    begin = None
+    now = None
     lanes = _Lanes()
     working: dict[str, tuple[int, NodeStarted | None]] = {}
     for event in events:

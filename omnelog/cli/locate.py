@@ -20,6 +20,7 @@ from .. import (
     omne_dir,
     run_exists,
 )
+from ..ulid import ulid_ms
 from ..volume import ROOT_VARIABLE
 from .exits import Refused
 from .text import names_like, some
@@ -141,12 +142,12 @@ def pipe_of(root: Path, run_id: str) -> str | None:
 
 def age_key(root: Path, run_id: str) -> tuple[int, str]:
     """What sorts runs, the oldest first: the time in their id, else that of their first event."""
-    from .. import recording  # noqa: PLC0415 - most verbs sort no runs
-
-    ms = recording.ulid_ms(run_id[-26:])
+    ms = ulid_ms(run_id[-26:])
     if ms is None:
+        from ..recording import moment_ms  # noqa: PLC0415 - nearly all ids have a time
+
         first = first_event(root, run_id)
-        ms = (first and recording.moment_ms(first)) or 0
+        ms = (first and moment_ms(first)) or 0
     return ms, run_id
 
 

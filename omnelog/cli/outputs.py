@@ -34,7 +34,9 @@ class Output:
             self._waits = stat.S_ISFIFO(status.st_mode) or os.isatty(fd)
             is_socket = stat.S_ISSOCK(status.st_mode)
         except OSError:
-            status, self._waits, is_socket = None, True, False
+            status = None
+            self._waits = True
+            is_socket = False
         self._has_reader = self._waits or is_socket
         if is_socket:
             import socket  # noqa: PLC0415 - rarely needed, and slow to import

@@ -577,7 +577,8 @@ class _Relay:
     def outcome(self) -> Outcome:
         """How the command ended."""
         returncode = self._child.returncode or 0
-        status, ending = returncode, describe(returncode)
+        status = returncode
+        ending = describe(returncode)
         if returncode < 0:
             status = SIGNALLED - returncode
         failure = ErrorKind.CRASH if returncode else None
@@ -585,7 +586,8 @@ class _Relay:
             status = RECORDER
             ending = "ended, but somebody else took its exit status"
         if self._has_timed_out:
-            status, failure = TIMED_OUT, ErrorKind.TIMEOUT
+            status = TIMED_OUT
+            failure = ErrorKind.TIMEOUT
             ending = f"timed out after {self._conditions.timeout_s:g} s"
         last_lines = ""
         if failure is not None:

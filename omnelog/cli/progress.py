@@ -11,7 +11,8 @@ from typing import Self
 
 from .streams import STDERR, heeds_codes
 
-_AFTER_S, _EVERY_S = 0.5, 0.1  # quick work shows nothing; what is shown can be read
+_AFTER_S = 0.5  # quick work shows nothing
+_EVERY_S = 0.1  # what is shown can be read
 _CLEAR = "\r\x1b[K"
 
 

@@ -135,7 +135,8 @@ def summarize(events: Iterable[Event], *, steps: int = 10) -> Summary:
         node_id = event.node_id
         node = nodes.get(node_id)
         if node is None or isinstance(event, NodeStarted):
-            node = nodes[node_id] = Node(node_id)
+            node = Node(node_id)
+            nodes[node_id] = node
         if isinstance(event, NodeStarted):
             node.kind = event.kind
             node.name = event.name
@@ -144,7 +145,8 @@ def summarize(events: Iterable[Event], *, steps: int = 10) -> Summary:
         elif isinstance(event, NodeCompleted):
             node.state = NodeState.COMPLETED
             node.end_ms = moment_ms(event)
-            node.error = node.message = None
+            node.error = None
+            node.message = None
             node.output_path = event.output_path
         elif isinstance(event, NodeFailed):
             node.state = NodeState.FAILED

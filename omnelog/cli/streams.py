@@ -18,7 +18,8 @@ from typing import BinaryIO, TextIO
 from .exits import Refused
 from .text import plain
 
-STDOUT, STDERR = 1, 2
+STDOUT = 1
+STDERR = 2
 _NARROWEST = 20  # columns; a terminal that says it has fewer gets lines for so many
 
 

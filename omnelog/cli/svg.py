@@ -14,8 +14,12 @@ from .terminal import cells
 from .text import plain, short
 from .times import spell_ms
 
-_ROW, _TOP, _PLOT, _RIGHT = 24, 64, 800, 90  # pixels
-_LABEL, _CHARACTER = 36, 7.3  # characters of a node's name at most, and how wide one is
+_ROW = 24  # pixels
+_TOP = 64  # pixels
+_PLOT = 800  # pixels
+_RIGHT = 90  # pixels
+_LABEL = 36  # characters of a node's name at most
+_CHARACTER = 7.3  # pixels: how wide one is
 _COLOURS = {"✓": "#2e7d32", "✗": "#c62828", "⏸": "#f9a825"}
 _STROKES = {
     "✓": "m0 5 4 4 6-9",
@@ -39,7 +43,8 @@ def _drawing(run_id: str, run: Summary, now_ms: int) -> Element:
     rows = rows_of(chart)
     names = [short(row.label, _LABEL) for row in rows]
     left = 40 + _CHARACTER * max(map(cells, names), default=0)
-    width, height = left + _PLOT + _RIGHT, _TOP + _ROW * len(names) + 16
+    width = left + _PLOT + _RIGHT
+    height = _TOP + _ROW * len(names) + 16
     drawing = Element(
         "svg",
         xmlns="http://www.w3.org/2000/svg",

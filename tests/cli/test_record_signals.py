@@ -18,11 +18,11 @@ from .volume import RUN, WATCHDOG_S, Process, Volume, finish, locked, started
 
 COUNTING = """
 import os, signal
-told = os.open("told", os.O_WRONLY)
+heard = os.open("heard", os.O_WRONLY)
 got = []
 def note(signum, frame):
     got.append(signum)
-    os.write(told, b"%d\\n" % signum)
+    os.write(heard, b"%d\\n" % signum)
     if signum == signal.SIGUSR1:
         os._exit(100 + got.count(signal.SIGINT))
 for signum in (signal.SIGINT, signal.SIGUSR1):
@@ -77,33 +77,33 @@ def test_a_command_that_handles_the_signal_has_the_last_word(volume: Volume) -> 
 
 
 @pytest.fixture
-def told(volume: Volume) -> Iterator[IO[bytes]]:
+def heard(volume: Volume) -> Iterator[IO[bytes]]:
     """What the counting command tells, past the recorder: each signal it gets.
 
     To be read once it is up: before it opened its end, a read would find the end of the file.
     """
-    os.mkfifo(volume.root / "told")
-    outlet = os.open(volume.root / "told", os.O_RDONLY | os.O_NONBLOCK)
+    os.mkfifo(volume.root / "heard")
+    outlet = os.open(volume.root / "heard", os.O_RDONLY | os.O_NONBLOCK)
     os.set_blocking(outlet, True)
     with open(outlet, "rb", buffering=0) as pipe:
         yield pipe
 
 
 def test_each_signal_sent_to_the_recorder_reaches_the_command_once(
-    volume: Volume, told: IO[bytes]
+    volume: Volume, heard: IO[bytes]
 ) -> None:
     with recording(volume, sys.executable, "-c", COUNTING) as process:
         for signum in (signal.SIGINT, signal.SIGINT, signal.SIGUSR1):
             process.send_signal(signum)
-            assert told.readline() == b"%d\n" % signum
+            assert heard.readline() == b"%d\n" % signum
     assert process.returncode == 102
 
 
 EVERY = """
 import os, signal
-told = os.open("told", os.O_WRONLY)
+heard = os.open("heard", os.O_WRONLY)
 for signum in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-    signal.signal(signum, lambda signum, _: os.write(told, b"%d\\n" % signum))
+    signal.signal(signum, lambda signum, _: os.write(heard, b"%d\\n" % signum))
 outlet, inlet = os.pipe()
 os.set_blocking(inlet, False)
 signal.set_wakeup_fd(inlet)  # so that a signal which comes before the wait ends it as well
@@ -120,16 +120,16 @@ BY_HANDLERS = sorted(
 )
 
 
-def test_every_signal_that_can_be_caught_is_passed_on(volume: Volume, told: IO[bytes]) -> None:
+def test_every_signal_that_can_be_caught_is_passed_on(volume: Volume, heard: IO[bytes]) -> None:
     with recording(volume, sys.executable, "-c", EVERY) as process:
         for signum in CATCHABLE:
             process.send_signal(signum)
-            assert told.readline() == b"%d\n" % signum
+            assert heard.readline() == b"%d\n" % signum
         end_command(process)
 
 
 def test_without_threads_the_signals_are_passed_on_that_python_can_handle(
-    volume: Volume, told: IO[bytes]
+    volume: Volume, heard: IO[bytes]
 ) -> None:
     without = (
         "import sys, threading\n"
@@ -149,18 +149,18 @@ def test_without_threads_the_signals_are_passed_on_that_python_can_handle(
         assert line(process) == b"up\n"
         for signum in BY_HANDLERS:
             process.send_signal(signum)
-            assert told.readline() == b"%d\n" % signum
+            assert heard.readline() == b"%d\n" % signum
         end_command(process)
 
 
 def test_a_signal_that_we_ignored_from_the_start_is_passed_on_too(
-    volume: Volume, told: IO[bytes]
+    volume: Volume, heard: IO[bytes]
 ) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with recording(volume, sys.executable, "-c", EVERY) as process:
             process.send_signal(signal.SIGHUP)
-            assert told.readline() == b"%d\n" % signal.SIGHUP
+            assert heard.readline() == b"%d\n" % signal.SIGHUP
             end_command(process)
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -324,7 +324,7 @@ def test_a_command_that_is_killed_by_a_signal_without_a_name_is_on_record(volume
 
 
 def test_a_ctrl_c_which_the_terminal_sends_to_both_is_not_passed_on(
-    volume: Volume, told: IO[bytes]
+    volume: Volume, heard: IO[bytes]
 ) -> None:
     """The recorder is held back until the command has had its own, or two might count as one.
 
@@ -334,18 +334,18 @@ def test_a_ctrl_c_which_the_terminal_sends_to_both_is_not_passed_on(
         process.send_signal(signal.SIGSTOP)
         os.waitpid(process.pid, os.WUNTRACED)
         os.write(keyboard, b"\x03")
-        assert told.readline() == b"%d\n" % signal.SIGINT
+        assert heard.readline() == b"%d\n" % signal.SIGINT
         process.send_signal(signal.SIGUSR1)
         process.send_signal(signal.SIGCONT)
     assert process.returncode == 101
 
 
 def test_a_ctrl_c_is_passed_on_to_a_command_that_left_the_foreground_group(
-    volume: Volume, told: IO[bytes]
+    volume: Volume, heard: IO[bytes]
 ) -> None:
     with terminal(volume, f"import os; os.setpgid(0, 0); {COUNTING}") as (keyboard, process):
         os.write(keyboard, b"\x03")
-        assert told.readline() == b"%d\n" % signal.SIGINT
+        assert heard.readline() == b"%d\n" % signal.SIGINT
         process.send_signal(signal.SIGUSR1)
     assert process.returncode == 101
 

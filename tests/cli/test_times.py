@@ -97,7 +97,7 @@ def test_an_age_is_shorter_still(ms: int | None, spelt: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "x", "8" * 26, "i" * 26, "Z" * 26])
 def test_an_id_that_is_no_ulid_says_no_time(name: str) -> None:
-    assert recording.ulid_ms(name) is None
+    assert omnelog.ulid.ulid_ms(name) is None
     assert at(name) == SECOND_MS
 
 

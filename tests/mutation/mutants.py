@@ -2001,7 +2001,7 @@ MUTANTS = [
         after="",
     ),
     Mutant(
-        name="a follower that is told to stop forgets the log that replaced its own",
+        name="a follower that is asked to stop forgets the log that replaced its own",
         module="linelog/reader",
         before="                if is_last_look and not (log.replaced() and path.exists()):\n",
         after="                if is_last_look:\n",

@@ -52,7 +52,7 @@ class WatchedFile:
     holder: Process | None = None
     holder_fd: int = -1
     left_path_at: float | None = None  # when it was moved away
-    final_when_told: int = 0  # how many lines were final when the followers were told to stop
+    final_when_asked: int = 0  # how many lines were final when the followers were asked to stop
 
     @property
     def final_size(self) -> int:
@@ -339,8 +339,8 @@ class Promises:
         if operation.tail_in_flight and not operation.found_taken:
             self.violated(f"{who} left a tail out, and never found the lock taken")
         if operation.name == "follow":
-            if reading.yielded < reading.file.final_when_told:
-                self.violated(f"{who} did not yield all that was final when it was told to stop")
+            if reading.yielded < reading.file.final_when_asked:
+                self.violated(f"{who} did not yield all that was final when it was asked to stop")
         elif error is None:
             self._judge_snapshot([_line_of(record) for record in operation.records], reading, who)
 

@@ -106,7 +106,7 @@ class Run:
     def _actions(self) -> list[Action]:
         """What can be done next: first that the process that ran last goes on."""
         actions, deaths = self._enabled()
-        if not actions and not self._system.are_told_to_stop:
+        if not actions and not self._system.are_asked_to_stop:
             self._system.tell_to_stop()
             actions, deaths = self._enabled()
         if not actions:
@@ -282,7 +282,7 @@ class Run:
 
     def outcome(self) -> object:
         """What the files and the processes were like at the end, to compare schedules by."""
-        told = [
+        shown = [
             (
                 operation.process.letter,
                 operation.name,
@@ -294,7 +294,7 @@ class Run:
             for operation in self.promises.operations
             if operation.process in self.processes
         ]
-        return self._end, sorted(told, key=lambda one: one[0])
+        return self._end, sorted(shown, key=lambda one: one[0])
 
     def columns(self) -> str:
         """The calls in their order, in a column for each process."""

@@ -49,7 +49,7 @@ class ScheduledSystem(System):
         self.promises = promises
         self.now = 1000.0
         self.current: Process | None = None
-        self.are_told_to_stop = False
+        self.are_asked_to_stop = False
         self.names_version = 0  # how often a path was made to lead elsewhere
         self.violations = promises.violations
         self._by_inode: dict[int, WatchedFile] = {}  # by inode
@@ -386,9 +386,9 @@ class ScheduledSystem(System):
 
     def tell_to_stop(self) -> None:
         """Tell the followers to stop."""
-        self.are_told_to_stop = True
+        self.are_asked_to_stop = True
         for file in self.promises.files:
-            file.final_when_told = len(file.lines)
+            file.final_when_asked = len(file.lines)
 
     def stop_followers(self) -> None:
         """Do the same, as a step of a process."""
@@ -397,10 +397,10 @@ class ScheduledSystem(System):
 
     # What a follower asks
 
-    def is_told(self) -> bool:
-        """Whether the followers are told to stop."""
+    def may_stop(self) -> bool:
+        """Whether the followers are asked to stop."""
         self._stop("is_set", "flag", reads=self._bit("flag"))
-        return self._done(self.are_told_to_stop)
+        return self._done(self.are_asked_to_stop)
 
     def wait_for_change(self) -> bool:
         """Wait until there is something to look at; return whether the followers are to stop."""
@@ -412,7 +412,7 @@ class ScheduledSystem(System):
             return (
                 file.version != version
                 or self.names_version != names_version
-                or self.are_told_to_stop
+                or self.are_asked_to_stop
             )
 
         if file.left_path_at is not None and not has_changed():
@@ -420,18 +420,18 @@ class ScheduledSystem(System):
         else:
             depends_on = file.data_bit | self._bit(self.log_path) | self._bit("flag")
             self._stop("wait", "for a change", reads=depends_on, is_ready=has_changed)
-        return self.are_told_to_stop
+        return self.are_asked_to_stop
 
 
 class Flag(Event):
-    """The flag by which a follower is told to stop."""
+    """The flag by which a follower is asked to stop."""
 
     def __init__(self, system: ScheduledSystem) -> None:
         super().__init__()
         self._system = system
 
     def is_set(self) -> bool:
-        return self._system.is_told()
+        return self._system.may_stop()
 
     def wait(self, timeout: float | None = None) -> bool:
         return self._system.wait_for_change()

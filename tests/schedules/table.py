@@ -58,7 +58,7 @@ BRIEF = [
     Entry("a writer, a follower", "sound A:append B:follow", "all", 3800),
     Entry("two writers, a follower", "sound A:append B:append C:follow", "pruned", 88),
     Entry("two writers, a follower", "sound A:append B:append C:follow", "2 preemptions", 1900),
-    Entry("a follower is told to stop", "sound A:append B:stop C:follow", "2 preemptions", 770),
+    Entry("a follower is asked to stop", "sound A:append B:stop C:follow", "2 preemptions", 770),
     Entry("a writer, a repairer, a reader", "torn A:append B:repair C:scan", "pruned", 140),
     Entry(
         "a full disk, a writer, a reader",
@@ -114,7 +114,7 @@ THOROUGH = [
         "a full disk, a writer, a reader", "sound A/full:append B:append C:read", "3 preemptions", 1
     ),
     Entry("two writers, a follower", "sound A:append B:append C:follow", "3 preemptions", 1),
-    Entry("a follower is told to stop", "sound A:append B:append C:stop D:follow", "pruned", 1),
+    Entry("a follower is asked to stop", "sound A:append B:append C:stop D:follow", "pruned", 1),
     Entry("a replaced log", "sound A:append+idle+append B:swap C:read", "all", 100_000),
     Entry("a replaced log, a follower", "sound A:append+idle+append B:swap C:follow", "pruned", 1),
     Entry(

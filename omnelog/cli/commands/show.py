@@ -210,7 +210,9 @@ class _Printer:
         self._screen.paragraph(f"{counted(len(run.nodes), 'node')}: {', '.join(counts)}", indent=0)
         self._screen.line()
         widest = max(8, min(_WIDEST_NODE, (self._screen.width or 1000) // 3))
-        names = after = longest = 0
+        names = 0
+        after = 0
+        longest = 0
         for node in nodes:
             name, began, lasted = self._texts(node)
             if cells(name) <= widest:

@@ -82,7 +82,9 @@ def verify(root: Path, run_ids: Sequence[str], *, jobs: int, as_json: bool) -> i
     As objects if `as_json`. Uses `jobs` processes. Raises OSError, Refused.
     """
     logs = [(run_id, events_log_path(root, run_id)) for run_id in run_ids]
-    lines = count = in_flight = 0
+    lines = 0
+    count = 0
+    in_flight = 0
     unended: list[str] = []
     with Progress("verifying", sum(size_of(path) for _, path in logs)) as progress:
         verdicts = _in_turn(logs, progress) if jobs == 1 else _at_once(logs, progress, jobs)
