@@ -88,7 +88,7 @@ WORKLOADS = [
         *(_all_of_two_and_three() if THOROUGH else _some_of_two_and_three()),
     )
 ]
-WITH_EVERY_LENGTH = [
+AT_LENGTH = [
     Workload.parse(text)
     for text in (
         "sound/plain/append",
@@ -97,7 +97,10 @@ WITH_EVERY_LENGTH = [
         "unterminated/plain/append",
     )
 ]
-"""Where a write is cut short at every byte; elsewhere at those where it makes a difference."""
+"""Where a call fails with every error there is, and a write is cut short at every byte.
+
+Elsewhere there is one error of each kind, and the bytes are those where it makes a difference.
+"""
 REALLY_KILLED = [
     Workload.parse("absent/durable/append"),
     Workload.parse("torn/plain/append"),
@@ -119,14 +122,14 @@ WITH_TWO_FAULTS = [
 ]
 
 
-def _at_every_length(workload: Workload) -> bool:
-    return workload in WITH_EVERY_LENGTH or (THOROUGH and len(workload.operations) == 1)
+def _is_at_length(workload: Workload) -> bool:
+    return workload in AT_LENGTH or (THOROUGH and len(workload.operations) == 1)
 
 
 def _cases(workload: Workload, root: Path) -> Iterator[Case]:
     """Every system call of `workload`, each with every fault it can suffer and live on."""
-    every_error = THOROUGH or len(workload.operations) == 1
-    every_length = _at_every_length(workload)
+    every_length = _is_at_length(workload)
+    every_error = THOROUGH or every_length
     for number, call in enumerate(record(workload, root)):
         for fault in call.faults(every_error=every_error, every_length=every_length):
             yield Case(workload, ((number, fault),))
@@ -175,7 +178,7 @@ def test_no_failing_call_breaks_a_promise(workload: Workload, root: Path, count:
 def test_no_death_of_a_process_breaks_a_promise(
     workload: Workload, root: Path, count: Count
 ) -> None:
-    violations = _examine_all(wrecks(workload, root, every_length=_at_every_length(workload)), root)
+    violations = _examine_all(wrecks(workload, root, every_length=_is_at_length(workload)), root)
     count("states that the death of a process leaves", len(violations))
     _assert_none(violations)
 
