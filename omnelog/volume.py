@@ -7,7 +7,6 @@ same on every platform, because a volume may move from one to another. A `root` 
 accepts as a path, such as one with a null character, is a ValueError.
 """
 
-import errno
 import ntpath
 import os
 from contextlib import suppress
@@ -127,11 +126,7 @@ def enumerate_runs(root: Root) -> list[str]:
     """
     runs = runs_dir(root)
     with refusals("cannot list the runs", runs), suppress(FileNotFoundError):
-        try:
-            entries = os.scandir(runs)
-        except ValueError as error:  # a path that no system takes
-            raise OSError(errno.EINVAL, str(error)) from error
-        with entries:
+        with os.scandir(runs) as entries:
             # Most file systems give the type with the name; only a symlink needs a stat.
             found = [e.name for e in entries if e.is_dir(follow_symlinks=False) or os.path.isdir(e)]
         return sorted(filter(_is_component, map(_from_disk, found)))

@@ -4,7 +4,7 @@
 All of them derive from `OmnelogError` and from the builtin exception that a caller would expect.
 Each can be pickled with its attributes, and its cause is chained. `str()` of an error about a file
 reads ``path: what is wrong`` or ``path:line: what is wrong``. A bad argument, such as a negative
-number of seconds, is a plain ValueError.
+number of seconds or a path with a null character, is a plain ValueError.
 """
 
 import errno

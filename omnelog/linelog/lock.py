@@ -76,15 +76,9 @@ def checked_seconds(name: str, seconds: float) -> float:
 def absolute_path(path: StrPath) -> Path:
     """Return `path` made absolute against the working directory of this moment.
 
-    Raises LogIOError if there is no working directory, or if no system takes such a path.
+    Raises LogIOError if there is no working directory.
     """
     with refusals("cannot open", path):
-        try:
-            name = os.fsencode(path)
-        except UnicodeEncodeError as error:
-            raise OSError(errno.EINVAL, f"the path cannot be encoded: {error}") from error
-        if b"\0" in name:
-            raise OSError(errno.EINVAL, "the path holds an embedded null character")
         return Path(path).absolute()
 
 

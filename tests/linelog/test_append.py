@@ -139,16 +139,22 @@ class TestAPath:
                 use(wrong)
 
     @pytest.mark.parametrize(
-        ("name", "reason"), [("a\0b", "null"), ("\ud800", "encoded"), ("x" * 300, "too long")]
+        ("name", "error", "reason"),
+        [
+            ("a\0b", ValueError, "embedded null"),
+            ("\ud800", ValueError, "surrogates not allowed"),
+            ("x" * 300, linelog.LogIOError, "too long"),
+        ],
+        ids=["NUL", "lone surrogate", "long"],
     )
     @pytest.mark.parametrize("durable", [False, True])
-    def test_that_no_system_takes_is_an_io_error(
-        self, tmp_path: Path, name: str, reason: str, durable: bool
+    def test_that_no_system_takes_is_refused_and_nothing_is_created(
+        self, tmp_path: Path, name: str, error: type[Exception], reason: str, durable: bool
     ) -> None:
         for place in (tmp_path / name, tmp_path / name / "log.jsonl"):
-            with pytest.raises(linelog.LogIOError, match=reason):
+            with pytest.raises(error, match=reason):
                 LineLog(place, durable=durable)
-            with pytest.raises(linelog.LogIOError, match=reason):
+            with pytest.raises(error, match=reason):
                 linelog.read_log(place)
         assert list(tmp_path.iterdir()) == []
 
