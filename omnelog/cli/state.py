@@ -22,7 +22,7 @@ from .. import (
     PipeCompleted,
     PipeStarted,
 )
-from .times import moment_ms
+from ..recording import moment_ms
 
 
 class RunState(StrEnum):
@@ -125,42 +125,51 @@ def summarize(events: Iterable[Event], *, steps: int = 10) -> Summary:
             found.first = event
         found.last = event
         found.events += 1
-        if isinstance(event, PipeStarted | PipeCompleted | PipeAborted):
-            if isinstance(event, PipeStarted):
+        match event:  # what is frequent comes first
+            case NodeStarted():
+                node = Node(event.node_id)
+                node.kind = event.kind
+                node.name = event.name
+                node.model = event.model
+                node.start_ms = moment_ms(event)
+                nodes[event.node_id] = node
+            case NodeCompleted():
+                node = _known(nodes, event.node_id)
+                node.state = NodeState.COMPLETED
+                node.end_ms = moment_ms(event)
+                node.error = None
+                node.message = None
+                node.output_path = event.output_path
+            case NodeFailed():
+                node = _known(nodes, event.node_id)
+                node.state = NodeState.FAILED
+                node.end_ms = moment_ms(event)
+                node.error = event.error.kind
+                node.message = event.message
+                node.output_path = None
+            case GatePassed() | IterationStarted():
+                node = _known(nodes, event.node_id)
+                node.step_count += 1
+                if steps:
+                    node.steps = (*node.steps, event)[-steps:]
+            case PipeStarted():
                 found.begun = found.begun or event
-            else:
+                found.state = state_after(found.state, event)
+            case PipeCompleted() | PipeAborted():
                 found.ended = event
-            found.state = state_after(found.state, event)
-            continue
-        node_id = event.node_id
-        node = nodes.get(node_id)
-        if node is None or isinstance(event, NodeStarted):
-            node = Node(node_id)
-            nodes[node_id] = node
-        if isinstance(event, NodeStarted):
-            node.kind = event.kind
-            node.name = event.name
-            node.model = event.model
-            node.start_ms = moment_ms(event)
-        elif isinstance(event, NodeCompleted):
-            node.state = NodeState.COMPLETED
-            node.end_ms = moment_ms(event)
-            node.error = None
-            node.message = None
-            node.output_path = event.output_path
-        elif isinstance(event, NodeFailed):
-            node.state = NodeState.FAILED
-            node.end_ms = moment_ms(event)
-            node.error = event.error.kind
-            node.message = event.message
-            node.output_path = None
-        elif isinstance(event, GatePassed | IterationStarted):
-            node.step_count += 1
-            if steps:
-                node.steps = (*node.steps, event)[-steps:]
+                found.state = state_after(found.state, event)
     if found.events and found.state is RunState.EMPTY:
         found.state = RunState.RUNNING
     return found
+
+
+def _known(nodes: dict[str, Node], node_id: str) -> Node:
+    """The node of this id, a new one if its start is not logged."""
+    node = nodes.get(node_id)
+    if node is None:
+        node = Node(node_id)
+        nodes[node_id] = node
+    return node
 
 
 def state_after(state: RunState, event: Event) -> RunState:
@@ -178,7 +187,7 @@ def latest_ms(run: Summary, now_ms: int) -> int:
     It goes on until its end is logged. The last event may be later than now if the clock of the
     process that logged it is ahead.
     """
-    last_ms = moment_ms(run.last)
+    last_ms = None if run.last is None else moment_ms(run.last)
     if last_ms is None:
         return now_ms
     return last_ms if run.ended is not None else max(last_ms, now_ms)

@@ -117,7 +117,7 @@ class _Output:
         self._buffer = buffer
 
     def write(self, data: bytes) -> int:
-        rest = memoryview(data)
+        rest = data  # nearly always all of it is written at once
         try:
             while rest:
                 try:

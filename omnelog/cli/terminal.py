@@ -7,6 +7,7 @@ it was asked for; the text is the same without.
 
 import sys
 from collections.abc import Iterator
+from functools import cache
 from typing import TypeAlias
 from unicodedata import combining, east_asian_width
 
@@ -18,9 +19,11 @@ from .streams import emit, encoding_of, heeds_codes, width
 Span: TypeAlias = tuple[str, str]
 """A piece of text on one line, and its style as rich names it; "" for none."""
 
+_STYLES = {"✓": "green", "⏸": "yellow", "✗": "red"}
 _ASCII = {"✓": "+", "✗": "x", "⏸": "=", "…": "...", "█": "#", "·": "."}
 
 
+@cache
 def sign(wanted: str) -> str:
     """The sign `wanted`, or one in ASCII where standard output's encoding lacks it."""
     try:
@@ -33,7 +36,7 @@ def sign(wanted: str) -> str:
 def glyph_of(node: Node) -> Span:
     """The sign of a node for standard output, with its style."""
     wanted = sign_of(node)
-    return sign(wanted), {"✓": "green", "⏸": "yellow", "✗": "red"}[wanted]
+    return sign(wanted), _STYLES[wanted]
 
 
 def cells(text: str) -> int:
@@ -131,7 +134,7 @@ class Screen:
 
     def line(self, *spans: Span) -> None:
         """Write a line; what a terminal has no room for goes on in the next one."""
-        text = "".join(text for text, _ in spans).rstrip()
+        text = "".join([text for text, _ in spans]).rstrip()
         if not self._styled:
             emit(text)
             return

@@ -213,37 +213,43 @@ class _Printer:
         names = 0
         after = 0
         longest = 0
-        for node in nodes:
-            name, began, lasted = self._texts(node)
-            if cells(name) <= widest:
-                names = max(names, cells(name))
+        texts = [self._texts(node) for node in nodes]
+        for name, began, lasted in texts:
+            name_cells = cells(name)
+            if name_cells <= widest:
+                names = max(names, name_cells)
             after = max(after, len(began))
             longest = max(longest, len(lasted))
-        for node in nodes:
-            self._print_node(node, (names, after, longest))
+        for node, row in zip(nodes, texts, strict=True):
+            self._print_node(node, row, (names, after, longest))
 
     def _texts(self, node: Node) -> tuple[str, str, str]:
         """A node's id, when it began after the run did, and how long it took."""
         began = f"+{spell_ms(elapsed_ms(self._begin_ms, node.start_ms))}"
         return plain(node.id, 80), began, took(node, self._run, self._now_ms)
 
-    def _print_node(self, node: Node, widths: tuple[int, int, int]) -> None:
+    def _print_node(
+        self, node: Node, texts: tuple[str, str, str], widths: tuple[int, int, int]
+    ) -> None:
         glyph, style = glyph_of(node)
-        name, began, lasted = self._texts(node)
+        name, began, lasted = texts
+        names, after, longest = widths
         what = "never started"
         if node.kind is not None:
             what = work(node.kind, node.name, node.model, self._longest)
         show = self._screen.line if self._full else self._screen.row
         show(
-            *((glyph, style), ("  ", ""), pad((name, "bold"), widths[0]), ("  ", "")),
-            *(pad((began, "dim"), widths[1], right=True), ("  ", "")),
-            *(pad((lasted, ""), widths[2], right=True), ("  ", ""), (what, "")),
+            (f"{glyph}  ", style),
+            pad((f"{name}  ", "bold"), names + 2),
+            pad((began, "dim"), after, right=True),
+            pad((f"  {lasted}  ", ""), longest + 4, right=True),
+            (what, ""),
         )
         if earlier := node.step_count - len(node.steps):
             self._below(counted(earlier, "earlier step"), "dim")
         for step in node.steps:
-            after = spell_ms(elapsed_ms(node.start_ms, moment_ms(step)))
-            self._below(f"+{after}  {detail(step)}", "dim")
+            later = spell_ms(elapsed_ms(node.start_ms, moment_ms(step)))
+            self._below(f"+{later}  {detail(step)}", "dim")
         if node.error is not None:
             self._print_failure(node, style)
 
