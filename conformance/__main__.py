@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: MIT
 """``python -m conformance``."""
 
-import sys
+from .program import run
 
-from .command import main
 
-sys.exit(main())
+def _main() -> int:
+    from .command import main  # noqa: PLC0415 - Ctrl-C has to end this import cleanly as well
+
+    return main()
+
+
+if __name__ == "__main__":
+    run(_main)

@@ -16,6 +16,7 @@ from pathlib import Path
 from . import clauses as clauses_of_spec
 from .process import Adapter, AdapterFailure, NotStarted, see_manners
 from .profiles import PROFILES
+from .program import INTERRUPTED
 from .report import save_json, save_junit, summary, unchecked
 from .results import BAD, Result
 from .run import conduct
@@ -25,7 +26,7 @@ from .system import strace
 from .system.play import Mismatch
 from .vectors import DIRECTORY, Vector, load
 
-CONFORMS, DEVIATES, USAGE, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 130
+CONFORMS, DEVIATES, USAGE, UNAVAILABLE = 0, 1, 2, 3
 _SHOWN = 2000  # characters of a request or response in the conversation
 
 _ABOUT = """\
@@ -385,13 +386,8 @@ def _listed(id_: str, clauses: Iterable[str], about: str) -> str:
 
 
 def _print(lines: Iterable[str]) -> int:
-    """Print lines, and ignore a reader that has gone away."""
-    try:
-        for line in lines:
-            print(line)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for line in lines:
+        print(line)
     return CONFORMS
 
 

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: MIT
 """``python -m stress``."""
 
-import os
-import sys
+from conformance.program import run
 
-from .command import INTERRUPTED, VIOLATED, main
+
+def _main() -> int:
+    from .command import main  # not above: Ctrl-C has to end this import cleanly as well
+
+    return main()
+
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BrokenPipeError:  # nobody wants to read on: neither does Python's last flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(VIOLATED)
-    except KeyboardInterrupt:  # once more, while it was ending
-        sys.exit(INTERRUPTED)
+    run(_main)

@@ -19,6 +19,8 @@ from time import monotonic
 
 from rich.console import Console
 
+from conformance.program import INTERRUPTED
+
 from . import comparison
 from .checker import check
 from .comparison import Cell
@@ -44,7 +46,7 @@ from .rounds import Conduct, conduct
 from .sabotage import SABOTAGES
 from .violations import Verdict, violation_text
 
-CLEAN, VIOLATED, USAGE, INTERRUPTED = 0, 1, 2, 130
+CLEAN, VIOLATED, USAGE = 0, 1, 2
 _USUAL = Size(processes=8, threads=3, events=800, runs=None, seconds=3.0)
 _QUICK = Size(processes=5, threads=2, events=250, runs=None, seconds=1.5)
 _SCENARIOS = ("fair", "bursty")  # in which nothing breaks, but some may wait for too long

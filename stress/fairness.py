@@ -11,7 +11,6 @@ import argparse
 import os
 import random
 import resource
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -24,6 +23,7 @@ from time import monotonic, sleep
 from typing import TypeAlias
 from unittest.mock import patch
 
+from conformance.program import run
 from omnelog import EventLog, LockTimeout, PipeAborted
 from omnelog.linelog.lock import LockableFile, try_lock
 
@@ -396,7 +396,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(main)

@@ -3,10 +3,10 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from .. import clauses
+from ..program import run
 from ..vectors import DIRECTORY
 from . import append, decode, encode, names, read
 from .samples import Made
@@ -71,4 +71,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

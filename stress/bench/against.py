@@ -17,6 +17,8 @@ from time import perf_counter
 from types import ModuleType
 from typing import Any
 
+from conformance.program import run
+
 ROUNDS = 300
 COUNT = 200  # events a measurement
 BATCH = 100
@@ -129,4 +131,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

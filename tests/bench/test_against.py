@@ -10,6 +10,8 @@ import pytest
 
 from stress.bench import against
 
+from ..ctrl_c import press_ctrl_c
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -35,6 +37,12 @@ def test_a_ratio_is_our_time_over_theirs(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(against, "perf_counter", lambda: clock[0])
     assert against.ratios(slow, quick, 4) == [1.5] * 4
+
+
+def test_ctrl_c_ends_it_without_a_word() -> None:
+    command = [sys.executable, "-m", "stress.bench.against", str(PROJECT), "--rounds", "1000000"]
+    done = press_ctrl_c(command, lambda line: "1000000 rounds" in line)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_where_there_is_no_omnelog_that_is_said(tmp_path: Path) -> None:

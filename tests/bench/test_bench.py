@@ -10,6 +10,8 @@ import pytest
 
 from stress.bench.results import Result, Row
 
+from ..ctrl_c import press_ctrl_c
+
 ROOT = Path(__file__).parents[2]
 BENCH = [sys.executable, "-W", "error", "-m", "stress.bench"]
 
@@ -44,6 +46,25 @@ def test_it_runs_as_a_program_and_tells_all_figures() -> None:
     report = json.loads(done.stdout)
     assert report["rounds"] == 1
     assert all(len(row["values"]) == 1 and row["value"] > 0 for row in report["rows"])
+
+
+ENDLESS = """
+import time
+from conformance.program import run
+from stress.bench import command, workloads
+def enumerate_runs(root):
+    print("ready", flush=True)
+    time.sleep(600)
+workloads.enumerate_runs = enumerate_runs
+run(lambda: command.main(["--only", "enumerate"]))
+"""
+
+
+def test_ctrl_c_ends_it_with_what_was_measured_by_then() -> None:
+    command = [sys.executable, "-W", "error", "-c", ENDLESS]
+    done = press_ctrl_c(command, lambda line: line == "ready\n")
+    assert (done.returncode, done.stderr) == (130, ""), done.stdout
+    assert "0 of 0 targets met; 9 rounds, interrupted\n" in done.stdout
 
 
 def test_usage_names_the_workloads() -> None:

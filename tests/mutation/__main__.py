@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 """``python -m tests.mutation``: every mutant, or those that are chosen."""
 
-import sys
+from conformance.program import run
 
-from .run_mutants import main
+
+def _main() -> int:
+    from .run_mutants import main  # not above: Ctrl-C has to end this import cleanly as well
+
+    return main()
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(_main)

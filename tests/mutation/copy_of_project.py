@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Runs tests on a copy of the project in which one module may be another."""
+"""Runs tests on a copy of the project in which one module may be another.
+
+Several such runs go on at once, in the threads of `parallel_runs`. Ctrl-C ends them all.
+"""
 
 import os
 import shlex
@@ -8,10 +11,38 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 
 PROJECT = Path(__file__).parents[2]
 TIMEOUT_S = 300  # many times what the slowest tests here take on a busy machine
+
+_running: set["subprocess.Popen[str]"] = set()
+_interrupted = Event()
+
+
+@contextmanager
+def parallel_runs(jobs: int) -> Iterator[ThreadPoolExecutor]:
+    """Yield threads that call `run_tests`. If this is interrupted, the tests that run are ended."""
+    _interrupted.clear()
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            yield pool
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            _interrupted.set()  # for a thread that has not noted its process yet
+            for process in _running.copy():
+                _kill(process)
+            raise
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    """End tests, with what they started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def run_tests(
@@ -41,12 +72,17 @@ def run_tests(
             text=True,
             start_new_session=True,  # to end what the tests started with them
         )
+        _running.add(process)
+        if _interrupted.is_set():
+            _kill(process)
         try:
             said, _ = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            _kill(process)
             process.communicate()
             return None, f"took longer than {timeout_s} s"
+        finally:
+            _running.discard(process)
         output = said.strip().splitlines() or [""]
         failed = [line for line in output if line.startswith(("FAILED", "ERROR"))]
         return process.returncode, (failed or output)[-1][:100]

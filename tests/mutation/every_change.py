@@ -15,7 +15,6 @@ import os
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import ndiff
 from itertools import count
@@ -25,7 +24,9 @@ import pytest
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
-from .copy_of_project import PROJECT, run_tests
+from conformance.program import run as run_program
+
+from .copy_of_project import PROJECT, parallel_runs, run_tests
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 TIMEOUT_S = 300  # a loop that never ends is a change that is noticed; side by side they take 100
@@ -118,7 +119,7 @@ def run(module: str, known: set[tuple[str, str, str]]) -> bool:
         print(f"without any change, the tests of {module} do not pass: {said}")
         return False
     tried, survivors, noticed = 0, [], {}
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with parallel_runs(WORKERS) as pool:
         todo = list(changes(module))
         for change, (alive, said) in zip(todo, pool.map(survives, todo), strict=True):
             tried += 1
@@ -154,4 +155,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

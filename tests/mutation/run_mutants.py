@@ -9,11 +9,10 @@ import argparse
 import os
 import shlex
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from .copy_of_project import TIMEOUT_S, run_tests
+from .copy_of_project import TIMEOUT_S, parallel_runs, run_tests
 from .mutants import MUTANTS, TESTS, Mutant
 
 HANG_S = 60  # a mutant that hangs is given so long
@@ -47,7 +46,7 @@ def run(mutants: Sequence[Mutant], jobs: int | None = None) -> tuple[int, int]:
     So many `jobs` at once, by default one a core.
     """
     dead = 0
-    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+    with parallel_runs(jobs or os.cpu_count() or 1) as pool:
         chosen = sound(mutants)
         results = pool.map(run_tests, chosen.values())
         for file, (code, said) in zip(chosen, results, strict=True):

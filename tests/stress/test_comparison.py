@@ -3,7 +3,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -25,6 +24,8 @@ from stress.faults import KILL, REPLACE, SHORT_WRITE
 from stress.logs import OMNELOG
 from stress.progress import Progress
 from stress.usual_ways import WAYS, Append, Way
+
+from ..ctrl_c import press_ctrl_c
 
 ROOT = Path(__file__).parents[2]
 TOO_LONG_S = 100  # only ever reached by a hang
@@ -258,21 +259,9 @@ def test_it_runs_as_a_program_and_writes_all_it_counted(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_it_with_what_was_counted_by_then() -> None:
     command = [sys.executable, "-W", "error", "-c", FEW, "60", "--fault", "none"]
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "omnelog stress --peers, seed 1\n"
-        os.killpg(process.pid, signal.SIGINT)
-        # Both ends with the last process that holds the pipes: none is left behind.
-        rest, errors = process.communicate(timeout=TOO_LONG_S)
-    assert (process.returncode, errors) == (130, ""), rest
-    assert "Interrupted after 0 rounds." in rest
+    done = press_ctrl_c(command, lambda line: line == "omnelog stress --peers, seed 1\n")
+    assert (done.returncode, done.stderr) == (130, ""), done.stdout
+    assert "Interrupted after 0 rounds." in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The scenarios of waiting: that they measure what they say, and that each limit can be missed."""
 
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +15,8 @@ from omnelog import LockTimeout
 from omnelog.linelog.lock import LockableFile
 from stress import fairness
 from stress.fairness import Append, Finding, Flat, PollingLog, Turns
+
+from ..ctrl_c import press_ctrl_c
 
 ROOT = Path(__file__).parents[2]
 GOOD_TURNS = Turns(timeouts=0, longest_s=0.9, took_s=6.4, cpu_s=1.9)
@@ -134,30 +134,16 @@ def test_usage_names_the_scenarios() -> None:
 
 
 def test_ctrl_c_ends_it_and_all_its_processes() -> None:
-    """Both pipes end with the last process that holds them: none is left behind."""
     code = """
 import sys
+from conformance.program import run
 from stress import fairness
 def bursty():
     print("ready", flush=True)
     return fairness.bursty(writers=2, duration_s=600)
 fairness.SCENARIOS["bursty"] = bursty
 sys.argv[1:] = ["bursty"]
-try:
-    fairness.main()
-except KeyboardInterrupt:
-    sys.exit(130)
+run(fairness.main)
 """
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", code],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-        assert process.communicate(timeout=60) == ("", "")
-    assert process.returncode == 130
+    done = press_ctrl_c([sys.executable, "-W", "error", "-c", code], lambda line: line == "ready\n")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from conformance.program import run
+
 PROJECT = Path(__file__).parents[2]
 ROUNDS = 9
 
 
-def main() -> None:
-    """Print the sizes, and the CPU time of the import beside that of filelock alone."""
+def main() -> int:
+    """Print the sizes, and the CPU time of the import beside that of filelock alone; return 0."""
     with TemporaryDirectory(prefix="omnelog-sizes-") as directory:
         pip = [sys.executable, "-m", "pip", "-q", "--no-input"]
         subprocess.run([*pip, "wheel", "-w", directory, PROJECT], check=True)
@@ -22,6 +24,7 @@ def main() -> None:
         times = sorted(import_ms(module) for _ in range(ROUNDS))
         median = statistics.median(times)
         print(f"import: {times[0]:6.1f} {median:6.1f} {times[-1]:6.1f} ms of CPU  {module}")
+    return 0
 
 
 def import_ms(module: str) -> float:
@@ -32,4 +35,4 @@ def import_ms(module: str) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

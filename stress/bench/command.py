@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""The command line of the bench: what is measured, and where the figures go."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from conformance.program import INTERRUPTED
+
+from ..fairness import new_root
+from ..progress import Progress
+from .results import Report, machine, measure, tell
+from .workloads import APPEND_PEERS, WORKLOADS, workloads
+
+ROUNDS = 9
+QUICK_ROUNDS = 3
+
+
+def _parser() -> argparse.ArgumentParser:
+    listed = "\n".join(f"  {name:10} {about}" for name, about in WORKLOADS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m stress.bench",
+        description="How fast omnelog is, beside what else one could use, measured in turns.",
+        epilog=f"workloads:\n{listed}\n\nFiles go below $TMPDIR, 2 GB at the most; take a real "
+        "disk for `durable`.\n\nexit codes: 0 measured, whatever came of it; 2 usage; "
+        "130 interrupted, after telling what was measured by then",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="small workloads, 3 rounds")
+    parser.add_argument("--rounds", type=int, metavar="N", help=f"how many ({ROUNDS})")
+    parser.add_argument(
+        "--only", metavar="LIST", help="these workloads alone, comma-separated (all)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write all figures to FILE (-: to stdout)")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it and return the exit code. SystemExit after a usage error or --help."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    names = list(WORKLOADS) if options.only is None else options.only.split(",")
+    for name in names:
+        if name not in WORKLOADS:
+            parser.error(f"--only: no workload {name!r}; there is {', '.join(WORKLOADS)}")
+    rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    if rounds < 1:
+        parser.error("--rounds: must be 1 or more")
+    if options.json not in (None, "-") and not Path(options.json).absolute().parent.is_dir():
+        parser.error(f"--json {options.json}: no such directory")
+    missing = [peer.name for peer in APPEND_PEERS if not peer.installed]
+    report = Report(machine=machine(), rounds=rounds, missing=missing)
+    with new_root() as root:
+        chosen = workloads(names, 10 if options.quick else 100, root)
+        measure(chosen, report, Progress(Console(stderr=True)))
+    if options.json == "-":
+        print(json.dumps(report.json(), indent=1))
+    else:
+        tell(report, Console(width=None if sys.stdout.isatty() else 130))
+        if options.json:
+            Path(options.json).write_text(json.dumps(report.json(), indent=1) + "\n")
+    return INTERRUPTED if report.interrupted else 0

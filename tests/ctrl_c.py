@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""Presses Ctrl-C on a program that runs, and waits for its end."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Timer
+
+PROJECT = Path(__file__).parents[1]
+TOO_LONG_S = 100  # only ever reached by a program that hangs; then it is killed
+
+
+def press_ctrl_c(
+    command: Sequence[str], when: Callable[[str], bool]
+) -> "subprocess.CompletedProcess[str]":
+    """Interrupt a program once it prints a line for which `when` is true; return how it ended.
+
+    The output that is returned begins after that line. It is complete when the last process that
+    can write to it has ended, so a program that leaves processes behind counts as one that hangs.
+    """
+    with subprocess.Popen(
+        command,
+        bufsize=0,  # so that what comes after the line is left to be read
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        watchdog = Timer(TOO_LONG_S, os.killpg, (process.pid, signal.SIGKILL))
+        watchdog.start()
+        try:
+            any(when(line.decode()) for line in process.stdout)  # reads up to that line
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+            rest, errors = process.communicate(timeout=TOO_LONG_S)
+        finally:
+            watchdog.cancel()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(command, process.returncode, rest.decode(), errors.decode())
