@@ -35,22 +35,22 @@ from .evidence import FOREVER, OPEN, Look, Writer, line_spans, load
 from .receipts import MARK_EVERY, Outcome, RunningDigest
 from .violations import Attempt, Kind, Span, Verdict
 
-_NOTICED_NS = 1_750_000_000  # a second, and time for who was stopped between opening and looking
-_ABSENT_NS = 2_000_000_000  # for no longer is there no log at the path
+_NOTICED_NS = 1_750_000_000  # a second, and more if it was stopped between opening and looking
+_ABSENT_NS = 2_000_000_000  # there is never longer than this no log at the path
 _ID = re.compile("[0-9]{26}")  # a writer in 6 digits, a sequence number in 20
 _ID_BYTES = 26
 
 
 @dataclass(slots=True)
 class _Order:
-    """The events of one file in their order, each at its first line."""
+    """The events of one file in their order. One that is there twice counts at its first line."""
 
     writers: "array[int]" = field(default_factory=lambda: array("l"))
     seqs: "array[int]" = field(default_factory=lambda: array("q"))
     begins: "array[int]" = field(default_factory=lambda: array("q"))
-    """Where in the file each begins."""
+    """Where in the file the line of each begins."""
     ordinals: "array[int]" = field(default_factory=lambda: array("q"))
-    """How many lines come before it, whatever they are."""
+    """How many lines of any kind come before each."""
 
     def attempt(self, index: int) -> Attempt:
         return self.writers[index], self.seqs[index]
@@ -135,7 +135,7 @@ def _check_lines(
 
 
 def _check_tail(verdict: Verdict, number: int, tail: bytes, interrupted: bool) -> bytes | None:
-    """The next append would repair what a killed writer left, but there was none.
+    """Judge a tail, which a killed writer may have left if nobody appended after it.
 
     Return the line that the tail would be, if it lacks nothing but its newline.
     """
@@ -156,7 +156,7 @@ def _check_tail(verdict: Verdict, number: int, tail: bytes, interrupted: bool) -
 
 
 def _cut_short(verdict: Verdict, run: int, interrupted: bool) -> list[Attempt]:
-    """The first event that is not in the log, for each append that a death interrupted."""
+    """The first event that is missing from the log, for each append that a death interrupted."""
     found = []
     for writer in verdict.evidence.writers.values():
         killed = writer.process in verdict.evidence.deaths or interrupted
@@ -169,7 +169,7 @@ def _cut_short(verdict: Verdict, run: int, interrupted: bool) -> list[Attempt]:
 
 
 def _judge(verdict: Verdict, number: int, ordinal: int, begin: int, line: bytes) -> Attempt | None:
-    """Note what is wrong with a line; return whose event it is, if anybody's."""
+    """Note what is wrong with a line; return its event if a writer of this round meant it."""
     spans = ((number, begin, begin + len(line)),)
     where = f"line {ordinal + 1}"
     if not line.strip():
@@ -219,7 +219,7 @@ def _check_duplicate(verdict: Verdict, orders: list[_Order], attempt: Attempt, a
 
 
 def _attempt(event_id: object) -> Attempt | None:
-    """Take an event id apart, if it is one of ours."""
+    """Return the writer and the number that an event id names; None if it is not of this round."""
     if isinstance(event_id, str) and _ID.fullmatch(event_id):
         return int(event_id[:6]), int(event_id[6:])
     return None
@@ -235,7 +235,7 @@ def _meant(verdict: Verdict, attempt: Attempt) -> bytes:
 
 
 def _attempts_in(verdict: Verdict, line: bytes, limit: int = 4) -> tuple[Attempt, ...]:
-    """The first few events whose ids occur in a line that should hold but one."""
+    """The first few events whose ids occur in a line, which should hold only one."""
     found: list[Attempt] = []
     for piece in line.split(b'"id":"')[1:]:
         attempt = _attempt(piece[:_ID_BYTES].decode(errors="replace"))
@@ -262,7 +262,7 @@ def _same(line: bytes, meant: bytes) -> int:
 
 
 def _check_calls(verdict: Verdict, writer: Writer) -> None:
-    """What was acknowledged is there; what was refused is not, nor what nobody appended."""
+    """What was acknowledged is there. What was refused, or never appended, is not."""
     for call, outcome in enumerate(writer.outcomes):
         events = writer.events_of(call)
         there = [seq for seq in events if writer.place[seq] >= 0]
@@ -288,7 +288,7 @@ def _check_calls(verdict: Verdict, writer: Writer) -> None:
 
 
 def _check_whole(verdict: Verdict, writer: Writer, events: range, there: list[int]) -> None:
-    """What stands of a batch are its first events, one right after the other in one file."""
+    """The events of a batch that are there are its first ones, in one piece and in one file."""
     first = there[0]
     for index, seq in enumerate(there):
         place = writer.file[first], writer.place[first] + index
@@ -314,7 +314,7 @@ def _check_files_in_turn(verdict: Verdict, writer: Writer) -> None:
 
 
 def _check_real_time(verdict: Verdict, number: int, order: _Order) -> None:
-    """From the end of a log backwards: nobody called later than anybody below had returned."""
+    """An event was not called after another had returned that comes later in the log."""
     earliest_ns, witness = FOREVER, -1
     below: tuple[Writer, int] | None = None
     for index in range(len(order.seqs) - 1, -1, -1):
@@ -350,7 +350,7 @@ def _span(verdict: Verdict, number: int, order: _Order, index: int) -> Span:
 
 
 def _check_left_behind(verdict: Verdict, number: int, order: _Order) -> None:
-    """Who appends looks once a second whether its log is still the one at the path."""
+    """A writer checks once a second whether its log is still the one at the path."""
     file = verdict.evidence.files[number]
     if file.left_ns == FOREVER:
         return
@@ -371,14 +371,14 @@ def _check_left_behind(verdict: Verdict, number: int, order: _Order) -> None:
 def _check_sizes(verdict: Verdict) -> None:
     """The lines that the writers report add up to the size of the file."""
     if verdict.counts:
-        return  # which says better why a size is another
+        return  # what was noted already says better why the size differs
     meant = Counter[int]()
     for writer in verdict.evidence.writers.values():
         for seq, holder in enumerate(writer.file):
             meant[holder] += writer.starts[seq + 1] - writer.starts[seq]
     for number, file in enumerate(verdict.evidence.files):
         tail = len(file.data) - (file.data.rfind(b"\n") + 1)
-        size = file.path.stat().st_size  # somebody may still write
+        size = file.path.stat().st_size  # asked now, because somebody may still be writing
         if meant[number] + tail != size:
             what = f"the events of {file.path} are {meant[number] + tail} bytes, it is {size}"
             verdict.add(Kind.SIZE, what)
@@ -433,7 +433,7 @@ def _check_quarantine(verdict: Verdict, run: int, path: Path, logs: int, interru
 
 
 def _check_volume(verdict: Verdict) -> None:
-    """There are the logs, their quarantines, the bystanders as they were, and nothing else."""
+    """The volume has the logs, their quarantines, the bystanders as they were, and nothing else."""
     evidence = verdict.evidence
     for name, content in evidence.bystanders.items():
         path = evidence.volume / name
@@ -477,7 +477,7 @@ def _check_exits(verdict: Verdict, interrupted: bool) -> None:
 
 
 class _Comparison:
-    """Compares what readers saw with the final logs, while these are gone through once."""
+    """Compares what readers saw with the final logs. Each log is read once for all of them."""
 
     def __init__(self, verdict: Verdict, interrupted: bool) -> None:
         self._verdict, self._interrupted = verdict, interrupted
@@ -490,7 +490,7 @@ class _Comparison:
         self._followers: list[Look] = []
 
     def begin(self, file: int) -> None:
-        """The lines of a file come next."""
+        """Begin a file, whose lines come next."""
         evidence = self._verdict.evidence
         self._file, self._one = file, RunningDigest()
         if evidence.files[file].run != self._run:
@@ -522,7 +522,7 @@ class _Comparison:
             self._unlike.setdefault(index, what)
 
     def end(self, tail: bytes | None) -> None:
-        """The file has ended. `tail`: the line that it would hold were it not for its newline."""
+        """End the file. `tail`: its last line, if only the newline is missing."""
         snapshots = self._verdict.evidence.snapshots
         for index in reversed(self._waiting):
             if tail and snapshots[index].count == self._one.count + 1:
@@ -537,7 +537,7 @@ class _Comparison:
             if look.error is not None:
                 self._verdict.add(Kind.FOLLOWER_RAISED, f"{look.who} raised {look.error}")
             elif self._interrupted:
-                pass  # it was ended while there was more to come
+                pass  # the follower was ended before it had seen everything
             elif look.count != self._all.count:
                 what = f"saw {look.count} lines of {self._all.count}"
                 self._verdict.add(kind, f"{look.who} {what}{_if_differs(look, self._all)}")
@@ -546,7 +546,7 @@ class _Comparison:
                 self._verdict.add(kind, f"{look.who} {what}")
 
     def finish(self) -> None:
-        """All files have ended: judge what was seen."""
+        """Judge what was seen, once all files have ended."""
         self._end_run()
         evidence = self._verdict.evidence
         for index, snapshot in enumerate(evidence.snapshots):
@@ -565,7 +565,7 @@ class _Comparison:
                 self._check_time(index, snapshot)
 
     def _is_excused(self, snapshot: Look) -> bool:
-        """Whether there could be a torn tail, or no log, at the time of the snapshot."""
+        """Whether a torn tail, or a missing log, was possible at the time of the snapshot."""
         evidence = self._verdict.evidence
         if snapshot.reason == "torn":
             deaths = (at for process in evidence.deaths.values() for at in process)
@@ -612,9 +612,10 @@ def _if_differs(look: Look, final: RunningDigest) -> str:
 def _check_freshness(verdict: Verdict, number: int, order: _Order, comparison: _Comparison) -> None:
     """A snapshot holds what was acknowledged before it began, and nothing called after it ended.
 
-    Every event is put to the first snapshot that had to hold it, and to the last that could not
-    yet hold it; a running maximum and minimum extend that to the snapshots after and before.
-    Only snapshots are judged that can be of no other file.
+    Each event counts for the first snapshot that had to hold it, and for the last one that could
+    not hold it yet. A running maximum extends the former to all later snapshots, and a running
+    minimum extends the latter to all earlier ones. A snapshot that could be of another file as well
+    is not judged.
     """
     evidence = verdict.evidence
     sound = [s for i, s in enumerate(evidence.snapshots) if comparison.seen_in.get(i) == {number}]
@@ -622,8 +623,10 @@ def _check_freshness(verdict: Verdict, number: int, order: _Order, comparison: _
     by_end = sorted(sound, key=lambda snapshot: snapshot.end_ns)
     begins = [snapshot.begin_ns for snapshot in by_begin]
     ends = [snapshot.end_ns for snapshot in by_end]
-    must = [-1] * (len(sound) + 1)  # the index in `order` of the last event it had to hold
-    must_not = [-1] * (len(sound) + 1)  # that of the first it could not hold
+    must = [-1] * (
+        len(sound) + 1
+    )  # the index in `order` of the last event that a snapshot had to hold
+    must_not = [-1] * (len(sound) + 1)  # the index of the first event that it could not hold
     for index in range(len(order.seqs)):
         writer, seq = evidence.writers[order.writers[index]], order.seqs[index]
         if seq < writer.called:

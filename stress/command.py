@@ -49,40 +49,40 @@ from .violations import Verdict, violation_text
 CLEAN, VIOLATED, USAGE = 0, 1, 2
 _USUAL = Size(processes=8, threads=3, events=800, runs=None, seconds=3.0)
 _QUICK = Size(processes=5, threads=2, events=250, runs=None, seconds=1.5)
-_SCENARIOS = ("fair", "bursty")  # in which nothing breaks, but some may wait for too long
-_ENOUGH_TO_MEET = 2000  # events; of fewer each writer may have had a turn of its own
-_FILE_WIDTH = 110  # characters, where there is no terminal to say
-_ROUND_TRIES = 3  # of a round, while a fault of it never struck
-_SABOTAGE_TRIES = 3  # one is all but certain; another where the machine was too busy to collide
-_MOUNTS = "OMNELOG_STRESS_MOUNTS"  # set once we are where file systems may be mounted
+_SCENARIOS = ("fair", "bursty")  # they find writers that wait for too long, and break nothing
+_ENOUGH_TO_MEET = 2000  # events; with fewer, the writers may have come one after the other
+_FILE_WIDTH = 110  # characters, if the output is not a terminal
+_ROUND_TRIES = 3  # how often a round is run if one of its faults did not strike
+_SABOTAGE_TRIES = 3  # one is nearly always enough, but writers may not meet on a busy machine
+_MOUNTS = "OMNELOG_STRESS_MOUNTS"  # set once this process may mount file systems
 
 _ABOUT = """\
 Let many processes append to event logs at once, and prove every line intact.
 
-In a round, processes that were spawned, forked or forked by a server wait at a gate and then
-append, each with several threads: events from 100 bytes to 1 MiB, one by one and in batches, as
-fast as they can or taking their time, most with patience, some without, some durably. A shell
-loop around flock(1) appends to the same logs. All keep receipts of what each append returned. One
-process takes snapshots all the while, another follows each log. Then a checker that shares no
-code with omnelog compares the logs with what everybody says.
+In a round, processes wait at a gate and then append, each with several threads. Some of them are
+spawned, some are forked, and some are forked by a server. They append events from 100 bytes to
+1 MiB, one by one and in batches. Some append as fast as they can and some take their time; most
+wait long for the lock and some do not; some append durably. A shell loop around flock(1) appends to
+the same logs. Each writer keeps receipts of what its appends returned. Meanwhile one process takes
+snapshots, and another one follows each log. Then a checker that shares no code with omnelog
+compares the logs with the receipts and with what the readers saw.
 
-There is a plain round, one for each fault, one in which all faults strike at once, and another of
-those on a line log of records that are not events. Then it
-is measured who waits for the lock, and how long: 64 writers that each hold it for 5 ms, and 8
-that append once a millisecond, beside appenders that poll every 25 ms. At last every sabotage, an
-appender broken on purpose, gets a small round of its own, and one that is not caught fails the
-whole run.
+There is a plain round, a round for each fault, a round in which all faults strike at once, and the
+same again on a line log of records that are not events. Then the run measures how long appends wait
+for the lock: those of 64 writers that each hold it for 5 ms, and those of 8 writers that append
+once a millisecond, compared with appenders that poll every 25 ms. At the end each sabotage, which
+is an appender broken on purpose, has a small round of its own. If one is not caught, the run fails.
 """
 _EXITS = """\
 exit codes: 0 clean; 1 a violation, or a check that proved nothing; 2 usage; 130 interrupted,
-after saying what was learnt by then.
+after printing the results so far.
 
 examples:
   python -m stress                              all of it, about a minute
-  python -m stress --quick --json report.json   a short one, for CI
+  python -m stress --quick --json report.json   a short run, for CI
   python -m stress --soak 60 --html soak.html   as many rounds as an hour has room for
-  python -m stress --fault kill,short-write     torn tails galore
-  python -m stress --foreign 'perl adapter.pl'  an implementation of yours, beside ours
+  python -m stress --fault kill,short-write     a run with many torn tails
+  python -m stress --foreign 'perl adapter.pl'  your implementation beside ours
   python -m stress --sabotage no-lock           see what a violation looks like
   python -m stress --peers                      what goes wrong with the usual ways
 """
@@ -109,12 +109,15 @@ def _parser() -> argparse.ArgumentParser:
         help="a plain round, one with all faults, and one on lines, about 15 s",
     )
     length.add_argument(
-        "--soak", type=_minutes, metavar="MINUTES", help="go on with other rounds for so long"
+        "--soak",
+        type=_minutes,
+        metavar="MINUTES",
+        help="repeat the rounds with other seeds for this long",
     )
     for name, meaning in {
-        "processes": "of a round, besides the foreign ones",
-        "threads": "the most of one process",
-        "events": "of each writer",
+        "processes": "processes of a round, in addition to the foreign ones",
+        "threads": "the most threads of one process",
+        "events": "events of each writer",
         "runs": "logs of a round",
     }.items():
         usual = getattr(_USUAL, name) or "drawn"
@@ -123,18 +126,18 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds",
         type=_seconds,
         metavar="S",
-        help=f"over which faults, and writers that take their time, spread ({_USUAL.seconds:g})",
+        help=f"seconds over which faults and slow writers are spread ({_USUAL.seconds:g})",
     )
     size.add_argument(
         "--timeout",
         type=_seconds,
         metavar="S",
         default=600.0,
-        help="seconds after which a round is taken to hang and is ended (600)",
+        help="seconds after which a round counts as hanging and is ended (600)",
     )
     what = parser.add_argument_group("what")
     what.add_argument(
-        "--seed", type=int, metavar="N", help="draw the same rounds again: all but the timing"
+        "--seed", type=int, metavar="N", help="draw the same rounds again; only the timing differs"
     )
     what.add_argument(
         "--log",
@@ -145,14 +148,14 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--peers",
         action="store_true",
-        help="put the usual ways to append a line to the same faults instead, and print what "
-        "becomes of the records: about two minutes, a third of that with --quick",
+        help="test the usual ways to append a line under the same faults instead, and print what "
+        "becomes of their records; two minutes, or 40 s with --quick",
     )
     what.add_argument(
         "--fault",
         type=_faults,
         metavar="LIST",
-        help="the faults, comma-separated, or none (all)",
+        help="the faults, separated by commas, or the word none (all faults)",
     )
     what.add_argument(
         "--foreign",
@@ -160,34 +163,36 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CMD",
         action="append",
         default=[],
-        help="let a command append too, which speaks the protocol of conformance/PROTOCOL.md; "
-        "its hello and append are used; may be given several times",
+        help="let this command append too; it must speak the protocol of conformance/PROTOCOL.md, "
+        "of which hello and append are used; repeatable",
     )
     output = parser.add_argument_group("output")
     output.add_argument(
         "--root",
         type=Path,
         metavar="DIR",
-        help="keep all files in DIR, new or empty (else only after a violation)",
+        help="keep all files in DIR, which is new or empty (by default only after a violation)",
     )
     output.add_argument("--json", type=Path, metavar="FILE", help="write the report to FILE")
-    output.add_argument("--html", type=Path, metavar="FILE", help="draw the report into FILE")
+    output.add_argument(
+        "--html", type=Path, metavar="FILE", help="write the report to FILE as a web page"
+    )
     doubt = parser.add_argument_group("doubt")
     doubt.add_argument(
         "--sabotage",
         choices=sorted(SABOTAGES),
         metavar="NAME",
-        help="see a violation with your own eyes: run a round with a broken appender, which "
-        "exits with 1",
+        help="run one round with this broken appender, to see what a violation looks like; the "
+        "exit code is 1",
     )
     doubt.add_argument(
-        "--rounds-only", action="store_true", help="leave out what is measured, and the sabotages"
+        "--rounds-only", action="store_true", help="leave out the measurements and the sabotages"
     )
     doubt.add_argument(
         "--check",
         type=Path,
         metavar="DIR",
-        help="judge once more the rounds whose files were kept in DIR, and run nothing",
+        help="check the rounds whose files were kept in DIR again, and run nothing",
     )
     return parser
 
@@ -257,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.fault is None and not (options.quick or options.rounds_only):
                 run.scenarios(_SCENARIOS)
             if not (options.rounds_only or run.report.interrupted or run.report.violated):
-                run.sabotages()  # which is to show that a clean verdict means something
+                run.sabotages()  # they show that a clean verdict means something
     except KeyboardInterrupt:
         run.report.interrupted = True
     except (EvidenceError, OSError) as error:
@@ -277,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _terminate(main_pid: int, number: int, _: object) -> None:
-    """End as after Ctrl-C; in a process that was just forked, as if nobody had asked for more."""
+    """End as after Ctrl-C. A process that was just forked dies of the signal instead."""
     if os.getpid() == main_pid:
         raise KeyboardInterrupt
     signal.signal(number, signal.SIG_DFL)
@@ -285,7 +290,7 @@ def _terminate(main_pid: int, number: int, _: object) -> None:
 
 
 def _check_paths(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Complain now about what could not be written at the end."""
+    """Complain now about a path that could not be written at the end."""
     if options.root is not None:
         try:
             options.root.mkdir(parents=True, exist_ok=True)
@@ -317,7 +322,7 @@ def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace
 
 
 def _compare(console: Console, root: Path, options: argparse.Namespace, seed: int) -> int:
-    """Put the usual ways to the faults, print what became of the records; return the exit code."""
+    """Test the usual ways under the faults and print the results; return the exit code."""
     command = _command(options, seed, {})
     chosen = comparison.FAULTS[1:] if options.fault is None else options.fault
     faults = [comparison.PLAIN, *chosen]
@@ -363,7 +368,7 @@ def _compare(console: Console, root: Path, options: argparse.Namespace, seed: in
 
 
 def _command(options: argparse.Namespace, seed: int, given: dict[str, object]) -> str:
-    """What to type to have the same drawn again."""
+    """The command that draws the same rounds again."""
     words = ["python", "-m", "stress", "--seed", str(seed)]
     words += ["--quick"] if options.quick else []
     words += ["--soak", f"{options.soak:g}"] if options.soak else []
@@ -381,7 +386,7 @@ def _command(options: argparse.Namespace, seed: int, given: dict[str, object]) -
 
 
 def _move_to_where_one_may_mount(more: list[str]) -> None:
-    """Go on in name spaces of our own, where a small disk can be mounted without being root.
+    """Start again in name spaces of our own, where any user can mount a small disk.
 
     Where the system does not allow that, files are limited in size instead.
     """
@@ -400,9 +405,9 @@ def _rounds(
     foreign: list[tuple[str, ...]],
     options: argparse.Namespace,
 ) -> Iterator[RoundPlan]:
-    """A plain round, one for each fault, one for all, one for all on lines.
+    """Yield a plain round, one for each fault, one with all faults, and one with all on lines.
 
-    With --soak so again with other seeds.
+    With --soak, yield the same rounds with other seeds, without end.
     """
     log = options.log or EVENTS
     sets: list[tuple[str, list[str]]] = [("plain", [])]
@@ -418,7 +423,7 @@ def _rounds(
             yield draw(seed + times, f"{name}{suffix}", size, faults=chosen, log=log)
         if len(faults) > 1 and options.log is None and not options.foreign:
             chosen, how_much = faults, size
-            if options.quick:  # a replaced log takes 3 s longer, until its followers have noticed
+            if options.quick:  # with a replaced log it takes 3 s longer, until the followers notice
                 chosen = [fault for fault in faults if fault != REPLACE]
                 how_much = replace(size, events=-(-size.events // 2), seconds=size.seconds * 2 / 3)
             yield draw(seed + times, f"lines{suffix}", how_much, faults=chosen, log=LINES)
@@ -428,10 +433,10 @@ def _rounds(
 
 
 def _check_again(parser: argparse.ArgumentParser, console: Console, directory: Path) -> int:
-    """Judge what is in `directory`: one round, or several."""
+    """Check the rounds in `directory` again, of which there may be one or several."""
     found = sorted(path.parent.parent for path in directory.rglob("history/round.json"))
     if not found:
-        parser.error(f"--check {directory}: no round was kept there")
+        parser.error(f"--check {directory}: there is not a round in it")
     violations = 0
     for path in found:
         try:
@@ -446,14 +451,14 @@ def _check_again(parser: argparse.ArgumentParser, console: Console, directory: P
 
 
 class Run:
-    """A run under way, and what it has come to so far."""
+    """A run, with its results so far."""
 
     def __init__(self, root: Path, report: RunReport, progress: Progress, timeout_s: float) -> None:
         self.root, self.report, self.progress = root, report, progress
         self._timeout_s = timeout_s
 
     def rounds(self, plans: Iterator[RoundPlan], soak_minutes: float | None) -> None:
-        """Run and check each, telling of violations at once; stop after one was interrupted."""
+        """Run and check each round; print violations at once. An interrupted round is the last."""
         until = monotonic() + 60 * (soak_minutes or math.inf)
         for plan in plans:
             if soak_minutes and monotonic() >= until:
@@ -466,7 +471,7 @@ class Run:
         self._doubt()
 
     def _until_struck(self, plan: RoundPlan, most: int) -> None:
-        """Run a round, and again, each time for longer, while a fault of it never struck."""
+        """Run a round. While one of its faults has not struck, run it again for longer."""
         struck: set[str] = set()
         for tries in range(1, most + 1):
             report = self._checked_round(plan)
@@ -476,7 +481,7 @@ class Run:
             plan = draw_longer(plan, tries + 1)
 
     def _checked_round(self, plan: RoundPlan) -> RoundReport:
-        """Run and check one round, and say what came of it."""
+        """Run and check one round, and print its result."""
         directory = self.root / plan.name
         verdict, conduct = self._round(directory, plan)
         report = report_round(directory, plan, verdict, conduct)
@@ -492,9 +497,9 @@ class Run:
         return report
 
     def scenarios(self, names: Sequence[str]) -> None:
-        """Measure who waits for the lock, and how long."""
+        """Measure how long appends wait for the lock."""
         for name in names if not self.report.interrupted else ():
-            self.progress.status(f"scenario {name}: measuring who waits, and how long")
+            self.progress.status(f"scenario {name}: measuring how long appends wait")
             finding = judged(SCENARIOS[name])
             self.progress.milestone(f"{name}: {finding.line}", "red" if finding.failed else "")
             failures = [*finding.missed] if finding.failed else []
@@ -502,7 +507,7 @@ class Run:
             self.report.scenarios.append(report)
 
     def _doubt(self) -> None:
-        """Say where rounds were too tame to prove anything."""
+        """Fail if a round proved nothing, because no appends met or a fault did not strike."""
         for report in merged(self.report.rounds):
             if report.met == 0 and report.events >= _ENOUGH_TO_MEET:
                 self.fail(f"no two appends of round {report.name} ever met, so it proves nothing")
@@ -518,7 +523,7 @@ class Run:
                 self.progress.milestone(f"  and {count - 1:,} more of this kind", "red")
 
     def show_sabotage(self, name: str) -> None:
-        """Run one broken appender, and tell what the checker makes of it."""
+        """Run one broken appender, and print what the checker finds."""
         for tries in range(_SABOTAGE_TRIES):
             verdict, conduct, plan = self._sabotaged(name, tries)
             report = report_round(self.root / plan.name, plan, verdict, conduct)
@@ -529,7 +534,7 @@ class Run:
                 return
 
     def sabotages(self) -> None:
-        """Prove that each sabotage is caught; a run in which one passes has failed."""
+        """Check that each sabotage is caught. If one is not, the run has failed."""
         for name, sabotage in SABOTAGES.items():
             caught: list[str] = []
             tries = 0
@@ -567,7 +572,7 @@ class Run:
         return check(directory, interrupted=done.interrupted), done
 
     def fail(self, what: str) -> None:
-        """Note where this run proves nothing."""
+        """Note a reason why this run proves nothing."""
         self.report.failures.append(what)
         self.progress.milestone(f"FAILED: {what}", "bold red")
 

@@ -44,29 +44,29 @@ USUAL = {PLAIN: 0.5, KILL: 3.5, ENOSPC: 0.8, SHORT_WRITE: 0.6, FORK: 0.5, REPLAC
 """For how many seconds writers append in the round of each fault."""
 QUICK = {PLAIN: 0.3, KILL: 0.6, ENOSPC: 0.4, SHORT_WRITE: 0.3, FORK: 0.3, REPLACE: 2.4}
 """The same for a quick run; only after 1.75 s does a record count as left behind."""
-_EVENTS_PER_S = 50  # of every other writer; the rest append thrice as much
-_LOOK_S = 0.1  # between two looks at whether a round gets on
-_STILL_S = 8.0  # without any account of an append, after which a round is taken to hang
-_TIMEOUT_S = 120.0  # of a round that gets on, but does not end
+_EVENTS_PER_S = 50  # of every other writer; the others append three times as many
+_LOOK_S = 0.1  # between two checks whether a round makes progress
+_STILL_S = 8.0  # without a new receipt of any append; then a round counts as hanging
+_TIMEOUT_S = 120.0  # for a round that makes progress, but does not end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """What a way did under a fault."""
+    """What became of the records of one way under one fault."""
 
     way: str
     fault: str
     damage: Damage | None = None
-    """None: it was not put to this fault."""
+    """None: the way was not tested under this fault."""
     why: str = ""
-    """Why it was not, or what else has to be said."""
+    """Why it was not tested, or another remark."""
     strikes: int = 0
     hung: bool = False
     """Whether a process hung, and was ended."""
     repaired: int = 0
     """How many torn tails were moved to a quarantine."""
     violations: dict[str, int] = field(default_factory=dict)
-    """What the checker found, by its kinds."""
+    """How many violations of each kind the checker found."""
 
 
 def compare(
@@ -79,7 +79,7 @@ def compare(
     faults: Sequence[str] = FAULTS,
     command: str = "",
 ) -> Iterator[Cell]:
-    """Put each of `ways` to each of `faults`; yield each cell as it is known.
+    """Test each of `ways` under each of `faults`; yield each cell as soon as it is known.
 
     `seconds`: for how long writers append in the round of each fault.
     """
@@ -159,14 +159,16 @@ def _run_apart(directory: Path, plan: RoundPlan, command: str) -> bool:
     """
     host = ForkContext().Process(target=_host, args=(directory, plan, command))
     try:
-        with sigint_blocked():  # in the host for good; an interrupt may strike at the end of this
+        with (
+            sigint_blocked()
+        ):  # the host keeps it blocked; here an interrupt comes at the end of this
             host.start()
         return _ends(host.sentinel, history_path(directory, ""))
     finally:
         if host.pid:
             with suppress(ProcessLookupError):
-                os.killpg(host.pid, signal.SIGKILL)  # all that are left of its session
-            host.kill()  # which may not have made it yet
+                os.killpg(host.pid, signal.SIGKILL)  # every process that is left of its session
+            host.kill()  # it may not have a session yet
             host.join()
         root = volume_path(directory)
         if root.is_mount():
@@ -176,7 +178,8 @@ def _run_apart(directory: Path, plan: RoundPlan, command: str) -> bool:
 def _ends(sentinel: int, history: Path) -> bool:
     """Wait until a process has ended; return False if the history has stopped growing before.
 
-    After the round's processes have ended it need not grow, while the files are put in their place.
+    After the processes of the round have ended, the files are put in their place. Meanwhile the
+    history does not have to grow.
     """
     size, since_s = 0, monotonic()
     while not wait([sentinel], _LOOK_S):
@@ -192,7 +195,7 @@ def _host(directory: Path, plan: RoundPlan, command: str) -> None:
     os.setsid()
     directory.mkdir()
     errors = os.open(directory / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(errors, 2)  # where libraries complain
+    os.dup2(errors, 2)  # libraries complain on standard error
     warnings.simplefilter("ignore", DeprecationWarning)  # forks beside loguru's thread, 3.12+
     with open(os.devnull, "w") as nowhere:
         conduct(directory, plan, Progress(Console(file=nowhere)), command, _TIMEOUT_S)
@@ -210,19 +213,19 @@ WORDS = {
     "twice": "twice",
     "foreign": "foreign",
 }
-"""What is counted against a way, by the names in `Damage`, in the words of the table."""
+"""The members of `Damage` that count against a way, and what the table calls them."""
 
 MEANINGS = """\
 lost: records that were acknowledged and are no line of any file of the log; torn: lines that are
 part of one record; glued: lines with pieces of two or more; out of order: records behind a later
 one of their writer; refused: records whose append raised; left behind: records that went to the
 old file more than 1.75 s after it was replaced; hung: a process had to be killed; 0: none of that;
-·: not put to that fault, for the reason below.
+·: not tested under that fault, for the reason below.
 """
 
 
 def table(cells: Sequence[Cell], faults: Sequence[str] = FAULTS) -> Table:
-    """A row for each way, a column for each fault: what is not 0 is named."""
+    """A row for each way, a column for each fault. A cell names each count that is not 0."""
     shown = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1), show_lines=False)
     shown.add_column("", no_wrap=True)
     for fault in faults:
@@ -245,7 +248,7 @@ def _shown(cell: Cell | None) -> Text:
 
 
 def _counted(cell: Cell) -> dict[str, int | str]:
-    """What is not 0, in words."""
+    """The counts that are not 0, in words."""
     counts = asdict(cell.damage) if cell.damage else {}
     words: dict[str, int | str] = {
         word: counts[name] for name, word in WORDS.items() if counts.get(name)
@@ -254,7 +257,7 @@ def _counted(cell: Cell) -> dict[str, int | str]:
 
 
 def notes(cells: Sequence[Cell]) -> Iterator[str]:
-    """What the table means, how often the faults struck, and which way was not put to which."""
+    """What the table means, how often the faults struck, and what was not tested."""
     yield from MEANINGS.splitlines()
     struck: dict[str, list[int]] = {}
     for cell in cells:
@@ -273,7 +276,7 @@ def notes(cells: Sequence[Cell]) -> Iterator[str]:
 def save_report(
     path: Path, cells: Sequence[Cell], *, seed: int, command: str, interrupted: bool
 ) -> None:
-    """Write all of it as JSON, for machines."""
+    """Write all results as JSON."""
     report = {
         "seed": seed,
         "command": command,

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""What became of the records of a round: counted from receipts and from what a reader finds.
+"""Count what became of the records of a round, from the receipts and from what a reader finds.
 
-It goes by the same evidence as the checker, after it, and says how much is wrong where the checker
-says what. For records with tags (`payloads.draw_tagged`), which make pieces of lines recognizable:
+It uses the same evidence as the checker and runs after it. The checker says what is wrong, and this
+says how much. It needs records with tags (`payloads.draw_tagged`), by which it recognizes pieces of
+lines. It counts:
 
-- lost: an acknowledged record that no line of any file of its log is, a log that was moved away
-  included;
+- lost: an acknowledged record that is not a line of any file of its log, including logs that were
+  moved away;
 - torn: a line that is a part of one record, or the bare newline of one;
 - glued: a line made of pieces of two records or more;
 - out of order: a record that stands behind a later one of the same writer;
 - refused: a record whose append raised;
 - left behind: a record in a log that had been moved away more than 1.75 s before its append;
 - twice: a line whose record stands in the log already;
-- foreign: a line of which some byte is of no record.
+- foreign: a line with a byte that does not come from any record.
 """
 
 import re
@@ -25,8 +26,8 @@ from .violations import Attempt, Kind, Verdict
 _HEAD = re.compile(rb'\{"id": ?"([0-9]{6})([0-9]{20})"')
 _TAG = re.compile(rb"w([0-9]+)s([0-9]+);")
 _OF_RECORDS = re.compile(rb'[{}": ,;a-z0-9]*')
-"""All that occurs in a line with tags."""
-_TINY = 64  # bytes, below which a piece need not hold a tag
+"""Every character that occurs in a line with tags."""
+_TINY = 64  # bytes; a shorter piece may not hold a tag
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class Damage:
 
 
 def count_damage(verdict: Verdict) -> Damage:
-    """Count it, for a round that was checked."""
+    """Count the damage of a round that was checked."""
     evidence = verdict.evidence
     done = Damage(
         out_of_order=verdict.counts[Kind.REORDERED], left_behind=verdict.counts[Kind.LEFT_BEHIND]
@@ -88,7 +89,7 @@ def _count_line(done: Damage, evidence: Evidence, line: bytes, found: set[Attemp
 
 
 def _record_of(evidence: Evidence, line: bytes) -> Attempt | None:
-    """The record that this line is, the newline of a last line excepted."""
+    """The record that this line is. The newline of the last line may be missing."""
     head = _HEAD.match(line)
     if head is None:
         return None
@@ -98,7 +99,7 @@ def _record_of(evidence: Evidence, line: bytes) -> Attempt | None:
 
 
 def _is_part_of_one(evidence: Evidence, line: bytes) -> bool:
-    """Whether the line is one piece of one record. No record has a newline but at its end."""
+    """Whether the line is one piece of one record. A record has a newline only at its end."""
     if line == b"\n":
         return True
     piece = line.removesuffix(b"\n")

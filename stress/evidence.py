@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The history of a round, read back: what everybody meant to do, did, and saw. No omnelog."""
+"""Reads the history of a round: what each process meant to do, did, and saw. Imports no omnelog."""
 
 import json
 import mmap
@@ -13,13 +13,13 @@ from typing import Any, TypeAlias
 from .receipts import Outcome, history_path, log_path, moved_path, volume_path
 
 FOREVER = 2**63 - 1
-OPEN = "no outcome"  # what an append came to whose writer died before it could tell
+OPEN = "no outcome"  # of an append whose writer died before it knew one
 
 Bytes: TypeAlias = bytes | mmap.mmap
 
 
 class EvidenceError(Exception):
-    """The history itself cannot be read: the harness is at fault, or the files are not its."""
+    """The history cannot be read: the stress program is at fault, or the files are not its own."""
 
 
 @dataclass(slots=True)
@@ -32,15 +32,15 @@ class Writer:
     process: str
     forked: bool
     lines: Bytes
-    """The lines it meant to write, one after the other."""
+    """The lines that it meant to write, one after the other."""
     starts: "array[int]"
-    """Where in `lines` each begins, and where the last ends."""
+    """Where in `lines` each line begins, and where the last one ends."""
     born: bool = False
-    """Whether it ever kept an account."""
+    """Whether it has written a file of receipts."""
     resumed: int = 0
     """How often it was started again."""
     first: "array[int]" = field(default_factory=lambda: array("q"))
-    """Of each call: its first event."""
+    """The first event of each call."""
     begin_ns: "array[int]" = field(default_factory=lambda: array("q"))
     end_ns: "array[int]" = field(default_factory=lambda: array("q"))
     appended: "array[int]" = field(default_factory=lambda: array("q"))
@@ -50,9 +50,9 @@ class Writer:
     called: int = 0
     """How many events its calls were about."""
     file: "array[int]" = field(default_factory=lambda: array("h"))
-    """Of each event: the file that holds it; -1: none."""
+    """For each event, the file that holds it; -1 if there is none."""
     place: "array[int]" = field(default_factory=lambda: array("q"))
-    """Of each event: how many lines of that file come before it."""
+    """For each event, how many lines of that file come before it."""
 
     @property
     def planned(self) -> int:
@@ -60,22 +60,22 @@ class Writer:
         return len(self.starts) - 1
 
     def line(self, seq: int) -> bytes:
-        """The line of event `seq`, newline included."""
+        """The line of event `seq`, with its newline."""
         return self.lines[self.starts[seq] : self.starts[seq + 1]]
 
     def call_of(self, seq: int) -> int:
-        """Which call was about event `seq`; only for one that was called."""
+        """The call that was to append event `seq`, which must have been called."""
         return bisect_right(self.first, seq) - 1
 
     def events_of(self, call: int) -> range:
-        """Which events a call was about."""
+        """The events that a call was to append."""
         last = call + 1 == len(self.first)
         return range(self.first[call], self.called if last else self.first[call + 1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What a reader got from one look at a log, or a follower in all."""
+    """What a reader got from one snapshot of a log, or a follower until its end."""
 
     who: str
     run: int
@@ -86,7 +86,7 @@ class Look:
     marks: list[str]
     error: str | None
     reason: str | None
-    """``torn`` or ``absent``, of an error that may have its reasons."""
+    """``torn`` or ``absent``, if the error is one that may be right."""
 
 
 @dataclass(slots=True)
@@ -97,14 +97,14 @@ class LogFile:
     run: int
     data: Bytes
     came_ns: int
-    """Before that it was not at the path of the log; 0: it was from the start."""
+    """When it came to the path of the log; 0 if it was there from the start."""
     left_ns: int
-    """From then on it was not there any more."""
+    """When it was moved away."""
 
 
 @dataclass(slots=True)
 class Evidence:
-    """All that a round left."""
+    """Everything that a round left."""
 
     name: str
     command: str
@@ -114,7 +114,7 @@ class Evidence:
     bystanders: dict[str, str]
     writers: dict[int, Writer]
     files: list[LogFile]
-    """Those of one run in the order in which they were its log."""
+    """The files of each run, in the order in which they were its log."""
     snapshots: list[Look]
     followed: list[Look]
     deaths: dict[str, list[int]]
@@ -126,12 +126,12 @@ def map_file(path: Path) -> Bytes:
     """The bytes of a file, without reading them all."""
     with path.open("rb") as file:
         if not file.seek(0, 2):
-            return b""  # of which there is no map
+            return b""  # an empty file cannot be mapped
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def line_spans(data: Bytes) -> Iterator[tuple[int, int]]:
-    """Where each line begins and ends, its newline included; the tail without one as well."""
+    """Where each line begins and ends, with its newline. A tail counts as a line."""
     begin, size = 0, len(data)
     while begin < size:
         end = data.find(b"\n", begin) + 1 or size
@@ -152,7 +152,7 @@ def _load(directory: Path) -> Evidence:
     writers = {}
     for number, plan in about["writers"].items():
         path = history_path(directory, f"writer-{int(number):03}.lines")
-        if path.exists():  # else the round ended before the gate was opened
+        if path.exists():  # otherwise the round ended before the gate was opened
             writers[int(number)] = _load_writer(path, int(number), plan)
     moves = history_path(directory, "moves.json")
     deaths = history_path(directory, "").glob("*.deaths")
@@ -185,12 +185,12 @@ def _load_files(
             path = moved_path(log, number)
             yield LogFile(path, run, map_file(path), came_ns, move["end_ns"])
             came_ns = move["begin_ns"]
-        if log.exists():  # there is none if the round ended at its very begin
+        if log.exists():  # it does not if the round ended at its very beginning
             yield LogFile(log, run, map_file(log), came_ns, FOREVER)
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON lines of a file; a last one that death cut short is left out."""
+    """The JSON lines of a file, without a last line that was cut short by a death."""
     data = map_file(path)
     for begin, end in line_spans(data):
         if data[end - 1 : end] == b"\n":
@@ -207,7 +207,7 @@ def _load_writer(lines_path: Path, number: int, plan: dict[str, Any]) -> Writer:
     path = lines_path.with_suffix(".receipts")
     if path.exists():
         for receipt in _records(path):
-            writer.born = True  # an empty file may be of a fork that never came to be
+            writer.born = True  # an empty file may be left by a fork that failed
             _take(writer, path, receipt)
     writer.file = array("h", [-1]) * writer.planned
     writer.place = array("q", [-1]) * writer.planned
@@ -219,7 +219,7 @@ def _take(writer: Writer, path: Path, receipt: dict[str, Any]) -> None:
     if "resumed_ns" in receipt:
         writer.resumed += 1
         if writer.outcomes and writer.outcomes[-1] == OPEN:
-            writer.end_ns[-1] = receipt["resumed_ns"]  # whatever it did, it had done by then
+            writer.end_ns[-1] = receipt["resumed_ns"]  # the interrupted call had ended by then
         return
     seq = receipt["seq"]
     if "n" in receipt:

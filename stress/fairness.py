@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Who waits for the lock, how long, and what the waiting costs: ``python -m stress.fairness``.
+"""How long appends wait for the lock, and what waiting costs: ``python -m stress.fairness``.
 
-Each scenario has limits that a worse way of waiting breaks. Where a limit is relative, the other
-side is an appender that polls every 25 ms, measured in the same run in turns with ours. Noise only
-ever makes waiting worse, so each scenario has up to three attempts; and where other programs took
-much of the machine, a limit of time or CPU that was missed is reported as inconclusive.
+Each scenario has limits that a worse way of waiting breaks. A relative limit compares ours with an
+appender that polls every 25 ms, and both are measured in turns in the same run. Noise only makes
+waiting worse, so each scenario has up to three attempts. If other programs kept much of the machine
+busy, a missed limit of time or CPU is reported as inconclusive.
 """
 
 import argparse
@@ -35,7 +35,7 @@ EVENT = PipeAborted(
     id="01kpfntqeej7vhn935kc0tm9vn", ts="2026-01-31T23:59:59Z", run_id=RUN_ID, reason="x" * 100
 )
 _ATTEMPTS = 3
-_DISTURBED_CORES = 0.25  # others that take more than this make a missed limit inconclusive
+_DISTURBED_CORES = 0.25  # if other programs use more, a missed limit is inconclusive
 POLL_S = 0.025
 
 Append: TypeAlias = Callable[[], object]
@@ -45,7 +45,7 @@ Opener: TypeAlias = Callable[[Path], AbstractContextManager[Append]]
 
 
 class PollingLog(EventLog):
-    """The control: it polls every 25 ms, as the original does, and is never polite."""
+    """The control: it polls every 25 ms, as the original does, and never lets others go first."""
 
     def _wait_for_lock(self, file: LockableFile, started: float) -> float:
         while not try_lock(file.fd):
@@ -57,7 +57,7 @@ class PollingLog(EventLog):
 
 
 def opener(log_class: type[EventLog]) -> Opener:
-    """What appends `EVENT` to a log of `log_class`."""
+    """Return an opener whose appends add `EVENT` to a log of `log_class`."""
 
     @contextmanager
     def open_log(root: Path) -> Iterator[Append]:
@@ -67,12 +67,12 @@ def opener(log_class: type[EventLog]) -> Opener:
     return open_log
 
 
-# The workloads, which other programs and other locks can be given to as well.
+# The workloads. They can also measure other programs and other locks.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flat:
-    """What writers did that appended as fast as they could."""
+    """The figures of writers that appended as fast as they could."""
 
     per_s: float
     longest_s: float
@@ -93,7 +93,12 @@ def flat_out(open_log: Opener, writers: int, duration_s: float) -> Flat:
                 if after - before > longest:  # noqa: PLR1730 - quicker than max()
                     longest = after - before
                 before, count = after, count + 1
-        return count, longest, _cpu_s() - cpu_s, monotonic() - start  # all that closing took, too
+        return (
+            count,
+            longest,
+            _cpu_s() - cpu_s,
+            monotonic() - start,
+        )  # with the time that closing took
 
     with new_root() as root:
         done = together([partial(task, root)] * writers)
@@ -107,7 +112,7 @@ def flat_out(open_log: Opener, writers: int, duration_s: float) -> Flat:
 def bursts(open_log: Opener, writers: int, duration_s: float) -> list[float]:
     """Let `writers` append about once a millisecond each; return how long each took, sorted.
 
-    At random, since with a fixed beat it is the luck of the first that decides who ever meets whom.
+    The times are random. With a fixed rhythm, the first appends would decide which writers meet.
     """
 
     def task(root: Path, gate: Gate) -> list[float]:
@@ -122,7 +127,9 @@ def bursts(open_log: Opener, writers: int, duration_s: float) -> list[float]:
                 append()
                 after = monotonic()
                 took.append(after - before)
-                due = max(due + random.expovariate(1000), after)  # who is late does not catch up
+                due = max(
+                    due + random.expovariate(1000), after
+                )  # a writer that is late does not catch up
         return took
 
     with new_root() as root:
@@ -131,17 +138,17 @@ def bursts(open_log: Opener, writers: int, duration_s: float) -> list[float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turns:
-    """What writers did that each held the lock for long."""
+    """The figures of writers that each held the lock for long."""
 
     timeouts: int
     longest_s: float
     took_s: float
     cpu_s: float
-    """Spent waiting: beyond what the same appends take where nobody waits."""
+    """CPU spent on waiting: what the appends take beyond the same appends without waiting."""
 
 
 def turns(log_class: type[EventLog], writers: int, appends: int, hold_s: float) -> Turns:
-    """Let `writers` make `appends` each, every one holding the lock for `hold_s`."""
+    """Let `writers` make `appends` appends each, and hold the lock for `hold_s` at each."""
     write = os.write
 
     def slow_write(fd: int, data: bytes) -> int:
@@ -200,14 +207,14 @@ def _cpu_s() -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What came of a scenario."""
+    """The result of a scenario."""
 
     scenario: str
     figures: str
     missed: tuple[str, ...] = ()
     """The limits that were missed, each with the figure."""
     firm: bool = False
-    """Whether one of them has nothing to do with how busy the machine is."""
+    """Whether one of them cannot be missed because the machine is busy."""
     others_cores: float = 0.0
     """How many cores other programs kept busy meanwhile."""
 
@@ -218,12 +225,12 @@ class Finding:
 
     @property
     def failed(self) -> bool:
-        """Whether something was missed for which nothing else is to blame."""
+        """Whether a limit was missed, and other programs are not the reason."""
         return bool(self.missed) and not self.inconclusive
 
     @property
     def line(self) -> str:
-        """All of it, for people."""
+        """The result as a line for people."""
         line = f"{self.scenario}: {self.figures}"
         if self.inconclusive:
             busy = f"other programs kept {self.others_cores:.1f} cores busy"
@@ -232,20 +239,20 @@ class Finding:
 
 
 class Limits:
-    """Collects what is missed."""
+    """Collects the limits that are missed."""
 
     def __init__(self) -> None:
         self.missed: list[str] = []
         self.firm = False
 
     def expect(self, holds: bool, otherwise: str, *, firm: bool = False) -> None:
-        """Note what is missed unless it `holds`; `firm`: no other program can be to blame."""
+        """Note `missed` unless it `holds`. `firm`: other programs cannot be the reason."""
         if not holds:
             self.missed.append(otherwise)
             self.firm |= firm
 
     def finding(self, scenario: str, figures: str) -> Finding:
-        """What was found, with all that is missed."""
+        """The finding, with every limit that was missed."""
         missed = tuple(self.missed)
         return Finding(scenario=scenario, figures=figures, missed=missed, firm=self.firm)
 
@@ -257,8 +264,8 @@ def fair(
     appends: int = 20,
     hold_s: float = 0.005,
 ) -> Finding:
-    """Everybody holds the lock for 5 ms and everybody gets it, in something like their turn."""
-    queue_s = writers * hold_s  # what the last in a perfect queue waits
+    """Each writer holds the lock for 5 ms, and all get it roughly in turn."""
+    queue_s = writers * hold_s  # how long the last one waits in a perfect queue
     total_s = queue_s * appends
     done = turns(log_class, writers, appends, hold_s)
     cores = done.cpu_s / done.took_s
@@ -280,7 +287,7 @@ def fair(
 def bursty(
     log_class: type[EventLog] = EventLog, *, writers: int = 8, duration_s: float = 4.0
 ) -> Finding:
-    """Appends that seldom meet wait, when they do, for a fraction of what polling makes them."""
+    """Appends that seldom meet wait for a fraction of the time that polling would take."""
     ours: list[float] = []
     polled: list[float] = []
     for _ in range(4):
@@ -307,7 +314,7 @@ def flat(
     duration_s: float = 0.5,
     rounds: int = 5,
 ) -> Finding:
-    """Writers as fast as they can: all get on, and nobody is fast by keeping others out."""
+    """Writers append as fast as they can: all make progress, and none keeps the others out."""
     ratios, longest_s, polled_longest_s = [], 0.0, 0.0
     for _ in range(rounds):
         before = flat_out(opener(PollingLog), writers, duration_s / 2)
@@ -336,7 +343,7 @@ SCENARIOS: dict[str, Callable[[], Finding]] = {
 
 
 def judged(scenario: Callable[[], Finding]) -> Finding:
-    """Run a scenario until nothing is missed, three times at most; return the last finding."""
+    """Run a scenario until no limit is missed, three times at most; return the last finding."""
     for _ in range(_ATTEMPTS):
         others_cores = watch_others()
         finding = scenario()
@@ -347,7 +354,7 @@ def judged(scenario: Callable[[], Finding]) -> Finding:
 
 
 def watch_others() -> Callable[[], float]:
-    """Return what says how many cores other programs have kept busy since now."""
+    """Return a function that says how many cores other programs have kept busy since now."""
     busy, own, started = _busy_s(), _own_cpu_s(), monotonic()
 
     def cores() -> float:
@@ -374,14 +381,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the scenarios; 0 if nothing failed, else 1. SystemExit after a usage error or --help."""
     parser = argparse.ArgumentParser(
         prog="python -m stress.fairness",
-        description="Who waits for the lock, how long, and what the waiting costs.",
+        description="How long appends wait for the lock, and what waiting costs.",
         epilog="exit codes: 0 nothing failed (an INCONCLUSIVE line says that the machine was too "
         "busy to tell); 1 a limit was missed; 2 usage; 130 interrupted",
     )
     parser.add_argument(
         "scenario",
         nargs="*",
-        help=f"which to run, of {', '.join(SCENARIOS)} (all)",
+        help=f"the scenarios to run, of {', '.join(SCENARIOS)} (all)",
     )
     names = parser.parse_args(arguments).scenario
     for name in names:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What is done to the writers of a round from outside, and how often it was.
+"""The faults that strike the writers of a round from outside, and how often they did.
 
-A `Fault` is asked now and again whether its time has come. It strikes running processes of the
-round at times and places that the seed has drawn, and undoes before the end what must be undone.
-Two faults are inside the writers: ``short-write`` is in `patches`, ``fork`` in `workers`.
+A `Fault` is asked from time to time whether it is due. It strikes running processes of the round at
+times and places that the seed has drawn, and undoes its effects before the end of the round. Two
+faults are inside the writers: ``short-write`` is in `patches`, and ``fork`` is in `workers`.
 """
 
 import json
@@ -26,23 +26,23 @@ KILL, FREEZE, ENOSPC = "kill", "freeze", "enospc"
 SHORT_WRITE, FORK, REPLACE = "short-write", "fork", "replace"
 FAULTS = {
     KILL: "writers are killed (SIGKILL), many with the lock or in a write, and started again",
-    FREEZE: "whoever holds the lock is stopped (SIGSTOP), with the lock, for up to 0.4 s",
-    ENOSPC: "the disk is full, and a while later has room again",
-    SHORT_WRITE: "every write(2) of a writer takes 64 bytes at the most",
+    FREEZE: "the process that holds the lock is stopped (SIGSTOP) for up to 0.4 s",
+    ENOSPC: "the disk is full, and has room again a while later",
+    SHORT_WRITE: "every write(2) of a writer takes at most 64 bytes",
     FORK: "writers fork during their appends, and the children append too",
-    REPLACE: "the log is renamed while it is being written, and the next one is begun",
+    REPLACE: "the log is renamed while it is being written, and a new one begins",
 }
 
-_UNTIL_STRUCK_S = 10.0  # that a fault goes on after its time for the sake of its first strike
-_GROWING_S = 0.06  # to wait for a write to be on its way
-_FOLLOWED_S = 3.0  # a follower stays with a log for 2 s after it noticed
+_UNTIL_STRUCK_S = 10.0  # how much longer a fault tries if it has not struck once
+_GROWING_S = 0.06  # the longest wait for a write to begin
+_FOLLOWED_S = 3.0  # a follower stays with its log for 2 s after it notices the new one
 
 Victims = Callable[[], Mapping[str, int]]
 """The names and pids of the processes that write with omnelog and have not ended."""
 
 
 def note_death(directory: Path, process: str) -> None:
-    """Record that a process is about to be killed, by us."""
+    """Record that we are about to kill a process."""
     with history_path(directory, f"{process}.deaths").open("a") as file:
         file.write(json.dumps({"killed_ns": monotonic_ns()}) + "\n")
 
@@ -52,23 +52,23 @@ class Fault:
 
     name: ClassVar[str]
     every_s: ClassVar[float]
-    """On average, between the end of a strike and the next."""
+    """The average time between the end of a strike and the next one."""
 
     def __init__(self, directory: Path, plan: RoundPlan, victims: Victims) -> None:
         self.directory, self.plan, self.victims = directory, plan, victims
         self.dice: Random = plan.dice("fault", self.name)
         self.strikes = 0
-        self._until_s = monotonic() + plan.seconds  # or who is left would be killed for ever
+        self._until_s = monotonic() + plan.seconds  # or the last writers would be killed for ever
         self._next_s = monotonic() + self._pause_s()
 
     def _pause_s(self) -> float:
         return self.dice.uniform(0.5, 1.5) * self.every_s
 
     def look(self) -> float:
-        """Strike if it is time; return when to look again, by time.monotonic().
+        """Strike if it is due; return the time.monotonic() at which to look again.
 
-        A fault that has not struck yet goes on for a while after its time, as long as there are
-        victims: where the machine is busy, a round takes longer than planned.
+        A fault that has not struck yet continues for a while after its time, as long as there are
+        victims, because a round takes longer than planned on a busy machine.
         """
         late_s = monotonic() - self._until_s
         if late_s >= (0 if self.strikes else _UNTIL_STRUCK_S):
@@ -79,20 +79,20 @@ class Fault:
         return self._next_s
 
     def step(self) -> float:
-        """Strike, or undo it; return after how many seconds to be called again, or 0."""
+        """Strike, or undo a strike; return the seconds until the next call, or 0."""
         raise NotImplementedError
 
     def undo(self) -> None:
-        """Undo what is not undone. No exception is raised, and it may be called again."""
+        """Undo every strike that is not undone. Raises nothing, and may be called again."""
 
 
 class _Aimed(Fault):
-    """A fault that finds out who holds a lock: it stops one writer after the other, and looks."""
+    """A fault that finds the process which holds a lock. It stops one writer at a time to look."""
 
     _tries = 50
 
     def stop_holder(self) -> tuple[str, int] | None:
-        """Stop a process that holds a lock, and return its name and pid; None if none was found."""
+        """Stop a process that holds a lock; return its name and pid, or None if none was found."""
         victims = list(self.victims().items())
         for _ in range(self._tries if victims else 0):
             name, pid = self.dice.choice(victims)
@@ -104,7 +104,7 @@ class _Aimed(Fault):
         return None
 
     def _holders(self) -> set[int]:
-        """Who holds a flock on one of our logs: in /proc/locks a line of each lock."""
+        """The pids that hold a flock on one of our logs. /proc/locks has a line for each lock."""
         inodes = set()
         for run_id in self.plan.run_ids:
             with suppress(FileNotFoundError):
@@ -114,7 +114,9 @@ class _Aimed(Fault):
         holders = set()
         for line in Path("/proc/locks").read_text().splitlines():
             fields = line.split()
-            if fields[1] == "FLOCK" and fields[5] in inodes:  # who waits has "->" there
+            if (
+                fields[1] == "FLOCK" and fields[5] in inodes
+            ):  # a line of a process that waits has "->" there
                 holders.add(int(fields[4]))
         return holders
 
@@ -122,7 +124,7 @@ class _Aimed(Fault):
 class Kill(_Aimed):
     """SIGKILL for a process that holds the lock, for all during a write, or for any process.
 
-    The crew starts again those that died of it.
+    The crew starts those processes again.
     """
 
     name, every_s = KILL, 0.06
@@ -150,7 +152,7 @@ class Kill(_Aimed):
         return 0
 
     def _await_write(self) -> None:
-        """Return when a log ends in the middle of a line, or after a while."""
+        """Wait until a log ends in the middle of a line, but not for long."""
         logs = [log_path(self.directory, run_id) for run_id in self.plan.run_ids]
         until_s = monotonic() + _GROWING_S
         while monotonic() < until_s and not any(map(_is_being_written, logs)):
@@ -158,7 +160,7 @@ class Kill(_Aimed):
 
 
 def _is_being_written(log: Path) -> bool:
-    """Whether a write is on its way, or was cut short."""
+    """Whether a write has begun and not ended, or was cut short."""
     try:
         with log.open("rb", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
@@ -168,7 +170,7 @@ def _is_being_written(log: Path) -> bool:
 
 
 class Freeze(_Aimed):
-    """SIGSTOP for who holds the lock, and SIGCONT a while later."""
+    """SIGSTOP for the process that holds the lock, and SIGCONT a while later."""
 
     name, every_s = FREEZE, 0.15
 
@@ -195,7 +197,7 @@ class Freeze(_Aimed):
 
 
 class Enospc(Fault):
-    """A volume of its own that shrinks to what is in it; else a limit on the size of files."""
+    """A disk that shrinks to what is on it or, if none can be mounted, a limit on file sizes."""
 
     name, every_s = ENOSPC, 0.15
 
@@ -212,7 +214,9 @@ class Enospc(Fault):
         if root.is_mount():
             usage = os.statvfs(root)
             used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize
-            self._full = _remount(root, used) == 0  # not if the log has just grown: soon again
+            self._full = (
+                _remount(root, used) == 0
+            )  # it fails if the log has just grown; we try again soon
         else:
             logs = [log_path(self.directory, run_id) for run_id in self.plan.run_ids]
             size = max((log.stat().st_size for log in logs if log.exists()), default=0)
@@ -232,18 +236,18 @@ class Enospc(Fault):
 
 
 _UNMOUNT_TRIES = 40
-_DISK_BYTES = 1 << 30  # no memory is used until it is written
+_DISK_BYTES = 1 << 30  # memory is used only for what is written
 
 
 def mount_disk(root: Path) -> bool:
-    """Put a disk of its own under `root`, if the system lets us; return whether it did."""
+    """Mount a disk at `root`; return whether the system allowed it."""
     root.mkdir(parents=True, exist_ok=True)
     words = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "stress", str(root)]
     return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
 def unmount_disk(root: Path, keep: Path) -> None:
-    """Take the disk away, having moved what is on it to `keep`, on the same disk as its parent."""
+    """Move what is on the disk to `keep`, which is on the disk of its parent, and unmount it."""
     subprocess.run(["cp", "-a", "--", str(root), str(keep)], check=True)
     words = ["umount", str(root)]
     for _ in range(_UNMOUNT_TRIES):  # a process that was killed may still be ending
@@ -262,7 +266,7 @@ def _remount(root: Path, size: int) -> int:
 
 
 def _limit(pid: int, size: int) -> None:
-    """Limit how large a file a process may make; Python ignores SIGXFSZ, so that it is an error."""
+    """Limit the size of files that a process writes. Python ignores SIGXFSZ and gets an error."""
     with suppress(ProcessLookupError, ValueError, PermissionError):
         _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
         if hard != resource.RLIM_INFINITY:
@@ -271,11 +275,11 @@ def _limit(pid: int, size: int) -> None:
 
 
 class Replace(Fault):
-    """The log is renamed; a writer that notices begins the next, if we do not do it at once."""
+    """The log is renamed. The next one is made by us at once, or by a writer that notices."""
 
     name = REPLACE
     _absent_s = 0.3
-    _again_s = 0.01  # where the disk is full
+    _again_s = 0.01  # while the disk is full
 
     def __init__(self, directory: Path, plan: RoundPlan, victims: Victims) -> None:
         self._left = list(range(len(plan.run_ids)))
@@ -293,7 +297,7 @@ class Replace(Fault):
         log = log_path(self.directory, self.plan.run_ids[run])
         moved = moved_path(log, 1)
         begin_ns = monotonic_ns()
-        if self.dice.random() < 0.5:  # at once, so that there is a log at the path at all times
+        if self.dice.random() < 0.5:  # at once, so that there is always a log at the path
             new = log.with_name("new")
             try:
                 new.touch()
@@ -312,12 +316,12 @@ class Replace(Fault):
         return self._absent_s if self._absent else 0
 
     def settled_s(self) -> float:
-        """How many seconds it takes until a follower has gone over to the last log."""
+        """The seconds until every follower reads the last log."""
         last_ns = max((move["end_ns"] for move in self._moves), default=0)
         return max(0, _FOLLOWED_S - (monotonic_ns() - last_ns) / 1e9)
 
     def _put_back(self) -> bool:
-        """See that there is a log, or a follower would find nothing; return whether there is."""
+        """Put a log at the path, which followers need at the end; return whether there is one."""
         if self._absent:
             try:
                 self._absent.touch()

@@ -6,10 +6,10 @@ A command speaks the adapter protocol of this project, one JSON object a line: i
 "events":[…]}`` for each append and ``{"op":"quit"}`` at the end, and answers each with
 ``{"ok":true}`` or ``{"ok":false,"error":{"kind":…,"message":…,"appended":…}}``. What an error of
 the kind LockTimeout, LogIOError or AppendIndeterminate promises about the log is held against it;
-any other ends the round. Its bytes are judged like all others: a line must be canonical.
+any other ends the round. Its lines are judged like all others: they must be canonical.
 
-The driver of a command keeps the receipts: it asks after the time before it writes a request, and
-again when it has read the answer. Under the fault ``kill`` it kills and restarts the command.
+The driver of a command keeps the receipts: it notes the time before it writes a request, and again
+when it has read the answer. Under the fault ``kill`` it kills and restarts the command.
 """
 
 import json
@@ -36,8 +36,8 @@ from .receipts import (
 )
 from .workers import Gate, draw_calls, draw_lines, until_terminated
 
-SILENCE_S = 60.0  # after which a command is taken to hang
-_TORN_TRIES = 200  # of 10 ms: others soon repair what the shell loop leaves
+SILENCE_S = 60.0  # after this a command counts as hanging
+_TORN_TRIES = 200  # each 10 ms later; others soon repair what the shell loop leaves
 _KILL_EVERY_S = 0.5
 _OUTCOMES = {
     "LockTimeout": Outcome.TIMED_OUT,
@@ -45,13 +45,13 @@ _OUTCOMES = {
     "AppendIndeterminate": Outcome.INDETERMINATE,
 }
 
-# What anybody would write, and no more than the specification asks of it. It opens the log for
-# each append, so that it follows one that was replaced; it refuses to write behind a torn tail,
-# which others repair; and when the disk is full it takes back what it wrote.
+# A simple loop that does no more than the specification demands. It opens the log for each append,
+# so it notices when the log was replaced. It does not write behind a torn tail, because others
+# repair that. If the disk is full, it cuts off what it wrote.
 SHELL_LOOP = r"""
 log=$1 lines=$2
-exec 8>&1           # so that what it starts holds the pipe, and is seen to have ended
-trap '' XFSZ        # a file as large as may be is a full disk
+exec 8>&1           # what it starts holds the pipe, so we notice when all of it has ended
+trap '' XFSZ        # the limit on the size of files plays a full disk
 while read -r offset length; do
     (
         exec 9>>"$log" || exit
@@ -118,27 +118,27 @@ class Talk:
             sys.exit(f"{self._name}: the command {reproach}")
 
     def greet(self) -> None:
-        """See that it is what it should be."""
+        """Check that the command speaks the protocol."""
 
     def append(self, seq: int, n: int) -> tuple[Outcome, int, str | None]:
-        """Append; return the outcome, how many events stand, and what was said. EOFError: died."""
+        """Append; return the outcome, how many events stand, and the error. EOFError if it died."""
         raise NotImplementedError
 
     def quit(self) -> None:
-        """End it in good order, unless it has just been killed."""
+        """Ask it to exit, unless it has just been killed."""
         self._kill_at = math.inf
         code = self.end()
         if code and not self._killed:
             sys.exit(f"{self._name}: the command exited with {code}")
 
     def close(self) -> None:
-        """Kill the command if it still runs: its driver ends before its time."""
+        """Kill the command if it still runs, because its driver ends early."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.end()
 
     def end(self) -> int:
-        """Hang up and wait for the command to end; return its exit code."""
+        """Close its input and wait for the command to end; return its exit code."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
@@ -238,7 +238,7 @@ class Adapter(Talk):
 
 
 def drive(directory: Path, plan: RoundPlan, process: ProcessPlan, gate: Gate) -> None:
-    """What the process does that has a foreign command append its events."""
+    """Be the process that has a foreign command append its events."""
     gate.close_others()
     with until_terminated(directory, process_name(process.process)) as stop:
         [writer] = process.writers
@@ -265,7 +265,7 @@ def drive(directory: Path, plan: RoundPlan, process: ProcessPlan, gate: Gate) ->
                 except EOFError:
                     code = command.end()
                     if code != -signal.SIGKILL or KILL not in plan.faults:
-                        sys.exit(f"the command ended in mid-append, with exit code {code}")
+                        sys.exit(f"the command ended during an append, with exit code {code}")
                     receipts.resume()
                     command = start()
                     command.greet()

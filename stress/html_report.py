@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The report as one HTML file that needs nothing else: tables, latencies, and who got how much."""
+"""The report as one HTML file that needs no other: tables, latencies, each writer's share."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ def _page(report: RunReport) -> Iterator[str]:
         yield f"<p><b>{escape(scenario.name)}</b>: {escape(scenario.line)}</p>"
     for round_ in merged(report.rounds):
         yield f"<h2>{escape(round_.name)}</h2>"
-        yield "<p class=note>How long acknowledged appends took, waiting included.</p>"
+        yield "<p class=note>How long acknowledged appends took, with the wait for the lock.</p>"
         yield from _histogram(round_)
         yield "<p class=note>How each writer fared: from its median (dot) over its 99th percentile"
         yield " (bar) to its slowest append (tick); its events on the right. Writers of one kind"
@@ -71,7 +71,7 @@ def _as_text(shown: RenderableType) -> str:
 
 
 def _x(us: float) -> float:
-    """Where a time is on the axis, which is logarithmic."""
+    """The position of a time on the axis, which is logarithmic."""
     first, last = _DECADES
     part = (math.log10(max(us, 1)) - first) / (last - first)
     return _LEFT + min(part, 1) * (_WIDTH - _LEFT - _RIGHT)
@@ -92,7 +92,7 @@ def _tick(decade: int) -> str:
 
 
 def _histogram(round_: RoundReport) -> Iterator[str]:
-    """A bar for each bucket, as high as the logarithm of what is in it, so that one shows too."""
+    """A bar for each bucket. Heights are logarithmic, so that a single append is visible."""
     yield from _frame(_BARS_HEIGHT)
     most = math.log10(1 + max(round_.latencies.values(), default=1))
     for bound, count in round_.latencies.items():

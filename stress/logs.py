@@ -46,7 +46,7 @@ from .usual_ways import WAYS, WayLog
 
 EVENTS, LINES = "events", "lines"
 OMNELOG = "omnelog, a line log"
-"""By its name in the table of the usual ways."""
+"""The name of omnelog in the table of the usual ways."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +60,15 @@ class LogKind:
     line: Callable[[Record], bytes]
     """The line that must be in the log for a record, newline included."""
     item: Callable[[Record], Any]
-    """What ``append`` is given for a record."""
+    """What is given to ``append`` for a record."""
     open: Callable[[Path, str, float, bool], Appender]
     """Opens the log of a run: the round's directory, the run, the lock timeout in s, durable."""
     read: Callable[[Path, str], Iterable[Record]] | None = None
-    """A snapshot of the log of a run, as plain JSON; None: it is not read while it grows."""
+    """Reads a snapshot of the log of a run, as plain JSON. None: it is not read while it grows."""
     follow: Callable[[Path, str, Flag], Iterator[Record]] | None = None
-    """The log of a run as it grows, until a flag is set."""
+    """Follows the log of a run until a flag is set."""
     refusals: tuple[type[Exception], ...] = ()
-    """What an append may raise besides the errors of omnelog."""
+    """The errors that an append may raise besides those of omnelog."""
     forks_in_appends: bool = True
     """Whether a signal handler may fork in the middle of an append, and the child append."""
     leaves: bool = False
@@ -76,7 +76,7 @@ class LogKind:
     by_parent: bool = False
     """Whether only the parent of the writers can open it."""
     export: Callable[[Path], None] | None = None
-    """Called with the path of the log when all is over: writes the lines that a reader finds."""
+    """Called at the end with the path of the log: writes the lines that a reader finds."""
 
 
 # ---- events ----
@@ -204,4 +204,4 @@ LOGS = {
     ),
     **{name: way(name) for name in WAYS},
 }
-"""By the names that plans have for them."""
+"""Each kind of log, by its name in plans."""

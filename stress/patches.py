@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What is put between omnelog and the system, within one process: a fault, or a meter.
+"""A fault or a counter between omnelog and the system, within one process.
 
-On a local disk one write(2) of a whole line is never torn apart by another, lock or no lock, so
-that a round without faults says little about the lock. With its writes cut short a writer needs
-several for a line, and nothing but the lock keeps the others out between them.
+On a local disk, one write(2) of a whole line is never torn apart by another one, even without the
+lock. So a round without faults says little about the lock. If its writes are cut short, a writer
+needs several for a line, and only the lock keeps the others out in between.
 """
 
 import builtins
@@ -22,16 +22,16 @@ SHORT_WRITE_BYTES = 64
 
 
 class Strikes:
-    """How often a fault made a difference: one that never does proves nothing."""
+    """How often a fault had an effect. A fault that never has one proves nothing."""
 
     def __init__(self) -> None:
         self.capped = 0
 
 
 def cap_writes(root: Path) -> Strikes:
-    """Make short writes of all writes of this process from now on, those of libraries included.
+    """From now on cut all writes of this process short, also those of libraries.
 
-    That is `os.write` by omnelog, and what goes through Python's files to a path under `root`.
+    These are `os.write` by omnelog, and writes through Python's files to a path under `root`.
     """
     strikes = Strikes()
     _cap_os_write(strikes)
@@ -58,7 +58,7 @@ def _cap_os_write(strikes: Strikes) -> None:
 
 
 def _cap_files(strikes: Strikes, root: Path) -> None:
-    """Put a raw file that takes little at a time below the buffer of each file that is opened.
+    """Put a raw file that takes few bytes at a time below the buffer of each file that is opened.
 
     The buffer goes on until all is written, as it would after a short write by the system.
     """
@@ -108,13 +108,13 @@ class Waits(threading.local):
     count = 0
 
     def taken(self) -> int:
-        """Say so, and count from 0 again."""
+        """Return the count, and count from 0 again."""
         count, self.count = self.count, 0
         return count
 
 
 def count_waits() -> Waits:
-    """Have every try for the lock by omnelog in this process counted from now on."""
+    """From now on count each time that omnelog tries to acquire the lock in this process."""
     waits = Waits()
     try_lock = omnelog.linelog.lock.try_lock
 
@@ -131,7 +131,7 @@ def count_waits() -> Waits:
 
 
 def _attributes() -> Iterator[tuple[types.ModuleType, str, Any]]:
-    """What the modules of omnelog have under which name."""
+    """The attributes of all modules of omnelog, with their names."""
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "omnelog":
             for attribute, value in list(vars(module).items()):

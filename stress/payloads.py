@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The records that writers append, as plain JSON drawn from the seed; no omnelog code.
 
-Their sizes are heavy-tailed, their texts full of what careless code trips over.
+Their sizes are heavy-tailed. Their texts are full of characters that careless code gets wrong.
 """
 
 import json
@@ -16,14 +16,14 @@ Record: TypeAlias = dict[str, Any]
 
 PAGE = 4096
 PIPE_BUFFER = 65536
-_POOL = 8192  # characters that all texts of a writer are cut out of
+_POOL = 8192  # characters; all texts of a writer are cut out of these
 _SMALLEST = 100  # bytes of a line with tags
 _LARGE_PART = 1 / 3  # of the lines with tags
-_TAGGED_FRAME = len('{"id": "", "text": ""}') + 26 + 1  # bytes of such a line besides the tags
+_TAGGED_FRAME = len('{"id": "", "text": ""}') + 26 + 1  # bytes of such a line without the tags
 _TYPICAL = 100  # characters: half of the texts are shorter than twice this
 _TAIL = 1.1  # the Pareto exponent: 1 in 60 texts is above 4 KiB, 1 in 1,250 above 64 KiB
 
-# What a line must escape, what it must not, and what a careless reader takes for a line's end.
+# Characters that a line must escape, that it must not, and that a careless reader splits at.
 _NASTY = '"\\/\b\f\n\r\t\x00\x01\x1b\x1c\x7f\x85\xa0é߀ऄ\u2028\u2029\ufeff\ufffd😀𝄞{}[]:,'
 _ALPHABET = string.ascii_letters + string.digits + "     " + _NASTY
 _KINDS = ("command", "prompt", "bash", "loop")
@@ -33,7 +33,7 @@ _METHODS = ("hook", "human_cli", "mcp_tool")
 
 
 def event_id(writer: int, seq: int) -> str:
-    """The id that tells whose event a line is: a ULID by its form, all of decimal digits."""
+    """The id that says which writer's event a line is: a ULID that has only decimal digits."""
     return f"{writer:06}{seq:020}"
 
 
@@ -57,7 +57,7 @@ def draw_records(
 def draw_messages(
     dice: Random, run_id: str, writer: int, events: int, largest: int
 ) -> Iterator[Record]:
-    """The same texts in records that are not events, as a tool may keep of a conversation."""
+    """The same texts in records that are not events, such as the messages of a conversation."""
     for seq, text in enumerate(_draw_texts(dice, events, largest)):
         message: Record = {"id": event_id(writer, seq), "role": dice.choice(_ROLES)}
         shape = dice.randrange(3) if len(text) <= PAGE else 0
@@ -71,7 +71,7 @@ def draw_messages(
 
 
 def draw_message_frame(run_id: str, writer: int) -> Iterator[Record]:
-    """What a runner appends to a log of messages."""
+    """The two records that a runner appends to a log of messages."""
     yield {"id": event_id(writer, 0), "role": "system", "content": run_id}
     yield {"id": event_id(writer, 1), "role": "system", "content": "", "": {}}
 
@@ -91,7 +91,7 @@ def _draw_texts(dice: Random, events: int, largest: int) -> Iterator[str]:
 
 
 def draw_frame(run_id: str, writer: int) -> Iterator[Record]:
-    """What a runner appends: that the run starts and, when all is over, that it is complete."""
+    """The two events that a runner appends: the run starts and, at the end, it is complete."""
     started = {"pipe": "stress", "inputs": [], "distro_version": "0.1.0"}
     yield {"type": "pipe.started", **head(run_id, writer, 0), **started}
     yield {"type": "pipe.completed", **head(run_id, writer, 1)}

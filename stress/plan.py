@@ -2,7 +2,7 @@
 """Every choice a round makes, drawn from one seed, so that it can be made again.
 
 The same seed gives the same processes, start methods, handles, events, sizes, batches, pauses and
-victims. It does not give the same interleaving: that is the machine's part, and the point.
+victims. It does not give the same interleaving, which depends on the machine.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,16 +17,16 @@ SHELL = ("the shell loop",)
 """Instead of the words of a command: the loop around flock(1) in `foreign`."""
 
 _LARGEST = 1024 * 1024  # bytes of a line
-_LARGEST_IN_PIECES = 128 * 1024  # where each takes thousands of writes
+_LARGEST_IN_PIECES = 128 * 1024  # bytes, if a line takes thousands of writes
 _PATIENCE_S = 5.0
 _LITTLE_PATIENCE_S = 0.05
-_RUNS = (1, 1, 3)  # most rounds have one log, for what is contended breaks sooner
-_SABOTAGE_PAUSE_S = 0.0005  # so that nobody is done before the others have begun
-_SHELL_EVERY_S = 0.02  # an append by the shell takes a few processes, some 10 ms
+_RUNS = (1, 1, 3)  # most rounds have one log, because a contended log breaks sooner
+_SABOTAGE_PAUSE_S = 0.0005  # so that no writer has ended before the others begin
+_SHELL_EVERY_S = 0.02  # an append by the shell starts a few processes, which takes 10 ms
 
 
 class Start(StrEnum):
-    """How a process comes to be."""
+    """How a process is started."""
 
     SPAWN = "spawn"
     FORK = "fork"
@@ -34,10 +34,10 @@ class Start(StrEnum):
 
 
 class Handle(StrEnum):
-    """Where a process has its handle on the log from."""
+    """Where a process gets its handle on the log."""
 
-    OWN = "own"  # it opened one itself
-    PASSED = "passed"  # the runner's, opened before: inherited over fork, or pickled
+    OWN = "own"  # it opens one itself
+    PASSED = "passed"  # it uses the handle of the runner, inherited over a fork or pickled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +45,12 @@ class WriterPlan:
     """One writer: a thread, a forked child, a foreign command, or the runner of a run."""
 
     writer: int
-    """The runners come first: that of run 0 is writer 0."""
+    """The runners come first: the runner of run 0 is writer 0."""
     events: int
     batch: int = 1
     """The most events of one append."""
     pause_s: float = 0.0
-    """On average, between two appends; 0: flat out."""
+    """The average pause between two appends; 0 if it appends as fast as it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +65,15 @@ class ProcessPlan:
     durable: bool
     writers: tuple[WriterPlan, ...]
     children: tuple[WriterPlan, ...] = ()
-    """Those that it forks during its appends, each of which goes on with its handle."""
+    """The children that it forks during its appends. Each of them uses the inherited handle."""
     foreign: tuple[str, ...] = ()
-    """The command that does the appending, if it is not omnelog."""
+    """The command that appends, if it is not omnelog."""
     sabotaged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundPlan:
-    """Its logs, those who write and read them, and what is done to them."""
+    """The logs of a round, their writers and readers, and the faults that strike."""
 
     name: str
     seed: int
@@ -81,28 +81,28 @@ class RoundPlan:
     runners: tuple[WriterPlan, ...]
     processes: tuple[ProcessPlan, ...]
     followed: bool
-    """Whether the logs are followed, too."""
+    """Whether the logs are followed as well."""
     faults: frozenset[str]
     sabotage: str | None
     largest: int
     """Bytes of the longest line."""
     seconds: float
-    """Over which the unhurried writers and the faults are spread."""
+    """The time over which slow writers and faults are spread."""
     log: str = "events"
     """The kind of log, by its name in `logs`."""
     compared: bool = False
-    """Whether it is a round of the comparison. Then its volume is a disk of its own, if the system
-    lets us mount one, since a tmpfs takes what is written page by page, so that a kill may come in
-    between; and all is drawn before the processes are forked, so that they soon start again."""
+    """Whether it is a round of the comparison. If we can mount a disk, its volume is one: a tmpfs
+    takes what is written page by page, so that a kill can come in between. All records are drawn
+    before the processes are forked, so that killed processes soon start again."""
 
     @property
     def events(self) -> int:
-        """How many events are to be appended, those of the runners included."""
+        """How many events are to be appended, including those of the runners."""
         plans = [*self.runners, *(w for p in self.processes for w in (*p.writers, *p.children))]
         return sum(writer.events for writer in plans)
 
     def dice(self, *purpose: object) -> Random:
-        """The dice for one purpose of this round."""
+        """The random numbers for one purpose of this round."""
         return Random("/".join(map(str, (self.seed, self.name, *purpose))))
 
 
@@ -205,7 +205,7 @@ def draw_round(
 
 
 def draw_longer(plan: RoundPlan, times: int) -> RoundPlan:
-    """The same round once more, for the `times`-th time, and each time twice as long."""
+    """The same round for the `times`-th time, with twice the length each time."""
 
     def slower(writers: tuple[WriterPlan, ...]) -> tuple[WriterPlan, ...]:
         return tuple(replace(writer, pause_s=2 * writer.pause_s) for writer in writers)
@@ -227,7 +227,7 @@ def draw_sabotage(
 ) -> RoundPlan:
     """Plan a small round: five forked processes of two threads, two of them healthy, mostly.
 
-    It is over in no time, unless faults need some to strike and to be noticed.
+    It takes very little time, unless faults need time to strike and to be noticed.
     """
     name = f"sabotage-{sabotage}"
     dice = Random(f"{seed}/{name}")
@@ -235,7 +235,7 @@ def draw_sabotage(
     events = 100 if faults else 40
     processes = []
     for process in range(5):
-        sabotaged = process < 3 or "kill" in faults  # healthy ones would repair the harm
+        sabotaged = process < 3 or "kill" in faults  # healthy processes would repair the damage
         writers = tuple(
             WriterPlan(
                 writer=1 + 2 * process + thread,
@@ -274,10 +274,10 @@ def draw_sabotage(
 def draw_comparison(
     seed: int, log: str, faults: Sequence[str], *, events: int, seconds: float, by_parent: bool
 ) -> RoundPlan:
-    """Plan a round that any way of appending can be put to: four forked processes, six writers.
+    """Plan a round for any way of appending: four forked processes with six writers.
 
-    It is the same for each `log`, but that with `by_parent` they use the handle of their parent.
-    Half of the writers append thrice as much as the others, in the same time.
+    It is the same for each `log`, except that with `by_parent` the processes use the handle of
+    their parent. Half of the writers append three times as much as the others in the same time.
     """
     dice = Random(f"{seed}/comparison/{'/'.join(faults)}")
     run_ids = (f"stress-{_draw_ulid(dice)}",)
@@ -325,7 +325,7 @@ def draw_comparison(
 
 
 def _draw_writer(dice: Random, number: int, size: Size, durable: bool) -> WriterPlan:
-    """Every other writer is flat out; the rest, and all that wait for a disk, take their time."""
+    """Every other writer appends as fast as it can. The others, and durable ones, make pauses."""
     events = max(1, size.events // 10) if durable else size.events
     hurried = number % 2 == 0 and not durable
     return WriterPlan(
@@ -341,7 +341,7 @@ def _draw_ulid(dice: Random) -> str:
 
 
 def _shuffled(dice: Random, kinds: Iterable[_T], count: int) -> list[_T]:
-    """`count` of `kinds`, each as often as any other, in any order."""
+    """`count` of `kinds`, each equally often, in random order."""
     every = list(kinds)
     drawn = [every[place % len(every)] for place in range(count)]
     dice.shuffle(drawn)

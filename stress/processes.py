@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The processes of a round: started behind a gate, watched, started again, ended.
 
-Those of a measurement, which only bring back a result, are in `timed_processes`.
+The processes of a measurement, which only return a result, are in `timed_processes`.
 
-The parent stays single-threaded, since it forks, and signals no process that it did not start.
+The parent has a single thread, because it forks. It signals only processes that it started.
 """
 
 import os
@@ -21,8 +21,8 @@ from typing import Any
 from .plan import Start
 from .workers import Gate
 
-_GATE_NS = 50_000_000  # from opening the gate to the start: time for all to learn of it
-_TRACE_S = 0.5  # for a stuck process to say where it is stuck
+_GATE_NS = 50_000_000  # from opening the gate to the start, so that all are told in time
+_TRACE_S = 0.5  # for a stuck process to write a stack trace
 
 _CONTEXTS: dict[Start, ForkContext | ForkServerContext | SpawnContext] = {
     Start.FORK: ForkContext(),
@@ -33,12 +33,12 @@ _CONTEXTS[Start.FORKSERVER].set_forkserver_preload(["stress.workers", "stress.fo
 
 
 class HangError(Exception):
-    """The watchdog's time was up."""
+    """The processes did not end in time."""
 
 
 @dataclass(slots=True)
 class _Member:
-    """One process, the parent's end of the line to it, and how to start it again."""
+    """One process, our end of the connection to it, and what it takes to start it again."""
 
     process: BaseProcess
     line: "Connection[Any, Any]"
@@ -51,22 +51,22 @@ class Crew:
     """The processes of a round, by their names."""
 
     def __init__(self, deadline: float) -> None:
-        """Raise HangError where waiting goes on after `deadline`, a time.monotonic()."""
+        """Waiting raises HangError after `deadline`, a time.monotonic()."""
         self._deadline = deadline
         self._members: dict[str, _Member] = {}
         self._lines: list[Connection[Any, Any]] = []
-        """All of them: also to those who died, whose children may live."""
+        """All connections, also those to dead processes, because their children may live."""
         self._start_ns = 0
         self._asked: set[str] = set()
-        """Who was asked to end while running."""
+        """The processes that were running when they were asked to end."""
         self.hung: set[str] = set()
-        """Who did not, and was ended."""
+        """The processes that did not end, and were killed."""
 
     def __len__(self) -> int:
         return len(self._members)
 
     def start(self, name: str, start: Start, target: Callable[..., None], *args: Any) -> None:
-        """Start a process that runs ``target(*args, gate)``, SIGINT blocked from its very begin."""
+        """Start a process that runs ``target(*args, gate)``, with SIGINT blocked from the start."""
         context = _CONTEXTS[start]
         ours, theirs = context.Pipe()
         others = (*self._lines, ours) if start is Start.FORK else ()
@@ -79,13 +79,13 @@ class Crew:
         theirs.close()
 
     def restart(self, name: str) -> None:
-        """Start a process that has died again, by a fork: starting an interpreter is slow."""
+        """Start a dead process again, by a fork, because starting an interpreter is slow."""
         member = self._members[name]
         start = Start.FORKSERVER if member.start is Start.SPAWN else member.start
         self.start(name, start, member.target, *member.args)
 
     def open_gate(self) -> None:
-        """Once all are ready, tell all when to start; whoever dies before is not waited for."""
+        """When all are ready, tell them when to start. Do not wait for one that dies before."""
         for member in self._members.values():
             while not member.line.poll(0) and member.process.exitcode is None:
                 self._wait([member.line, member.process.sentinel])
@@ -102,7 +102,7 @@ class Crew:
                     member.line.send(message)
 
     def running(self, kind: str) -> dict[str, BaseProcess]:
-        """Those whose names begin with `kind` and who have not ended."""
+        """The processes whose names begin with `kind` and that have not ended."""
         return {
             name: member.process
             for name, member in self._members.items()
@@ -110,16 +110,16 @@ class Crew:
         }
 
     def killed(self) -> list[str]:
-        """Who died of SIGKILL, and was not started again."""
+        """The names of processes that died of SIGKILL and were not started again."""
         codes = {name: member.process.exitcode for name, member in self._members.items()}
         return [name for name, code in codes.items() if code == -signal.SIGKILL]
 
     def watch(self, kind: str, timeout_s: float) -> None:
-        """Wait until one of those whose names begin with `kind` has ended, or for `timeout_s`."""
+        """Wait until a process whose name begins with `kind` ends, `timeout_s` at the longest."""
         self._wait([process.sentinel for process in self.running(kind).values()], timeout_s)
 
     def join(self, kind: str) -> None:
-        """Wait until all those have ended, and all that they forked."""
+        """Wait until the processes whose names begin with `kind`, and their children, end."""
         while self.running(kind):
             self.watch(kind, 1)
         for name, member in self._members.items():
@@ -127,14 +127,14 @@ class Crew:
                 self._hear_out(member.line)
 
     def join_orphans(self) -> None:
-        """Wait for those whose parents died."""
+        """Wait for the children of dead processes."""
         current = {id(member.line) for member in self._members.values()}
         for line in self._lines:
             if id(line) not in current:
                 self._hear_out(line)
 
     def _hear_out(self, line: "Connection[Any, Any]") -> None:
-        """Until nobody has the other end any more."""
+        """Read until no process has the other end open."""
         while not line.closed:
             if line.poll(0):
                 try:
@@ -150,8 +150,8 @@ class Crew:
         wait(things, timeout_s)
 
     def stop(self, grace_s: float) -> None:
-        """Ask all to end, and end those that do not within `grace_s`."""
-        self.close_lines()  # which lets those go who wait at the gate
+        """Ask all processes to end, and kill those that do not within `grace_s`."""
+        self.close_lines()  # ends the processes that still wait at the gate
         for name, process in self.running("").items():
             process.terminate()
             self._asked.add(name)
@@ -161,7 +161,7 @@ class Crew:
         self.kill()
 
     def kill(self) -> None:
-        """End what has not ended, having asked it where it is stuck."""
+        """Kill the processes that have not ended, after they have written where they are stuck."""
         stuck = self.running("")
         for process in stuck.values():
             if process.pid:
@@ -175,14 +175,14 @@ class Crew:
             self.hung.add(name)
 
     def close_lines(self) -> None:
-        """Hang up."""
+        """Close all connections."""
         for line in self._lines:
             line.close()
 
     def exits(self) -> dict[str, int | None]:
         """The exit codes; None for those that hung; 0 for those that ended when they were asked.
 
-        A process dies of SIGTERM that is asked before it has got as far as to listen.
+        A process that is asked before it handles SIGTERM dies of it; that counts as 0.
         """
         codes = {name: member.process.exitcode for name, member in self._members.items()}
         for name in self._asked:
@@ -193,8 +193,8 @@ class Crew:
 
 @contextmanager
 def sigint_blocked() -> Iterator[None]:
-    """Keep Ctrl-C from the processes started meanwhile, and from us until they are noted."""
-    resource_tracker.ensure_running()  # which, when it has to, unblocks SIGINT as it starts
+    """Block Ctrl-C, for good in processes that start meanwhile, and in this one until the end."""
+    resource_tracker.ensure_running()  # now, because starting it unblocks SIGINT
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is going on, for who watches: lines that stay and, on a terminal, one that lives."""
+"""Progress for people: lines that stay and, on a terminal, one line that changes."""
 
 from pathlib import Path
 from time import monotonic
@@ -16,9 +16,9 @@ _REDRAW_S = 0.1
 
 
 class Progress:
-    """Tells `console`; no control code and no redrawn line unless that is a terminal.
+    """Prints to `console`. It uses control codes and redraws a line only if that is a terminal.
 
-    Nothing runs in the background, since who uses it forks.
+    It does not use a thread, because the process that uses it forks.
     """
 
     def __init__(self, console: Console) -> None:
@@ -37,7 +37,7 @@ class Progress:
         self.console.print(Text(text, style), soft_wrap=True, highlight=False)
 
     def status(self, text: str) -> None:
-        """Show `text` until the next; on a terminal only."""
+        """Show `text` until the next call; on a terminal only."""
         if self.console.is_terminal:
             if not self._live.is_started:
                 self._live.start()
@@ -48,11 +48,11 @@ class Progress:
             self._drawn = monotonic()
 
     def clear(self) -> None:
-        """Take the status away."""
+        """Remove the status."""
         self._live.stop()
 
     def begin(self, plan: RoundPlan, processes: int) -> None:
-        """The gate of a round opens."""
+        """Begin a round, whose gate opens now."""
         self._plan, self._begun = plan, monotonic()
         self._writers = sum(len(process.writers) for process in plan.processes)
         self._offsets, self._events = {}, 0
@@ -60,7 +60,7 @@ class Progress:
             self.milestone(f"{plan.name}: {processes} processes ready, gate open", "dim")
 
     def look(self, directory: Path, strikes: dict[str, int]) -> None:
-        """Count the events in the logs by now, as far as they are new, and tell."""
+        """Count the events that are new in the logs, and show the number."""
         if self._plan is None or not self.console.is_terminal:
             return
         for run_id in self._plan.run_ids:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The processes that look on: one takes snapshots all the while, one follows each log.
+"""The processes that read: one takes snapshots during the whole round, one follows each log.
 
-What they got is reported as digests of lines that `json` made of it, without omnelog's encoder.
+They report digests of the lines that `json` makes of what they read, without omnelog's encoder.
 """
 
 import json
@@ -22,11 +22,11 @@ from .receipts import RunningDigest, history_path
 from .workers import Gate, until_terminated
 
 READER, FOLLOWER = "reader-000", "follower-000"
-_REST = 1.0  # of the time that a snapshot took: readers are not to starve the writers
+_REST = 1.0  # the pause, as a part of the time of the snapshot, so that writers do not starve
 
 
 def read(directory: Path, plan: RoundPlan, gate: Gate) -> None:
-    """Take snapshots of all runs in turn, the last ones after all is over."""
+    """Take snapshots of all runs in turn, the last ones after the writers have ended."""
     gate.close_others()
     path, take = history_path(directory, f"{READER}.snapshots"), LOGS[plan.log].read
     assert take is not None
@@ -48,7 +48,7 @@ def _snapshot(take: Callable[[], Iterable[Record]], run: int) -> dict[str, Any]:
     taken: dict[str, Any] = {"run": run, "begin_ns": begin_ns}
     try:
         records = take()
-    except Exception as error:  # whatever it is, it is the checker's to judge
+    except Exception as error:  # the checker judges whether it is right
         return taken | {"end_ns": monotonic_ns(), **_told(error)}
     taken["end_ns"] = monotonic_ns()
     digest = RunningDigest()
@@ -58,7 +58,7 @@ def _snapshot(take: Callable[[], Iterable[Record]], run: int) -> dict[str, Any]:
 
 
 def _told(error: Exception) -> dict[str, Any]:
-    """An error as the history has it; two kinds may be right, if there is a reason for them."""
+    """An error as the history has it. Two kinds can be right, which the checker decides."""
     reason = "torn" if isinstance(error, TornTailError) else None
     if isinstance(error.__cause__, FileNotFoundError):
         reason = "absent"
@@ -66,7 +66,7 @@ def _told(error: Exception) -> dict[str, Any]:
 
 
 def follow(directory: Path, plan: RoundPlan, gate: Gate) -> None:
-    """Follow all runs, each in a thread of its own, until all is over."""
+    """Follow all runs, each in a thread of its own, until the writers have ended."""
     gate.close_others()
     path = history_path(directory, f"{FOLLOWER}.followed")
     flag, follow_log = Flag(), LOGS[plan.log].follow

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a round leaves on disk: its logs, and what everybody who took part says they did.
+"""What a round leaves on disk: its logs, and what each process that took part says it did.
 
-Under the directory of a round, all of it plain JSON lines and sharing no code with omnelog::
+These files are in the directory of a round. They are plain JSON lines, and omnelog's code is not
+used for them::
 
     volume/.omne/var/runs/<run_id>/events.jsonl  the log of a run
                                 /events.jsonl.N  logs that were moved away before, N from 1
@@ -24,7 +25,7 @@ Under the directory of a round, all of it plain JSON lines and sharing no code w
     history/*.strikes                {"capped":…}, how often a fault struck in a process
 
 Times are `time.monotonic_ns`, which is one clock for all processes of a machine. Every receipt is
-one write(2) of its own, so that whoever dies leaves all receipts but perhaps the last.
+one write(2), so a process that dies leaves all receipts, or all except the last one.
 """
 
 import json
@@ -42,7 +43,7 @@ MARK_EVERY = 256
 
 
 class Outcome(StrEnum):
-    """What the caller of an append learnt."""
+    """What an append told its caller."""
 
     ACKNOWLEDGED = "acknowledged"
     REFUSED = "refused"
@@ -61,22 +62,22 @@ def log_path(directory: Path, run_id: str) -> Path:
 
 
 def moved_path(log: Path, number: int) -> Path:
-    """Where the `number`-th log of a run was moved to, from 1."""
+    """Where the `number`-th log of a run was moved to, counted from 1."""
     return log.with_name(f"{log.name}.{number}")
 
 
 def history_path(directory: Path, name: str) -> Path:
-    """A file of the history, ``writer-003.lines`` say."""
+    """The path of a file of the history, such as ``writer-003.lines``."""
     return directory / "history" / name
 
 
 def writer_name(writer: int) -> str:
-    """How a writer's files are named."""
+    """The name of a writer, which its files begin with."""
     return f"writer-{writer:03}"
 
 
 def process_name(process: int) -> str:
-    """How a process that writes, its exit code and its deaths are named."""
+    """The name of a process that writes, for its exit code and its deaths."""
     return f"process-{process:03}"
 
 
@@ -89,14 +90,14 @@ class Receipts:
     """A writer's account of its appends; made by the writer itself."""
 
     def __init__(self, directory: Path, writer: int) -> None:
-        """Begin the account, or go on with that of a writer which was killed: see `resume`."""
+        """Begin the account, or continue that of a killed writer: see `resume`."""
         self._path = history_path(directory, f"{writer_name(writer)}.receipts")
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
 
     def resume(self) -> int:
-        """Take the account up where a killed writer left it; return what it would append next."""
+        """Continue the account of a killed writer; return the first event that it did not call."""
         held = self._path.read_bytes()
-        whole = held.rfind(b"\n") + 1  # death may have cut the last receipt short
+        whole = held.rfind(b"\n") + 1  # the last receipt may have been cut short
         os.ftruncate(self._fd, whole)
         next_seq = 0
         for receipt in map(json.loads, held[:whole].splitlines()):
@@ -121,7 +122,7 @@ class Receipts:
         waits: int = 0,
         error: object = None,
     ) -> None:
-        """Record what it came to, with the times just before and just after the call.
+        """Record its outcome, with the times just before and just after the call.
 
         `appended`: how many of its events are said to stand although it failed. `waits`: how often
         the lock was found taken.
@@ -154,7 +155,7 @@ class RunningDigest:
         self.marks: list[str] = []
 
     def add(self, line: bytes) -> None:
-        """Take in the next line, its newline included."""
+        """Add the next line, with its newline."""
         self._hash.update(line)
         self.count += 1
         if self.count % MARK_EVERY == 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a run came to: summed up, as a table for people, as JSON for machines."""
+"""The results of a run, summed up: as a table for people and as JSON for programs."""
 
 import json
 from collections import Counter
@@ -25,7 +25,7 @@ _NAMES_WIDTH, _CELL_WIDTH = 20, 11  # characters of the table's columns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriterReport:
-    """How one writer fared among the others."""
+    """The results of one writer."""
 
     name: str
     process: str
@@ -39,7 +39,7 @@ class WriterReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundReport:
-    """What a round came to."""
+    """The results of a round."""
 
     name: str
     seed: int
@@ -53,20 +53,20 @@ class RoundReport:
     """Events in the logs."""
     bytes: int
     met: int
-    """Appends called before the one above them in the log had returned: contended ones."""
+    """Contended appends: they were called before the one above them in the log had returned."""
     lock_waits: int
     """Appends that found the lock taken."""
     seconds: float
     """From the first call of an append to the return of the last."""
     append_us: dict[str, float]
-    """The time an acknowledged append took, by percentile, waiting for the lock included."""
+    """The time of an acknowledged append with its wait for the lock, by percentile."""
     latencies: dict[str, int]
     """How many of these took up to so many µs; each bound is √2 times the one before."""
     outcomes: dict[str, int]
     strikes: dict[str, int]
-    """How often each fault struck: of short-write, writes cut short; of fork, children."""
+    """How often each fault struck. short-write counts writes cut short, fork counts children."""
     torn_tails: int
-    """Put into quarantine by the next append."""
+    """Torn tails that an append moved to the quarantine."""
     snapshots: int
     by_writer: list[WriterReport]
     violations: dict[str, int]
@@ -78,29 +78,29 @@ class RoundReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SabotageReport:
-    """What came of a sabotage."""
+    """The result of a sabotage."""
 
     name: str
     what: str
     tries: int
     caught_by: list[str]
-    """The kinds of violation that give it away; empty if it passed."""
+    """The kinds of violation by which it was caught; empty if it was not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioReport:
-    """What came of a scenario that measures instead of checking a history."""
+    """The result of a scenario, which measures instead of checking a history."""
 
     name: str
     line: str
-    """What was measured, as people read it."""
+    """What was measured, as a line for people."""
     failures: list[str]
-    """Which limits were missed, for which nothing else is to blame."""
+    """The limits that were missed, if other programs are not the reason."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RunReport:
-    """What a whole run came to."""
+    """The results of a whole run."""
 
     seed: int
     command: str
@@ -108,12 +108,12 @@ class RunReport:
     scenarios: list[ScenarioReport] = field(default_factory=list)
     sabotages: list[SabotageReport] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
-    """Where the harness itself proved nothing."""
+    """Reasons why the run proved nothing."""
     interrupted: bool = False
 
     @property
     def events(self) -> int:
-        """How many were found in the logs of all rounds."""
+        """How many events were found in the logs of all rounds."""
         return sum(round_.events for round_ in self.rounds)
 
     @property
@@ -123,7 +123,7 @@ class RunReport:
 
     @property
     def violated(self) -> bool:
-        """Whether anything is wrong, with the log or with the harness."""
+        """Whether anything is wrong with a log, or the run proved nothing."""
         return bool(self.complaints or self.found)
 
     @property
@@ -148,7 +148,7 @@ def report_round(
     begin_ns, end_ns = [], []
     for number, writer in evidence.writers.items():
         if number not in kinds:
-            continue  # a runner's two are far before and after the rest
+            continue  # a runner appends once before and once after all others
         receipts = zip(writer.begin_ns, writer.end_ns, writer.outcomes, strict=True)
         done = [(begin, end) for begin, end, what in receipts if what == Outcome.ACKNOWLEDGED]
         own_ns = sorted(end - begin for begin, end in done)
@@ -220,7 +220,7 @@ def _evidence(verdict: Verdict) -> dict[str, list[str]]:
 
 
 def percentile(ordered: Sequence[float], part: float) -> float:
-    """The least of `ordered` that at least `part` of them do not exceed; 0 if there are none."""
+    """The smallest of `ordered` that at least `part` of them do not exceed; 0 if it is empty."""
     if not ordered:
         return 0
     rank = -int(-part * len(ordered) // 1)  # rounded up
@@ -228,7 +228,7 @@ def percentile(ordered: Sequence[float], part: float) -> float:
 
 
 def as_json(report: RunReport) -> dict[str, Any]:
-    """The whole report, for machines."""
+    """The whole report, for programs."""
     verdict = "violated" if report.violated else "clean"
     return {"verdict": "interrupted" if report.interrupted else verdict, **asdict(report)}
 
@@ -285,7 +285,7 @@ _SECTIONS: list[dict[str, Callable[[RoundReport], str]]] = [
 
 
 def tables(report: RunReport, width: int) -> Iterator[Table]:
-    """The final table: a column for each kind of round, in pieces that are no wider than `width`.
+    """The final table: a column for each kind of round, in pieces of at most `width` characters.
 
     Rounds of the same kind are summed up.
     """
@@ -312,7 +312,7 @@ def _table(rounds: Sequence[RoundReport]) -> Table:
 
 
 def merged(rounds: Sequence[RoundReport]) -> list[RoundReport]:
-    """The rounds of each kind as one, which begins as their names do: up to a dot."""
+    """The rounds of each kind summed up. A kind is the part of their names before a dot."""
     kinds: dict[str, list[RoundReport]] = {}
     for round_ in rounds:
         kinds.setdefault(round_.name.partition(".")[0], []).append(round_)
@@ -361,7 +361,7 @@ def _bound(ordered: Sequence[tuple[float, int]], part: float) -> float:
 
 
 def sabotages(report: RunReport) -> Table:
-    """What became of each sabotage."""
+    """The result of each sabotage."""
     shown = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
     shown.add_column("sabotage", no_wrap=True)
     shown.add_column("caught by")
@@ -373,7 +373,7 @@ def sabotages(report: RunReport) -> Table:
 
 
 def duration(us: float) -> str:
-    """A time as people say it."""
+    """A time as people write it."""
     if us < 1000:
         return f"{us:.0f} µs"
     return f"{us / 1e3:.1f} ms" if us < 1e6 else f"{us / 1e6:.2f} s"

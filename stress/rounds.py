@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One round: lay out its volume, let the crew loose, strike it with faults, gather what is left."""
+"""One round: make its volume, start its processes, strike them with faults, collect the history."""
 
 import math
 from contextlib import ExitStack, closing
@@ -25,16 +25,16 @@ from .receipts import (
 from .sabotage import SABOTAGES, Appender
 from .workers import Account, draw_items, open_log, write
 
-_LOOK_S = 0.1  # between two looks at how far it is
-_PATIENCE_S = 5.0  # of a runner, for the lock
+_LOOK_S = 0.1  # between two updates of the progress
+_PATIENCE_S = 5.0  # for which a runner waits for the lock
 _GRACE_S = 5.0  # for processes that were asked to end
-_HANG_GRACE_S = 1.0  # for those that are not the ones which hang
+_HANG_GRACE_S = 1.0  # for the other processes when one of them hangs
 _PROCESS, _RUNNER = "process", "runner"
 
 
 @dataclass(slots=True)
 class Conduct:
-    """How a round went, besides what its history says."""
+    """How a round went, in addition to what its history says."""
 
     interrupted: bool = False
     strikes: dict[str, int] = field(default_factory=dict)
@@ -46,8 +46,9 @@ def conduct(
 ) -> Conduct:
     """Run a round in `directory`, which gets its volume and its history.
 
-    However it ends, no process of it is left behind. What hangs for `timeout_s` is ended, with a
-    stack trace in its ``.trace``, and has None for an exit code. KeyboardInterrupt ends it early.
+    Whatever ends it, it leaves no process behind. A process that still runs after `timeout_s` is
+    killed, with a stack trace in its ``.trace``, and its exit code is None. KeyboardInterrupt ends
+    the round early.
     """
     history_path(directory, "").mkdir(parents=True)
     root, kind = volume_path(directory), LOGS[plan.log]
@@ -96,7 +97,7 @@ def conduct(
             fault.undo()
         crew.stop(_GRACE_S)
     except HangError:
-        runner_code = 0  # it is not the runner that hangs
+        runner_code = 0  # another process hangs, not the runner
         progress.milestone(f"{plan.name}: not over after {timeout_s:g} s, ending it")
         for fault in faults:
             fault.undo()
@@ -132,7 +133,7 @@ def _save_strikes(directory: Path, faults: list[Fault], mounted: bool) -> dict[s
 
 
 def _lay_out(directory: Path, plan: RoundPlan, command: str) -> None:
-    """What the checker has to know about a round, and files that are nobody's business."""
+    """Write what the checker has to know about a round, and the files that must not change."""
     writers: dict[int, dict[str, Any]] = {}
     for run, runner in enumerate(plan.runners):
         writers[runner.writer] = {"run": run, "process": _RUNNER, "forked": False}
@@ -176,7 +177,7 @@ def _start(
     logs: list[Appender],
     shared: Appender | None,
 ) -> None:
-    """Start everybody, those first who take longest."""
+    """Start all processes, beginning with those that take longest to start."""
     order = list(Start)
     small = plan.sabotage is not None
     if LOGS[plan.log].read:
@@ -195,7 +196,7 @@ def _start(
 
 
 def _faults(directory: Path, plan: RoundPlan, crew: Crew) -> list[Fault]:
-    """The faults that strike from here; what is foreign is out of their reach."""
+    """The faults that strike from this process; they do not strike foreign commands."""
     foreign = {process_name(p.process) for p in plan.processes if p.foreign}
 
     def victims() -> dict[str, int]:
@@ -214,7 +215,7 @@ def _watch(
     *,
     mounted: bool,
 ) -> None:
-    """Strike until all writers are done; start again who was killed."""
+    """Strike until all writers have ended; start killed processes again."""
     look_at = 0.0
     while crew.running(_PROCESS) or (KILL in plan.faults and crew.killed()):
         next_s = min((fault.look() for fault in faults), default=math.inf)
@@ -224,7 +225,7 @@ def _watch(
                 crew.restart(name)
         if monotonic() >= look_at:
             look_at = monotonic() + _LOOK_S
-            _save_strikes(directory, faults, mounted)  # for the case that closing a log hangs
+            _save_strikes(directory, faults, mounted)  # now, in case closing a log hangs
             progress.look(directory, {fault.name: fault.strikes for fault in faults})
     for fault in faults:
         fault.undo()

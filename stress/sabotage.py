@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Appenders that are broken on purpose, each in a way that real ones are broken.
 
-Every run ends by letting each of them loose on a log of its own, beside healthy writers. The
-checker must find what it broke, and find it in the history: a sabotage that merely crashes does
-not count as caught. Where the harm depends on timing the processor is given away at the worst
-moment, which the kernel may do to anybody at any time.
+At the end of every run, each of them appends to a log of its own, beside healthy writers. The
+checker must find the damage in the history; a sabotage that only crashes does not count as caught.
+If the damage depends on timing, the sabotage gives the processor away at the worst moment, as the
+kernel may do at any time.
 """
 
 import errno
@@ -27,13 +27,13 @@ _SLOW_S = 0.0001  # gives the processor away
 
 
 class Appender(Protocol):
-    """What a writer needs of its handle on the log."""
+    """The methods that a writer needs of its handle on the log."""
 
     def append(self, record: Any, /) -> None:
         """Append `record` as one line."""
 
     def append_many(self, records: list[Any], /) -> None:
-        """Append `records` as one."""
+        """Append `records` as one batch."""
 
     def close(self) -> None:
         """Finish."""
@@ -60,7 +60,7 @@ class _Raw:
         raise NotImplementedError
 
     def in_pieces(self, lines: bytes) -> None:
-        """Write `lines` as a disk may take them that is almost full, or a signal cut them."""
+        """Write `lines` in several writes, as if the disk were almost full or signals came."""
         for begin in range(0, len(lines), _PIECE_BYTES):
             os.write(self._fd, lines[begin : begin + _PIECE_BYTES])
             sleep(_SLOW_S)
@@ -91,7 +91,7 @@ class _LockElsewhere(_Raw):
 
 
 class _SharedOverFork(_Raw):
-    """Takes the lock on an open file that its processes inherited, and so share it."""
+    """Takes the lock on an open file that its processes inherited, so they share the lock."""
 
     def put(self, lines: bytes) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_EX)
@@ -109,7 +109,7 @@ class _TwoWrites(_Raw):
 
 
 class _Buffered(_Raw):
-    """Through a buffer, so that what could not be written is there at the next append."""
+    """Writes through a buffer, so that lines which failed are written by the next append."""
 
     def __init__(self, log: EventLog) -> None:
         super().__init__(log)
@@ -120,7 +120,7 @@ class _Buffered(_Raw):
         self._calls += 1
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._file.write(lines)
-        if self._calls % 10 == 5:  # a full disk would take nothing of it
+        if self._calls % 10 == 5:  # a full disk would take none of it
             fcntl.flock(self._file, fcntl.LOCK_UN)
             raise LogIOError(errno.ENOSPC, "no room, nothing was written", self._log.path)
         self._file.flush()
@@ -132,7 +132,7 @@ class _Buffered(_Raw):
 
 
 class _SeekThenWrite(_Raw):
-    """Finds the end and writes there, with neither O_APPEND nor the lock."""
+    """Finds the end and writes there, without O_APPEND and without the lock."""
 
     flags = 0
 
@@ -143,7 +143,7 @@ class _SeekThenWrite(_Raw):
 
 
 class _UnlockBeforeWrite(_Raw):
-    """Lets go of the lock once it has looked at the file, and then writes."""
+    """Releases the lock after it has looked at the file, and then writes."""
 
     def put(self, lines: bytes) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_EX)
@@ -152,7 +152,7 @@ class _UnlockBeforeWrite(_Raw):
 
 
 class _NoRollBack(_Raw):
-    """Leaves in the log what the full disk took of a line, and says that nothing was written."""
+    """Leaves a part of a line in the log when the disk is full, and says that it wrote nothing."""
 
     _calls = 0
 
@@ -167,7 +167,7 @@ class _NoRollBack(_Raw):
 
 
 class _NoRepair(_Raw):
-    """Writes on behind the torn tail of one that was killed."""
+    """Writes behind a torn tail without repairing it."""
 
     def put(self, lines: bytes) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_EX)
@@ -185,7 +185,7 @@ class _StayBehind(_Raw):
 
 
 class _Wrapped:
-    """An appender that uses the real one, wrongly."""
+    """An appender that uses the real one in a wrong way."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -202,7 +202,7 @@ class _Wrapped:
         self._log.append_many(events)
 
     def blunder(self, event: Event) -> None:
-        """Treat one append in ten so."""
+        """Make the mistake, at one append in ten."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -210,7 +210,7 @@ class _Wrapped:
 
 
 class _AcknowledgeBeforeWrite(_Wrapped):
-    """Keeps events to write them later, and the last of them for ever."""
+    """Keeps events to write them later, and never writes the last ones."""
 
     def __init__(self, log: EventLog) -> None:
         super().__init__(log)
@@ -234,7 +234,7 @@ class _DropOnTimeout(_Wrapped):
 
 
 class _DuplicateOnRetry(_Wrapped):
-    """Takes a success for a failure, and appends again."""
+    """Appends again after a success."""
 
     def blunder(self, event: Event) -> None:
         self._log.append(event)
@@ -257,7 +257,7 @@ class _RefuseButWrite(_Wrapped):
 
 
 class _WrongOrder(_Wrapped):
-    """Hands events to two threads that write them, whichever comes first."""
+    """Gives events to two threads, which write them in any order."""
 
     def __init__(self, log: EventLog) -> None:
         super().__init__(log)
@@ -287,7 +287,7 @@ class _WrongOrder(_Wrapped):
 
 
 class _Overtake(_Wrapped):
-    """Lets an event be overtaken by the next of the same process."""
+    """Writes an event after the next one of the same process."""
 
     _held: Event | None = None
 
@@ -302,7 +302,7 @@ class _Overtake(_Wrapped):
 
 
 class _Respell(_Wrapped):
-    """Writes the same JSON in other bytes, as a rewriting tool would."""
+    """Writes the same JSON in other bytes, as a tool that rewrites files would."""
 
     def blunder(self, event: Event) -> None:
         with open(self._log.path, "ab", buffering=0) as file:
@@ -311,7 +311,7 @@ class _Respell(_Wrapped):
 
 
 class _HalfALine(_Wrapped):
-    """Acknowledges half a line, as a writer leaves that dies."""
+    """Acknowledges half a line, such as a dying writer leaves."""
 
     def blunder(self, event: Event) -> None:
         line = encode(event)
@@ -321,7 +321,7 @@ class _HalfALine(_Wrapped):
 
 
 class _OneByOne(_Wrapped):
-    """Appends a batch event by event, so that others come between."""
+    """Appends a batch event by event, so that lines of others come between them."""
 
     def append(self, event: Event) -> None:
         self._log.append(event)
@@ -333,7 +333,7 @@ class _OneByOne(_Wrapped):
 
 
 class _CutTooMuch(_Wrapped):
-    """Takes back what it wrote, and a line of somebody else."""
+    """Cuts off what it wrote, and also a line of another writer."""
 
     def blunder(self, event: Event) -> None:
         with open(self._log.path, "r+b", buffering=0) as file:
@@ -345,15 +345,15 @@ class _CutTooMuch(_Wrapped):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sabotage:
-    """A broken appender, and which violations of it count as catching it."""
+    """A broken appender, and the violations by which it counts as caught."""
 
     what: str
     make: Callable[[EventLog], Appender]
     caught_by: frozenset[Kind]
     faults: tuple[str, ...] = ()
-    """What has to strike for the harm to be done."""
+    """The faults without which it does no damage."""
     shared: bool = False
-    """Whether its processes inherit one from their parent."""
+    """Whether its processes inherit one appender from their parent."""
     lock_timeout_s: float = 5.0
     batch: int = 1
 
@@ -378,7 +378,7 @@ def _sabotage(
     )
 
 
-# Pieces of several lines on one, or a line that was taken for a torn tail while it was written.
+# Pieces of several lines on one line, or a line that was repaired while it was being written.
 _MIXED = (Kind.NOT_JSON, Kind.ALTERED, Kind.FOREIGN, Kind.QUARANTINE)
 
 SABOTAGES = {
@@ -406,5 +406,5 @@ SABOTAGES = {
 
 
 def broken(name: str, log: EventLog) -> Appender:
-    """The appender of sabotage `name` for the log that `log` is a handle on."""
+    """Return the broken appender called `name`, for the log of the handle `log`."""
     return SABOTAGES[name].make(log)

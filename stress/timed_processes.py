@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Processes of a measurement: they start at one gate and bring back what they measured.
+"""Processes of a measurement: they start at one gate and return what they measured.
 
-Those of a round, which are killed, stopped and started again, are in `processes`.
+The processes of a round, which are killed, stopped and started again, are in `processes`.
 
-They are forked, so that a task may be any closure, and each does a bounded amount of work. Whatever
-ends the caller, Ctrl-C included, none of them outlives the call.
+These are forked, so that a task may be any closure, and each does a bounded amount of work. None of
+them outlives the call, even if Ctrl-C ends it.
 """
 
 import os
@@ -19,14 +19,14 @@ from time import monotonic
 from typing import Any, TypeAlias, TypeVar
 
 Gate: TypeAlias = Callable[[], float]
-"""Says that a task is ready; returns when all are, at a time.monotonic() that all get."""
+"""Says that a task is ready, and returns when all are: the same time.monotonic() for all."""
 
 _T = TypeVar("_T")
-_GATE_S = 0.02  # from opening the gate to the start: time for all to learn of it
+_GATE_S = 0.02  # from opening the gate to the start, so that all are told in time
 
 
 class TaskFailed(Exception):
-    """A process of the gang failed, was killed, or was not done in time; says how."""
+    """A process failed, was killed, or was not done in time; the message says which."""
 
 
 def together(tasks: Sequence[Callable[[Gate], _T]], timeout_s: float = 120) -> list[_T]:
@@ -40,7 +40,7 @@ def together(tasks: Sequence[Callable[[Gate], _T]], timeout_s: float = 120) -> l
     processes: list[ForkProcess] = []
     try:
         for task in tasks:
-            # An interrupt is the parent's business, and it comes when all that is open is noted.
+            # Only the parent handles an interrupt, and only when it has noted what it opened.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 ours, theirs = Pipe()
@@ -64,7 +64,7 @@ def together(tasks: Sequence[Callable[[Gate], _T]], timeout_s: float = 120) -> l
             line.close()
         for process in processes:
             process.join(0 if monotonic() >= deadline else 0.1)
-            process.kill()  # harmless to one that has ended
+            process.kill()  # does nothing to one that has ended
             process.join()
 
 
@@ -96,4 +96,4 @@ def _run(task: Callable[[Gate], _T], line: "Connection[Any, Any]") -> None:
             line.send((False, traceback.format_exc()))
         else:
             line.send(answer)
-    os._exit(0)  # without the clean-up of what belongs to the parent
+    os._exit(0)  # does not clean up what belongs to the parent

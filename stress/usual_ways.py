@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The usual ways to append a line to a log, each used as its own documentation says.
 
-A way is opened on the path of a log, by the process that appends, and yields a function that
-appends one line: it is given the text without the newline. The bench measures some of these
-(`bench.peers`), and `damage` counts what each of them does to the records under faults.
+The process that appends opens a way on the path of a log, and gets a function that appends one
+line, given the text without the newline. The bench measures some of these ways (`bench.peers`), and
+`damage` counts what becomes of the records of each under faults.
 """
 
 import fcntl
@@ -46,8 +46,8 @@ def plain_open(path: Path) -> Iterator[Append]:
 def flock_buffered(path: Path) -> Iterator[Append]:
     """Lock the file, write, unlock, close, by the calls in the documentation of `fcntl`.
 
-    The write goes into the buffer of the file, which `close` flushes after the unlock. That is how
-    programs have it that write these four lines by hand.
+    The write goes into the buffer of the file, which `close` flushes after the unlock. Programs in
+    which these four lines are written by hand do the same.
     """
 
     def append(text: str) -> None:
@@ -61,7 +61,7 @@ def flock_buffered(path: Path) -> Iterator[Append]:
 
 @contextmanager
 def flock_flushed(path: Path) -> Iterator[Append]:
-    """The same with the one line more that it takes: a flush before the unlock."""
+    """The same with one more line, which makes it right: a flush before the unlock."""
 
     def append(text: str) -> None:
         with path.open("a", encoding="utf-8") as file:
@@ -116,7 +116,7 @@ file_handler: Opening = partial(_handler, _file_handler)
 """A handler of each process on the same file.
 
 The Logging Cookbook says that this is not supported ("Logging to a single file from multiple
-processes"), since nothing in Python serializes it. Programs do it all the same.
+processes"), because nothing in Python serializes it. Programs do it nevertheless.
 """
 
 concurrent_handler: Opening = partial(_handler, _concurrent_handler)
@@ -125,19 +125,19 @@ concurrent_handler: Opening = partial(_handler, _concurrent_handler)
 
 @contextmanager
 def loguru_enqueue(path: Path) -> Iterator[Append]:
-    """``logger.add(path, enqueue=True)``, the way its documentation names for several processes."""
+    """``logger.add(path, enqueue=True)``, which its documentation names for several processes."""
     logger = importlib.import_module("loguru").logger
     logger.remove()
     logger.add(path, format="{message}", enqueue=True)
     try:
         yield logger.info
     finally:
-        logger.complete()  # what was queued is part of the work
+        logger.complete()  # an append has ended when the queue is empty
         logger.remove()
 
 
 def _loguru_leave() -> None:
-    """What its documentation has a child process call before it ends."""
+    """A child process calls this before it ends, as its documentation says."""
     importlib.import_module("loguru").logger.complete()
 
 
@@ -170,7 +170,7 @@ def sqlite_database(path: Path, synchronous: str) -> Iterator[sqlite3.Connection
 
 @contextmanager
 def sqlite_rows(path: Path, synchronous: str = "NORMAL") -> Iterator[Append]:
-    """A row for each line; threads take turns, as the documentation of `sqlite3` has them do."""
+    """A row for each line. Threads take turns, as the documentation of `sqlite3` demands."""
     mutex = threading.Lock()
     with sqlite_database(path, synchronous) as database:
 
@@ -192,7 +192,7 @@ def _database_path(log: Path) -> Path:
 
 
 def _sqlite_export(path: Path) -> None:
-    """Write what a reader of the database finds to `path`, a line for each row."""
+    """Write the rows that a reader of the database finds to `path`, a line for each."""
     with closing(sqlite3.connect(_database_path(path))) as database, path.open("wb") as file:
         for (text,) in database.execute("SELECT line FROM log ORDER BY rowid"):
             file.write(text.encode() + b"\n")
@@ -200,23 +200,23 @@ def _sqlite_export(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Way:
-    """One way, and what its documentation says about processes."""
+    """A way to append, and what its documentation says about processes."""
 
     opening: Opening
     module: str | None = None
-    """What it needs installed, beside omnelog's own dependencies."""
+    """The module that has to be installed, in addition to omnelog's own dependencies."""
     spaced: bool = False
     """Whether it writes JSON with a space after each comma and colon."""
     by_parent: bool = False
-    """Whether a parent opens it, and the processes that it starts use that."""
+    """Whether a parent opens it, and the processes that it starts use the parent's."""
     reopens: bool = False
     """Whether a forked child closes what it inherited, and opens its own."""
     leave: Callable[[], None] | None = None
-    """What a process calls at its end that uses what its parent has opened."""
+    """A process that uses what its parent opened calls this at its end."""
     export: Callable[[Path], None] | None = None
-    """Writes what a reader finds to the path of the log, if that is no file of lines already."""
+    """Writes the lines that a reader finds to the path of the log, if it is not a file of lines."""
     cannot: Mapping[str, str] = field(default_factory=dict)
-    """The faults that it cannot be put to, each with the reason."""
+    """The faults under which it cannot be tested, each with the reason."""
 
     @property
     def installed(self) -> bool:
@@ -250,12 +250,12 @@ WAYS = {
         export=_sqlite_export,
         cannot={  # its page "How To Corrupt An SQLite Database File"
             SHORT_WRITE: "it writes in C, where writes cannot be cut short from within Python",
-            FORK: "its documentation forbids to carry an open database across a fork",
-            REPLACE: "its documentation forbids to rename a database that is in use",
+            FORK: "its documentation says not to carry an open database across a fork",
+            REPLACE: "its documentation says not to rename a database that is in use",
         },
     ),
 }
-"""By their names in the table."""
+"""The ways, by their names in the table."""
 
 
 class WayLog:
@@ -283,7 +283,7 @@ class WayLog:
             self.append(text)
 
     def close(self) -> None:
-        """Finish in this process."""
+        """Close the way in this process."""
         if self._process == os.getpid():
             self._opened.__exit__(None, None, None)
         elif self._way.leave is not None:

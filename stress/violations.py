@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What can be wrong with a round, what was found to be wrong, and each finding as text."""
+"""What can be wrong with a round, what was found, and each finding as text."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from .evidence import OPEN, Bytes, Evidence
 
-_KEPT_PER_KIND = 3  # the rest of a kind is only counted: a few show as much as a thousand
+_KEPT_PER_KIND = 3  # further violations of a kind are only counted: three show enough
 _ROW_BYTES = 16
 _ROWS_AROUND = 2  # before and after the row with the byte in question
 
@@ -17,7 +17,7 @@ _ROWS_AROUND = 2  # before and after the row with the byte in question
 Attempt: TypeAlias = tuple[int, int]
 """A writer and the sequence number of one of its events."""
 Span: TypeAlias = tuple[int, int, int]
-"""A file, by its index, and where in it bytes begin and end."""
+"""The index of a file, and the offsets at which bytes in it begin and end."""
 
 
 class Kind(StrEnum):
@@ -39,7 +39,7 @@ class Kind(StrEnum):
     SIZE = "the file is not the size of its events"
     QUARANTINE = "a fragment in the quarantine that no killed writer left"
     LITTER = "a file that should not be there"
-    BYSTANDER = "a file that was nobody's business has changed"
+    BYSTANDER = "a file that must not change has changed"
     SNAPSHOT_RAISED = "a snapshot raised"
     SNAPSHOT_NO_PREFIX = "a snapshot is not a prefix of the final log"
     SNAPSHOT_STALE = "a snapshot misses what was acknowledged before"
@@ -47,41 +47,41 @@ class Kind(StrEnum):
     FOLLOWER_RAISED = "a follower raised"
     FOLLOWER_DIFFERS = "a follower did not see exactly the final log"
     EXIT = "a process failed"
-    DEATH = "a writer was cut short that nobody killed"
+    DEATH = "a writer was cut short although it was not killed"
     UNFINISHED = "a process did not do all that was planned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One thing that is wrong, and the least that shows it."""
+    """One violation, with the least evidence that shows it."""
 
     kind: Kind
     what: str
     attempts: tuple[Attempt, ...] = ()
-    """Whose receipts tell about it."""
+    """The events whose receipts are evidence."""
     spans: tuple[Span, ...] = ()
-    """Which bytes of which logs it is about."""
+    """The bytes of logs that it is about."""
     focus: tuple[int, int] | None = None
-    """The first byte that is wrong, and in which file."""
+    """The file and the offset of the first byte that is wrong."""
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What was found, and what a reader of the verdict may want to know besides."""
+    """The violations of a round, and figures about it."""
 
     evidence: Evidence
     violations: list[Violation] = field(default_factory=list)
     """The first few of each kind, in the order of the kinds."""
     counts: Counter[Kind] = field(default_factory=Counter)
-    """How many there are of each kind."""
+    """How many violations there are of each kind."""
     events: int = 0
-    """Events that stand in the logs, each counted once."""
+    """Events that are in the logs, each counted once."""
     met: int = 0
     """Events that were called before the one above them in the log had returned."""
     outcomes: Counter[str] = field(default_factory=Counter)
-    """How often each was reported."""
+    """How often each outcome was reported."""
     fragments: int = 0
-    """Torn tails that were put into quarantine."""
+    """Torn tails that were moved to a quarantine."""
 
     def add(
         self,
@@ -100,7 +100,7 @@ class Verdict:
 
 
 def violation_text(verdict: Verdict, violation: Violation) -> str:
-    """The smallest evidence for `violation`: a few lines, indented under what is wrong."""
+    """`violation` as text: what is wrong and, indented below it, a few lines of evidence."""
     files = verdict.evidence.files
     lines = [f"{violation.kind}: {violation.what}", f"  in round {verdict.evidence.name}"]
     lines += [f"  bytes {begin} to {end} of {files[f].path}" for f, begin, end in violation.spans]
@@ -133,7 +133,7 @@ def _receipts(verdict: Verdict, attempt: Attempt) -> Iterator[str]:
 
 
 def _shorten(line: bytes) -> str:
-    """The begin of a line, as text in which no terminal finds a command."""
+    """The beginning of a line, as text without control codes for a terminal."""
     text = ascii(line[:72].decode(errors="replace").removesuffix("\n"))[1:-1]
     return f"{text}..." if len(line) > 73 else text
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The processes that write with omnelog: threads, and children forked during their appends.
 
-Each prepares all it can, says that it is ready, waits at the gate, and starts at the time that it
-is said there, the same for all. SIGTERM makes a process end after what it is doing, with its
-accounts complete and exit code 0. SIGINT is the parent's business and is blocked in here.
+Each prepares what it can, says that it is ready, waits at the gate, and starts at the time that it
+gets there, which is the same for all. After SIGTERM a process completes its current append and its
+receipts, and exits with 0. SIGINT is blocked here, because only the parent handles it.
 """
 
 import errno
@@ -41,27 +41,27 @@ from .receipts import (
 )
 from .sabotage import Appender, broken
 
-_FULL_S = 0.002  # after a refusal: let not every event be refused while the disk is full
-_OPENING_TRIES = 1000  # of 5 ms, by who starts while the disk is full
+_FULL_S = 0.002  # the pause after a refusal, so that a full disk does not refuse every event
+_OPENING_TRIES = 1000  # each 5 ms later, if the disk is full when a process starts
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A process's end of the line to its parent, which keeps the gate."""
+    """A process's end of the connection to its parent, which opens the gate."""
 
     line: "Connection[Any, Any]"
     others: "tuple[Connection[Any, Any], ...]"
-    """Ends that a forked process has inherited, and would keep open when the parent is gone."""
+    """Connections that a forked process inherited. It has to close them."""
     open_since_ns: int = 0
-    """When it was opened, for who is started again after that."""
+    """When the gate was opened, for a process that is started again after that."""
 
     def close_others(self) -> None:
-        """Let go of what is not ours, so that the parent can hang up on the others."""
+        """Close what is not ours, so that a connection ends when the parent closes it."""
         for other in self.others:
             other.close()
 
     def wait(self) -> int:
-        """Say that this process is ready; return when all are to start, and when that is, in ns.
+        """Say that this process is ready, wait for the gate, and return the start time in ns.
 
         SystemExit if the parent has given up, or is gone.
         """
@@ -76,12 +76,12 @@ class Gate:
         return start_ns
 
     def is_over(self) -> bool:
-        """Whether the parent has said so, or is gone."""
+        """Whether the parent has said that the round is over, or is gone."""
         return self.line.poll()
 
 
 def draw_lines(directory: Path, plan: RoundPlan, run: int, writer: WriterPlan) -> list[Record]:
-    """Lay down what a writer means to append, unless that was done; return it."""
+    """Write down the lines that a writer means to append, unless they are; return them."""
     run_id, number = plan.run_ids[run], writer.writer
     dice = plan.dice("events", number)
     kind = LOGS[plan.log]
@@ -90,14 +90,14 @@ def draw_lines(directory: Path, plan: RoundPlan, run: int, writer: WriterPlan) -
     else:
         records = list(kind.draw(dice, run_id, number, writer.events, plan.largest))
     path = history_path(directory, f"{writer_name(number)}.lines")
-    if not path.exists():  # who is killed while writing it is not restarted: the gate was shut
+    if not path.exists():  # a process killed while writing it, before the start, is not restarted
         path.write_bytes(b"".join(map(kind.line, records)))
     return records
 
 
 @cache
 def draw_items(directory: Path, plan: RoundPlan, run: int, writer: WriterPlan) -> list[Any]:
-    """What a writer hands to ``append``, in order; a process that is forked afterwards has it."""
+    """What a writer gives to ``append``, in order. A process that is forked afterwards has it."""
     item = LOGS[plan.log].item
     return [item(record) for record in draw_lines(directory, plan, run, writer)]
 
@@ -114,7 +114,7 @@ def draw_calls(plan: RoundPlan, writer: WriterPlan, first: int) -> Iterator[tupl
 
 @dataclass(frozen=True, slots=True)
 class _Here:
-    """What the writers of one process have in common."""
+    """What the writers of one process share."""
 
     directory: Path
     plan: RoundPlan
@@ -139,7 +139,7 @@ class Account:
         self._dice = Random(writer.writer)
 
     def append_next(self, log: Appender) -> bool:
-        """Append what is next, if there is anything, and return whether there was."""
+        """Append the next events; return whether there were any."""
         call = next(self._calls, None)
         if call is None:
             return False
@@ -177,13 +177,13 @@ class Account:
         return True
 
     def work(self, log: Appender, stop: list[int]) -> None:
-        """Append all that is left, until it is asked to stop."""
+        """Append all events that are left, until it is asked to stop."""
         while not stop and self.append_next(log):
             if self._pause_s:
                 sleep(self._dice.expovariate(1 / self._pause_s))
 
     def close(self) -> None:
-        """The account is complete."""
+        """Close the files of the account."""
         self._receipts.close()
 
 
@@ -194,7 +194,7 @@ def write(
     passed: Appender | None,
     gate: Gate,
 ) -> None:
-    """What a process does that writes. `passed`: the handle it got from its parent, if it did."""
+    """Be a process that writes. `passed`: the handle that it got from its parent, if any."""
     gate.close_others()
     name = process_name(process.process)
     warnings.filterwarnings("ignore", "This process.*multi-threaded", DeprecationWarning)  # 3.12+
@@ -219,7 +219,7 @@ def write(
 
 
 def open_log(directory: Path, plan: RoundPlan, process: ProcessPlan) -> Appender:
-    """A process's own handle, by the sabotaged appender if that is its lot."""
+    """Open a handle for this process: a broken appender if it is sabotaged."""
     tries = 0
     while True:
         try:
@@ -237,7 +237,7 @@ def open_log(directory: Path, plan: RoundPlan, process: ProcessPlan) -> Appender
 
 
 def _work_together(accounts: list[Account], log: Appender, stop: list[int]) -> None:
-    """The first writer in this thread, where signals strike, the others in their own."""
+    """Run the first writer in this thread, which gets the signals, and the others in their own."""
     first, *others = accounts
     threads = [threading.Thread(target=each.work, args=(log, stop)) for each in others]
     for thread in threads:
@@ -252,7 +252,7 @@ class _ForkedError(BaseException):
 
 
 class _Forks:
-    """Forks of this process during its appends: by a signal that interrupts one, or by a thread.
+    """Forks this process during its appends, in a signal handler or in a thread.
 
     A child appends its own events with the handle it inherited, and ends.
     """
@@ -273,7 +273,7 @@ class _Forks:
         self._thread: threading.Thread | None = None
 
     def begin(self, start_ns: int) -> None:
-        """From now on fork, at times that the seed has drawn."""
+        """From now on fork at times that the seed has drawn."""
         if FORK not in self._here.plan.faults or not self._left:
             return
         plan, process = self._here.plan, self._here.process
@@ -291,20 +291,20 @@ class _Forks:
 
     def _strike(self, *_: object) -> None:
         if self._left and self._fork():
-            raise _ForkedError  # which the interrupted append has to survive, in the child
+            raise _ForkedError  # the interrupted append has to survive it, in the child
 
     def _fork_from_thread(self) -> None:
         begun_s = monotonic()
         for after_s in self._after_s:
             if self._over.wait(max(0, begun_s + after_s - monotonic())):
-                return  # what is left is forked by `end`
+                return  # `end` forks the rest
             if self._fork():
                 os._exit(0)
 
     def _fork(self) -> bool:
-        """Fork; return whether this is the child, which has done its part."""
+        """Fork; return whether this is the child, after it has appended its events."""
         child = self._left.pop(0)
-        # Before the fork: if this process is killed, the one that follows must not fork it again.
+        # Before the fork: if this process is killed, its successor must not fork this child again.
         name = f"{writer_name(child.writer)}.receipts"
         history_path(self._here.directory, name).touch()
         pid = os.fork()
@@ -324,7 +324,7 @@ class _Forks:
         return True
 
     def end(self, stop: list[int]) -> None:
-        """Fork what is left to be forked, and wait for the children; SystemExit if one failed."""
+        """Fork the rest of the children and wait for all of them; SystemExit if one failed."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         self._over.set()
         if self._thread:
@@ -338,7 +338,7 @@ class _Forks:
 
 
 def _fail(error: BaseException) -> NoReturn:
-    """End a forked child, which must not go on with what its parent was doing."""
+    """End a forked child, which must not continue what its parent was doing."""
     sys.excepthook(type(error), error, error.__traceback__)
     sys.stderr.flush()
     os._exit(1)
@@ -346,7 +346,7 @@ def _fail(error: BaseException) -> NoReturn:
 
 @contextmanager
 def until_terminated(directory: Path, name: str) -> Iterator[list[int]]:
-    """Yield a list that is empty until SIGTERM comes; let SIGUSR1 leave a stack trace."""
+    """Yield a list that is empty until SIGTERM comes; SIGUSR1 writes a stack trace."""
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: stop.append(number))
     with history_path(directory, f"{name}.trace").open("w") as trace:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """How fast omnelog is beside another version of it: ``python -m stress.bench.against CHECKOUT``.
 
-Both versions are loaded into one process and measured in turns, which of them comes first
-alternating from round to round, so that what else the machine does strikes both. For each operation
-the median of the rounds' ratios is printed, with their quartiles. Below 1 this version is faster.
+Both versions are loaded into one process and measured in turns. They come first in alternate
+rounds, so that other work of the machine slows both. For each operation the median of the rounds'
+ratios is printed, with their quartiles. Below 1, this version is faster.
 """
 
 import argparse
@@ -20,14 +20,14 @@ from typing import Any
 from conformance.program import run
 
 ROUNDS = 300
-COUNT = 200  # events a measurement
+COUNT = 200  # events of a measurement
 BATCH = 100
 
 Operation = Callable[[], object]
 
 
 def load(checkout: Path) -> Any:
-    """Import the omnelog of `checkout`, beside any other one. Any: its names are not known here."""
+    """Import the omnelog of `checkout`, beside another one. Any: mypy does not know its names."""
     sys.path.insert(0, str(checkout))
     try:
         _forget()
@@ -64,7 +64,7 @@ def events(package: Any) -> list[Any]:
 
 
 def operations(package: Any, root: Path) -> dict[str, Operation]:
-    """Return what is measured, each of it about `COUNT` events."""
+    """Return the operations to measure, each on `COUNT` events."""
     chosen = (events(package) * COUNT)[:COUNT]
     lines = [package.encode(event) for event in chosen]
     log = package.EventLog.for_run(root, "append")
@@ -111,10 +111,10 @@ def _time_of(operation: Operation) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, and print a line for each operation."""
+    """Measure both versions, and print a line for each operation; return 0."""
     parser = argparse.ArgumentParser(prog="python -m stress.bench.against", description=__doc__)
     parser.add_argument("checkout", type=Path, help="a checkout of another version of omnelog")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"(default: {ROUNDS})")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how many ({ROUNDS})")
     options = parser.parse_args(arguments)
     theirs = load(options.checkout.resolve())
     ours = load(Path(__file__).resolve().parents[2])

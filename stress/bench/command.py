@@ -24,16 +24,16 @@ def _parser() -> argparse.ArgumentParser:
     listed = "\n".join(f"  {name:10} {about}" for name, about in WORKLOADS.items())
     parser = argparse.ArgumentParser(
         prog="python -m stress.bench",
-        description="How fast omnelog is, beside what else one could use, measured in turns.",
-        epilog=f"workloads:\n{listed}\n\nFiles go below $TMPDIR, 2 GB at the most; take a real "
-        "disk for `durable`.\n\nexit codes: 0 measured, whatever came of it; 2 usage; "
-        "130 interrupted, after telling what was measured by then",
+        description="How fast omnelog is, compared with alternatives, measured in turns.",
+        epilog=f"workloads:\n{listed}\n\nFiles are written below $TMPDIR, 2 GB at most; it has "
+        "to be on a real disk for `durable`.\n\nexit codes: 0 measured, even if a target was "
+        "missed; 2 usage; 130 interrupted, after printing the results so far",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="small workloads, 3 rounds")
     parser.add_argument("--rounds", type=int, metavar="N", help=f"how many ({ROUNDS})")
     parser.add_argument(
-        "--only", metavar="LIST", help="these workloads alone, comma-separated (all)"
+        "--only", metavar="LIST", help="only these workloads, separated by commas (all)"
     )
     parser.add_argument("--json", metavar="FILE", help="write all figures to FILE (-: to stdout)")
     return parser

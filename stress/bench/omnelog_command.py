@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the command costs: a recording, a node, looking at many runs and at a long one, a start.
+"""What the command costs: recording, nodes, verbs on many runs and on a long one, starting.
 
-Times are CPU time, of everything that a subject started, except where it is compared with tee.
+Times are the CPU time of everything that a subject started, except in the comparison with tee.
 """
 
 import os
@@ -35,8 +35,8 @@ _LINE = "a line of output that is about as long as most lines are, which is seve
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _START_MS = 1_769_903_999_000  # 2026-01-31T23:59:59Z
 _NODES = 1000  # of a long run
-_FULL = 100  # the scale at which a workload is as large as its limits are about
-_STARTS_EACH = 5  # nodes, or starts of a verb, that make a measurement
+_FULL = 100  # the scale for which the limits of a workload are meant
+_STARTS_EACH = 5  # nodes, or starts of a verb, in a measurement
 
 _OF_A_LONG_RUN = {
     "tail": "tail latest",
@@ -75,12 +75,12 @@ used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(used.ru_utime + used.ru_stime, 1024 * used.ru_maxrss, file=sys.stderr)
 sys.exit(os.waitstatus_to_exitcode(status))
 """
-"""A small process between, for a peak is never reported as less than that of the process that
+"""A small process in between. The system never reports a peak below that of the process that
 forked."""
 
 
 def _environment(root: Path) -> dict[str, str]:
-    """One in which omnelog is compiled once, as an installed package is."""
+    """An environment in which omnelog is compiled once, as an installed package is."""
     compiled = {**os.environ, "PYTHONPYCACHEPREFIX": str(root / "compiled")}
     compiled.pop("PYTHONDONTWRITEBYTECODE", None)
     return compiled
@@ -109,7 +109,7 @@ def _volume(root: Path, name: str) -> Path:
 
 
 def record(scale: int, root: Path) -> Iterator[Workload]:
-    """What a command prints, beside tee by the clock; and a command that does nothing."""
+    """Recording much output, compared with tee by the clock; and a command that does nothing."""
     size = 10_000_000 * scale
     prints = ["sh", "-c", f"yes '{_LINE}' | head -c {size}"]
     environment = _environment(root)
@@ -174,7 +174,7 @@ def _at_full(limit: float, scale: int) -> float | None:
 
 
 def _least(volume: Path, command: Sequence[str], environment: Mapping[str, str]) -> Measure:
-    """Measures the least CPU time of a few runs of a command, as others disturb it only upwards."""
+    """Measure the least CPU time of a few runs of a command. Other programs only increase it."""
 
     def measure() -> Figures:
         costs = [_cost(volume, command, environment)["time"] for _ in range(_STARTS_EACH)]
@@ -184,7 +184,7 @@ def _least(volume: Path, command: Sequence[str], environment: Mapping[str, str])
 
 
 def view(scale: int, root: Path) -> Iterator[Workload]:
-    """Looking at a long run and at many, compared with a tenth of that: per event and per run."""
+    """Verbs on a long run and on many runs, for each event or run, compared with a tenth."""
     events = 10_000 * scale
     runs = 100 * scale
     long_run = [(f"{n:,} events", n, partial(_runs, root, 1, n)) for n in (events // 10, events)]
@@ -227,11 +227,11 @@ _MORE_MEMORY = {
     ("many runs", "runs"): 2.5,  # it keeps a row of each run, for the widths of the columns
     ("many runs", "verify"): 1.6,  # it keeps the path of each log
 }
-"""How much more memory a verb may take than for a tenth of that."""
+"""How many times the memory a verb may take that it takes for a tenth."""
 
 
 def start(root: Path) -> Iterator[Workload]:
-    """How soon each verb has done what little there is to do, beside the import of omnelog."""
+    """How long each verb takes for very little work, compared with the import of omnelog."""
     environment = _environment(root)
 
     def begun(words: str) -> Figures:
@@ -275,7 +275,7 @@ def _runs(root: Path, runs: int, events: int) -> Path:
 
 
 def _history(run_id: str, events: int, start_ms: int) -> Iterator[bytes]:
-    """The lines of a run with so many events, in nodes that are loops, a thousand at most."""
+    """The lines of a run with so many events, in at most a thousand nodes that are loops."""
     common = {"ts": "2026-01-31T23:59:59Z", "run_id": run_id}
 
     def head(number: int) -> dict[str, str]:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What the bench compares omnelog with, each used as its users would use it.
+"""The peers: what the bench compares omnelog with, each used as its users would use it.
 
-Libraries for logging and SQLite are handed the finished line, so that their side does less than
-ours, which encodes an event. What one would write at first, `filelock.FileLock` on a side file
-around ``open("a")``, encodes with dataclasses-json. The floor makes the four system calls of an
-append and nothing else.
+Logging libraries and SQLite are given the finished line, so they do less than omnelog, which
+encodes an event. The naive solution, `filelock.FileLock` on a side file around ``open("a")``,
+encodes with dataclasses-json. The floor makes the four system calls of an append and nothing else.
 """
 
 import fcntl
@@ -68,26 +67,26 @@ EVENTS: list[Event] = [
     PipeAborted(**_COMMON, reason="interrupted by the user"),
     PipeCompleted(**_COMMON),
 ]
-"""One of each of the eight types: what every workload appends and reads in turn."""
+"""One event of each of the eight types. Every workload appends and reads them in turn."""
 LINES = [encode(event) for event in EVENTS]
 RECORDS: list[dict[str, Any]] = [json.loads(line) for line in LINES]
-"""The same as dicts, for a line log."""
+"""The same events as dicts, for a line log."""
 
 Loop: TypeAlias = Callable[[int], object]
-"""Appends so many events, in as tight a loop as can be."""
+"""Appends so many events, in a loop that does little else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A way of appending: `module` is what it needs installed, beside the standard library."""
+    """A way of appending. `module`: what it needs in addition to the standard library."""
 
     name: str
     one: Opener
-    """Appends an event per call."""
+    """Appends one event with each call."""
     loop: Callable[[Path], AbstractContextManager[Loop]]
     """Appends many, one by one."""
     batch: Callable[[Path], AbstractContextManager[Loop]] | None = None
-    """Appends many, a hundred at once."""
+    """Appends many, a hundred with each call."""
     module: str | None = None
 
     @property
@@ -188,9 +187,9 @@ def _floor(root: Path) -> Iterator[Callable[[bytes], None]]:
 
 @contextmanager
 def _floor_loop(root: Path, steps: int = 0) -> Iterator[Loop]:
-    """The system calls of an append, and so many `steps` of what it cannot do without.
+    """The system calls of an append, and so many `steps` of the other work that it cannot avoid.
 
-    Each loop is spelt out, since what it takes to choose or to call a part would be measured, too.
+    Each loop is written out, because choosing or calling a part would be measured too.
     """
     flock, lseek, write = fcntl.flock, os.lseek, os.write
     lock, unlock, end = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN, os.SEEK_END
@@ -281,12 +280,12 @@ def _naive(root: Path) -> Iterator[Callable[[dict[str, Any]], object]]:
         yield lambda record: append(json.dumps(record))
 
 
-# What one would write at first.
+# The naive solution.
 
 
 @cache
 def _records() -> list[Any]:
-    """Events as dataclasses-json has them: flat, all strings, the type a field like any other."""
+    """Events as classes for dataclasses-json: flat, all strings, with the type as a field."""
     mixin = importlib.import_module("dataclasses_json").DataClassJsonMixin
     names = ["type", "id", "ts", "run_id", "node_id", "output_path"]
     record = make_dataclass("Record", [(name, str) for name in names], bases=(mixin,))
@@ -353,7 +352,7 @@ FLOOR_AND = [
     replace(FLOOR, name=f"floor, {more}", loop=partial(_floor_loop, steps=steps))
     for steps, more in enumerate(["encode", "encode, filelock", "encode, filelock, mutex"], 1)
 ]
-"""What bounds an append: the floor and, step by step, what comes on top of it in any case."""
+"""The lower bounds of an append: the floor and, step by step, the work that it cannot avoid."""
 LINE_LOG = _peer("LineLog of dicts", _line_log, lambda: RECORDS)
 DUMPS_FLOOR = replace(FLOOR, name="json.dumps and the floor", loop=_dumps_floor_loop)
 SAME_BYTES_FLOOR = replace(

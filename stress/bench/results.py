@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Measuring in turns, and what came of it: rows, ratios, verdicts, the table and the JSON."""
+"""Measures in turns, and reports the results: rows, ratios, verdicts, the table and the JSON."""
 
 import os
 import platform
@@ -31,7 +31,7 @@ _UNITS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0, "MB": 1e6, "": 1.0}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A figure of ours, a comparison of it, and what is expected."""
+    """A figure of omnelog, what it is compared with, and the target."""
 
     workload: str
     what: str
@@ -39,32 +39,32 @@ class Row:
     unit: str
     ours: str = peers.OMNELOG.name
     theirs: str | None = None
-    """Whom it is compared with; None: the figure itself is judged, at its worst in any round."""
+    """The peer to compare with. None: the figure itself is judged, by its worst round."""
     must: float | None = None
     aim: float | None = None
     speed: bool = False
-    """Whether the ratio is how much faster ours is, where more is better, not the time it takes."""
+    """Whether the ratio is one of speeds, of which more is better, and not one of times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """Who does it, each in turn, and what is made of the figures."""
+    """The subjects that do the same work in turns, and the rows for their figures."""
 
     subjects: Mapping[str, Measure]
     rows: Sequence[Row]
     rounds: int = sys.maxsize
-    """At most so many."""
+    """The highest number of rounds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a row came to."""
+    """The result of a row."""
 
     row: Row
     ours: float
     """The median."""
     values: list[float]
-    """The ratio of each round, or the figure where there is nothing to compare it with."""
+    """The ratio of each round, or the figure if it is not compared with a peer."""
 
     @property
     def value(self) -> float:
@@ -81,7 +81,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """Whether the target is met, and even what was aimed for; "" if there is none."""
+        """Whether the target is met, and also the aim; "" if there is not a target."""
         if self.row.must is None:
             return ""
         if not self._reaches(self.row.must):
@@ -94,7 +94,7 @@ class Result:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What was measured, on what."""
+    """What was measured, and on which machine."""
 
     machine: str
     rounds: int
@@ -106,7 +106,7 @@ class Report:
     interrupted: bool = False
 
     def json(self) -> dict[str, Any]:
-        """All of it, plain."""
+        """The report as plain JSON."""
         rows = []
         for result in self.results:
             first, third = result.quartiles
@@ -125,7 +125,7 @@ class Report:
 
 
 def measure(chosen: Sequence[Workload], report: Report, progress: Progress) -> None:
-    """Measure all in turns, round after round; Ctrl-C ends it with what was measured by then."""
+    """Measure all in turns, round after round. Ctrl-C ends it, and the results so far count."""
     samples: list[dict[str, list[Figures]]] = [defaultdict(list) for _ in chosen]
     others_cores = watch_others()
     total = sum(len(workload.subjects) * min(report.rounds, workload.rounds) for workload in chosen)
@@ -145,7 +145,7 @@ def measure(chosen: Sequence[Workload], report: Report, progress: Progress) -> N
                     )
                     taken[name] = subject()
                     done += 1
-                for name, figures in taken.items():  # a round is whole or does not count
+                for name, figures in taken.items():  # only whole rounds count
                     sampled[name].append(figures)
     except KeyboardInterrupt:
         report.interrupted = True
@@ -167,7 +167,7 @@ def _result(row: Row, sampled: Mapping[str, Sequence[Figures]]) -> Result:
 
 
 def table(report: Report) -> Table:
-    """One row each: our figure, whom it is compared with, the ratio, the target, the verdict."""
+    """A row for each result: our figure, the peer, the ratio, the target, the verdict."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("workload", "", "ours", "against", "ratio", "quartiles", "target", ""):
         shown.add_column(title, justify="left" if title in ("workload", "", "against") else "right")
@@ -207,14 +207,14 @@ def _ratio(value: float) -> str:
 
 
 def tell(report: Report, console: Console) -> None:
-    """Print the table and what it is about."""
+    """Print the table, and lines that explain it."""
     console.print(table(report))
     judged = [result for result in report.results if result.verdict]
     missed = [result for result in judged if result.verdict == "MISSED"]
     rounds = f"{report.rounds} rounds" + ", interrupted" * report.interrupted
     say = partial(console.print, soft_wrap=True, highlight=False)
     say(f"\n{len(judged) - len(missed)} of {len(judged)} targets met; {rounds}")
-    say("ratio: of times, less is better; of throughputs (≥), more; the median of the rounds")
+    say("ratio: the median of the rounds; of times, less is better, of throughputs (≥), more")
     for name in report.missing:
         say(f"not installed, so not compared with: {name}")
     say(report.machine)
@@ -222,7 +222,7 @@ def tell(report: Report, console: Console) -> None:
 
 
 def machine() -> str:
-    """What this runs on."""
+    """The processor, system and Python on which this runs."""
     with suppress(OSError, IndexError):
         info = Path("/proc/cpuinfo").read_text()
         model = info.partition("model name")[2].splitlines()[0].strip("\t: ")

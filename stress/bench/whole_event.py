@@ -76,4 +76,4 @@ PARTS: dict[str, Opening] = {
     "append of one event": _appends,
     "id, event and append": _all,
 }
-"""Each loop takes no more than the part that its name says."""
+"""Each loop, by the name of the part that it does."""

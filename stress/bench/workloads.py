@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The workloads of the bench: who does what, each in turn, and which figures are compared."""
+"""The workloads of the bench: what the subjects do in turns, and which figures are compared."""
 
 import json
 import os
@@ -43,7 +43,7 @@ APPEND_PEERS = [
     peers.SQLITE_FULL,
     peers.FIRST_THOUGHT,
 ]
-_SLOW = 8  # times fewer appends for whoever takes that much longer
+_SLOW = 8  # a subject that is this much slower makes so many times fewer appends
 _READ_LOG = """
 import sys
 from collections import deque
@@ -65,7 +65,7 @@ print(time.process_time() - start)
 
 
 def _per_item(loop: Callable[[Path], AbstractContextManager[Loop]], count: int) -> Figures:
-    """The CPU time of one of `count`; what closing takes is part of it."""
+    """The CPU time of one of `count` items, with a share of the time that closing takes."""
     with new_root() as root:
         with loop(root) as run:
             run(BATCH * len(LINES))
@@ -75,7 +75,7 @@ def _per_item(loop: Callable[[Path], AbstractContextManager[Loop]], count: int) 
 
 
 def _append(scale: int) -> Iterator[Workload]:
-    """One writer: an event a call, a hundred a call, and encoding alone."""
+    """One writer: one event with each call, a hundred with each call, and only encoding."""
     name, count = "1 writer", 80 * scale
     slow = {peers.CONCURRENT, peers.LOGURU, peers.SQLITE_FULL, peers.FIRST_THOUGHT}
 
@@ -187,14 +187,14 @@ def _flat(scale: int) -> Iterator[Workload]:
 
 
 def _bursty(scale: int) -> Iterator[Workload]:
-    """Eight writers, an append a millisecond each."""
+    """Eight writers that append once a millisecond."""
     parts = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
 
     def measure(open_log: Opener) -> Figures:
         took = bursts(open_log, 8, scale / 1500)
         return {name: percentile(took, part) for name, part in parts.items()}
 
-    # Not loguru: what its call returns from is putting the line into a queue.
+    # Without loguru, whose call returns when the line is in a queue.
     others = [peer for peer in APPEND_PEERS if peer.installed and peer is not peers.LOGURU]
     everybody = [peers.OMNELOG, peers.POLLING, *others]
     row = partial(Row, workload="8 bursty writers", unit="µs")
@@ -210,7 +210,7 @@ def _bursty(scale: int) -> Iterator[Workload]:
 
 
 def _durable(scale: int) -> Iterator[Workload]:
-    """Appends that return when the disk has them."""
+    """Appends that return when their event is on the disk."""
 
     def measure(open_log: Opener, writers: int) -> Figures:
         return {"time": 1 / flat_out(open_log, writers, scale / 3000).per_s}
@@ -237,7 +237,7 @@ def _durable(scale: int) -> Iterator[Workload]:
 
 
 def _read(scale: int, root: Path) -> Iterator[Workload]:
-    """Reading canonical lines of all eight kinds, the garbage collector on."""
+    """Reading canonical lines of all eight types, with the garbage collector on."""
     sizes = [1000 * 10**power for power in range(4 if scale >= 100 else 2)]
 
     def log(events: int, name: str = "read") -> Path:
@@ -331,7 +331,7 @@ def _write_log(path: Path, events: int) -> None:
 
 
 def _enumerate(scale: int, root: Path) -> Iterator[Workload]:
-    """Which runs there are."""
+    """Listing the runs of a volume."""
     sizes = [10, 1000, 100_000] if scale >= 100 else [10, 1000]
 
     def volume(runs: int) -> Path:
@@ -374,7 +374,7 @@ def _enumerate(scale: int, root: Path) -> Iterator[Workload]:
 
 
 def _import(root: Path) -> Iterator[Workload]:
-    """What a program pays that imports omnelog, compiled before, as installed packages are."""
+    """Importing omnelog, which is compiled before, as installed packages are."""
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(root / "compiled")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -400,7 +400,7 @@ def _import(root: Path) -> Iterator[Workload]:
 
 
 def _check(scale: int, root: Path) -> Iterator[Workload]:
-    """Judging the history of a stress round: as much time for each event, however many."""
+    """Checking the history of a stress round: the time for an event must not grow."""
     sizes = [50_000, 1_000_000] if scale >= 100 else [1000, 20_000]
 
     def measure(events: int) -> Figures:
@@ -432,7 +432,7 @@ def _check(scale: int, root: Path) -> Iterator[Workload]:
 
 
 def _write_round(directory: Path, events: int, writers: int = 8) -> None:
-    """The sound history of a round in which `writers` appended in turn, and one followed."""
+    """Write a sound history of a round in which `writers` appended in turns, and one followed."""
     about: dict[str, Any] = {"name": "bench", "command": "", "faults": [], "bystanders": {}}
     names = [process_name(writer) for writer in range(writers)]
     plans = {
@@ -472,7 +472,7 @@ WORKLOADS = {
     "append": "one writer: append, append_many, encode",
     "lines": "one writer of dicts to a line log",
     "flat": "2, 4, 8, 16 writers as fast as they can",
-    "bursty": "8 writers, an append a millisecond each",
+    "bursty": "8 writers that append once a millisecond",
     "durable": "1 and 4 writers that wait for the disk",
     "read": "read_run, iter_run, and the memory that it takes",
     "enumerate": "enumerate_runs",
@@ -486,7 +486,7 @@ WORKLOADS = {
 
 
 def workloads(names: Sequence[str], scale: int, root: Path) -> list[Workload]:
-    """The workloads of `names`, as large as `scale` says: 100 is in full."""
+    """The workloads of `names`, at a `scale` of which 100 is the full size."""
     makers: dict[str, Callable[[], Iterator[Workload]]] = {
         "append": partial(_append, scale),
         "lines": partial(_lines, scale),
