@@ -3,7 +3,7 @@
 """The `omnelog` command: the boundary that no traceback crosses.
 
 A sub-package that a vendored copy can leave out: the core never imports it. Of the core it uses
-the public names and, in `lines`, what the reader itself is made of.
+the public names and, in `log_lines`, what the reader itself is made of.
 """
 
 import errno

@@ -24,7 +24,7 @@ from .. import (
     encode,
 )
 from ..recording import ts_ms
-from .lines import LogLines, log_exists, quarantine_path
+from .log_lines import LogLines, log_exists, quarantine_path
 from .text import counted, plain
 
 _KEPT = 100  # of one log; nobody reads more

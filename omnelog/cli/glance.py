@@ -26,7 +26,7 @@ from .. import (
     decode,
 )
 from .checks import Findings, sound
-from .lines import LogLines
+from .log_lines import LogLines
 from .state import NodeState, RunState, Summary, state_after, summarize
 
 _WHOLE = 256 * 1024  # bytes, about 1,300 events: as quickly read whole as not

@@ -21,8 +21,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from .children import Child
-from .spawn import become, fork, is_activated, raise_start_error
+from .child_process import Child
+from .start_command import become, fork, is_activated, raise_start_error
 
 _SIZE = (24, 80)  # rows and columns, if we have no terminal whose size could be taken
 _REPORT = struct.Struct("=ii")

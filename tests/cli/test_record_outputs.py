@@ -22,7 +22,7 @@ from .. import omnelog
 from .volume import RUN, WATCHDOG_S, Volume, finish, started
 
 lastlines = import_module(f"{omnelog.__name__}.cli.lastlines")
-outputs = import_module(f"{omnelog.__name__}.cli.outputs")
+outputs = import_module(f"{omnelog.__name__}.cli.nonblocking_output")
 
 
 @contextmanager
@@ -300,3 +300,71 @@ def test_a_long_progress_bar_leaves_the_lines_above_it(volume: Volume) -> None:
     *_, failed, _ = volume.events(said.run_id)
     assert isinstance(failed, omnelog.NodeFailed)
     assert failed.message == "exit status 1\nthe reason\n    29999%"
+
+
+class TestAReaderThatIsGone:
+    def test_takes_the_command_with_it_as_in_any_pipeline(self, volume: Volume) -> None:
+        outlet, inlet = os.pipe()
+        os.close(outlet)
+        said = volume.run("record", "--pipe", "ci", "n", "--", "yes", stdout=inlet)
+        os.close(inlet)
+        assert said.status == 128 + 13
+        assert said.err == f"run_id={said.run_id}\n"
+        *_, failed, _ = volume.events(said.run_id)
+        assert isinstance(failed, omnelog.NodeFailed)
+        assert failed.message
+        assert failed.message.startswith("killed by SIGPIPE\ny\n")
+        assert volume.capture(said.run_id, "n").startswith(b"y\ny\n")
+
+    def test_of_one_output_leaves_the_other_alone(self, volume: Volume) -> None:
+        outlet, inlet = os.pipe()
+        os.close(outlet)
+        script = "trap '' PIPE; while echo x; do :; done 2> /dev/null; echo still >&2"
+        words = ("record", "--pipe", "ci", "n", "--", "sh", "-c", script)
+        said = volume.run(*words, stdout=inlet)
+        os.close(inlet)
+        assert (said.status, said.err) == (0, f"run_id={said.run_id}\nstill\n")
+        assert volume.capture(said.run_id, "n").endswith(b"x\nstill\n")
+
+    def test_of_the_errors_does_not_change_the_status(self, volume: Volume) -> None:
+        outlet, inlet = os.pipe()
+        os.close(outlet)
+        words = ("record", "--pipe", "ci", "n", "--", "sh", "-c", "exit 7")
+        with volume.start(*words, stderr=inlet) as process:
+            os.close(inlet)
+            assert finish(process).status == 7
+
+
+def test_a_full_output_is_told_and_the_capture_is_whole(volume: Volume) -> None:
+    with open("/dev/full", "wb") as full:
+        said = volume.run("record", "--pipe", "ci", "n", "--", "seq", "1000", stdout=full)
+    assert said.status == 125
+    assert "not passed through: No space left on device" in said.err
+    assert volume.capture(said.run_id, "n") == b"".join(b"%d\n" % i for i in range(1, 1001))
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_not_become_the_log(volume: Volume, closed: str) -> None:
+    """The log would get the lowest free descriptor, which is then a standard stream."""
+    said = volume.shell(f"omnelog record --pipe ci n -- sh -c 'echo o; echo e >&2; cat' {closed}")
+    assert said.status == 0
+    [run_id] = volume.runs()
+    assert volume.types(run_id) == [
+        "pipe.started",
+        "node.started",
+        "node.completed",
+        "pipe.completed",
+    ]
+    assert sorted(volume.capture(run_id, "n").split()) == [b"e", b"o"]
+
+
+def test_an_output_that_does_not_block_is_waited_for(volume: Volume) -> None:
+    outlet, inlet = os.pipe()
+    os.set_blocking(inlet, False)
+    with volume.start(
+        *("record", "--pipe", "ci", "n", "--", "seq", "99999"), stdout=inlet
+    ) as process:
+        os.close(inlet)
+        with open(outlet, "rb") as out:
+            assert out.read() == b"".join(b"%d\n" % i for i in range(1, 100_000))
+        assert finish(process).status == 0

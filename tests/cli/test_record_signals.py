@@ -314,6 +314,22 @@ def test_a_ctrl_c_reaches_a_command_with_a_timeout_which_has_a_process_group_of_
     assert failed.error.kind == "crash"
 
 
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_passed_on_to_a_command_with_a_timeout(
+    volume: Volume, signum: signal.Signals
+) -> None:
+    words = ("record", "--pipe", "ci", "--timeout", "999", "n", "--")
+    with volume.start(*words, "sh", "-c", "echo up; exec cat") as process:
+        assert line(process) == b"up\n"
+        process.send_signal(signum)
+        process.wait(WATCHDOG_S)
+        said = finish(process)
+    assert said.status == (-signum if signum == signal.SIGINT else 128 + signum)
+    *_, failed, _ = volume.events(said.run_id)
+    assert isinstance(failed, omnelog.NodeFailed)
+    assert failed.error.kind == "crash"
+
+
 def test_a_command_that_is_killed_by_a_signal_without_a_name_is_on_record(volume: Volume) -> None:
     signum = signal.SIGRTMIN + 3
     said = volume.run("record", "--pipe", "ci", "n", "--", "sh", "-c", f"kill -{signum} $$")

@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""`record` where the disk, the log or whoever reads along fails: the command comes first.
+"""`record` where the disk, the volume, the log or the system fails: the command comes first.
 
-What could not be recorded is said in one line, and a success becomes status 125.
+Before the command runs, a failure is a refusal. Once it runs, it runs to its end, which is logged.
+What could not be recorded is reported in one line, and a success becomes status 125.
 """
 
 import errno
 import os
 import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from .. import omnelog
 from .volume import RUN, Volume, finish, started
+
+CLI = f"{omnelog.__name__}.cli"
+SCRIPT = "echo before; sleep 0.1; echo after; echo error >&2"
 
 
 def limited(size: int) -> tuple[str, ...]:
@@ -116,74 +123,6 @@ def test_a_run_that_is_removed_meanwhile_is_not_made_anew(volume: Volume) -> Non
     assert volume.runs() == []
 
 
-class TestAReaderThatIsGone:
-    def test_takes_the_command_with_it_as_in_any_pipeline(self, volume: Volume) -> None:
-        outlet, inlet = os.pipe()
-        os.close(outlet)
-        said = volume.run("record", "--pipe", "ci", "n", "--", "yes", stdout=inlet)
-        os.close(inlet)
-        assert said.status == 128 + 13
-        assert said.err == f"run_id={said.run_id}\n"
-        *_, failed, _ = volume.events(said.run_id)
-        assert isinstance(failed, omnelog.NodeFailed)
-        assert failed.message
-        assert failed.message.startswith("killed by SIGPIPE\ny\n")
-        assert volume.capture(said.run_id, "n").startswith(b"y\ny\n")
-
-    def test_of_one_output_leaves_the_other_alone(self, volume: Volume) -> None:
-        outlet, inlet = os.pipe()
-        os.close(outlet)
-        script = "trap '' PIPE; while echo x; do :; done 2> /dev/null; echo still >&2"
-        words = ("record", "--pipe", "ci", "n", "--", "sh", "-c", script)
-        said = volume.run(*words, stdout=inlet)
-        os.close(inlet)
-        assert (said.status, said.err) == (0, f"run_id={said.run_id}\nstill\n")
-        assert volume.capture(said.run_id, "n").endswith(b"x\nstill\n")
-
-    def test_of_the_errors_does_not_change_the_status(self, volume: Volume) -> None:
-        outlet, inlet = os.pipe()
-        os.close(outlet)
-        words = ("record", "--pipe", "ci", "n", "--", "sh", "-c", "exit 7")
-        with volume.start(*words, stderr=inlet) as process:
-            os.close(inlet)
-            assert finish(process).status == 7
-
-
-def test_a_full_output_is_told_and_the_capture_is_whole(volume: Volume) -> None:
-    with open("/dev/full", "wb") as full:
-        said = volume.run("record", "--pipe", "ci", "n", "--", "seq", "1000", stdout=full)
-    assert said.status == 125
-    assert "not passed through: No space left on device" in said.err
-    assert volume.capture(said.run_id, "n") == b"".join(b"%d\n" % i for i in range(1, 1001))
-
-
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_do_not_become_the_log(volume: Volume, closed: str) -> None:
-    """The log would get the lowest free descriptor, which is then a standard stream."""
-    said = volume.shell(f"omnelog record --pipe ci n -- sh -c 'echo o; echo e >&2; cat' {closed}")
-    assert said.status == 0
-    [run_id] = volume.runs()
-    assert volume.types(run_id) == [
-        "pipe.started",
-        "node.started",
-        "node.completed",
-        "pipe.completed",
-    ]
-    assert sorted(volume.capture(run_id, "n").split()) == [b"e", b"o"]
-
-
-def test_an_output_that_does_not_block_is_waited_for(volume: Volume) -> None:
-    outlet, inlet = os.pipe()
-    os.set_blocking(inlet, False)
-    with volume.start(
-        *("record", "--pipe", "ci", "n", "--", "seq", "99999"), stdout=inlet
-    ) as process:
-        os.close(inlet)
-        with open(outlet, "rb") as out:
-            assert out.read() == b"".join(b"%d\n" % i for i in range(1, 100_000))
-        assert finish(process).status == 0
-
-
 def test_a_process_that_the_system_cannot_start_is_not_the_commands_fault(
     volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,3 +137,111 @@ def test_a_process_that_the_system_cannot_start_is_not_the_commands_fault(
     assert isinstance(failed, omnelog.NodeFailed)
     assert failed.error.kind == "crash"
     assert isinstance(end, omnelog.PipeAborted)
+
+
+def refuse(number: int) -> Callable[..., Any]:
+    """A function that the system refuses."""
+
+    def refused(*_: object, **__: object) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    return refused
+
+
+class PollRefused:
+    """A poll(2) that fails, as where few descriptors may be open."""
+
+    def register(self, *_: object) -> None: ...
+
+    poll = refuse(errno.EINVAL)
+
+
+def no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+REFUSED = {
+    "pidfd_open is not permitted": ("os.pidfd_open", refuse(errno.EPERM)),
+    "pidfd_open is not there": ("os.pidfd_open", refuse(errno.ENOSYS)),
+    "no thread can be created": ("threading.Thread.start", no_thread),
+    "the signal mask cannot be set": ("signal.pthread_sigmask", refuse(errno.EPERM)),
+    "signals cannot be waited for": ("signal.sigwaitinfo", refuse(errno.ENOSYS)),
+    "poll": ("select.poll", PollRefused),
+    "waitid": ("os.waitid", refuse(errno.ENOSYS)),
+    "ioctl": (f"{CLI}.run_command.ioctl", refuse(errno.ENOTTY)),
+    "flock": (f"{CLI}.claims.flock", refuse(errno.ENOLCK)),
+    "ULIDs, once it runs": (f"{omnelog.__name__}.recording.allocate_ulid", None),
+}
+
+
+@pytest.mark.parametrize(("name", "replacement"), REFUSED.values(), ids=REFUSED)
+def test_what_the_system_refuses_costs_the_command_nothing(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch, name: str, replacement: Any
+) -> None:
+    monkeypatch.setattr(name, replacement or ulids_until_it_runs(volume))
+    said = volume.call("record", "--pipe", "ci", "n", "--", "sh", "-c", f"touch up; {SCRIPT}")
+    monkeypatch.undo()
+    assert (said.status, said.out) == (0, b"before\nafter\n")
+    assert said.err == f"run_id={said.run_id}\nerror\n"
+    assert volume.types(said.run_id)[-2:] == ["node.completed", "pipe.completed"]
+    assert sorted(volume.capture(said.run_id, "n").split()) == [b"after", b"before", b"error"]
+
+
+def ulids_until_it_runs(volume: Volume) -> Callable[[Any], str]:
+    """An allocator that fails once the command has made the file `up`."""
+
+    def allocate(root: Any) -> str:
+        if (volume.root / "up").exists():
+            raise omnelog.UlidError("damaged")
+        return omnelog.allocate_ulid(root)
+
+    return allocate
+
+
+@pytest.mark.parametrize("times", [1, 1_000_000])
+def test_what_nobody_foresaw_is_reported_once_the_command_has_ended(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    left = [times]
+
+    def fail(*_: object) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise ZeroDivisionError("odd")
+
+    monkeypatch.setattr(f"{CLI}.lastlines.LastLines.add", fail)
+    said = volume.call("record", "--pipe", "ci", "n", "--", "sh", "-c", f"{SCRIPT}; touch done")
+    assert said.status == 125
+    assert (volume.root / "done").exists()
+    assert "something unforeseen happened while it ran: ZeroDivisionError: odd" in said.err
+    assert volume.capture(said.run_id, "n").count(b"\n") == 3
+    assert volume.types(said.run_id)[-2:] == ["node.completed", "pipe.completed"]
+
+
+def test_a_failure_of_the_log_at_the_end_does_not_hide_how_the_command_ended(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(f"{CLI}.commands.record.unfinished_nodes", fail)
+    said = volume.call("record", "--pipe", "ci", "n", "--", "sh", "-c", "exit 3")
+    assert said.status == 3
+    assert "not in the log: odd; it ended with exit status 3" in said.err
+
+
+def test_an_error_without_a_file_is_not_blamed_on_standard_output(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.pipe", refuse(errno.EMFILE))
+    said = volume.call("record", "--pipe", "ci", "n", "--", "true")
+    assert said.status == 125
+    assert said.err.startswith(f"omnelog: {os.strerror(errno.EMFILE)}")
+
+
+def test_an_error_of_standard_output_is(volume: Volume) -> None:
+    with open("/dev/full", "wb") as full:
+        said = volume.run("schema", stdout=full)
+    assert (
+        said.err == "omnelog: standard output: No space left on device; make room, then try again\n"
+    )

@@ -23,7 +23,7 @@ from ... import (
 )
 from ..checks import Checker
 from ..exits import FINDINGS, OK, Refused
-from ..lines import LogLines, is_blank, log_exists, reason_of
+from ..log_lines import LogLines, is_blank, log_exists, reason_of
 from ..parser import Verbs
 from ..streams import complain, input_lines
 from ..text import plain

@@ -9,7 +9,7 @@ from ... import Input, OmnelogError, PipeAborted
 from ...recording import event_text
 from ..exits import OK, Refused
 from ..parser import Verbs
-from ..runlog import new_run
+from ..run_writer import new_run
 from ..streams import emit, flush
 
 _HELP = """\

@@ -10,7 +10,7 @@ from ..claims import is_being_recorded, spell_recorder
 from ..exits import OK, Refused
 from ..locate import find_run
 from ..parser import Verbs
-from ..runlog import open_run
+from ..run_writer import open_run
 from ..text import some
 
 _HELP = """\

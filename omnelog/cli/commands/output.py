@@ -22,8 +22,8 @@ from ... import (
 from ...recording import node_capture_path
 from ..checks import Findings, sound_events
 from ..exits import FINDINGS, OK, Refused
-from ..lines import LogLines, log_exists
 from ..locate import find_run
+from ..log_lines import LogLines, log_exists
 from ..parser import Verbs
 from ..streams import STDOUT, complain, flush, output
 from ..text import names_like

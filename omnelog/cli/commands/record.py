@@ -34,10 +34,10 @@ from ...recording import RUN_VARIABLE, child_environ, end_of_run, event_text, un
 from ..claims import make_capture, remove_capture
 from ..exits import OK, RECORDER, Misused, Refused
 from ..locate import find_run, is_relative
-from ..outputs import Output, ReaderGone
+from ..nonblocking_output import Output, ReaderGone
 from ..parser import Verbs, seconds
-from ..process import Conditions, Outcome, run
-from ..runlog import RunLog, check_name, new_run, open_run
+from ..run_command import Conditions, Outcome, run
+from ..run_writer import RunLog, check_name, new_run, open_run
 from ..signals import ENDING, Interrupted, Signals
 from ..streams import STDERR, STDOUT, spell
 from ..text import some

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ... import EventLog, TornTailError, events_log_path
 from ..exits import FINDINGS, OK, Refused
-from ..lines import LogLines, log_exists, quarantine_path
 from ..locate import find_run
+from ..log_lines import LogLines, log_exists, quarantine_path
 from ..parser import Verbs
 from ..streams import ask, complain, emit, flush
 from ..text import plain

@@ -13,8 +13,8 @@ from ... import Event, LogIOError, enumerate_runs, events_log_path
 from ..checks import Findings
 from ..exits import FINDINGS, OK
 from ..glance import Counts, Glance, count_nodes, glance
-from ..lines import log_exists
 from ..locate import age_key
+from ..log_lines import log_exists
 from ..parser import Verbs, number, since
 from ..progress import Progress
 from ..silence import Silence, silence

@@ -16,8 +16,8 @@ from ..checks import Findings, sound
 from ..claims import has_recorder, spell_recorder
 from ..describe import detail, failure, outcome, took, work
 from ..exits import FINDINGS, OK, Misused, Refused
-from ..lines import LogLines, log_exists
 from ..locate import find_run
+from ..log_lines import LogLines, log_exists
 from ..parser import Verbs
 from ..progress import Progress
 from ..state import Node, NodeState, Summary, summarize

@@ -26,8 +26,8 @@ from ... import (
 )
 from ..describe import detail
 from ..exits import FINDINGS, OK, Refused
-from ..lines import Line, LogLines, log_exists
 from ..locate import find_run, is_relative
+from ..log_lines import Line, LogLines, log_exists
 from ..parser import Verbs
 from ..streams import STDOUT, complain, emit_json_lines, flush
 from ..terminal import Screen, cells, pad

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ... import DeserializeError, PipeAborted, PipeCompleted, events_log_path, run_exists
 from ..exits import FINDINGS, OK, RECORDER, TIMED_OUT, Refused
-from ..lines import LogLines, log_exists
 from ..locate import find_run
+from ..log_lines import LogLines, log_exists
 from ..parser import Verbs, seconds
 from ..streams import complain
 

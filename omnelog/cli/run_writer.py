@@ -20,7 +20,7 @@ from .. import (
 from .. import __version__ as version
 from ..recording import EventHead, RunNotFound, event_head, require_going_on
 from .exits import Refused
-from .lines import log_exists
+from .log_lines import log_exists
 
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _HINT = "`omnelog runs` lists those there are, and --pipe NAME starts one"

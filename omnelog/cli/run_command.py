@@ -25,12 +25,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import ErrorKind
-from .children import Child, describe, reap_orphans
+from .child_process import Child, describe, reap_orphans
 from .exits import NOT_EXECUTABLE, NOT_FOUND, RECORDER, SIGNALLED, TIMED_OUT
 from .lastlines import LastLines
-from .outputs import Output, ReaderGone
+from .nonblocking_output import Output, ReaderGone
 from .signals import ENDING, STOPPING, Signals
-from .spawn import spawn
+from .start_command import spawn
 
 if TYPE_CHECKING:
     from .pseudoterminal import Terminal
