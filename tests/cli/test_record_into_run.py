@@ -114,7 +114,7 @@ class TestAddingToARun:
         make(path)
         assert str(path) in self.record(volume)
 
-    def test_mends_a_torn_tail(self, volume: Volume) -> None:
+    def test_repairs_a_torn_tail(self, volume: Volume) -> None:
         path = volume.write(started(), b'{"torn')
         assert volume.call("record", "--run", RUN, "n", "--", "true").status == 0
         assert volume.types(RUN) == ["pipe.started", "node.started", "node.completed"]

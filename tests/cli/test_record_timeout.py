@@ -142,19 +142,6 @@ def test_time_runs_though_nobody_reads_what_it_prints(volume: Volume) -> None:
 
 @pytest.mark.parametrize("seconds", ["2147484", "3000000", "86400000", "999999999"])
 def test_a_time_limit_may_be_of_any_length(volume: Volume, seconds: str) -> None:
-    said = volume.call(
-        *(
-            "record",
-            "--pipe",
-            "ci",
-            "--timeout",
-            seconds,
-            "n",
-            "--",
-            "sh",
-            "-c",
-            "echo before; sleep 0.1; echo after; echo error >&2",
-        )
-    )
+    said = record(volume, seconds, "sh", "-c", "echo before; sleep 0.1; echo after")
     assert (said.status, said.out) == (0, b"before\nafter\n")
     assert volume.types(said.run_id)[-1] == "pipe.completed"

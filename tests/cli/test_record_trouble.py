@@ -112,7 +112,7 @@ def test_a_node_whose_start_cannot_be_logged_is_not_claimed(volume: Volume) -> N
     assert volume.run(*words).status == 0
 
 
-def test_a_run_that_is_removed_meanwhile_is_not_made_anew(volume: Volume) -> None:
+def test_a_run_that_is_removed_meanwhile_is_not_created_again(volume: Volume) -> None:
     with volume.start("record", "--pipe", "ci", "n", "--", "sh", "-c", "echo; read x") as process:
         assert process.stdout
         process.stdout.readline()
