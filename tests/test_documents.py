@@ -108,6 +108,13 @@ def test_classes_of_pydantic_and_msgspec_are_records(number: int, tmp_path: Path
     assert run(snippet, tmp_path) == "[Message(sender='ada', text='hello')]\n"
 
 
+def test_a_log_is_followed_and_a_torn_tail_is_reported_and_repaired(tmp_path: Path) -> None:
+    _, _, _, follow, scan, _ = blocks("docs/recipes.md", "python")
+    assert run(follow, tmp_path) == "{'from': 'ada', 'text': 'hello'}\n"
+    assert "TornTailError('not JSON:" in run(scan, tmp_path)
+    assert (tmp_path / "chat.jsonl.torn").read_bytes() == b'{"from":"bob","te\n'
+
+
 def anchors(path: Path) -> set[str]:
     """Return what links into a document may name: its headings, as renderers spell them."""
     headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
