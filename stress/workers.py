@@ -6,6 +6,7 @@ gets there, which is the same for all. After SIGTERM a process completes its cur
 receipts, and exits with 0. SIGINT is blocked here, because only the parent handles it.
 """
 
+import _weakrefset
 import errno
 import faulthandler
 import os
@@ -21,6 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 from time import monotonic, monotonic_ns, sleep
+from types import FrameType
 from typing import Any, NoReturn
 
 from omnelog import AppendIndeterminate, EventLog, LockTimeout, LogIOError
@@ -289,7 +291,9 @@ class _Forks:
             self._thread = threading.Thread(target=self._fork_from_thread)
             self._thread.start()
 
-    def _strike(self, *_: object) -> None:
+    def _strike(self, _: int, frame: FrameType | None) -> None:
+        if loses_exceptions(frame):
+            return  # the timer strikes again
         if self._left and self._fork():
             raise _ForkedError  # the interrupted append has to survive it, in the child
 
@@ -335,6 +339,15 @@ class _Forks:
         codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in self._pids]
         if any(codes):
             sys.exit(f"children exited with {codes}")
+
+
+def loses_exceptions(frame: FrameType | None) -> bool:
+    """Whether Python would drop what a signal handler raises that interrupted `frame`.
+
+    It does so in the callbacks of weak references, and the only ones here are those of WeakSet. A
+    child forked there would go on with its parent's work.
+    """
+    return frame is not None and frame.f_code.co_filename == _weakrefset.__file__
 
 
 def _fail(error: BaseException) -> NoReturn:
