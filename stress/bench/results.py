@@ -103,6 +103,8 @@ class Report:
     """Peers that are not installed."""
     others_cores: float = 0.0
     """How many cores other programs kept busy meanwhile."""
+    begun: int = 0
+    """How many rounds were begun; the last of them may be incomplete if it was interrupted."""
     interrupted: bool = False
 
     def json(self) -> dict[str, Any]:
@@ -132,6 +134,7 @@ def measure(chosen: Sequence[Workload], report: Report, progress: Progress) -> N
     done = 0
     try:
         for number in range(report.rounds):
+            report.begun = number + 1
             for workload, sampled in zip(chosen, samples, strict=True):
                 if number >= workload.rounds:
                     continue
@@ -211,7 +214,9 @@ def tell(report: Report, console: Console) -> None:
     console.print(table(report))
     judged = [result for result in report.results if result.verdict]
     missed = [result for result in judged if result.verdict == "MISSED"]
-    rounds = f"{report.rounds} rounds" + ", interrupted" * report.interrupted
+    rounds = f"{report.rounds} rounds"
+    if report.interrupted:
+        rounds = f"interrupted in round {report.begun} of {report.rounds}"
     say = partial(console.print, soft_wrap=True, highlight=False)
     say(f"\n{len(judged) - len(missed)} of {len(judged)} targets met; {rounds}")
     say("ratio: the median of the rounds; of times, less is better, of throughputs (≥), more")

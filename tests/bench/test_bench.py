@@ -4,11 +4,14 @@
 import json
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from stress.bench.results import Result, Row
+from stress.bench.results import Report, Result, Row, Workload, measure, tell
+from stress.progress import Progress
 
 from ..ctrl_c import press_ctrl_c
 
@@ -37,6 +40,24 @@ def test_what_is_compared_with_nothing_is_judged_at_its_worst() -> None:
     row = Row(workload="w", what="", figure="f", unit="s", must=0.1)
     assert Result(row=row, ours=0.05, values=[0.05, 0.1]).verdict == "met, aim too"
     assert Result(row=row, ours=0.05, values=[0.05, 0.11]).verdict == "MISSED"
+
+
+def test_after_an_interrupt_only_whole_rounds_count_and_the_report_says_so() -> None:
+    left = [1.0, 2.0]
+
+    def measured() -> dict[str, float]:
+        if not left:
+            raise KeyboardInterrupt
+        return {"f": left.pop(0)}
+
+    row = Row(workload="w", what="", figure="f", unit="s", ours="we")
+    workload = Workload(rows=[row], subjects={"we": measured})
+    report = Report(machine="", rounds=9)
+    measure([workload], report, Progress(Console()))
+    console = Console(record=True, width=200, file=StringIO())
+    tell(report, console)
+    assert [result.values for result in report.results] == [[1.0, 2.0]]
+    assert "interrupted in round 3 of 9" in console.export_text()
 
 
 def test_it_runs_as_a_program_and_tells_all_figures() -> None:
