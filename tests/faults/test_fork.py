@@ -18,12 +18,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from multiprocessing import Pipe
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import FrameType
-from typing import Any, Literal, Self
+from typing import IO, Any, Literal, Self
 
 import pytest
 
 from .. import omnelog
+from ..inside import file_of
 from .counts import INTERRUPTS, Count
 from .logs import (
     APPENDER,
@@ -286,9 +288,15 @@ def test_a_fork_runs_no_code_of_ours_in_the_parent_that_a_signal_could_strike() 
 
 
 class Forker:
-    """Forks once, and lets the child's append end before the parent's goes on."""
+    """Forks once, and lets the child's append end before the parent's goes on.
+
+    If it `reuses_number`, the child opens another file, which gets the number of the descriptor
+    that the child closed. That file must stay empty, whatever the child's append goes on to do.
+    """
 
     appended = False  # by the child, as an append of its own
+    reuses_number = False
+    other_file: IO[bytes] | None = None
 
     def __init__(self, root: Path, log: "omnelog.EventLog") -> None:
         self.root = root
@@ -299,17 +307,24 @@ class Forker:
         self.forked = True
         before = self.log.path.read_bytes() if self.log.path.exists() else None
         free = before is not None and lock_is_free(self.log.path)
+        log_file = file_of(self.log)
+        number = log_file.fd
+        reuses_number = self.reuses_number and not log_file.closed
         ours, theirs = Pipe()
         pid = fork()
         if not pid:
             ours.close()
             self.in_child, self.channel = True, Channel(theirs)
+            if reuses_number:
+                self.other_file = TemporaryFile()  # noqa: SIM115 - open until the child ends
+                os.dup2(self.other_file.fileno(), number)
             return
         theirs.close()
         self.child = Channel(ours)
         self.pid = pid
         try:
-            self.outcome, self.descriptors = self.child.hear()
+            self.outcome, self.descriptors, written = self.child.hear()
+            assert not written, "the child wrote to a file that is not the log"
             if before is not None:
                 data = self.log.path.read_bytes()
                 if data != before:
@@ -323,7 +338,8 @@ class Forker:
 
     def leave(self, error: BaseException | None, *, dies: bool) -> None:
         """In the child: say how the append ended, and whether the handle works in the end."""
-        self.channel.tell((error, open_descriptors(self.root)))
+        written = os.fstat(self.other_file.fileno()).st_size if self.other_file else 0
+        self.channel.tell((error, open_descriptors(self.root), written))
 
         def body(channel: Channel) -> None:
             channel.hear()
@@ -448,6 +464,9 @@ def test_an_append_that_forks_in_any_system_call_leaves_lock_and_file_to_the_par
 
         def arm(patch: pytest.MonkeyPatch, forker: Forker, nth: int = nth) -> None:
             nonlocal calls
+            # Before a call, its arguments are known already, so a number in them is that of the
+            # parent. CPython calls no signal handler there.
+            forker.reuses_number = moment == "after"
             calls = fork_at(patch, forker, nth, after=moment == "after")
 
         assert append_and_fork(tmp_path, name, arm)

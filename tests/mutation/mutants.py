@@ -499,6 +499,7 @@ MUTANTS = [
         module="linelog/lock",
         before="memoryview(data)[written:]",
         after="memoryview(data)",
+        tests="test_appender.py",
     ),
     Mutant(
         name="a short write passes for a whole one",
