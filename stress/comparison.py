@@ -216,10 +216,10 @@ WORDS = {
 """The members of `Damage` that count against a way, and what the table calls them."""
 
 MEANINGS = """\
-lost: records that were acknowledged and are no line of any file of the log; torn: lines that are
-part of one record; glued: lines with pieces of two or more; out of order: records behind a later
-one of their writer; refused: records whose append raised; left behind: records that went to the
-old file more than 1.75 s after it was replaced; hung: a process had to be killed; 0: none of that;
+lost: acknowledged records that are not in any file of the log; torn: lines that are part of one
+record; glued: lines with pieces of two or more records; out of order: records behind a later one of
+their writer; refused: records whose append raised; left behind: records that went to the old file
+more than 1.75 s after it was replaced; hung: a process had to be killed; 0: none of these;
 ·: not tested under that fault, for the reason below.
 """
 

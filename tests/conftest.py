@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What all tests have in common; how much hypothesis tries is in `linelog.profiles`.
+"""What all tests share. How many examples hypothesis tries is in `linelog.profiles`.
 
-A shell starts ``command &`` with SIGINT and SIGQUIT ignored, and ignored they stay over every exec.
-So that the programs under test end as they do elsewhere, both are set to what they mean.
+A shell starts ``command &`` with SIGINT and SIGQUIT ignored, and an ignored signal stays ignored
+over every exec. Here both get their default handling back, so that the programs under test end as
+they do elsewhere.
 """
 
 import gc
@@ -22,7 +23,7 @@ from .linelog import profiles
 pytest_plugins = [f"{omnelog.__name__}.testing.fixtures"]
 __all__ = [
     "profiles",
-    "pytest_terminal_summary",  # how many faults were met; here for xdist to find it
+    "pytest_terminal_summary",  # prints how many faults were met; xdist finds it here
 ]
 
 
@@ -47,7 +48,7 @@ def temporary_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(temporary_directory: Path) -> Iterator[None]:
-    """A test leaves no temporary file, and no exception that later failures would be chained to.
+    """A test leaves no temporary file, and no exception to which later failures would be chained.
 
     The one directory that multiprocessing makes in a process is removed when the process ends.
     """

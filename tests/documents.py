@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The documents of the project, and the blocks of code in them, for the tests that try them."""
+"""The documents of the project and the blocks of code in them, for the tests that run these."""
 
 import re
 from pathlib import Path

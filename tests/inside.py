@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The one place where tests see what the package keeps to itself.
+"""The one place where tests use private names of the package.
 
-Each function says why a test has to know. A change of a private name is a change of this file, and
-of no other test. What is not here: the modules of the core look up their constants, ``os``,
-``monotonic``, ``sleep`` and the functions of the lock in their own name space at every call, so a
-test replaces those there (``faults/logs.py`` and ``faults/system.py`` do). ``linelog/`` can be
-copied without the other tests, and sees for itself.
+Each function says why a test needs it. If a private name changes, only this file changes. Two
+things are not here. The modules of the core look up their constants, ``os``, ``monotonic``,
+``sleep`` and the functions of the lock in their own name space at every call, so tests replace
+those there, as ``faults/logs.py`` and ``faults/system.py`` do. And ``linelog/`` can be copied
+without the other tests, so it does not use this file.
 """
 
 from typing import Any
@@ -14,27 +14,27 @@ from . import omnelog
 
 
 def mutex_of(log: "omnelog.LineLog[Any]") -> Any:
-    """What keeps the threads of a process apart: is it free, and who has it?"""
+    """The mutex that keeps the threads of a process apart: a test asks which thread has it."""
     return log._mutex
 
 
 def replace_mutex(log: "omnelog.LineLog[Any]", mutex: object) -> None:
-    """Let a test strike where a handle waits for another thread."""
+    """Replace the mutex, so that a test can interrupt the wait for another thread."""
     log._mutex = mutex
 
 
 def file_of(log: "omnelog.LineLog[Any]") -> Any:
-    """The open file of a handle: is it closed, and what does the system say about it?"""
+    """The open file of a handle: a test asks whether it is closed, or asks the system about it."""
     return log._file
 
 
 def is_closed(log: "omnelog.LineLog[Any]") -> bool:
-    """Whether the handle is closed for good; asking it otherwise would open it or raise."""
+    """Whether the handle is closed for good. Public methods would open it or raise."""
     return log._closed
 
 
 def path_was_checked(log: "omnelog.LineLog[Any]", at_s: float) -> None:
-    """Let the next append believe that the path was checked at that time.monotonic()."""
+    """Make the next append assume that the path was checked at that time.monotonic()."""
     log._path_checked_at = at_s
 
 
@@ -44,15 +44,15 @@ def functions_of(log: "omnelog.LineLog[Any]") -> tuple[object, object]:
 
 
 def pause_s(tries: int, age_s: float) -> float:
-    """How long a waiter sleeps after so many tries: what is fair shows only in the numbers."""
+    """How long a waiter sleeps after so many tries. Only these numbers show that it is fair."""
     return omnelog.linelog.lock._pause_s(tries, age_s)
 
 
 def read_strictly(text: str) -> "omnelog.Event":
-    """Decode without the fast path, which may only ever say the same."""
+    """Decode without the fast path, which must have the same results."""
     return omnelog.codec._read(text)
 
 
 def check_strictly(event: "omnelog.Event") -> None:
-    """Check an event as before it is explained why it cannot be written."""
+    """Check an event strictly, as an encoder does before it explains a refusal."""
     omnelog.codec._check_event(event)

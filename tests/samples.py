@@ -51,7 +51,7 @@ def quarantine_path(root: Path) -> Path:
 
 
 def lines(*events: "omnelog.Event") -> bytes:
-    """What a log holds that holds just `events`."""
+    """The content of a log with these events and nothing else."""
     return b"".join(map(omnelog.encode, events))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Appending: what ends up in the log, in what order, after what damage, and what is refused."""
+"""Appending: what is then in the log, in which order, after which damage, and what is refused."""
 
 import errno
 import math
@@ -45,7 +45,7 @@ class TestAsTheOriginalDoes:
             omnelog.read_run(tmp_path, RUN)
         assert (caught.value.line, caught.value.path) == (2, log_path(tmp_path))
 
-    def test_run_exists_tells_created_from_absent(self, tmp_path: Path) -> None:
+    def test_run_exists_distinguishes_created_from_absent(self, tmp_path: Path) -> None:
         assert not omnelog.run_exists(tmp_path, RUN)
         EventLog.for_run(tmp_path, RUN).close()
         assert omnelog.run_exists(tmp_path, RUN)
@@ -85,7 +85,9 @@ class TestOpening:
             log.append(node(1))
 
     @pytest.mark.parametrize("kind", ["fifo", "directory"])
-    def test_what_is_no_file_is_refused_and_nothing_hangs(self, tmp_path: Path, kind: str) -> None:
+    def test_what_is_not_a_file_is_refused_and_does_not_hang(
+        self, tmp_path: Path, kind: str
+    ) -> None:
         path = log_path(tmp_path)
         path.mkdir() if kind == "directory" else os.mkfifo(path)
         with pytest.raises(omnelog.LogIOError, match=f"{path}: cannot open"):
@@ -100,7 +102,7 @@ class TestOpening:
         assert caught.value.errno == errno.ENOTDIR
         assert caught.value.filename == str(omnelog.events_log_path(tmp_path, RUN))
 
-    def test_a_system_without_flock_is_told_plainly(
+    def test_a_system_without_flock_is_reported_plainly(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Elsewhere:
@@ -127,7 +129,7 @@ class TestOpening:
         assert omnelog.read_run(tmp_path, RUN) == [node(1)]
 
     @pytest.mark.usefixtures("gone_directory")
-    def test_a_working_directory_that_is_gone_is_told_plainly(self) -> None:
+    def test_a_working_directory_that_is_gone_is_reported_plainly(self) -> None:
         with pytest.raises(omnelog.LogIOError, match="No such file"):
             EventLog.for_run(".", RUN)
         with pytest.raises(omnelog.LogIOError, match="No such file"):
@@ -205,7 +207,7 @@ class TestShortWrites:
     @given(st.lists(st.integers(1, 50), min_size=1))
     @example([1])
     def test_a_line_written_in_pieces_is_whole(self, pieces: list[int]) -> None:
-        """Each write takes as much as the list says; the next appends see the log they expect."""
+        """Each write takes as many bytes as the list says. Later appends find the log in order."""
         write = os.write
         script = iter(pieces * 1000)
         with pytest.MonkeyPatch.context() as patch, testing.new_volume() as root:
@@ -342,7 +344,7 @@ class TestWhatCannotBeTakenBack:
         assert caught.value.appended == count
         assert omnelog.read_run(tmp_path, RUN) == events
 
-    def test_a_repair_is_no_line_that_could_stand(
+    def test_a_repair_does_not_count_as_a_line_that_could_stand(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(_: int) -> None:
@@ -479,7 +481,7 @@ class TestRepair:
     def test_what_the_quarantine_ends_with_is_not_copied_again(
         self, tmp_path: Path, quarantined: bytes, expected: bytes
     ) -> None:
-        """As when a writer died between the copy and the cut, or during the copy."""
+        """This is the case if a writer died between the copy and the cut, or during the copy."""
         log_path(tmp_path).write_bytes(lines(node(0)) + b"torn")
         quarantine_path(tmp_path).write_bytes(quarantined)
         with EventLog.for_run(tmp_path, RUN) as log:
@@ -488,7 +490,7 @@ class TestRepair:
         assert log.path.read_bytes() == lines(node(0), node(1))
 
     @pytest.mark.spec("APP-17")
-    def test_what_the_quarantine_ends_with_and_more_is_no_copy(self, tmp_path: Path) -> None:
+    def test_what_the_quarantine_ends_with_and_more_is_not_a_copy(self, tmp_path: Path) -> None:
         """Although they are the same for as long as the tail goes, a whole number of blocks."""
         tail = bytes(256 * 1024)
         log_path(tmp_path).write_bytes(tail)
@@ -718,7 +720,7 @@ class TestDurable:
     def test_the_default_syncs_nothing(
         self, tmp_path: Path, synced: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Nor what stands of a batch that failed."""
+        """It does not sync the lines of a failed batch that stand, either."""
         write = os.write
 
         def write_170_of_300_then_fail(fd: int, data: bytes) -> int:
@@ -749,7 +751,7 @@ class TestDurable:
         assert omnelog.read_run(tmp_path, RUN) == [node(1), node(2)]
 
     @pytest.mark.spec("DUR-10")
-    def test_the_whole_lines_of_a_batch_that_failed_are_synced_before_they_are_told_of(
+    def test_the_whole_lines_of_a_batch_that_failed_are_synced_before_they_are_reported(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synced: list[str]
     ) -> None:
         write = os.write

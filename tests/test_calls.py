@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What SPEC.md asks of single system calls and of defaults, where only a look at them can tell."""
+"""What SPEC.md demands of single system calls and of defaults, if only these show it."""
 
 import errno
 import inspect
@@ -52,7 +52,7 @@ def test_every_file_is_opened_for_itself_and_never_inherited_nor_waited_for(
 def test_the_lock_is_freed_although_somebody_has_a_copy_of_the_descriptor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
 ) -> None:
-    """As a program has that was spawned during the append: closing alone would free nothing."""
+    """A program that was spawned during the append has one, so closing alone frees nothing."""
     copies: list[int] = []
 
     def spawn_and_fail(fd: int, data: bytes) -> int:
@@ -77,10 +77,10 @@ def test_the_lock_is_freed_although_somebody_has_a_copy_of_the_descriptor(
 @pytest.mark.parametrize(
     ("lock_timeout_s", "pause_s"), [(5.0, 0.002), (0.0005, 0.0005), (0.0, 0.0), (math.inf, 0.002)]
 )
-def test_who_held_the_lock_for_long_pauses_before_taking_it_again(
+def test_a_writer_that_held_the_lock_for_long_pauses_before_taking_it_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lock_timeout_s: float, pause_s: float
 ) -> None:
-    """But never past its deadline, and never below nought. The clock begins as the machine does."""
+    """It never pauses past its deadline, or below 0 s. The clock starts with the machine."""
     clock = [0.001]
     held_s = [0.0]
     pauses: list[float] = []
@@ -98,7 +98,7 @@ def test_who_held_the_lock_for_long_pauses_before_taking_it_again(
         monkeypatch.setattr(omnelog.linelog.appender, "monotonic", tick)
         monkeypatch.setattr(omnelog.linelog.appender, "sleep", pauses.append)
         monkeypatch.setattr(os, "write", slowly)
-        path_was_checked(log, clock[0])  # that the path is looked at takes no part in this
+        path_was_checked(log, clock[0])  # so that the path is not checked here
         for held_s[0] in (0.0015, 0.0005, 0.0005, 0.0015, 0.0005, 0.0005):
             log.append(node(1))
     assert pauses == [pytest.approx(pause_s, abs=1e-5)] * 2
@@ -106,10 +106,10 @@ def test_who_held_the_lock_for_long_pauses_before_taking_it_again(
 
 
 @pytest.mark.spec("LOCK-13")
-def test_who_waited_for_the_lock_for_long_has_not_held_it_for_long(
+def test_a_writer_that_waited_long_for_the_lock_has_not_held_it_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For another process as for another thread: the next append does not pause."""
+    """Whether it waited for a process or a thread, its next append does not pause."""
     clock = [100.0]
     pauses: list[float] = []
 
@@ -149,8 +149,10 @@ def test_who_waited_for_the_lock_for_long_has_not_held_it_for_long(
 
 
 @pytest.mark.spec("LOCK-11")
-def test_no_two_waiters_march_in_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Behind the same lock, each of them sleeps for other times."""
+def test_no_two_waiters_sleep_for_the_same_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait for the same lock, and each of them sleeps for other times."""
     clock = [100.0]
     slept: list[float] = []
 

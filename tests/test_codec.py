@@ -951,7 +951,7 @@ def test_an_unknown_type_is_refused(type_: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, True, 1, 1.5, [], {}, ["pipe.completed"], {"type": 1}])
-def test_a_type_that_is_no_string_is_refused(value: object) -> None:
+def test_a_type_that_is_not_a_string_is_refused(value: object) -> None:
     assert "type" in refusal(canonical({**BASE, "type": value})).reason
 
 
@@ -961,11 +961,11 @@ def test_a_missing_type_is_refused() -> None:
 
 
 @pytest.mark.parametrize("line", [b"null", b"true", b"1", b'"pipe.completed"', b"[]", b"[{}]"])
-def test_a_line_that_is_no_object_is_refused(line: bytes) -> None:
+def test_a_line_that_is_not_an_object_is_refused(line: bytes) -> None:
     assert "object" in refusal(line).reason
 
 
-def test_an_array_of_the_members_is_no_event() -> None:
+def test_an_array_of_the_members_is_not_an_event() -> None:
     for wire in FULL.values():
         refusal(json.dumps([wire]).encode())
         refusal(json.dumps(list(wire.values())).encode())
@@ -1107,7 +1107,7 @@ def test_what_is_not_utf_8_is_not_blank(line: bytes) -> None:
 
 
 @given(st.binary() | texts().map(str.encode))
-def test_a_blank_line_is_no_event_and_an_event_not_blank(line: bytes) -> None:
+def test_a_blank_line_is_not_an_event_and_an_event_is_not_blank(line: bytes) -> None:
     if is_blank(line):
         refusal(line)
 
@@ -1210,7 +1210,7 @@ def refused(event: object, naming: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "field"), STRINGS)
-def test_what_is_no_string_cannot_be_written_for_one(name: str, field: str) -> None:
+def test_what_is_not_a_string_cannot_be_written_for_one(name: str, field: str) -> None:
     optional = f"{field}?" in SCHEMA[name]
     for value in _NO_STRING.values():
         if not (optional and value is None):
@@ -1230,7 +1230,7 @@ def test_a_lone_surrogate_cannot_be_written(
     ids=lambda value: type(value).__name__ + str(value)[:5] if value != 10**5000 else "huge",
 )
 @pytest.mark.parametrize("field", ["iteration", "byte_offset"])
-def test_what_is_no_integer_cannot_be_written_for_one(field: str, value: object) -> None:
+def test_what_is_not_an_integer_cannot_be_written_for_one(field: str, value: object) -> None:
     refused(with_value("iteration.started", field, value), f"iteration.started.{field}")
 
 
@@ -1385,7 +1385,7 @@ def test_a_list_changed_after_the_event_was_made_is_checked_as_it_is_now() -> No
     ],
     ids=lambda thing: type(thing).__name__,
 )
-def test_what_is_no_event_cannot_be_written(thing: object) -> None:
+def test_what_is_not_an_event_cannot_be_written(thing: object) -> None:
     refused(thing, "not an event")
 
 

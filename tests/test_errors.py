@@ -145,7 +145,7 @@ def test_an_error_is_an_omnelog_error_and_the_builtin_a_caller_expects(
 
 
 @pytest.mark.spec("ERR-1", "ERR-2")
-def test_kinds_of_errors_that_a_caller_tells_apart_do_not_catch_one_another() -> None:
+def test_kinds_of_errors_that_a_caller_distinguishes_do_not_catch_one_another() -> None:
     for cls in ERRORS:
         caught_by = {other for other in ERRORS if issubclass(cls, other)}
         assert caught_by - {cls} == ({omnelog.DeserializeError} & set(cls.__mro__[1:]))
@@ -195,11 +195,11 @@ def test_an_error_of_the_system_names_errno_file_and_cause(
     assert isinstance(error.__cause__, OSError)
 
 
-def test_an_error_of_the_system_tells_how_many_events_of_the_call_stand(provoked: Provoked) -> None:
+def test_an_error_of_the_system_says_how_many_events_of_the_call_stand(provoked: Provoked) -> None:
     assert provoked(omnelog.AppendIndeterminate).appended == 2
 
 
-def test_a_lock_timeout_tells_who_held_the_lock_and_for_how_long(
+def test_a_lock_timeout_says_who_held_the_lock_and_for_how_long(
     provoked: Provoked, tmp_path: Path
 ) -> None:
     error = provoked(omnelog.LockTimeout)

@@ -47,7 +47,7 @@ by_class = pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
 
 
 def filled(cls: type[Any]) -> Any:
-    """A `cls` that holds, of each field, just its name: construction checks nothing."""
+    """A `cls` in which each field holds its own name: construction checks nothing."""
     return cls(**{name: name for name in ALL[cls]})
 
 
@@ -144,7 +144,7 @@ def test_an_event_survives_copy_pickle_and_replace(event: omnelog.Event) -> None
 
 
 @given(events())
-def test_the_repr_of_an_event_makes_it_anew(event: omnelog.Event) -> None:
+def test_the_repr_of_an_event_makes_an_equal_one(event: omnelog.Event) -> None:
     names = {name: getattr(omnelog, name) for name in omnelog.__all__}
     text = repr(event)
     for enum in (omnelog.NodeKind, omnelog.ErrorKind, omnelog.GateMethod):

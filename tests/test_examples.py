@@ -63,7 +63,7 @@ def test_a_session_says_what_is_wrong_with_its_log_without_a_traceback(tmp_path:
 
 
 def test_a_session_ends_by_ctrl_c_without_a_traceback(tmp_path: Path) -> None:
-    """While its log is locked, so that nothing comes to be followed."""
+    """Its log is locked meanwhile, so there is nothing to follow."""
     path = tmp_path / "session.jsonl"
     with omnelog.LineLog(path) as log:
         log.append({"speaker": "ada", "text": "wait", "heard": 0})

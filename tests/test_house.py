@@ -50,7 +50,7 @@ FACES = {
     "linelog.__init__": {name for name in MAY_IMPORT if name.startswith("linelog.")},
     "__init__": {*MAY_IMPORT, "linelog"},
 }
-"""What only gathers the public names of others."""
+"""The modules that only gather the public names of others."""
 
 OPTIONAL = {"recording": {*MAY_IMPORT}}
 """What a vendored copy may leave out: nothing of the core imports it."""
@@ -85,7 +85,7 @@ def imports(path: Path) -> tuple[set[str], set[str]]:
     ("module", "allowed"), {**MAY_IMPORT, **FACES, **OPTIONAL}.items(), ids=CORE
 )
 def test_imports_point_one_way(module: str, allowed: set[str]) -> None:
-    """So the line log imports nothing of the event log, and can be copied without it."""
+    """So the line log does not import the event log, and can be copied without it."""
     assert imports(path_of(module))[0] <= allowed
 
 
@@ -146,7 +146,7 @@ def test_no_file_imports_the_package_by_its_name(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_file_asks_what_is_installed(path: Path) -> None:
-    """Because importlib.metadata knows nothing of a vendored copy."""
+    """The reason is that importlib.metadata does not know a vendored copy."""
     assert "importlib" not in imports(path)[1]
 
 
@@ -202,12 +202,12 @@ SHARED = {
     "linelog.repair": {"is_too_long", "is_whole", "quarantine_path", "repair"},
     "ulid": {"ulid_ms"},
 }
-"""What the modules of the core share among themselves, without promising it to anybody."""
+"""Names that the modules of the core share, and that are not public."""
 
 
 @pytest.mark.parametrize("module", MAY_IMPORT)
 def test_what_is_public_in_a_module_is_public_in_the_package(module: str) -> None:
-    """Apart from what the modules share among themselves."""
+    """Names that only the modules share are excepted."""
     public = {*omnelog.__all__, *SHARED.get(module, ())}
     for statement in ast.parse(path_of(module).read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.ClassDef | ast.FunctionDef):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The lock: whom it excludes, how it is waited for, and the file it is taken on."""
+"""The lock: what it excludes, how it is waited for, and the file that it locks."""
 
 import errno
 import math
@@ -71,7 +71,7 @@ class TestAgainstAnIndependentProgram:
         assert verdicts == [1, 0]
 
     def test_a_shell_loop_and_a_handle_append_side_by_side(self, tmp_path: Path) -> None:
-        """The shell writes each line in two pieces: whoever got between them would show."""
+        """The shell writes each line in two pieces, and no other line may come between them."""
         line = lines(node(0))
         half = tmp_path / "half"
         rest = tmp_path / "rest"
@@ -121,7 +121,7 @@ class TestWaiting:
     def test_the_wait_that_is_named_is_how_long_it_really_took(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A machine under load wakes a sleeper later than it asked for."""
+        """A busy machine wakes a sleeper later than it asked for."""
         clock = [100.0]
 
         def oversleep(seconds: float) -> None:
@@ -167,8 +167,10 @@ class TestWaiting:
 
     @pytest.mark.spec("LOCK-11", "LOCK-12")
     @given(st.integers(0, 100), st.integers(2, 100), st.floats(0, 1e6), st.floats(0, 1e6))
-    def test_it_is_keener_with_age(self, few: int, more: int, age_s: float, later_s: float) -> None:
-        """Apart from the tries at once, an old waiter sleeps no longer than a young one."""
+    def test_an_old_waiter_sleeps_no_longer_than_a_young_one(
+        self, few: int, more: int, age_s: float, later_s: float
+    ) -> None:
+        """The first tries, which come at once, are excepted."""
         assert 0.0001 <= pause_s(few, age_s) <= 0.025
         assert pause_s(more, 0.6 + later_s) <= pause_s(more, age_s)
         assert pause_s(more, 0.05 + age_s + later_s) <= pause_s(more, 0.05 + age_s)
@@ -179,7 +181,7 @@ class TestWaiting:
     @example(0.0)
     @example(5.0)
     def test_it_tries_until_the_deadline_and_sleeps_up_to_it(self, timeout_s: float) -> None:
-        """On a clock that sleeping alone moves, the last sleep ends at the deadline."""
+        """Only sleeping moves this clock. The last sleep ends at the deadline."""
         now = 100.0
         tries = 0
 

@@ -66,7 +66,7 @@ class TestASnapshot:
 
     @pytest.mark.spec("READ-18")
     def test_takes_constant_memory(self, tmp_path: Path) -> None:
-        """Eight times as long a log takes no more than half as much again."""
+        """A log that is eight times as long takes at most half as much memory more."""
 
         def peak(count: int) -> int:
             log_path(tmp_path).write_bytes(lines(node(1, 1000)) * count)
@@ -93,7 +93,7 @@ class TestASnapshot:
         assert isinstance(caught.value.__cause__, FileNotFoundError)
 
     @pytest.mark.parametrize("kind", ["fifo", "directory"])
-    def test_of_what_is_no_file_is_refused_and_nothing_hangs(
+    def test_of_something_else_than_a_file_is_refused_and_does_not_hang(
         self, tmp_path: Path, kind: str
     ) -> None:
         path = log_path(tmp_path)
@@ -132,7 +132,7 @@ class TestASnapshot:
         log_path(tmp_path).write_bytes(lines(node(1), node(2)))
         before = open_descriptors()
         circle: list[object] = [read(tmp_path, RUN)]
-        circle.append(circle)  # which nothing but the collector undoes
+        circle.append(circle)  # only the garbage collector frees it
         assert next(circle[0]) == node(1)  # type: ignore[call-overload]
         assert open_descriptors() != before
         del circle
@@ -175,7 +175,7 @@ class TestASnapshot:
 
 class TestABadLine:
     @given(st.lists(events(), max_size=5), st.sampled_from(BAD), st.lists(events(), max_size=5))
-    def test_at_any_place_is_told_with_its_place(
+    def test_at_any_place_is_reported_with_its_place(
         self, before: list["omnelog.Event"], bad: bytes, after: list["omnelog.Event"]
     ) -> None:
         with testing.new_volume() as root:
@@ -206,7 +206,7 @@ class TestABadLine:
     def test_that_was_scanned_keeps_no_part_of_the_log_in_memory(
         self, tmp_path: Path, decode: Callable[[bytes], object]
     ) -> None:
-        """Neither itself nor through its causes, whose frames hold a block of the log each."""
+        """Neither the error nor its causes keep it, whose frames hold a block of the log each."""
         path = log_path(tmp_path)
         problems = 20
         path.write_bytes((b"{broken\n" + b" " * 300_000 + b"\n") * problems + b"{torn")
@@ -233,7 +233,7 @@ class TestABadLine:
     def test_is_not_made_by_what_only_looks_like_a_line_end(
         self, tmp_path: Path, separator: str
     ) -> None:
-        """Raw or escaped, in a string; between two lines they make one bad line of both."""
+        """They may be raw or escaped in a string. Between two lines they make one bad line."""
         event = omnelog.PipeAborted(id="", ts="", run_id="", reason=f"a{separator}b")
         log_path(tmp_path).write_bytes(lines(event, event))
         assert omnelog.read_run(tmp_path, RUN) == [event, event]
@@ -271,10 +271,10 @@ class TestAnUnterminatedTail:
         assert not omnelog.scan_run(tmp_path, RUN).tail_in_flight
 
     @pytest.mark.spec("READ-3", "READ-5")
-    def test_is_read_afresh_under_the_lock(
+    def test_is_read_again_under_the_lock(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A repair came between the look and the lock: nothing of what was seen is kept."""
+        """A repair came between the look and the lock, so the reader must look again."""
         log_path(tmp_path).write_bytes(lines(node(1)) + lines(node(7))[:40])
 
         def lock_after_a_repair(
@@ -339,7 +339,7 @@ class TestAFollower:
         with pytest.raises(ValueError, match="poll_interval must be 0 s or more"):
             omnelog.follow_run(tmp_path, RUN, poll_interval=seconds)
 
-    def test_may_be_told_to_look_again_when_it_is_stopped(self, tmp_path: Path) -> None:
+    def test_may_look_again_only_when_it_is_stopped(self, tmp_path: Path) -> None:
         log_path(tmp_path).write_bytes(lines(node(1)))
         stop = threading.Event()
         following = omnelog.follow_run(tmp_path, RUN, stop=stop, poll_interval=float("inf"))
@@ -370,7 +370,7 @@ class TestAFollower:
             assert list(following) == [node(5)]
 
     def test_waits_for_a_torn_tail_and_never_yields_half_a_line(self, tmp_path: Path) -> None:
-        """What follows a repair is joined with nothing seen before it."""
+        """What follows a repair is not joined with anything that was seen before it."""
         path = log_path(tmp_path)
         path.write_bytes(lines(node(1)))
         looks = iter(
@@ -389,7 +389,7 @@ class TestAFollower:
     def test_never_takes_the_lock_even_where_it_is_free(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """An appender that tries at that moment would find it taken."""
+        """An appender that tried at that moment would find it taken."""
 
         def try_lock(_: int) -> bool:
             raise AssertionError("it takes the lock")
@@ -418,7 +418,7 @@ class TestAFollower:
     def test_goes_on_with_the_log_that_replaced_its_own(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """It stays for what is still appended to the old one; here that is until the third look."""
+        """It first reads what is still appended to the old one, here until the third look."""
         path = log_path(tmp_path)
         path.write_bytes(lines(node(1)))
         moved = path.with_name("moved")
@@ -440,7 +440,7 @@ class TestAFollower:
 
 
 class Steps(threading.Event):
-    """Instead of waiting does what comes next, and is set when that was all."""
+    """A stop event: each wait runs the next step instead, and after the last it is set."""
 
     def __init__(self, steps: Iterator[object]) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A tool that logs its own run: whichever way a block is left, the log is one that `verify` likes.
+"""A tool that logs its own run: however a block is left, `verify` finds nothing in the log.
 
-What cannot be logged is an exception or a warning, as the host chose, and the log then says exactly
+What cannot be logged is an exception or a warning, as the host chose, and then the log says exactly
 what is missing.
 """
 
@@ -49,7 +49,7 @@ def logged(run: Run) -> list[str]:
 
 
 def findings(run: Run) -> list[str]:
-    """What `verify` says of a run, without the path."""
+    """What `verify` finds in a run, without the path."""
     path = omnelog.events_log_path(run.root, run.run_id)
     return [one.removeprefix(f"{path}:") for one in testing.findings(run.root, run.run_id)]
 
@@ -254,7 +254,7 @@ def test_a_gate_outside_of_its_node_is_an_error(tmp_path: Path, step: str) -> No
 
 @in_a_thread
 def test_an_interrupt_at_any_moment_leaves_a_clean_log(tmp_path: Path) -> None:
-    """At every 37th bytecode; the host goes on after it."""
+    """It comes at every 37th bytecode, and the host continues after it."""
 
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -414,7 +414,7 @@ def test_the_end_of_a_run_is_found_whatever_follows_it(
 def test_the_end_of_a_run_is_found_before_all_that_its_nodes_logged_afterwards(
     tmp_path: Path,
 ) -> None:
-    """Of 50 nodes that were running when it was aborted, each with a long message."""
+    """50 nodes were running when it was aborted, each of which logs a long message."""
     run = start(tmp_path)
     nodes = [Run.attach(tmp_path, run.run_id).node(f"n{number}", LOOP) for number in range(50)]
     for node in nodes:
@@ -495,7 +495,7 @@ def test_joining_takes_the_same_however_many_nodes_there_are(
 def test_a_gigabyte_of_zeros_at_the_end_of_a_log_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A power loss can leave such a tail, which is a hole in the file."""
+    """A power loss can leave such a tail; it is a hole in the file."""
     run = start(tmp_path)
     path = omnelog.events_log_path(tmp_path, run.run_id)
     os.truncate(path, 2**30)
@@ -535,7 +535,7 @@ def test_a_pickled_copy_takes_part_in_the_run_and_does_not_end_it(tmp_path: Path
 
 
 def test_nodes_overlap_in_threads(tmp_path: Path) -> None:
-    """Each thread waits inside its node until all of them are there."""
+    """Each thread waits inside its node until all threads are in theirs."""
     everybody = threading.Barrier(4)
 
     def work(number: int) -> None:
@@ -551,7 +551,7 @@ def test_nodes_overlap_in_threads(tmp_path: Path) -> None:
 
 
 def test_nodes_overlap_in_tasks_of_asyncio(tmp_path: Path) -> None:
-    """A task that must not wait for the log gives its whole block to a thread."""
+    """A task that must not wait for the log runs its whole block in a thread."""
 
     async def main() -> None:
         inside = asyncio.Event()
@@ -588,7 +588,7 @@ def test_a_child_that_forks_inside_a_node_and_leaves_the_block_logs_no_end(tmp_p
         def body(_: Channel) -> None:
             with run.node("inner", BASH):
                 pass
-            run.end(SystemExit(1))  # as a child does that leaves all blocks
+            run.end(SystemExit(1))  # a child that leaves all blocks does this
 
         in_child(body)
     assert logged(run)[1:] == [
@@ -604,7 +604,7 @@ def test_a_child_that_forks_inside_a_node_and_leaves_the_block_logs_no_end(tmp_p
 def test_a_fork_while_another_thread_logs_does_not_make_the_child_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The child has the lock that the thread holds, and not the thread."""
+    """The child inherits the lock that the thread holds, but not the thread."""
     here = threading.get_ident()
     is_in, go = threading.Event(), threading.Event()
 
@@ -818,7 +818,7 @@ def test_a_node_whose_start_cannot_be_logged_leaves_its_id_free(
 def test_a_node_that_may_have_been_started_keeps_its_id(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its line is written and cannot be synced, so it may or may not survive a power loss."""
+    """Its line is written but cannot be synced, so it may or may not survive a power loss."""
 
     def no_sync(_fd: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -972,7 +972,7 @@ def test_the_example_says_without_a_traceback_that_its_run_has_ended(tmp_path: P
 
 
 def test_importing_it_imports_nothing_else() -> None:
-    """So the command, all of whose verbs import it, starts as fast as without."""
+    """All verbs of the command import it, and start as fast as without it."""
     name = omnelog.__name__
     program = (
         f"import sys, {name}; before = {{*sys.modules}}; import {name}.recording; "
@@ -1049,7 +1049,7 @@ def test_the_text_of_an_event_can_be_encoded_and_is_otherwise_as_it_was(text: st
 @example("caf\u00e9".encode())
 @example(b"caf\xe9")
 def test_bytes_that_the_locale_cannot_decode_are_text_where_they_are_utf_8(data: bytes) -> None:
-    """As arguments and names of files are where the locale is one of ASCII."""
+    """In an ASCII locale, arguments and names of files are such bytes."""
     text = data.decode("ascii", errors="surrogateescape")
     assert recording.event_text(text) == data.decode(errors="replace")
 
@@ -1104,14 +1104,14 @@ def test_the_head_of_an_event_is_of_now(tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Step:
-    """Something that a host does inside a block."""
+    """An action of a host inside a block."""
 
     what: Literal["node", "left", "fork", "thread", "join", "fail"]
     inner: tuple["Step", ...] = ()
     is_caught: bool = False
 
     def count(self, what: str) -> int:
-        """How many steps of a kind there are, this one included."""
+        """How many steps of a kind there are, including this one."""
         return (self.what == what) + sum(step.count(what) for step in self.inner)
 
 
@@ -1126,7 +1126,7 @@ def steps() -> st.SearchStrategy[tuple[Step, ...]]:
 
 
 class Host:
-    """Plays steps; a child that was forked leaves all blocks as a host's child would."""
+    """Plays steps. A forked child leaves all blocks, as the child of a host would."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -1146,7 +1146,7 @@ class Host:
             case "node":
                 with run.node(name, BASH):
                     self.play(run, step.inner, name)
-            case "left":  # as by a thread that goes on, or because its end could not be logged
+            case "left":  # a thread goes on, or its end could not be logged
                 run.node(name, BASH).__enter__()
             case "thread":
                 with ThreadPoolExecutor(1) as pool:
@@ -1158,7 +1158,7 @@ class Host:
                 self.fork(run, step, name)
 
     def play_in_thread(self, run: Run, several: tuple[Step, ...], name: str) -> None:
-        """A child that was forked in a thread has only that thread, so it ends with it."""
+        """A child that is forked in a thread has only this thread, so it ends with it."""
         leave_as_child(self, lambda: self.play(run, several, name))
 
     def fork(self, run: Run, step: Step, name: str) -> None:

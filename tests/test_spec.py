@@ -38,7 +38,7 @@ class Clause(NamedTuple):
 
 
 def chapters(spec: str = SPEC) -> dict[str, str]:
-    """The text of each chapter that has clauses, by prefix."""
+    """The text of each chapter that has clauses, by the prefix of its ids."""
     parts = re.split(r"^## \d+\. .*?(?: \(([A-Z]+)\))?$", spec, flags=re.MULTILINE)
     return {prefix: text for prefix, text in zip(parts[1::2], parts[2::2], strict=True) if prefix}
 
@@ -81,7 +81,7 @@ def clauses_of_vectors() -> dict[str, list[str]]:
 
 
 def untraced(spec: str, checks: dict[str, list[str]]) -> list[str]:
-    """What is wrong between the clauses of `spec` and what checks them."""
+    """What is wrong between the clauses of `spec` and the checks."""
     ids = [clause.id for clause in clauses(spec)]
     checked = {clause for named in checks.values() for clause in named}
     wrong = [f"{id_} is there twice" for id_ in sorted({i for i in ids if ids.count(i) > 1})]
@@ -109,7 +109,7 @@ class TestTracing:
         assert len(clauses_of_vectors()) > 250
 
     def test_few_clauses_are_untested(self) -> None:
-        """Apart from the chapter about what is not promised."""
+        """The chapter about what is not promised is excepted."""
         untested = [c.id for c in CLAUSES if c.untested and c.chapter != "NOT"]
         assert len(untested) <= 15, untested
 
@@ -150,7 +150,7 @@ class TestClauses:
         assert len(CLAUSES) > 150
 
     def test_none_is_malformed(self) -> None:
-        """Whatever looks like a clause, or like the id of one, was found above."""
+        """Everything that looks like a clause, or like its id, is found as one."""
         assert len(re.findall(r"^\s*[-*+] +\*\*", SPEC, re.MULTILINE)) == len(CLAUSES)
         assert len(re.findall(r"\*\*\w+-\w+\*\*", SPEC)) == len(CLAUSES)
 
@@ -160,7 +160,7 @@ class TestClauses:
     @pytest.mark.spec("VER-7")
     @pytest.mark.parametrize("prefix", CHAPTERS)
     def test_they_are_numbered_without_gaps(self, prefix: str) -> None:
-        """VER-7: a new clause has the next number of its chapter."""
+        """By VER-7, a new clause has the next number of its chapter."""
         numbers = sorted(clause.number for clause in CLAUSES if clause.prefix == prefix)
         assert numbers == list(range(1, len(numbers) + 1))
 
@@ -223,7 +223,7 @@ def spell(kind: Any) -> str:
 
 
 def marks(cls: type) -> dict[str, str]:
-    """The marks that the source of a class or an enum gives its members."""
+    """The marks of the members of a class or an enum, in its source."""
     return dict(re.findall(r"^    (\w+)\b.*# ([PA])$", inspect.getsource(cls), re.MULTILINE))
 
 
@@ -336,7 +336,7 @@ class TestLayout:
         assert [prefix for prefix, same in groupby(prefixes) if len(list(same)) > 1] == []
 
     def test_chapters_mentioned_by_number_are_the_ones_that_are_meant(self) -> None:
-        """Renumbering chapters would make these wrong without a sound."""
+        """Renumbering chapters would silently make these wrong."""
         meant = {
             "3": "EVT",
             "5": "ACC",

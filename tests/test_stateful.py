@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Any sequence of appends, tears and foreign writers, against a list of what must be there.
+"""Any sequence of appends, torn tails and foreign writers, compared with a list of the events.
 
 The invariant: once the log is repaired, it is ``b"".join(map(encode, model))``, byte for byte.
 """
@@ -63,7 +63,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.tail)
     @rule(event=events(), place=st.integers(0))
-    def die_amid_an_append(self, event: "omnelog.Event", place: int) -> None:
+    def die_during_an_append(self, event: "omnelog.Event", place: int) -> None:
         line = omnelog.encode(event)
         self.foreign_write(line[: place % len(line)])
 
@@ -75,10 +75,10 @@ class LogMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model and not self.tail)
     @rule(place=st.integers(1))
     def lose_part_of_the_last_line(self, place: int) -> None:
-        """As a power loss may; what is left is a torn tail, unless only the newline went.
+        """A power loss may do this. It leaves a torn tail, or only takes the newline.
 
-        No handle lives through one. One that did would trust that its last line, which is final,
-        still ends where it did, and would not look if the log were as long again as then.
+        All handles are closed, because none survives a power loss. A handle relies on its last line
+        ending where it did, and would not look if the log had the same length again.
         """
         last = omnelog.encode(self.model.pop())
         cut = 1 + place % len(last)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the strategies and fixtures for everybody's tests promise to draw."""
+"""The strategies and fixtures for tests of users: they draw what they promise."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from . import omnelog, testing
 from .documents import blocks, text_of
 
 FIRST_FOUND = settings(phases=[Phase.generate], max_examples=10_000, database=None)
-"""`find` goes on until it has found one. One in fifteen may not be among a hundred."""
+"""With so many examples, `find` finds one. One in fifteen may not be among a hundred."""
 
 
 @given(testing.run_ids())
@@ -49,7 +49,7 @@ def test_a_run_is_one_that_can_be_appended_and_read(run: list[omnelog.Event]) ->
 
 
 @given(testing.runs())
-def test_a_run_is_told_in_the_order_of_its_life(run: list[omnelog.Event]) -> None:
+def test_the_events_of_a_run_are_in_the_order_of_its_life(run: list[omnelog.Event]) -> None:
     first, *rest = run
     assert isinstance(first, omnelog.PipeStarted)
     assert [event.id for event in run] == sorted({event.id for event in run})

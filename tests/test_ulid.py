@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""ULIDs that rise, whatever the clock and other processes do, and never overwrite what is wrong."""
+"""ULIDs rise, whatever the clock and other processes do, and a damaged file is not overwritten."""
 
 import errno
 import fcntl
@@ -34,7 +34,7 @@ SetClock = Callable[[int], None]
 
 
 def number(ulid: str) -> int:
-    """What a ULID counts, read off the alphabet independently."""
+    """The number that a ULID spells, read independently of omnelog."""
     found = 0
     for char in ulid:
         found = found * 32 + CROCKFORD.index(char)
@@ -42,7 +42,7 @@ def number(ulid: str) -> int:
 
 
 def spell(value: int) -> str:
-    """The ULID that counts `value`."""
+    """The ULID that spells the number `value`."""
     return "".join(CROCKFORD[value // 32**place % 32] for place in reversed(range(26)))
 
 
@@ -166,7 +166,7 @@ print(*found)
 
 @pytest.mark.spec("ULID-2")
 def test_ulids_rise_across_processes(tmp_path: Path) -> None:
-    """Eight processes, which a gate lets go at once, allocate 200 each."""
+    """Eight processes start at one gate and allocate 200 each."""
     arguments = [sys.executable, "-c", _ALLOCATE, omnelog.__name__, str(tmp_path), "200"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with ExitStack() as stack:
@@ -237,7 +237,7 @@ CORRUPT = {
 
 
 @pytest.mark.parametrize("content", CORRUPT.values(), ids=CORRUPT)
-def test_what_is_no_ulid_is_an_error_and_is_not_overwritten(
+def test_what_is_not_a_ulid_is_an_error_and_is_not_overwritten(
     content: bytes, last: Path, tmp_path: Path
 ) -> None:
     last.write_bytes(content)
@@ -270,7 +270,7 @@ def test_a_clock_beyond_what_a_ulid_can_hold_is_an_error(
     assert last.read_text() == before
 
 
-def test_a_mended_file_is_taken_up_again(last: Path, tmp_path: Path) -> None:
+def test_a_repaired_file_is_used_again(last: Path, tmp_path: Path) -> None:
     last.write_bytes(b"oops")
     with pytest.raises(omnelog.UlidError):
         omnelog.allocate_ulid(tmp_path)
@@ -299,7 +299,7 @@ def test_a_lock_held_past_the_deadline_is_a_lock_timeout(
 
 
 @pytest.mark.parametrize("lock_timeout", [-1, -0.001, float("-inf"), float("nan")])
-def test_a_timeout_that_is_none_is_a_value_error_before_anything_is_touched(
+def test_a_bad_timeout_is_a_value_error_before_anything_is_touched(
     lock_timeout: float, tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match="lock_timeout"):
@@ -316,7 +316,9 @@ def test_the_lock_is_free_again_whatever_happened(last: Path, tmp_path: Path) ->
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_what_is_no_regular_file_is_an_error_and_no_hang(last: Path, tmp_path: Path) -> None:
+def test_what_is_not_a_regular_file_is_an_error_and_does_not_hang(
+    last: Path, tmp_path: Path
+) -> None:
     os.mkfifo(last)
     with pytest.raises(omnelog.LogIOError, match="regular file") as caught:
         omnelog.allocate_ulid(tmp_path)
@@ -383,7 +385,7 @@ def test_a_write_that_is_cut_short_leaves_a_file_that_can_be_gone_on_from(
 def test_the_lock_is_freed_although_the_call_failed_and_somebody_has_a_copy_of_the_descriptor(
     last: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a program has that was spawned meanwhile: closing alone would free nothing."""
+    """A program that was spawned meanwhile has one, so closing alone frees nothing."""
     copies: list[int] = []
     pread = os.pread
 
@@ -545,7 +547,7 @@ def test_parent_and_child_share_an_allocator(
 def test_interrupts_at_any_moment_leave_the_lock_free_and_no_ulid_twice(
     tmp_path: Path, then: tuple[int, ...] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At each bytecode, and after each call and again so many calls later, in the clean-up."""
+    """They come at each bytecode, after each call, and again some calls later, in the clean-up."""
     monkeypatch.setattr(omnelog.ulid, "PATH_CHECK_INTERVAL_S", 0.0)
     at = 0
     most = 0
@@ -575,9 +577,9 @@ def interrupt() -> None:
 
 
 def test_a_handler_that_forks_at_any_moment_leaves_the_ulid_to_the_parent(tmp_path: Path) -> None:
-    """At every 7th bytecode, as long as the ULID is not in the file or the lock is not free.
+    """It forks at every 7th bytecode, until the ULID is in the file and the lock is free.
 
-    A fork after that is like one after the call has returned.
+    A fork after that is like a fork after the call.
     """
 
     def allocate(strike: Strike) -> list[str]:

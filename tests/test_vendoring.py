@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Copies of omnelog inside other packages, several of them in one process.
 
-That the core's own tests pass on a copy is for `nox -s vendoring` to see.
+`nox -s vendoring` checks that the core's own tests pass on a copy.
 """
 
 import shutil
@@ -65,7 +65,7 @@ os.write = write
 
 @pytest.fixture
 def hosts(tmp_path: Path) -> Path:
-    """Where packages ``one`` and ``two`` are, each with an omnelog of another version."""
+    """The directory of packages ``one`` and ``two``, which have omnelog in different versions."""
     for name in ("one", "two"):
         vendor = tmp_path / name / "_vendor"
         vendor.mkdir(parents=True)

@@ -48,7 +48,7 @@ def test_every_tool_is_pinned_in_a_version_that_it_may_have() -> None:
 
 
 def test_filelock_is_not_pinned() -> None:
-    """The tests are for the newest that there is, and for the oldest that is allowed."""
+    """The tests run with the newest version, and with the oldest one that is allowed."""
     assert "filelock" not in PINS
 
 

@@ -183,7 +183,7 @@ def test_a_plain_component_is_accepted_however_odd(run_id: str, tmp_path: Path) 
 
 @pytest.mark.spec("VOL-6")
 @pytest.mark.parametrize("run_id", ["C:", "C:x", "c:..", "C:events.jsonl"])
-def test_a_drive_is_refused_for_the_volume_may_move_to_where_it_is_one(run_id: str) -> None:
+def test_a_drive_is_refused_because_the_volume_may_move_to_where_it_is_one(run_id: str) -> None:
     assert PureWindowsPath("runs", run_id).parent != PureWindowsPath("runs")
     with pytest.raises(omnelog.InvalidRunId):
         omnelog.run_dir("/v", run_id)
@@ -224,7 +224,7 @@ def test_a_run_directory_without_a_log_is_listed(tmp_path: Path) -> None:
     assert omnelog.enumerate_runs(tmp_path) == ["bare", "full"]
 
 
-def test_run_exists_tells_created_from_absent(tmp_path: Path) -> None:
+def test_run_exists_distinguishes_created_from_absent(tmp_path: Path) -> None:
     assert not omnelog.run_exists(tmp_path, "one")
     make_run(tmp_path, "one")
     assert omnelog.run_exists(tmp_path, "one")
@@ -253,7 +253,9 @@ def test_what_is_a_run_is_so_for_enumerate_runs_and_run_exists_alike(tmp_path: P
 
 
 @pytest.mark.parametrize("name", [b"\xff", b"a\xe9", b"\xed\xa0\x80", b"a\\b", b"\\"])
-def test_a_directory_whose_name_can_be_no_run_id_is_no_run(name: bytes, tmp_path: Path) -> None:
+def test_a_directory_whose_name_cannot_be_a_run_id_is_not_a_run(
+    name: bytes, tmp_path: Path
+) -> None:
     make_run(tmp_path, "a")
     (omnelog.runs_dir(tmp_path) / os.fsdecode(name)).mkdir()
     assert omnelog.enumerate_runs(tmp_path) == ["a"]
@@ -373,7 +375,7 @@ def test_a_symlink_to_a_directory_makes_a_volume(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "dangling", "loop", "fifo"])
-def test_what_is_no_directory_makes_no_volume(kind: str, volume: Path) -> None:
+def test_what_is_not_a_directory_does_not_make_a_volume(kind: str, volume: Path) -> None:
     inner = volume / "inner"
     inner.mkdir()
     match kind:
@@ -420,7 +422,7 @@ assert omnelog.read_run(sys.argv[1], "caf\\xe9") == [event]
 @pytest.mark.spec("VOL-1", "VOL-16")
 @pytest.mark.skipif(os.name == "nt", reason="names are UTF-16 there in every locale")
 def test_names_on_disk_are_utf_8_in_every_locale(tmp_path: Path) -> None:
-    """Even where the locale has no such letter; a name that is not UTF-8 is left out."""
+    """This holds even if the locale lacks the letter. A name that is not UTF-8 is left out."""
     runs = omnelog.runs_dir(tmp_path)
     os.makedirs(os.path.join(os.fsencode(runs), b"caf\xe9"))
     environment = (

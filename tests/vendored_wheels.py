@@ -2,8 +2,8 @@
 """`nox -s vendoring`: a host with copies of omnelog and filelock, as a wheel, runs elsewhere.
 
 The host is made, and built by each build backend, as docs/vendoring.md says. Its wheel is installed
-into a directory by itself, without a network and without dependencies, and its program is run with
-nothing else on the path but the standard library.
+into a directory of its own, without a network and without dependencies, and its program runs with
+only the standard library on its path.
 """
 
 import re
@@ -81,7 +81,7 @@ def test_a_host_is_built_and_runs_elsewhere(tmp_path: Path, configuration: str) 
 
 
 def test_a_list_of_packages_without_the_copies_is_noticed(tmp_path: Path) -> None:
-    """The mistake that the document warns of, so that the test above is known to see it."""
+    """This is the mistake that the document warns of. It shows that the test above can fail."""
     lines = '[tool.setuptools.packages.find]\ninclude = ["host", "host.*"]\n'
     assert SETUPTOOLS.endswith(lines)
     configuration = SETUPTOOLS.removesuffix(lines) + '[tool.setuptools]\npackages = ["host"]\n'

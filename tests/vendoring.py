@@ -6,10 +6,9 @@ docs/vendoring.md shows. Two have layer 1 alone, copied by hand: with filelock i
 the two functions that do without it. Three have the whole of omnelog: copied by hand with filelock
 installed, copied by hand with filelock, and fetched by the `vendoring` tool with filelock.
 
-In none of them can omnelog be imported by its own name, nor filelock where it was vendored or is
-not used, so nothing but the copy can be what is tested. The tests are those of layer 1 and of the
-core as they are, except for the lines of ``tests/__init__.py`` and ``tests/linelog/__init__.py``
-that import the package.
+None of them can import omnelog by its own name, or filelock if that was vendored or is not used, so
+only the copy can be tested. The tests are those of layer 1 and of the core. Only the lines of
+``tests/__init__.py`` and ``tests/linelog/__init__.py`` that import the package are changed.
 
 Before that, hosts with copies are built as wheels, installed and run: see ``vendored_wheels.py``.
 """
@@ -86,7 +85,7 @@ def main(arguments: list[str]) -> int:
 
 
 def wheels_of_hosts_run(site: Path) -> bool:
-    """Build, install and run hosts, with what is in `site` installed; whether that went well."""
+    """Build, install and run hosts, with the packages in `site`; return whether all worked."""
     command = [sys.executable, "-m", "pytest", "tests/vendored_wheels.py"]
     variables = os.environ | {"PYTHONPATH": str(site)}
     return subprocess.run(command, cwd=PROJECT, env=variables).returncode == 0
@@ -100,7 +99,7 @@ def new_host(host: Path) -> Path:
 
 
 def updated(host: Path, script: str, **environment: Path) -> None:
-    """See that copying by hand once more leaves nothing of what was there, and has licences."""
+    """Check that copying by hand again leaves no old file, and that copies have licences."""
     vendor = host / "host" / "_vendor"
     copies = sorted(path.parent for path in vendor.glob("*/__init__.py"))
     for copy in copies:
@@ -115,7 +114,7 @@ def updated(host: Path, script: str, **environment: Path) -> None:
 
 
 def restore_what_tests_need(host: Path) -> None:
-    """See that a copy has neither the command nor what is for tests, and give it the latter."""
+    """Check that a copy has neither the command nor `testing`, and give it `testing`."""
     copy = host / "host" / "_vendor" / "omnelog"
     for left_out in ("cli", "__main__.py", "testing"):
         assert not (copy / left_out).exists(), left_out
@@ -123,7 +122,7 @@ def restore_what_tests_need(host: Path) -> None:
 
 
 def replace_lock(module: Path, functions: str) -> None:
-    """Do without filelock in lock.py, as the document says."""
+    """Remove filelock from lock.py, as the document says."""
     text = module.read_text()
     import_line, *others = re.findall(r"^from filelock import .*\n", text, re.MULTILINE)
     unlock, *more = re.findall(r"^unlock = .*\n", text, re.MULTILINE)
@@ -143,7 +142,7 @@ def run(directory: Path, *command: str | Path, **environment: Path) -> None:
 
 
 def replace_import(tests: Path, line: str, vendored: str) -> None:
-    """Have the tests in a folder import the copy."""
+    """Let the tests in a folder import the copy."""
     seam = tests / "__init__.py"
     text = seam.read_text()
     assert f"\n{line}\n" in text
@@ -151,7 +150,7 @@ def replace_import(tests: Path, line: str, vendored: str) -> None:
 
 
 def tested(host: Path, arguments: list[str], site: Path | None) -> bool:
-    """Run tests on the host's copy, with what is in `site` installed too; whether they passed."""
+    """Run tests on the host's copy, with the packages in `site`; return whether they passed."""
     (host / "omnelog").unlink()  # from here on there is no omnelog but the copy
     if (host / "host" / "_vendor" / "omnelog").exists():
         shutil.copytree(PROJECT / "tests", host / "tests")

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Tests of the bench: that its verdicts can go either way, and that it runs as a program."""
+"""Tests of the bench: its verdicts can go either way, and it runs as a program."""

@@ -39,13 +39,13 @@ def test_a_ratio_is_our_time_over_theirs(monkeypatch: pytest.MonkeyPatch) -> Non
     assert against.ratios(slow, quick, 4) == [1.5] * 4
 
 
-def test_ctrl_c_ends_it_without_a_word() -> None:
+def test_ctrl_c_ends_it_and_prints_nothing_more() -> None:
     command = [sys.executable, "-m", "stress.bench.against", str(PROJECT), "--rounds", "1000000"]
     done = press_ctrl_c(command, lambda line: "1000000 rounds" in line)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-def test_where_there_is_no_omnelog_that_is_said(tmp_path: Path) -> None:
+def test_a_directory_without_omnelog_is_reported(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "stress.bench.against", str(tmp_path)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")

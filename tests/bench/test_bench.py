@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The bench: that each verdict can go either way, and that it runs as a program."""
+"""The bench: each verdict can go either way, and it runs as a program."""
 
 import json
 import subprocess
@@ -36,7 +36,7 @@ def test_the_median_of_the_ratios_is_judged(speed: bool, values: list[float], ve
     assert Result(row=row, ours=1.0, values=values).verdict == verdict
 
 
-def test_what_is_compared_with_nothing_is_judged_at_its_worst() -> None:
+def test_a_figure_without_a_peer_is_judged_by_its_worst_round() -> None:
     row = Row(workload="w", what="", figure="f", unit="s", must=0.1)
     assert Result(row=row, ours=0.05, values=[0.05, 0.1]).verdict == "met, aim too"
     assert Result(row=row, ours=0.05, values=[0.05, 0.11]).verdict == "MISSED"
@@ -60,7 +60,7 @@ def test_after_an_interrupt_only_whole_rounds_count_and_the_report_says_so() -> 
     assert "interrupted in round 3 of 9" in console.export_text()
 
 
-def test_it_runs_as_a_program_and_tells_all_figures() -> None:
+def test_it_runs_as_a_program_and_reports_all_figures() -> None:
     options = ["--quick", "--rounds", "1", "--only", "enumerate", "--json", "-"]
     done = subprocess.run([*BENCH, *options], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -82,7 +82,7 @@ run(lambda: command.main(["--only", "enumerate"]))
 """
 
 
-def test_ctrl_c_ends_it_with_what_was_measured_by_then() -> None:
+def test_ctrl_c_ends_it_with_the_figures_so_far() -> None:
     command = [sys.executable, "-W", "error", "-c", ENDLESS]
     done = press_ctrl_c(command, lambda line: line == "ready\n")
     assert (done.returncode, done.stderr) == (130, ""), done.stdout

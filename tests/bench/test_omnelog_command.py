@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the command costs: that each subject of the bench does its work and has its figures."""
+"""What the command costs: each subject of the bench does its work and has its figures."""
 
 from itertools import islice
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A volume for each test, away from whatever run the tests themselves are recorded in."""
+"""A volume for each test, apart from any run in which the tests themselves are recorded."""
 
 import signal
 import time
@@ -25,7 +25,7 @@ def volume(
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of this process, which stands at the first event of every `History`."""
+    """The clock of this process. It stands at the time of the first event of every `History`."""
     clock = Clock()
     monkeypatch.setattr(time, "time_ns", clock.time_ns)
     return clock
@@ -33,9 +33,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture(autouse=True)
 def _heeded_signals() -> Iterator[None]:
-    """Processes started here heed these signals, even if we run below nohup(1).
+    """Processes that tests start do not ignore these signals, even if we run below nohup(1).
 
-    SIGINT and SIGQUIT are seen to for all tests.
+    For SIGINT and SIGQUIT, `tests/conftest.py` does the same for all tests.
     """
     ignored = [
         signum

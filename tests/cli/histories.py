@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs to look at: events a second apart, with ids that say the same time; and any sane run."""
+"""Runs for tests: events a second apart, with ids of the same time, and arbitrary sane runs."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ START_S = 1_769_903_999  # 2026-01-31T23:59:59Z
 
 
 class Clock:
-    """A clock that stands where it is put, in seconds after the first event of a `History`."""
+    """A clock that stands still. Tests set it, in seconds after the first event of a `History`."""
 
     def __init__(self) -> None:
         self.after_s = 0.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`append`: what is an event of the run gets in, and nothing else does."""
+"""`append`: it adds events of the run to the log, and nothing else."""
 
 import errno
 import os
@@ -175,7 +175,7 @@ def test_anything_else_begins_none(volume: Volume, lines: bytes) -> None:
     assert volume.runs() == []
 
 
-def test_a_torn_tail_is_mended_on_the_way(volume: Volume) -> None:
+def test_a_torn_tail_is_repaired_on_the_way(volume: Volume) -> None:
     path = volume.write(started(), b'{"torn')
     assert volume.run("append", RUN, given=given(completed())).status == 0
     assert path.read_bytes() == given(started(), completed())
@@ -189,7 +189,9 @@ def test_a_run_id_that_leads_elsewhere_is_refused(volume: Volume, run_id: str) -
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_a_log_that_is_no_file_is_an_error_and_no_hang(volume: Volume, make: object) -> None:
+def test_a_log_that_is_not_a_file_is_an_error_and_does_not_hang(
+    volume: Volume, make: object
+) -> None:
     path = volume.log()
     assert callable(make)
     make(path)
@@ -222,7 +224,7 @@ def test_an_input_that_cannot_be_read_is_one_line(volume: Volume) -> None:
     assert "standard input: " in said.err
 
 
-def test_an_input_that_fails_half_way_is_told_with_how_much_got_in(
+def test_an_input_that_fails_half_way_is_reported_with_how_much_got_in(
     volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing() -> Iterator[bytes]:
@@ -243,7 +245,7 @@ def test_an_input_that_fails_half_way_is_told_with_how_much_got_in(
 def test_of_what_may_be_in_the_log_it_says_to_look(
     volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who went on from that line, as from one that was refused, might append it twice."""
+    """A user who continued from that line, as from a refused one, might append it twice."""
     write = os.write
 
     def write_and_fail(fd: int, data: bytes) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`begin` and `end`, and what is said of a run that nobody may end any more."""
+"""`begin` and `end`, and runs that no recorder will end."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_an_input_is_a_key_and_a_value(volume: Volume, words: tuple[str, ...]) -
     assert volume.runs() == []
 
 
-def test_a_run_is_not_begun_by_a_name_that_is_no_plain_name(volume: Volume) -> None:
+def test_a_run_is_not_begun_by_a_name_that_is_not_plain(volume: Volume) -> None:
     assert "pipe name" in volume.call("begin", "a/b").err
     assert volume.runs() == []
 

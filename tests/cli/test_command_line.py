@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: what it understands, and that it teaches."""
+"""The command line: what it accepts, and how its errors help."""
 
 import shlex
 import sys
@@ -124,7 +124,7 @@ def test_a_length_of_time_has_units(volume: Volume, length: str) -> None:
 @pytest.mark.parametrize(
     "length", ["", "0", "m", "5x", "1h 30m", "1m30", "-5", "nan", "1e9", "1e99", "\u0662s"]
 )
-def test_what_is_no_length_of_time_is_refused(volume: Volume, length: str) -> None:
+def test_what_is_not_a_length_of_time_is_refused(volume: Volume, length: str) -> None:
     said = volume.call("wait", f"--timeout={length}", RUN)
     assert (said.status, "is not a length of time" in said.err) == (2, True)
 
@@ -153,7 +153,7 @@ def test_all_after_the_first_two_dashes_is_the_command(volume: Volume) -> None:
     assert (said.status, said.out) == (0, b"-- --root -h\n")
 
 
-def test_a_root_called_record_is_no_verb(volume: Volume) -> None:
+def test_a_root_called_record_is_not_a_verb(volume: Volume) -> None:
     (volume.root / "record" / ".omne").mkdir(parents=True)
     assert volume.call("--root", "record", "runs").status == 0
 
@@ -164,7 +164,7 @@ def test_two_dashes_let_a_run_id_begin_with_one(volume: Volume) -> None:
 
 
 def test_an_interrupt_while_the_verb_is_loaded_ends_it_quietly(volume: Volume) -> None:
-    """They take as long as the core; the half before them nobody can guard."""
+    """Importing the verbs is half of the start. Nothing of ours runs in the half before it."""
     script = (
         "import signal, sys\n"
         f"from {omnelog.__name__}.cli import main\n"
@@ -184,7 +184,7 @@ def test_python_m_is_the_command(volume: Volume) -> None:
 
 
 def test_the_process_ends_without_taking_the_interpreter_apart(volume: Volume) -> None:
-    """That would take longer than most verbs; the output and the exit status are whole even so."""
+    """That would take longer than most verbs. The output and the exit status are still complete."""
     run_id = "r" * 200
     volume.write(started(run_id), run_id=run_id)
     script = (

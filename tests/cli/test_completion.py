@@ -42,7 +42,7 @@ def test_without_a_volume_no_run_is_completed(volume: Volume) -> None:
     assert completions(volume, "omnelog show c") == []
 
 
-def test_without_argcomplete_a_shell_is_told_nothing(volume: Volume) -> None:
+def test_without_argcomplete_a_shell_gets_nothing(volume: Volume) -> None:
     blocked = volume.root / "blocked"
     blocked.mkdir()
     (blocked / "argcomplete.py").write_text("raise ImportError('blocked')\n")

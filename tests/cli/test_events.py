@@ -97,7 +97,7 @@ def test_a_reader_that_is_gone_ends_it_quietly(three: Volume) -> None:
 
 
 def test_an_output_that_does_not_block_is_waited_for(volume: Volume) -> None:
-    """What starts us may share its own end of a pipe, which does not block, with us."""
+    """The parent may have made the end of the pipe that it shares with us non-blocking."""
     history = History().begin().start("n", "loop")
     for number in range(2000):
         history.iterate("n", number)

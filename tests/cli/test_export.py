@@ -26,7 +26,7 @@ FIELDS = {
 
 
 def check(event: dict[str, Any]) -> None:
-    """See that an event has the fields of its phase, each of its type."""
+    """Check that an event has the fields of its phase, each of the right type."""
     assert set(event) - {"cname"} == FIELDS[event["ph"]]
     for name, kind in (("name", str), ("cat", str), ("args", dict), ("pid", int), ("tid", int)):
         assert isinstance(event.get(name, kind()), kind)

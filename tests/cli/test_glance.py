@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A glance at the ends of a log: what it says is what all of the log says."""
+"""A glance at the ends of a log says the same as the whole log."""
 
 import json
 from collections.abc import Callable
@@ -22,9 +22,9 @@ module = import_module(MODULE)
 
 
 def spelt_otherwise(event: "omnelog.Event") -> bytes:
-    """The line of an event in another of its spellings: every letter an escape, last member first.
+    """The line of an event in another spelling: every letter an escape, last member first.
 
-    No other finds what looks for the bytes of a canonical line.
+    A search for the bytes of a canonical line does not find it.
     """
     members = json.loads(omnelog.encode(event))
     kind = "".join(f"\\u{ord(c):04x}" for c in members.pop("type"))
@@ -32,7 +32,7 @@ def spelt_otherwise(event: "omnelog.Event") -> bytes:
 
 
 def glance(path: Path, *, window: int) -> Any:
-    """As if a log of any size were large, with so many bytes at its end to look at first."""
+    """Treat every log as a large one, and look at so many bytes at its end first."""
     with patch(f"{MODULE}._WHOLE", 0), patch(f"{MODULE}._WINDOW", window):
         return module.glance(path, full=False)
 
@@ -41,7 +41,7 @@ def glance(path: Path, *, window: int) -> Any:
     st.lists(st.tuples(events(), st.sampled_from([omnelog.encode, spelt_otherwise])), min_size=1),
     st.integers(1, 3000),
 )
-def test_the_ends_of_any_log_tell_what_all_of_it_tells(
+def test_the_ends_of_any_log_say_what_all_of_it_says(
     lines: list[tuple["omnelog.Event", Callable[["omnelog.Event"], bytes]]], window: int
 ) -> None:
     with testing.new_volume() as root:

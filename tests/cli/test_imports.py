@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A verb imports what it uses and nothing else: importing is most of what a short verb takes.
+"""A verb imports only what it uses, because importing takes most of the time of a short verb.
 
 Modules are counted, because time depends on what else the machine does.
 """

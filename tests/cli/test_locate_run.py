@@ -126,7 +126,7 @@ def test_names_that_would_upset_a_terminal_are_escaped(volume: Volume) -> None:
 
 
 @pytest.mark.parametrize("verb", [["append"], ["record", "n", "--run"]])
-def test_who_writes_has_to_name_the_whole_id(two: Volume, verb: list[str]) -> None:
+def test_a_verb_that_writes_needs_the_whole_id(two: Volume, verb: list[str]) -> None:
     command = ["--", "true"] if verb[0] == "record" else []
     said = two.run(*verb, OLD[:-1], *command, given=omnelog.encode(started(OLD)))
     assert said.status != 0

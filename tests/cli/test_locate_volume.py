@@ -81,7 +81,7 @@ def test_without_a_volume_it_says_how_to_make_one_and_does_nothing(
 
 
 @pytest.mark.parametrize("named", ["missing", "bin", "bin/omnelog", ""])
-def test_a_named_root_that_is_no_volume_is_refused_and_not_made_one(
+def test_a_named_root_that_is_not_a_volume_is_refused_and_not_made_one(
     volume: Volume, named: str
 ) -> None:
     said = volume.call("--root", named, "runs")

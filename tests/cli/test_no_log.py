@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A run that has no log yet counts as empty; one whose log may not be looked at does not."""
+"""A run without a log counts as empty; a run whose log we have no permission to see does not."""
 
 from collections.abc import Iterator
 

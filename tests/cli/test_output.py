@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`output`: what a node printed, byte for byte, and what it goes on to print."""
+"""`output`: what a node printed, byte for byte, and what it prints from then on."""
 
 import os
 import shutil

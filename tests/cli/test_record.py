@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`record`: what a command's life leaves in the log and in its capture."""
+"""`record`: the events and the captured output of a recorded command."""
 
 import os
 import sys
@@ -150,7 +150,7 @@ class TestTheCommand:
         said = volume.run("record", "--pipe", "ci", "n", "--", "cat", given=b"\0given")
         assert said.out == volume.capture(said.run_id, "n") == b"\0given"
 
-    def test_has_its_two_outputs_told_apart_and_captured_together(self, volume: Volume) -> None:
+    def test_has_its_two_outputs_kept_apart_and_captured_together(self, volume: Volume) -> None:
         script = r"import os; os.write(1, b'\xff\0out'); os.write(2, b'\xfeerr')"
         said = volume.run("record", "--pipe", "ci", "n", "--", sys.executable, "-c", script)
         assert (said.status, said.out) == (0, b"\xff\0out")
@@ -196,7 +196,7 @@ class TestTheCommand:
     def test_may_leave_a_process_that_holds_its_output(
         self, volume: Volume, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """It ends though the process that was left would go on until we let it."""
+        """The recorder ends, although the process that is left waits until we let it go on."""
         monkeypatch.setattr(f"{PROCESS}._READ", 1)
         monkeypatch.setattr(f"{PROCESS}._LINGER_S", 0)
         os.mkfifo("go")
@@ -209,7 +209,7 @@ class TestTheCommand:
     def test_has_all_captured_that_it_wrote_however_late_it_is_read(
         self, volume: Volume, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """It ends with nearly all of its output unread, and no time is allowed for stragglers."""
+        """Most of the output is unread when the command ends, and the recorder waits no longer."""
         monkeypatch.setattr(f"{PROCESS}._READ", 1)
         monkeypatch.setattr(f"{PROCESS}._LINGER_S", 0)
         script = "import os; os.write(2, b'e' * 2000); os.write(1, b'o' * 2000)"
@@ -280,7 +280,7 @@ class TestManyAtOnce:
 
 
 @pytest.mark.parametrize("pipe", ["", ".", "..", "a/b", "a\\b", "a\nb"])
-def test_a_pipe_name_that_is_no_plain_name_is_refused(volume: Volume, pipe: str) -> None:
+def test_a_pipe_name_that_is_not_a_plain_name_is_refused(volume: Volume, pipe: str) -> None:
     said = volume.call("record", "--pipe", pipe, "n", "--", "touch", "ran")
     assert said.status == 125
     assert "pipe name" in said.err

@@ -32,7 +32,7 @@ def test_every_descriptor_that_was_inherited_is_passed_on_and_none_of_ours(volum
 
 
 def test_a_descriptor_that_the_command_closes_is_closed(volume: Volume) -> None:
-    """Whoever reads the other end sees it while the command goes on."""
+    """The reader of the other end sees the end of the file while the command still runs."""
     outlet, inlet = os.pipe()
     os.set_inheritable(inlet, True)
     words = ("record", "--pipe", "p", "n", "--", "bash", "-c", f"exec {inlet}>&-; read x; echo $x")

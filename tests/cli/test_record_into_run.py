@@ -39,7 +39,7 @@ class TestAddingToARun:
         volume.write(started(), b"damage\n", end, b"damage\n")
         assert "has ended already" in self.record(volume)
 
-    def test_is_refused_where_there_is_no_such_run(self, volume: Volume) -> None:
+    def test_is_refused_if_the_run_does_not_exist(self, volume: Volume) -> None:
         assert "no run 'nope'" in self.record(volume, "nope")
         assert volume.runs() == []
 
@@ -48,7 +48,7 @@ class TestAddingToARun:
         assert "plain path component" in self.record(volume, run_id)
 
     @pytest.mark.parametrize("node_id", ["", ".", "..", "a/b", "a\\b", "a\nb", "a\x1b", "\udcff"])
-    def test_is_refused_for_a_node_id_that_is_no_plain_name(
+    def test_is_refused_for_a_node_id_that_is_not_a_plain_name(
         self, volume: Volume, node_id: str
     ) -> None:
         volume.write(started())
@@ -108,7 +108,7 @@ class TestAddingToARun:
         assert abs(totals[1] - totals[0]) < 1000 < totals[0]  # the last line is not the same
 
     @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-    def test_is_refused_where_the_log_is_no_file(self, volume: Volume, make: object) -> None:
+    def test_is_refused_if_the_log_is_not_a_file(self, volume: Volume, make: object) -> None:
         path = volume.log()
         assert callable(make)
         make(path)

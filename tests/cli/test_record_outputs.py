@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`record` whose output blocks or has lost its reader, and output passed on by lines."""
+"""`record` with an output that blocks or has lost its reader, and output passed on by lines."""
 
 import os
 import pty
@@ -154,7 +154,7 @@ def fill(output: Any) -> None:
 
 
 def test_an_output_that_cannot_be_opened_again_is_written_to_without_waiting() -> None:
-    """Another user's terminal, say: its flag is set for no longer than a write takes."""
+    """For example, the terminal of another user. Its flag is set only during each write."""
     outlet, inlet = os.pipe()
     output = outputs.Output(inlet)
     output.close()  # what it had opened
@@ -335,7 +335,7 @@ class TestAReaderThatIsGone:
             assert finish(process).status == 7
 
 
-def test_a_full_output_is_told_and_the_capture_is_whole(volume: Volume) -> None:
+def test_a_full_output_is_reported_and_the_capture_is_whole(volume: Volume) -> None:
     with open("/dev/full", "wb") as full:
         said = volume.run("record", "--pipe", "ci", "n", "--", "seq", "1000", stdout=full)
     assert said.status == 125

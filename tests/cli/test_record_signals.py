@@ -78,9 +78,9 @@ def test_a_command_that_handles_the_signal_has_the_last_word(volume: Volume) -> 
 
 @pytest.fixture
 def heard(volume: Volume) -> Iterator[IO[bytes]]:
-    """What the counting command tells, past the recorder: each signal it gets.
+    """Where the counting command reports each signal that it gets, without the recorder.
 
-    To be read once it is up: before it opened its end, a read would find the end of the file.
+    It can be read only once the command is up: before that, a read finds the end of the file.
     """
     os.mkfifo(volume.root / "heard")
     outlet = os.open(volume.root / "heard", os.O_RDONLY | os.O_NONBLOCK)
@@ -342,9 +342,9 @@ def test_a_command_that_is_killed_by_a_signal_without_a_name_is_on_record(volume
 def test_a_ctrl_c_which_the_terminal_sends_to_both_is_not_passed_on(
     volume: Volume, heard: IO[bytes]
 ) -> None:
-    """The recorder is held back until the command has had its own, or two might count as one.
+    """The recorder is stopped until the command has got its signal, or two might count as one.
 
-    SIGUSR1 comes by the recorder's hand after whatever it did about the Ctrl-C.
+    The recorder passes SIGUSR1 on after it has dealt with the Ctrl-C.
     """
     with terminal(volume, COUNTING) as (keyboard, process):
         process.send_signal(signal.SIGSTOP)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`record --pty`: the command has a terminal, and ours is what it was when it has ended."""
+"""`record --pty`: the command has a terminal, and afterwards ours is as it was before."""
 
 import fcntl
 import os
@@ -131,7 +131,7 @@ def test_a_shell_on_it_has_job_control(volume: Volume) -> None:
         assert process.wait(WATCHDOG_S) == 4
 
 
-def test_a_standard_input_that_is_no_terminal_is_read_as_it_is(volume: Volume) -> None:
+def test_a_standard_input_that_is_not_a_terminal_is_read_as_it_is(volume: Volume) -> None:
     said = volume.run(
         "record", "--pty", "--pipe", "p", "n", "--", "sh", "-c", "cat; test -t 1", given=b"\0\x04a"
     )
@@ -179,7 +179,7 @@ def test_a_signal_to_the_recorder_is_passed_on(volume: Volume, signum: signal.Si
         assert process.wait(WATCHDOG_S) == 128 + signum
 
 
-def test_a_reader_that_goes_hangs_the_terminal_up(volume: Volume) -> None:
+def test_a_reader_that_goes_away_hangs_the_terminal_up(volume: Volume) -> None:
     outlet, inlet = os.pipe()
     script = "trap 'exit 9' HUP; while :; do echo y; done 2> /dev/null"
     words = ("record", "--pty", "--pipe", "p", "n", "--", "sh", "-c", script)

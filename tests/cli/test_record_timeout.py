@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`record --timeout`: what takes too long is ended, with all that it has started."""
+"""`record --timeout`: a command that takes too long is ended, with every process it started."""
 
 import os
 import select
@@ -35,7 +35,7 @@ def pids(volume: Volume, said: Said) -> list[int]:
 
 
 def assert_gone(pid: int) -> None:
-    """See a process that is not our child end."""
+    """Wait until a process has ended that is not our child."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -53,10 +53,10 @@ def test_a_command_that_is_quick_enough_is_left_alone(volume: Volume) -> None:
 
 @pytest.fixture
 def clock(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that leaps an hour once the command has made the file `up`.
+    """A clock that jumps an hour ahead once the command has made the file `up`.
 
-    What it prints next makes the recorder look, if that does not look by itself just then. So what
-    takes too long has always come so far as it should, however slow the machine.
+    The recorder looks at the clock at the latest when the command prints something. So the command
+    always gets as far as it should before the time is up, even on a slow machine.
     """
     up = volume.root / "up"
     monkeypatch.setattr(f"{PROCESS}.monotonic", lambda: monotonic() + 3600 * up.exists())

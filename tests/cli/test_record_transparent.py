@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Programs that are recorded see and do what they see and do without the recorder.
 
-Each is run twice, in two directories that are alike, and what it wrote is compared. A program that
-names $RECORDER has a part of it recorded; every other program is recorded as a whole.
+Each is run twice, in two equal directories, and its output is compared. If a program names
+$RECORDER, a part of it is recorded; every other program is recorded as a whole.
 """
 
 import os

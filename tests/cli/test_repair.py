@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`repair`: what the next append would do is shown, asked for, and done; and nothing else."""
+"""`repair`: it shows what the next append would do, asks, and then does only that."""
 
 import fcntl
 import os
@@ -83,7 +83,7 @@ def test_of_a_long_tail_the_beginning_is_shown_before_it_is_repaired(volume: Vol
 
 @pytest.mark.parametrize("log", [b"", WHOLE, b"damage\n"])
 @pytest.mark.parametrize("options", [[], ["--yes"], ["--dry-run"]])
-def test_where_there_is_nothing_to_mend_nothing_is_done(
+def test_if_there_is_nothing_to_repair_nothing_is_done(
     volume: Volume, log: bytes, options: list[str]
 ) -> None:
     volume.write(log)
@@ -128,7 +128,9 @@ def test_while_somebody_is_writing_nothing_is_done(torn: Volume) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_a_log_that_is_no_file_is_one_line_and_none_is_made(volume: Volume, make: object) -> None:
+def test_a_log_that_is_not_a_file_is_one_line_and_none_is_made(
+    volume: Volume, make: object
+) -> None:
     path = volume.log()
     assert callable(make)
     make(path)
@@ -148,7 +150,7 @@ def test_a_full_disk_is_one_line_and_the_tail_stays(volume: Volume) -> None:
     assert files(volume)["events.jsonl"] == before
 
 
-def test_who_reads_the_output_no_more_is_taken_for_no(torn: Volume) -> None:
+def test_a_reader_that_is_gone_counts_as_the_answer_no(torn: Volume) -> None:
     before = files(torn)
     outlet, inlet = os.pipe()
     os.close(outlet)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`runs`: which there are, and how far they have come."""
+"""`runs`: it lists the runs and their progress."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def test_as_json_each_run_is_an_object(volume: Volume) -> None:
     ]
 
 
-def test_the_states_are_told_apart(volume: Volume) -> None:
+def test_the_states_are_distinguished(volume: Volume) -> None:
     volume.write(*History("completed").begin().complete().events, run_id="completed")
     volume.write(*History("aborted").begin().abort().events, run_id="aborted")
     volume.write(*History("running").begin().events, run_id="running")
@@ -199,7 +199,9 @@ def test_a_damaged_log_is_a_state_and_a_reason(volume: Volume, damage: bytes, li
         lambda path: os.symlink("/proc/self/maps", path),  # which has no end to look for
     ],
 )
-def test_a_log_that_is_no_file_is_damaged_and_hides_no_other(volume: Volume, make: object) -> None:
+def test_a_log_that_is_not_a_file_is_damaged_and_hides_no_other(
+    volume: Volume, make: object
+) -> None:
     path = volume.log("odd")
     assert callable(make)
     make(path)

@@ -12,7 +12,7 @@ STEPS = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", SESSION, re.MULTILINE)
 
 
 def alike(shown: str) -> list[str]:
-    """Its lines, sorted, for some come at once; without ids, times and sizes, which differ."""
+    """Its lines without ids, times and sizes, which differ; sorted, because some come together."""
     for pattern, instead in (
         (r"-[0-9a-hjkmnp-tv-z]{26}", "-ULID"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TS"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`show`: how a run went, node by node, and whatever else a log may hold."""
+"""`show`: how a run went, node by node, also for damaged and hostile logs."""
 
 import json
 import os
@@ -287,7 +287,7 @@ def test_a_long_node_id_shifts_no_line_but_its_own(volume: Volume) -> None:
     ],
     ids=["UTF-8", "NUL", "type", "digits", "nesting", "10 MB"],
 )
-def test_of_a_damaged_log_all_that_is_sound_is_shown_and_what_is_not_is_told(
+def test_of_a_damaged_log_all_that_is_sound_is_shown_and_the_rest_is_reported(
     volume: Volume, options: list[str], damage: bytes
 ) -> None:
     path = volume.write(started(), damage, completed())
@@ -300,7 +300,7 @@ def test_of_a_damaged_log_all_that_is_sound_is_shown_and_what_is_not_is_told(
     assert len(said.err) < 1000
 
 
-def test_of_a_log_with_nothing_but_damage_a_hundred_findings_are_told(volume: Volume) -> None:
+def test_of_a_log_with_nothing_but_damage_a_hundred_findings_are_reported(volume: Volume) -> None:
     volume.write(b"damage\n" * 1234)
     said = volume.call("show", RUN)
     assert said.status == 1
@@ -310,14 +310,14 @@ def test_of_a_log_with_nothing_but_damage_a_hundred_findings_are_told(volume: Vo
 
 
 @pytest.mark.parametrize("verb", ["show", "tail"])
-def test_a_torn_tail_is_told(volume: Volume, verb: str) -> None:
+def test_a_torn_tail_is_reported(volume: Volume, verb: str) -> None:
     path = volume.write(started(), b'{"type":"pipe.co')
     said = volume.call(verb, RUN)
     assert (said.status, b"feature" in said.out) == (1, True)
     assert said.err.startswith(f"{path}:2: ")
 
 
-def test_a_line_being_written_is_told_and_no_damage(volume: Volume) -> None:
+def test_a_line_being_written_is_reported_and_is_not_damage(volume: Volume) -> None:
     path = volume.write(started(), b'{"type":"pipe.co')
     with locked(path):
         said = volume.call("show", RUN)
@@ -336,7 +336,7 @@ def test_a_sound_line_of_10_megabytes_is_shown_in_short_and_whole_as_json(volume
 
 @pytest.mark.parametrize("verb", ["show", "tail"])
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_a_log_that_is_no_file_is_an_error_and_no_hang(
+def test_a_log_that_is_not_a_file_is_an_error_and_does_not_hang(
     volume: Volume, make: object, verb: str
 ) -> None:
     path = volume.log()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a run has come to, from its events: for every prefix of it, and never back."""
+"""The state of a run, from its events: every prefix has one, and it never goes back."""
 
 from importlib import import_module
 from typing import Any  # what a module that is imported by name returns
@@ -76,7 +76,7 @@ def test_what_a_node_says_after_the_end_does_not_reopen_the_run() -> None:
     assert state.derive_state(History().begin().start("n").abort().done("n").events) == "aborted"
 
 
-def test_a_node_that_is_started_again_begins_anew() -> None:
+def test_a_node_that_is_started_again_begins_from_nothing() -> None:
     history = History().begin().start("n").iterate("n", 1).fail("n").start("n").gate("n")
     node = state.summarize(history.events).nodes["n"]
     assert (node.start_ms, node.end_ms) == (times.moment_ms(history.events[4]), None)

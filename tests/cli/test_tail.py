@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`tail`: the last events, and those that come, each once it is whole."""
+"""`tail`: the last events and the new ones, each as soon as it is whole."""
 
 import json
 import os
@@ -131,7 +131,7 @@ def test_following_waits_for_a_log_that_is_not_there_yet(
 
 
 def test_a_line_is_printed_once_it_is_whole(volume: Volume) -> None:
-    """And byte by byte it comes; after each the follower has had its look."""
+    """The line comes byte by byte, and the follower looks after each of them."""
     history = History().begin().start("n", name="é").complete()
     first, *rest = map(omnelog.encode, history.events)
     path = volume.write(first)
@@ -161,7 +161,7 @@ def test_a_torn_tail_is_waited_for_and_its_repair_seen(volume: Volume) -> None:
     assert path.with_name("events.jsonl.torn").exists()
 
 
-def test_damage_is_told_and_following_goes_on(volume: Volume) -> None:
+def test_damage_is_reported_and_following_goes_on(volume: Volume) -> None:
     path = volume.write(*History().begin().events)
     with following(volume) as process:
         assert "pipe.started" in line(process)
@@ -247,7 +247,7 @@ def test_lines_of_any_length_are_read_from_the_end(volume: Volume, long: int) ->
     assert [each.split()[2] for each in lines] == [f"n{number}" for number in range(1, 30)]
 
 
-def test_damage_near_the_end_is_told_with_its_line(volume: Volume) -> None:
+def test_damage_near_the_end_is_reported_with_its_line(volume: Volume) -> None:
     path = volume.write(*iterations(100).events, b"damage\n", *iterations(3).events)
     said = volume.call("tail", RUN)
     assert (said.status, said.out.count(b"\n")) == (1, 5 + 4)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""On a terminal: colour where it is wanted and rich is installed, and the same text without."""
+"""On a terminal: colour if it is wanted and rich is installed, and otherwise the same text."""
 
 import json
 import os
@@ -150,7 +150,7 @@ def test_a_narrow_table_leaves_out_what_matters_least_and_never_the_times(
 
 
 @pytest.mark.parametrize("columns", [40, 80])
-def test_a_narrow_terminal_is_told_why_a_node_failed_by_tail(run: Volume, columns: int) -> None:
+def test_tail_shows_on_a_narrow_terminal_why_a_node_failed(run: Volume, columns: int) -> None:
     said = COLOUR.sub("", on_terminal(run, "tail", RUN, columns=columns))
     assert "00:00:03  failed     bad  after 1.0s  c" in said
     assert ("crash: [red]x" in said) == (columns == 80)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`timeline`: bars that are where they should be, in the terminal and in files that hold nothing
-else.
+"""`timeline`: bars at the right places, in the terminal and in files.
+
+The files are safe: whatever a log says is text in them.
 """
 
 import xml.etree.ElementTree as ET
@@ -249,7 +250,7 @@ def test_a_blocked_node_has_the_sign_of_one_that_waits() -> None:
 
 
 def test_a_page_is_laid_out_for_narrow_windows_and_for_dark_ones() -> None:
-    """What it looks like nobody can see from here."""
+    """A test cannot see what it looks like."""
     run = state.summarize(History().begin().start("n").events)
     text = "".join(html_report.report(Path("/nowhere"), RUN, run, 0, Path("/nowhere")))
     assert 'name="viewport"' in text
@@ -273,7 +274,7 @@ def test_a_file_that_cannot_be_written_is_one_line(volume: Volume, where: str) -
     assert where in said.err
 
 
-def test_of_a_damaged_log_what_is_sound_is_drawn_and_the_rest_told(volume: Volume) -> None:
+def test_of_a_damaged_log_what_is_sound_is_drawn_and_the_rest_is_reported(volume: Volume) -> None:
     path = volume.write(*History().begin().start("n").events, b"damage\n")
     said = volume.call("timeline", RUN)
     assert said.status == 1

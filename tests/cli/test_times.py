@@ -96,13 +96,13 @@ def test_an_age_is_shorter_still(ms: int | None, spelt: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x", "8" * 26, "i" * 26, "Z" * 26])
-def test_an_id_that_is_no_ulid_says_no_time(name: str) -> None:
+def test_an_id_that_is_not_a_ulid_says_no_time(name: str) -> None:
     assert omnelog.ulid.ulid_ms(name) is None
     assert at(name) == SECOND_MS
 
 
 @pytest.mark.parametrize("ts", ["", "yesterday", "2026-13-01T00:00:00Z", "2026-01-31 23:59:59"])
-def test_without_a_time_there_is_no_moment(ts: str) -> None:
+def test_without_a_time_the_moment_is_unknown(ts: str) -> None:
     assert at(ulid(SECOND_MS), ts) is None
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`verify`: each thing that can be wrong with a log, and where; and that a sane one is clean."""
+"""`verify`: it finds what is wrong with a log and says where; a sane log is clean."""
 
 import fcntl
 import json
@@ -121,14 +121,14 @@ def test_a_node_that_runs_when_the_pipe_is_completed_is_found_at_each_of_its_eve
     ]
 
 
-def test_an_id_that_is_there_twice_is_told_with_both_lines(volume: Volume) -> None:
+def test_an_id_that_is_there_twice_is_reported_with_both_lines(volume: Volume) -> None:
     one, two, three = History().begin().start("a").start("b").events
     volume.write(one, two, b"\n", replace(three, id=one.id))
     assert findings(volume) == [f":4: id {one.id!r} is on line 1, too"]
 
 
 @pytest.mark.parametrize("ts", ["", "now", "2026-02-30T00:00:00Z", "2026-01-31T23:59:59.0Z"])
-def test_a_ts_that_is_no_time_is_a_finding(volume: Volume, ts: str) -> None:
+def test_a_ts_that_is_not_a_time_is_a_finding(volume: Volume, ts: str) -> None:
     first, second = begun("n").events
     volume.write(first, replace(second, ts=ts))
     assert findings(volume) == [f":2: ts is {ts!r}, which is not a time as YYYY-MM-DDTHH:MM:SSZ"]
@@ -151,7 +151,7 @@ def test_as_json_each_finding_is_an_object(volume: Volume) -> None:
     assert found[-1]["line"] is None
 
 
-def test_ids_that_do_not_rise_are_no_finding(volume: Volume) -> None:
+def test_ids_that_do_not_rise_are_not_a_finding(volume: Volume) -> None:
     one, two, three = History().begin().start("a").start("b").events
     volume.write(replace(one, id=three.id), two, replace(three, id=one.id))
     assert findings(volume) == []
@@ -183,7 +183,7 @@ def test_a_line_that_is_an_event_but_not_canonical_is_a_finding(
 
 
 @pytest.mark.parametrize("damage", [b"\xff\n", b"{}\n", b"x" * 10_000_000 + b"\n", b"\0\n"])
-def test_a_line_that_is_no_event_is_a_finding(volume: Volume, damage: bytes) -> None:
+def test_a_line_that_is_not_an_event_is_a_finding(volume: Volume, damage: bytes) -> None:
     volume.write(*History().begin().events, damage, *History().start("n").events)
     [first, *_] = findings(volume)
     assert first.startswith(":2: ")
@@ -207,7 +207,7 @@ def test_a_whole_event_that_lacks_its_newline_is_a_finding(volume: Volume) -> No
     assert findings(volume)[-1] == ":2: only its newline is missing, which the next append adds"
 
 
-def test_a_tail_that_is_being_written_is_none_but_is_told(volume: Volume) -> None:
+def test_a_tail_that_is_being_written_is_reported_but_is_not_a_finding(volume: Volume) -> None:
     path = volume.write(*History().begin().events, b'{"torn')
     with locked(path):
         said = volume.call("verify", RUN)
@@ -236,7 +236,7 @@ def test_a_run_without_a_log_is_clean(volume: Volume) -> None:
     assert findings(volume) == []
 
 
-def test_of_many_findings_a_hundred_are_told(volume: Volume) -> None:
+def test_of_many_findings_a_hundred_are_reported(volume: Volume) -> None:
     volume.write(b"damage\n" * 1234)
     *first, last = findings(volume)
     assert len(first) == 100
@@ -254,7 +254,7 @@ def test_what_a_finding_quotes_is_harmless_and_short(volume: Volume) -> None:
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 class TestOfManyRuns:
-    def test_the_findings_are_told_in_the_order_of_the_runs(
+    def test_the_findings_are_reported_in_the_order_of_the_runs(
         self, volume: Volume, jobs: str
     ) -> None:
         names = [f"r-{number:03}" for number in range(50)]
@@ -318,7 +318,7 @@ def workers_of(process: Process) -> list[int]:
 def test_a_signal_ends_all_of_its_processes(
     volume: Volume, signum: signal.Signals, send: Callable[[int, int], None]
 ) -> None:
-    """They have much to wait for: each log has a tail, and a lock that we hold."""
+    """They wait for long, because each log has a tail, and we hold its lock."""
     with ExitStack() as held:
         for number in range(200):
             path = volume.write(b'{"torn', run_id=f"r{number:03}")
@@ -337,7 +337,7 @@ def test_a_signal_ends_all_of_its_processes(
 
 
 def test_a_process_of_it_that_is_killed_is_reported(volume: Volume) -> None:
-    """Its verdicts are missing, so that nothing may be said about any log."""
+    """Its verdicts are missing, so `verify` must not give a verdict about any log."""
     with ExitStack() as held:
         for number in range(20):
             path = volume.write(b'{"torn', run_id=f"r{number:03}")

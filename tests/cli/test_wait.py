@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`wait`: until a run has ended, with an exit status by how."""
+"""`wait`: it waits until a run has ended; the exit status says how."""
 
 import shutil
 import signal
@@ -27,7 +27,7 @@ def test_the_last_end_counts(volume: Volume) -> None:
 
 
 def test_it_ends_when_the_run_does(volume: Volume) -> None:
-    """What it waits for is appended after it has begun to wait, or it would be no test."""
+    """The end is appended after it has begun to wait, or nothing would be tested."""
     path = volume.write(started())
     with volume.start("wait", RUN, stdin=subprocess.DEVNULL) as process:
         while str(path).encode() not in _open_files(process.pid):
@@ -65,7 +65,9 @@ def test_a_run_that_is_removed_is_no_longer_waited_for(volume: Volume) -> None:
 
 
 @pytest.mark.parametrize("named", ["nope", "latest", "a/b"])
-def test_no_such_run_is_told_apart_from_one_that_was_aborted(volume: Volume, named: str) -> None:
+def test_a_missing_run_is_distinguished_from_one_that_was_aborted(
+    volume: Volume, named: str
+) -> None:
     said = volume.call("wait", named)
     assert (said.status, said.err.count("\n")) == (125, 1)
 
@@ -82,7 +84,7 @@ def test_an_end_that_is_quoted_is_none(volume: Volume) -> None:
 
 
 def test_an_interrupt_ends_it_quietly(volume: Volume) -> None:
-    """By SIGINT itself if it strikes an exec() of generated code; a shell calls both 130."""
+    """It dies of SIGINT, or exits with 130 if that strikes an exec() of generated code."""
     path = volume.write(started())
     with volume.start("wait", RUN, stdin=subprocess.DEVNULL) as process:
         while str(path).encode() not in _open_files(process.pid):

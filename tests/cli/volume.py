@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A volume to try the command on, and the two ways to call it: here, and as a process."""
+"""A volume for tests of the command, and two ways to call it: in this process, and as another."""
 
 import os
 import re
@@ -28,7 +28,7 @@ Stream: TypeAlias = int | IO[bytes] | None
 
 @dataclass(frozen=True)
 class Said:
-    """How a call ended and what it wrote; what is not UTF-8 on standard error, as surrogates."""
+    """How a call ended and what it wrote, with surrogates for bytes that are not UTF-8."""
 
     status: int
     out: bytes
@@ -44,7 +44,7 @@ class Said:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Meanwhile flock(1) holds the lock of the log at `path`."""
+    """Let flock(1) hold the lock of the log at `path` until the end of the block."""
     with Process(
         ["flock", str(path), "sh", "-c", "echo locked; read go"],
         stdin=subprocess.PIPE,
@@ -57,13 +57,13 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def powerless() -> tuple[str, ...]:
-    """What to put before a command so that permissions hold for it, even if we are root."""
+    """A prefix for a command, so that permissions hold for it even if we are root."""
     without = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
     return without if os.getuid() == 0 else ()
 
 
 class Process(subprocess.Popen[bytes]):
-    """A process that a failed test takes with it, where waiting for it might take for ever."""
+    """A process that is killed if its test fails, because waiting for it might take for ever."""
 
     def __exit__(
         self,
@@ -77,7 +77,7 @@ class Process(subprocess.Popen[bytes]):
 
 
 class Volume:
-    """A fresh volume, in which every call takes place, with `omnelog` on its PATH."""
+    """A new volume. Every call has it as its directory, with `omnelog` on its PATH."""
 
     def __init__(self, root: Path, capfd: pytest.CaptureFixture[bytes]) -> None:
         self.root, self._capfd = root, capfd
@@ -97,7 +97,7 @@ class Volume:
         return Said(status, out, err.decode(errors="surrogateescape"))
 
     def environment(self) -> dict[str, str]:
-        """For a process that finds the command, and the package these tests test."""
+        """The environment for a process: it finds the command and the package under test."""
         paths = {
             "PATH": f"{self.command.parent}:{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Adapters with one fault each: ``python tests/conformance/faulty.py NAME``.
 
-Each says of what kind the vectors are that have to catch it, some of these by name, and the
-clauses that it breaks: a vector that catches it has to check one of them.
+Each names the kind of the vectors that may catch it, some vectors that must, and the clauses that
+it breaks. A vector that catches it has to check one of these clauses.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ Change = Callable[[bytes], bytes]  # to a line, on its way in or out
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """How an adapter is spoilt, and what has to come of it."""
+    """A fault of an adapter, and the vectors that have to find it."""
 
     spoil: Callable[[Adapter], None]
     kinds: tuple[str, ...]
@@ -343,7 +343,7 @@ def makes_integers_of_numbers(adapter: Adapter) -> None:
 
 
 def reading(adapter: Adapter, read: Callable[[Path], list[Json]]) -> None:
-    """Let `read` do the reading; scans are left out, as they have other faults."""
+    """Answer reads with `read`. Scans are left out, because they have faults of their own."""
 
     def op(request: Json) -> Json:
         return {"events": read(omnelog.events_log_path(request["root"], request["run_id"]))}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kit can fail: each faulty adapter is caught, by the vectors that are to catch it."""
+"""The kit can fail: each faulty adapter is caught, and by the right vectors."""
 
 import fnmatch
 import sys
@@ -18,7 +18,7 @@ VECTORS = list(load())
 
 
 def concerned(fault: Fault) -> Iterator[Vector]:
-    """The vectors that may catch it, and a tenth of the others of their kind, which must not."""
+    """The vectors that may catch it, and a tenth of the others of that kind, which must not."""
     for kind in fault.kinds:
         name, _, glob = kind.partition(":")
         for number, vector in enumerate(VECTORS):
@@ -44,5 +44,5 @@ def test_a_faulty_adapter_is_caught(name: str) -> None:
     } == {}
 
 
-def test_there_are_many() -> None:
+def test_there_are_enough_faulty_adapters() -> None:
     assert len(FAULTS) >= 12

@@ -64,7 +64,7 @@ def test_a_program_exits_with_the_code_that_it_returns() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (7, "ready\n", "")
 
 
-def test_ctrl_c_ends_a_program_without_a_word() -> None:
+def test_a_program_that_ctrl_c_ends_prints_nothing_more() -> None:
     program = [*PYTHON, "-c", RUNS.format(ends="time.sleep(600)")]
     done = press_ctrl_c(program, lambda line: line == "ready\n")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

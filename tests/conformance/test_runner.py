@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The runner tells the truth about adapters that die, hang, babble, lack things, or fail."""
+"""The runner reports correctly about adapters that die, hang, babble, lack things, or fail."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def adapter(tmp_path: Path) -> Callable[[str], list[str]]:
-    """An adapter that says hello and leaves when it has to, else does what lines of Python do."""
+    """Makes an adapter that says hello, leaves when it is asked, and runs the given Python."""
 
     def make(then: str) -> list[str]:
         program = tmp_path / "adapter.py"
@@ -189,7 +189,7 @@ def test_expected_failures_are_none_unless_they_are_stale(
     assert done.returncode == (verdict != "expected failure")
 
 
-def test_an_expected_failure_that_is_no_vector_is_told(tmp_path: Path) -> None:
+def test_an_expected_failure_that_is_not_a_vector_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "expected"
     file.write_text("ACC-12.no-such-vector\n")
     done = run("--expected-failures", str(file), "--", "false")
@@ -221,7 +221,7 @@ def test_results_as_json_and_junit(adapter: Callable[[str], list[str]], tmp_path
     assert len(suite.findall("testcase/failure")) == 8
 
 
-def test_results_that_cannot_be_saved_are_told(adapter: Callable[[str], list[str]]) -> None:
+def test_results_that_cannot_be_saved_are_reported(adapter: Callable[[str], list[str]]) -> None:
     done = run("--only", ONE, "--json", "/no/such/directory/x", "--", *adapter(REJECTS))
     assert done.stderr == "/no/such/directory/x: No such file or directory\n"
     assert done.returncode == 2
@@ -251,13 +251,13 @@ def test_help_and_list_need_no_adapter() -> None:
         ["--expected-failures", "/no/such/file", "--", "false"],
     ],
 )
-def test_bad_usage_is_told(arguments: list[str]) -> None:
+def test_bad_usage_is_reported(arguments: list[str]) -> None:
     done = run(*arguments)
     assert done.stderr.startswith("usage: python -m conformance")
     assert done.returncode == 2
 
 
-def test_an_interrupt_ends_the_adapter_and_tells_what_was_learnt(
+def test_an_interrupt_ends_the_adapter_and_shows_the_results_so_far(
     adapter: Callable[[str], list[str]],
 ) -> None:
     says_its_pid = "print(os.getpid(), file=open(f'/proc/{os.getppid()}/fd/1', 'w'), flush=True)"
@@ -324,7 +324,7 @@ def test_the_directory_works_on_its_own(
 
 
 def _all_but_one(directory: str, names: list[str]) -> list[str]:
-    """Of the vectors, for copying them takes time."""
+    """Leave out all vectors except one, because copying them takes time."""
     return [n for n in names if "vectors/v1/" in directory and not n.startswith(f"{ONE}.")]
 
 
@@ -401,7 +401,7 @@ for line in sys.stdin:
 def test_a_second_answer_is_noticed_however_late_it_is(
     delay_s: float, adapter: Callable[[str], list[str]]
 ) -> None:
-    """The answer to what comes next looks the same, except to one that asks what nobody has."""
+    """Only the answer to an op that does not exist differs from a second answer."""
     twice = TWICE % ("DeserializeError", delay_s)
     done = run("--only", ONE, "--", *adapter(twice))
     assert "answers twice" in done.stdout or "was not asked" in done.stdout

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What judges the system cases is right; the command says what it saw, or why it saw nothing."""
+"""System cases are judged correctly; the command shows what it saw, or why it saw nothing."""
 
 import json
 import os
@@ -206,13 +206,13 @@ def test_where_strace_may_not_trace_it_says_so(tmp_path: Path) -> None:
 
 
 @needs_strace
-def test_a_command_that_cannot_be_started_is_told() -> None:
+def test_a_command_that_cannot_be_started_is_reported() -> None:
     done = run("--", "/no/such/adapter")
     assert "cannot be started" in done.stderr
     assert done.returncode == 2
 
 
-def test_a_case_that_is_not_there_is_told() -> None:
+def test_a_case_that_does_not_exist_is_reported() -> None:
     if shutil.which("strace") is None:
         pytest.skip("strace is missing")
     done = run("--only", "no-such-case", "--", *ADAPTER)

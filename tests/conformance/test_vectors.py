@@ -60,7 +60,7 @@ def test_every_vector_is_as_the_schema_says() -> None:
         ("VOL-5.dot", {"accepted": "no"}),
     ],
 )
-def test_the_schema_refuses_what_is_none(name: str, change: dict[str, Any]) -> None:
+def test_the_schema_refuses_what_is_not_a_vector(name: str, change: dict[str, Any]) -> None:
     [vector] = [vector for vector in VECTORS if vector.id == name]
     with pytest.raises(ValidationError):
         VALIDATOR.validate({**vector.data, **change})
@@ -102,7 +102,7 @@ def test_no_generator_asks_an_implementation() -> None:
 
 
 def test_the_kit_imports_the_standard_library_alone() -> None:
-    """So that the directory can be copied on its own; only omnelog's adapter needs omnelog."""
+    """The directory can be copied on its own. Only omnelog's adapter needs omnelog."""
     kit = Path(DIRECTORY.parents[1])
     program = (
         "import sys; import conformance.command, conformance.generate.__main__; print(*sys.modules)"

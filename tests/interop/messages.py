@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One record class of each library, and the two functions by which a log writes and reads it."""
+"""A record class of each library, and the two functions with which a log writes and reads it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,4 +83,4 @@ PICKLABLE = LIBRARIES | {
         error=msgspec.ValidationError,
     ),
 }
-"""The same, for handles that are sent to another process."""
+"""The same functions, for handles that are sent to another process."""

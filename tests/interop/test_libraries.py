@@ -111,7 +111,7 @@ def test_a_tail_torn_at_any_byte_is_repaired_and_the_rest_is_read(
 @pytest.mark.spec("OBJ-6")
 @every_library
 @pytest.mark.parametrize("line", [b'{"another":1}', b'{"sender":{},"number":"x"}'])
-def test_an_object_that_is_no_message_is_named_by_its_place_and_the_librarys_own_error(
+def test_an_object_that_is_not_a_message_is_named_by_its_place_and_the_librarys_own_error(
     path: Path, library: Library, line: bytes
 ) -> None:
     if not library.checks_types:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What hypothesis draws: records that a line log takes, and values that it has to refuse."""
+"""Strategies for hypothesis: records that a line log takes, and values that it has to refuse."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ LARGEST = int(float.fromhex("0x1.fffffffffffffp1023"))
 
 
 def scalars() -> SearchStrategy[object]:
-    """What a record can hold that holds nothing else."""
+    """The values of a record that do not hold other values."""
     integers = st.integers() | st.sampled_from([LARGEST, -LARGEST, 2**64, 10**308, 0])
     floats = st.floats(allow_nan=False, allow_infinity=False)
     return st.none() | st.booleans() | integers | floats | st.text()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Appending to a line log: where it may be, what stands in it, and what is repaired first."""
+"""Appending to a line log: where it may be, what it then holds, and what is repaired first."""
 
 import errno
 import fcntl
@@ -58,7 +58,7 @@ class TestAppending:
     def test_after_another_handles_reads_one_byte_of_a_healthy_log(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The lock is held meanwhile, so others would wait for more than that."""
+        """The lock is held meanwhile, so others would wait for anything more."""
         asked: list[int] = []
         pread = os.pread
 
@@ -369,7 +369,7 @@ class TestRepair:
     def test_adds_no_newline_to_a_log_that_grows_while_its_tail_is_decoded(
         self, path: Path
     ) -> None:
-        """Somebody writes without the lock, so the tail is not what it was."""
+        """Another program writes without the lock, so the tail has changed."""
 
         def decode_slowly(line: bytes) -> dict[str, Any]:
             with path.open("ab") as file:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reading a line log: by whom it was written, what is passed over, what is reported and where."""
+"""Reading a line log, also that of another tool: what is skipped, what is reported, and where."""
 
 import fcntl
 import itertools
@@ -57,10 +57,10 @@ def lines_of(written: list[dict[str, Any]]) -> bytes:
 
 class TestALogOfAnotherTool:
     @given(st.data())
-    def test_is_read_record_by_record_with_the_place_of_all_that_is_none(
+    def test_is_read_record_by_record_with_the_place_of_each_bad_line(
         self, data: st.DataObject
     ) -> None:
-        """Three ways to read it, one truth about it."""
+        """All three ways to read it agree."""
         kinds = st.sampled_from(["record", "record", "bad", "blank"])
         content = b""
         expected: list[object] = []
@@ -223,7 +223,7 @@ class TestASnapshot:
 
 
 class Steps(threading.Event):
-    """Does what comes next instead of waiting, and is set when that was all."""
+    """A stop event: each wait runs the next step instead, and after the last it is set."""
 
     def __init__(self, *steps: Callable[[], object]) -> None:
         super().__init__()
@@ -275,9 +275,7 @@ class TestAFollower:
         assert (caught.value.path, caught.value.line, caught.value.offset) == (path, 4, 17)
 
     @pytest.mark.spec("READ-26")
-    def test_that_is_told_to_stop_reads_also_the_log_that_replaced_its_own(
-        self, path: Path
-    ) -> None:
+    def test_that_is_stopped_reads_also_the_log_that_replaced_its_own(self, path: Path) -> None:
         linelog.append_log(path, {"n": 1})
         stop = threading.Event()
         following = linelog.follow_log(path, stop=stop)
@@ -288,7 +286,7 @@ class TestAFollower:
         assert list(following) == [{"n": 2}]
 
     @pytest.mark.spec("READ-26")
-    def test_that_is_told_to_stop_ends_although_its_log_is_gone(self, path: Path) -> None:
+    def test_that_is_stopped_ends_although_its_log_is_gone(self, path: Path) -> None:
         linelog.append_log(path, {"n": 1})
         stop = threading.Event()
         following = linelog.follow_log(path, stop=stop)
@@ -321,7 +319,7 @@ class TestAFollower:
             list(linelog.follow_log(path, stop=steps))
 
     @pytest.mark.parametrize("seconds", [-1, float("nan")])
-    def test_refuses_an_interval_that_is_none(self, path: Path, seconds: float) -> None:
+    def test_refuses_a_bad_interval(self, path: Path, seconds: float) -> None:
         with pytest.raises(ValueError, match="poll_interval must be 0 s or more"):
             linelog.follow_log(path, poll_interval=seconds)
 

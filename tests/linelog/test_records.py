@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Records of the host's own: what its encoder may return, and what its decoder may do.
 
-An encoder that returns anything but one JSON object on one line must not get the log even locked.
-A decoder may raise what it likes; a sound line is never moved, and nothing is lost.
+If an encoder returns anything except one JSON object on one line, the log is not even locked. A
+decoder may raise anything; a sound line is never moved, and nothing is lost.
 """
 
 import json

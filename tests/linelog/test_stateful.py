@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Any sequence of appends, tears and foreign writers, against a list of what must be there.
+"""Any sequence of appends, torn tails and foreign writers, compared with a list of the records.
 
 The records are arbitrary JSON objects. The invariant: once the log is repaired, it is their lines,
 byte for byte.
@@ -207,7 +207,7 @@ class LogMachine(RuleBasedStateMachine):
 
 
 class Impatient(threading.Event):
-    """Never sleeps, and lets a follower look twice for what is there, because it looked before."""
+    """A stop event that never sleeps. It lets a follower look twice for the next record."""
 
     looks = 0
 

@@ -48,9 +48,10 @@ def _kill(process: "subprocess.Popen[str]") -> None:
 def run_tests(
     tests: str, module: str = "", text: str = "", timeout_s: float = TIMEOUT_S
 ) -> tuple[int | None, str]:
-    """Run `tests` on a copy of the project, with `text` as that module: exit code, last words.
+    """Run `tests` on a copy of the project, with `text` as that module.
 
-    None instead of the exit code: they took too long. What they try is the same every time.
+    Return their exit code, which is None if they took too long, and the last line of their output.
+    Hypothesis tries the same examples every time.
     """
     with tempfile.TemporaryDirectory(prefix="omnelog-mutant-") as name:
         copy = Path(name)

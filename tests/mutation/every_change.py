@@ -3,11 +3,11 @@
 
 ``python -m tests.mutation.every_change MODULE`` runs it.
 
-Where `mutants` makes the mistakes that people make, this makes all those that a mutation tester can
-think of: another operator, another number, a condition negated, an exception not caught. Those that
-no test notices are looked up in ``survivors.toml``, which says why each of them makes no difference
-that a test could see. One that is not listed there, or is listed and does not survive, makes the
-run fail. It takes as long as it takes to run some tests several hundred times.
+`mutants` makes the mistakes that people make. This makes all changes that a mutation tester knows:
+another operator, another number, a condition negated, an exception not caught. If no test notices a
+change, it has to be listed in ``survivors.toml``, which says why a test cannot see a difference.
+The run fails if a survivor is not listed, or if a listed change does not survive. It runs some
+tests several hundred times, and takes that long.
 """
 
 import argparse
@@ -29,8 +29,10 @@ from conformance.program import run as run_program
 from .copy_of_project import PROJECT, parallel_runs, run_tests
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
-TIMEOUT_S = 300  # a loop that never ends is a change that is noticed; side by side they take 100
-WORKERS = 2 * (os.cpu_count() or 1)  # for many a change is noticed by waiting in vain
+TIMEOUT_S = 300  # an endless loop counts as noticed; in parallel the slowest tests take 100 s
+WORKERS = 2 * (
+    os.cpu_count() or 1
+)  # many changes are noticed because a wait ends by its time limit
 
 TESTS = {
     "codec": "test_codec.py test_events.py",
@@ -52,12 +54,12 @@ TESTS = {
         "test_appender.py faults/test_quarantine.py faults/test_refusals.py test_calls.py"
     ),
 }
-"""What notices a change to each module, the quickest first."""
+"""The tests that notice a change to each module, the quickest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A module with one small change; `line` is what stood there, `becomes` what stands now."""
+    """A module with one small change: the text `line` in it is replaced by `becomes`."""
 
     module: str
     text: str
@@ -69,16 +71,16 @@ class Change:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What it is known by in the list of survivors."""
+        """Its key in the list of survivors."""
         return self.module, self.line, self.becomes
 
 
 def changes(module: str) -> Iterator[Change]:
-    """All that the mutation tester can do to a module."""
+    """All changes that the mutation tester can make to a module."""
     source = (PROJECT / "omnelog" / f"{module}.py").read_text()
     for name in operator_names():
         if name.rpartition("/")[2].startswith("Variable"):
-            continue  # these two are about variables that one has to name
+            continue  # these two operators need the name of a variable
         operator = get_operator(name)()
         for occurrence in count():
             try:
@@ -96,7 +98,7 @@ def changes(module: str) -> Iterator[Change]:
 
 
 def survives(change: Change) -> tuple[bool, str]:
-    """Whether the tests pass in spite of a change, and what they say."""
+    """Whether the tests pass with a change, and the last line of their output."""
     code, said = run_tests(TESTS[change.module], change.module, change.text, timeout_s=TIMEOUT_S)
     return code == pytest.ExitCode.OK, said
 
@@ -113,7 +115,7 @@ def listed(modules: Sequence[str]) -> set[tuple[str, str, str]]:
 
 
 def run(module: str, known: set[tuple[str, str, str]]) -> bool:
-    """Try all changes to a module, telling of survivors; whether it was as the list says."""
+    """Try all changes to a module and print the survivors; return whether these are as listed."""
     code, said = run_tests(TESTS[module])
     if code != pytest.ExitCode.OK:
         print(f"without any change, the tests of {module} do not pass: {said}")
@@ -133,19 +135,19 @@ def run(module: str, known: set[tuple[str, str, str]]) -> bool:
     stale = {key for key in known if key[0] == module}.difference(survivors)
     for key in sorted(stale):
         _, line, becomes = key
-        print(f"listed, but not among the survivors: {line}\n{'':>10}becomes: {becomes}")
-        print(f"{'':>10}{noticed.get(key, 'which is no change that can be made')}")
+        print(f"listed, but it does not survive: {line}\n{'':>10}becomes: {becomes}")
+        print(f"{'':>10}{noticed.get(key, 'which is not a change that can be made')}")
     share = (tried - len(survivors)) / tried
     print(f"{module}: {tried - len(survivors)} of {tried} changes noticed, {share:.1%}")
     return not stale and known.issuperset(survivors)
 
 
 def main() -> int:
-    """Try the modules that are given, or all; 1 if one was not as it should be."""
+    """Try the given modules, or all; return 1 if the survivors of one are not as listed."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.mutation.every_change", description=__doc__
     )
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {' '.join(TESTS)}; all")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {' '.join(TESTS)} (all)")
     modules: list[str] = parser.parse_args().modules or [*TESTS]
     if unknown := {*modules}.difference(TESTS):
         parser.error(f"no tests are known for {' '.join(sorted(unknown))}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Puts each mutant into a copy of the project, and sees that the tests named with it fail.
+"""Puts each mutant into a copy of the project, and checks that the tests named with it fail.
 
-A mutant counts as killed when they do; without it they have to pass. A mutant that survives, or
-whose text is not in the core any more, makes the run fail.
+A mutant is killed if they fail with it; without it they have to pass. The run fails if a mutant
+survives, or if the text that it replaces is not in the core any more.
 """
 
 import argparse
@@ -15,11 +15,11 @@ import pytest
 from .copy_of_project import TIMEOUT_S, parallel_runs, run_tests
 from .mutants import MUTANTS, TESTS, Mutant
 
-HANG_S = 60  # a mutant that hangs is given so long
+HANG_S = 60  # the time limit for a mutant that may hang
 
 
 def killed(mutant: Mutant) -> tuple[bool, str]:
-    """Whether the tests fail for the mistake, and what they say."""
+    """Whether the tests fail because of the mistake, and the last line of their output."""
     try:
         text = mutant.text()
     except ValueError as error:
@@ -30,7 +30,7 @@ def killed(mutant: Mutant) -> tuple[bool, str]:
 
 
 def sound(mutants: Sequence[Mutant]) -> dict[str, str]:
-    """The tests of all `mutants` by file, as pytest takes them: those named, or the whole file."""
+    """The tests of all `mutants` for each file, as arguments for pytest."""
     named: dict[str, set[str]] = {}
     for mutant in mutants:
         for test in shlex.split(mutant.tests or TESTS[mutant.module]):
@@ -41,9 +41,9 @@ def sound(mutants: Sequence[Mutant]) -> dict[str, str]:
 
 
 def run(mutants: Sequence[Mutant], jobs: int | None = None) -> tuple[int, int]:
-    """Try all `mutants`, saying how each fares: how many were killed, and of how many.
+    """Try all `mutants` and print each result; return how many were killed, and of how many.
 
-    So many `jobs` at once, by default one a core.
+    `jobs`: how many at once, by default one for each core.
     """
     dead = 0
     with parallel_runs(jobs or os.cpu_count() or 1) as pool:
@@ -70,7 +70,7 @@ def main() -> int:
         help="run only mutants of this module",
     )
     parser.add_argument(
-        "-j", "--jobs", type=int, help="how many to run at once (default: one a core)"
+        "-j", "--jobs", type=int, help="how many to run at once (one for each core)"
     )
     options = parser.parse_args()
     chosen = [

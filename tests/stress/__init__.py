@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Tests of the concurrency verifier: that what it finds is so, and that it would find it."""
+"""Tests of the stress program: its findings are right, and it finds what is wrong."""

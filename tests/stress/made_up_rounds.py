@@ -26,7 +26,7 @@ RUN_ID = "made-up-01kpfntqeej7vhn935kc0tm9vn"
 BYSTANDER = "bystander"
 
 Call: TypeAlias = tuple[int, int | None, str]
-"""When an append was called, when it returned, what it said; None: it never returned."""
+"""When an append was called, when it returned, and its outcome; None if it never returned."""
 
 
 def line(writer: int, seq: int, text: str = "a reason") -> bytes:
@@ -43,7 +43,7 @@ def line(writer: int, seq: int, text: str = "a reason") -> bytes:
 
 
 def look(begin_ns: int, end_ns: int, log: bytes) -> dict[str, Any]:
-    """What a reader records that found `log`, or a follower that saw it."""
+    """The record of a reader that found `log`, or of a follower that saw it."""
     digest = digest_lines(log.splitlines(keepends=True))
     times = {"run": 0, "begin_ns": begin_ns, "end_ns": end_ns}
     return times | digest.as_json()
@@ -51,7 +51,7 @@ def look(begin_ns: int, end_ns: int, log: bytes) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class MadeUp:
-    """A round's files, before they are saved. As it is, the history of two writers is sound."""
+    """The files of a round, before they are saved. By default, a sound history of two writers."""
 
     calls: dict[int, list[Call]] = field(
         default_factory=lambda: {
@@ -61,23 +61,23 @@ class MadeUp:
     )
     log: bytes = line(1, 0) + line(2, 0) + line(1, 1) + line(2, 1)
     batches: dict[int, list[int]] = field(default_factory=dict)
-    """How many events each call of a writer is about, unless that is 1."""
+    """How many events each call of a writer appends, if not 1."""
     appended: dict[tuple[int, int], int] = field(default_factory=dict)
-    """Of a writer and one of its calls: how many events are said to stand."""
+    """For a call of a writer, how many of its events stand according to the error."""
     resumed: dict[tuple[int, int], int] = field(default_factory=dict)
-    """After which call of a writer it was started again, and when."""
+    """The call after which a writer was started again, and the time."""
     meant: dict[int, bytes] = field(default_factory=dict)
-    """What a writer meant to write, unless that is what it called for."""
+    """The lines that a writer meant to write, if they are not those of its calls."""
     forked: set[int] = field(default_factory=set)
     """The writers that are forked children of their process."""
     unborn: set[int] = field(default_factory=set)
-    """The writers that never kept an account."""
+    """The writers without a file of receipts."""
     snapshots: list[dict[str, Any]] = field(default_factory=list)
     followed: list[dict[str, Any]] = field(default_factory=list)
     deaths: dict[int, list[int]] = field(default_factory=dict)
-    """When the process of a writer was killed."""
+    """The times at which the process of a writer was killed."""
     moved: list[tuple[bytes, int, int]] = field(default_factory=list)
-    """Logs that were moved away before: what they hold, and between which times."""
+    """Logs that were moved away: their content, and the times between which it happened."""
     exits: dict[str, int | None] = field(default_factory=dict)
     """Exit codes other than 0."""
     beside: dict[str, bytes] = field(default_factory=dict)

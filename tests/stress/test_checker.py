@@ -91,13 +91,13 @@ def test_real_time_order_broken(tmp_path: Path) -> None:
 
 
 def test_real_time_order_holds_for_what_is_indeterminate(tmp_path: Path) -> None:
-    """Whatever it did to the log, it had done by the time it returned."""
+    """It changed the log at the latest when it returned."""
     made = MadeUp(log=B0 + B1 + A0 + A1)
     made.calls[1][0] = (10, 20, INDETERMINATE)
     assert made.kinds(tmp_path) == {Kind.REAL_TIME: 1}
 
 
-def test_real_time_order_holds_for_who_was_killed(tmp_path: Path) -> None:
+def test_real_time_order_holds_for_a_killed_writer(tmp_path: Path) -> None:
     """The writer of A0 was killed, and started again at 30, before B1 was called."""
     made = MadeUp(log=B0 + B1 + A0 + A1, deaths={1: [25]}, resumed={(1, 0): 30})
     made.calls[1][0] = (10, None, "")
@@ -119,7 +119,7 @@ def test_blank_line(tmp_path: Path) -> None:
 
 
 def test_torn_line(tmp_path: Path) -> None:
-    """The first half of A0, then B0 on the same line: neither is there, and both are named."""
+    """The first half of A0, then B0 on the same line: both are missing, and both are named."""
     made = MadeUp(log=A0[:60] + B0 + A1 + B1)
     verdict = made.check(tmp_path)
     assert verdict.counts == {Kind.NOT_JSON: 1, Kind.MISSING: 2}
@@ -180,7 +180,7 @@ def test_fragment_of_a_writer_that_was_killed(tmp_path: Path) -> None:
 
 
 def test_copy_that_was_cut_short_counts_like_a_whole_one(tmp_path: Path) -> None:
-    """Nobody appended again after the writer that was moving the tail had been killed."""
+    """No writer appended after the one that was moving the tail was killed."""
     verdict = killed(A0 + B0 + A1, beside={"events.jsonl.torn": B1[:70]}).check(tmp_path)
     assert not verdict.counts
     assert verdict.fragments == 1
@@ -190,7 +190,7 @@ def test_copy_that_was_cut_short_counts_like_a_whole_one(tmp_path: Path) -> None
 def test_copy_that_was_cut_short_and_that_no_killed_writer_left(
     tmp_path: Path, *, interrupted: bool, found: dict[Kind, int]
 ) -> None:
-    """After an interrupt it is left out: any writer may have been in the middle of a repair."""
+    """After an interrupt it is not reported, because any writer may have been repairing."""
     made = killed(A0 + B0 + A1, beside={"events.jsonl.torn": A0[:9] + b"x"})
     assert dict(made.check(tmp_path, interrupted=interrupted).counts) == found
 
@@ -199,7 +199,7 @@ def test_copy_that_was_cut_short_and_that_no_killed_writer_left(
 def test_two_tails_on_one_line_of_the_quarantine_that_two_logs_share(
     tmp_path: Path, line: bytes, found: int
 ) -> None:
-    """No lock that both logs have keeps the copies apart; each part is of a killed writer."""
+    """The two logs have different locks, so both tails were copied to one line."""
     made = replaced(A0, B0, deaths={1: [40], 2: [40]}, meant={1: A0 + A1, 2: B0 + B1})
     made.beside = {"events.jsonl.torn": line + b"\n"}
     for calls in made.calls.values():
@@ -213,7 +213,7 @@ def test_two_tails_on_one_line_of_the_quarantine_that_two_logs_share(
         A0[:9] + b"x\n",
         B1[:70] + A1[:20] + b"\n",
         b"\n",
-        B0[:60] + b"\n",  # by that writer, but not what it was writing when it was killed
+        B0[:60] + b"\n",  # of that writer, but not of the line it was writing when it was killed
         B1[:70] + b"\n" + B1[:70] + b"\n",  # two fragments, but one death
     ],
 )
@@ -224,7 +224,7 @@ def test_fragment_that_no_killed_writer_left(tmp_path: Path, torn: bytes) -> Non
 
 def test_fragment_when_nobody_was_killed(tmp_path: Path) -> None:
     found = MadeUp(beside={"events.jsonl.torn": A0[:9] + b"\n"}).kinds(tmp_path)
-    assert found == {Kind.QUARANTINE: 2}  # nobody's, and one too many
+    assert found == {Kind.QUARANTINE: 2}  # of no writer, and one too many
 
 
 def test_death_that_nobody_caused(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_writer_that_was_resumed_more_often_than_killed(tmp_path: Path) -> None:
     assert made.kinds(tmp_path) == {Kind.DEATH: 1}
 
 
-def test_litter(tmp_path: Path) -> None:
+def test_a_file_that_should_not_be_there(tmp_path: Path) -> None:
     assert MadeUp(beside={"events.jsonl.lock": b""}).kinds(tmp_path) == {Kind.LITTER: 1}
 
 
@@ -256,7 +256,7 @@ def test_writer_that_stopped_early(tmp_path: Path) -> None:
 def test_a_crash_is_noticed_although_the_round_was_interrupted(
     tmp_path: Path, code: int | None, count: int
 ) -> None:
-    """A process that was killed, or was ended after a while, may have been so by us."""
+    """A process that was killed, or ended early, was perhaps ended by us."""
     made = MadeUp(exits={"process-001": code})
     assert made.check(tmp_path, interrupted=True).counts[Kind.EXIT] == count
 
@@ -267,7 +267,7 @@ def test_writer_may_stop_early_when_interrupted(tmp_path: Path) -> None:
 
 
 def test_event_that_was_never_appended(tmp_path: Path) -> None:
-    """The writer meant to append it, but did not get to it: and yet it is there."""
+    """The writer meant to append it, but never called; nevertheless it is there."""
     made = MadeUp(meant={1: A0 + A1 + line(1, 2)}, log=A0 + B0 + A1 + B1 + line(1, 2))
     verdict = made.check(tmp_path, interrupted=True)
     assert verdict.counts == {Kind.REFUSED_BUT_WRITTEN: 1}
@@ -451,7 +451,7 @@ def test_torn_tail_only_after_a_death(tmp_path: Path, end_ns: int, found: dict[K
 
 
 def test_snapshot_with_a_tail_that_lacks_its_newline(tmp_path: Path) -> None:
-    """Whoever wrote it was killed, and nobody has appended since."""
+    """Its writer was killed, and no append followed."""
     made = killed(A0 + B0 + A1 + B1[:-1], snapshots=[look(41, 60, A0 + B0 + A1 + B1)])
     assert not made.kinds(tmp_path)
 
@@ -492,7 +492,7 @@ def test_snapshot_with_what_was_not_yet_appended(tmp_path: Path) -> None:
 def test_file_that_grows_while_it_is_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody should be writing any more: so the size is asked for after all lines were read."""
+    """No process should be writing any more, so the size is read after all lines."""
 
     def load_and_grow(directory: Path) -> Evidence:
         said = load(directory)
@@ -522,7 +522,7 @@ def test_few_of_a_kind_are_kept_and_all_are_counted(tmp_path: Path) -> None:
     assert len(verdict.violations) == 3
 
 
-def test_history_that_is_none(tmp_path: Path) -> None:
+def test_history_that_cannot_be_read(tmp_path: Path) -> None:
     MadeUp().check(tmp_path)
     (tmp_path / "history" / "writer-001.receipts").write_text('{"seq":1,"n":1,"begin_ns":5}\n')
     with pytest.raises(EvidenceError, match="append of 1 follows that of -1"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The checker against histories that could have happened, and against the slightest damage."""
+"""The checker on histories that are possible, and on the smallest damage to them."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ OUTCOMES = ["acknowledged", "acknowledged", "indeterminate", "refused", "timed o
 
 @st.composite
 def sound_histories(draw: st.DrawFn) -> MadeUp:
-    """What a correct log may come to: writers that call, write and return, in any interleaving.
+    """Histories of a correct log: writers that call, write and return, in any interleaving.
 
     Time stands still between some steps, so that equal times occur.
     """

@@ -60,7 +60,7 @@ def _write_zeros(put: Put, text: str) -> None:
 
 
 def _broken(blunder: Callable[[Put, str], None], every: int) -> Way:
-    """A way that blunders with one record in `every`, and appends the rest in one write(2) each."""
+    """A way that treats one record in `every` wrongly, and appends the others correctly."""
 
     @contextmanager
     def opening(path: Path) -> Iterator[Append]:
@@ -86,7 +86,7 @@ def _broken(blunder: Callable[[Put, str], None], every: int) -> Way:
 
 @contextmanager
 def _overtake(path: Path) -> Iterator[Append]:
-    """Holds every other record of a thread back until its next was written."""
+    """Holds back every other record of a thread until its next one is written."""
     held: dict[int, bytes] = {}
     with path.open("ab", buffering=0) as file:
 
@@ -118,7 +118,7 @@ def _hang(path: Path) -> Iterator[Append]:
 
 @pytest.fixture
 def put_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Way, str], Cell]:
-    """What a way does under a fault."""
+    """Runs a round of a way under a fault, and returns its cell."""
 
     def run(way: Way, fault: str) -> Cell:
         monkeypatch.setitem(WAYS, "broken", way)
@@ -162,7 +162,7 @@ def test_a_way_broken_on_purpose_fills_its_columns(
     assert not cell.hung
 
 
-def test_who_lets_records_be_overtaken_has_them_out_of_order(
+def test_a_way_that_lets_records_be_overtaken_has_them_out_of_order(
     put_to: Callable[[Way, str], Cell],
 ) -> None:
     assert _counts(put_to(Way(opening=_overtake), PLAIN)).keys() == {"out_of_order"}
@@ -176,23 +176,27 @@ def test_a_way_that_is_not_broken_fills_none(put_to: Callable[[Way, str], Cell])
     assert not cell.violations
 
 
-def test_who_stays_with_a_replaced_file_is_left_behind(put_to: Callable[[Way, str], Cell]) -> None:
+def test_a_way_that_stays_with_a_replaced_file_is_left_behind(
+    put_to: Callable[[Way, str], Cell],
+) -> None:
     assert _counts(put_to(Way(opening=_stay), REPLACE)).keys() == {"left_behind"}
 
 
-def test_what_hangs_is_ended_and_said_to_hang(put_to: Callable[[Way, str], Cell]) -> None:
+def test_a_way_that_hangs_is_ended_and_reported(put_to: Callable[[Way, str], Cell]) -> None:
     cell = put_to(Way(opening=_hang), PLAIN)
     assert cell.hung
     assert _counts(cell).keys() == {"lost"}
 
 
-def test_a_fault_that_a_way_cannot_be_put_to_is_not_counted_as_nothing(
+def test_a_fault_under_which_a_way_cannot_be_tested_is_not_counted_as_no_damage(
     put_to: Callable[[Way, str], Cell],
 ) -> None:
-    """It cannot by what it is, it is not installed, or the fault had no effect on it."""
+    """Its documentation rules it out, it is not installed, or the fault had no effect on it."""
     cannot = put_to(Way(opening=_stay, cannot={KILL: "it is immortal"}), KILL)
     absent = put_to(Way(opening=_stay, module="no_such_module_anywhere"), PLAIN)
-    unmoved = put_to(_broken(_lose, 1_000_000), SHORT_WRITE)  # it writes by no file of Python's
+    unmoved = put_to(
+        _broken(_lose, 1_000_000), SHORT_WRITE
+    )  # it does not write through a file of Python
     cells = [cannot, absent, unmoved]
     assert [cell.damage for cell in cells] == [None] * 3
     said = "\n".join(notes(cells))
@@ -207,7 +211,7 @@ def _cells(cells: list[Cell]) -> list[str]:
     return [str(each) for column in shown.columns[1:] for each in column.cells]
 
 
-def test_a_cell_names_what_is_not_nothing() -> None:
+def test_a_cell_names_each_count_that_is_not_0() -> None:
     damaged = Cell(way="w", fault=KILL, damage=Damage(acknowledged=9, lost=3, out_of_order=1))
     assert _cells([damaged]) == ["3 lost\n1 out of order"]
     assert _cells([Cell(way="w", fault=KILL, damage=Damage(acknowledged=9))]) == ["0"]
@@ -216,7 +220,7 @@ def test_a_cell_names_what_is_not_nothing() -> None:
 
 @pytest.mark.parametrize("way", [*WAYS, OMNELOG])
 def test_each_way_appends_all_where_nothing_strikes(tmp_path: Path, way: str) -> None:
-    """That each is used rightly: what is lost later, the fault has done."""
+    """So each is used correctly, and what is lost under a fault is lost by the fault."""
     progress = Progress(Console(file=StringIO()))
     [cell] = compare(tmp_path, progress, seed=1, seconds=SHORT, ways=[way], faults=[PLAIN])
     if cell.damage is None:
@@ -257,7 +261,7 @@ def test_it_runs_as_a_program_and_writes_all_it_counted(tmp_path: Path) -> None:
     assert ours["violations"] == {}
 
 
-def test_ctrl_c_ends_it_with_what_was_counted_by_then() -> None:
+def test_ctrl_c_ends_it_with_the_results_so_far() -> None:
     command = [sys.executable, "-W", "error", "-c", FEW, "60", "--fault", "none"]
     done = press_ctrl_c(command, lambda line: line == "omnelog stress --peers, seed 1\n")
     assert (done.returncode, done.stderr) == (130, ""), done.stdout

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a round did to its records: each count can be other than 0, and is not by accident."""
+"""The damage of a round: each count can differ from 0, and is 0 without damage."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -122,9 +122,9 @@ def test_json_with_spaces_is_recognized(tmp_path: Path) -> None:
 def test_torn_and_glued_lines_are_distinguished_wherever_a_log_is_cut(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """Cut whole lines into pieces and end each with a newline: all that are no record are torn.
+    """Cut whole lines into pieces and end each with a newline: all that are not records are torn.
 
-    Leave a newline out between two records: what comes of it is glued.
+    Leave out a newline between two records: the result is glued.
     """
     directory = tmp_path_factory.mktemp("made-up")
     cuts = data.draw(st.sets(st.integers(1, len(A1) - 2), max_size=5))

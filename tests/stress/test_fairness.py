@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The scenarios of waiting: that they measure what they say, and that each limit can be missed."""
+"""The scenarios of waiting: they measure what they say, and each limit can be missed."""
 
 import subprocess
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Commands that append for a round, asked one by one."""
+"""Foreign commands that append for a round, each asked directly."""
 
 import math
 import sys

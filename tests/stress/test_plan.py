@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""That a seed repeats a round, and that a round is what it is said to be."""
+"""A seed repeats its round, and a round has the parts that its plan describes."""
 
 import json
 from collections import Counter
@@ -21,7 +21,7 @@ OURS = [process for process in PLAN.processes if not process.foreign]
 
 
 def _lines(tmp_path: Path, plan: RoundPlan) -> dict[int, list[bytes]]:
-    """What the writers of the first processes mean to write, by their numbers."""
+    """The lines that the writers of the first processes mean to write, by writer."""
     (tmp_path / "history").mkdir(parents=True)
     return {
         writer.writer: list(map(canonical_line, draw_lines(tmp_path, plan, process.run, writer)))
@@ -105,7 +105,7 @@ def test_calls_cover_all_events_and_go_on_where_they_stopped() -> None:
 
 
 def test_expected_lines_are_what_the_encoder_writes(tmp_path: Path) -> None:
-    """Two opinions, formed independently, about all types of events."""
+    """Two independent implementations agree, for all types of events."""
     (tmp_path / "history").mkdir()
     types = set()
     for process in PLAN.processes[:3]:
@@ -137,7 +137,7 @@ def test_a_tagged_line_is_what_json_makes_of_its_record() -> None:
         assert tagged_line(record, spaced=True) == f"{json.dumps(record)}\n".encode()
 
 
-def test_messages_are_no_events_and_are_read_back_as_they_were_written() -> None:
+def test_messages_are_not_events_and_are_read_back_as_they_were_written() -> None:
     messages = list(draw_messages(Random(1), "run", 3, 200, 100_000))
     assert len({tuple(message)[1:] for message in messages}) > 2
     for message in messages:

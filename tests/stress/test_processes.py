@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How processes end, and that each way is distinguished from the others."""
+"""How processes end. Each way is distinguished from the others."""
 
 import faulthandler
 import os
@@ -18,7 +18,7 @@ TOO_LONG_S = 60  # only ever reached by a hang
 
 
 def _deaf(gate: Gate) -> None:
-    """Never gets as far as to listen for SIGTERM."""
+    """Never handles SIGTERM."""
     gate.wait()
     signal.pause()
 
@@ -54,8 +54,10 @@ def _stubborn(gate: Gate) -> None:
         (_stubborn, 0.1, None),
     ],
 )
-def test_how_a_process_ends_that_is_asked_to(target: Any, grace_s: float, code: int | None) -> None:
-    """It dies of SIGTERM, it crashes, or it hangs, and has to be killed."""
+def test_a_process_that_is_asked_to_end_dies_crashes_or_is_killed(
+    target: Any, grace_s: float, code: int | None
+) -> None:
+    """It dies of SIGTERM, it crashes, or it hangs and has to be killed."""
     crew = Crew(monotonic() + TOO_LONG_S)
     crew.start("process", Start.FORK, target)
     crew.open_gate()

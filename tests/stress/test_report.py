@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What people get to see while it runs and when it ended."""
+"""What the stress program shows while it runs and at its end."""
 
 import os
 import re
@@ -85,7 +85,7 @@ def test_table_says_what_was_measured() -> None:
     assert (cells["append p50"], cells["p99"], cells["max"]) == ("8 µs", "1.5 ms", "3.00 s")
     assert cells["timeouts"] == "1"
     assert cells["violations"] == "0"
-    assert "kills" not in cells  # nobody was to be killed
+    assert "kills" not in cells  # the plan has no kills
 
 
 def test_table_is_never_wider_than_the_terminal() -> None:
@@ -134,7 +134,7 @@ def _show(console: Console, root: Path) -> None:
     progress.clear()
 
 
-def test_no_line_is_redrawn_where_nobody_watches(tmp_path: Path) -> None:
+def test_no_line_is_redrawn_outside_of_a_terminal(tmp_path: Path) -> None:
     stream = StringIO()
     _show(Console(file=stream), tmp_path)
     assert stream.getvalue() == "plain: 4 processes ready, gate open\nover\n"
@@ -172,7 +172,7 @@ def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None
     assert arguments[0] in capsys.readouterr().err
 
 
-def test_help_tells_of_all_sabotages_faults_and_exit_codes(
+def test_help_lists_all_sabotages_faults_and_exit_codes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as raised:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Processes at one gate: all start together, what they return comes back, none is left behind."""
+"""Processes at one gate: all start together, their results come back, and none is left behind."""
 
 import multiprocessing
 import os
@@ -69,7 +69,7 @@ def _hang(gate: Gate) -> None:
         (_hang, 0.5, "in time"),
     ],
 )
-def test_whoever_fails_fails_the_gang_and_nobody_is_left(
+def test_one_failure_fails_all_and_leaves_no_process(
     task: Callable[[Gate], None], timeout_s: float, how: str
 ) -> None:
     with pytest.raises(TaskFailed, match=how):

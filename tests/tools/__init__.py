@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What the documents say about other tools, tried on the real tools of `nox -s tools`."""
+"""What the documents say about other tools, tested on the real tools of `nox -s tools`."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tools that may be missing: their tests are skipped then, saying so, or fail in `nox -s tools`."""
+"""Tools that may be missing: their tests are then skipped, or fail in `nox -s tools`."""
 
 import importlib
 import os
@@ -26,7 +26,7 @@ def missing(tool: str) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> None:
-    """Other people's programs may leave what they like: Dask keeps a directory for its next run."""
+    """Programs of others may leave files. Dask keeps a directory for its next run."""
 
 
 @pytest.fixture

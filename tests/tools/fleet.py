@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Volumes full of runs, and what is to be found in them: known to whoever made them."""
+"""Volumes full of runs, and what a program has to find in them."""
 
 import random
 from collections import Counter
@@ -15,11 +15,10 @@ DAMAGE = [b'{"type":"pipe.comple', b"not JSON\n", b'{"type":"node.fai{"type":"pi
 
 
 class Fleet:
-    """`runs` runs in the volumes `roots`, every fiftieth `damaged`.
+    """`runs` runs in the volumes `roots`, of which every fiftieth is `damaged`.
 
-    `nodes`: run id, node id and seconds of every node that ended well, except those of which one
-    `ts` is no time. `table`: what
-    examples/fleet.py has to find.
+    `nodes`: run id, node id and seconds of every node that ended well, except nodes with a `ts`
+    that is not a time. `table`: what examples/fleet.py has to find.
     """
 
     def __init__(self, directory: Path, *, runs: int, volumes: int, damaged: bool = True) -> None:
@@ -52,7 +51,7 @@ class Fleet:
 
         item = omnelog.Input(key="é \u2028", value='"\\\n')
         yield omnelog.PipeStarted(**common(), pipe=pipe, inputs=[item], distro_version="1.2.3")
-        if odd:  # no time, as a log may hold: a length of it that nobody knows
+        if odd:  # a log may hold a ts that is not a time; then the length is unknown
             head = common() | {"ts": "yesterday"}
             yield omnelog.NodeStarted(**head, node_id="odd", kind=omnelog.NodeKind.BASH)
             yield omnelog.NodeCompleted(**common(), node_id="odd", output_path="odd.out")

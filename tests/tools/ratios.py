@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """`python -m tests.tools.ratios`: what dataclasses-json costs, as multiples of what omnelog costs.
 
-The two are timed in turn, seven times over; of each ratio the least, the median and the greatest
-are printed. The figures in docs/recipes.md come from here.
+The two are timed in turns, seven times. The least, the median and the greatest of each ratio are
+printed. The figures in docs/recipes.md come from here.
 """
 
 import statistics

@@ -28,7 +28,7 @@ def main() -> int:
 
 
 def import_ms(module: str) -> float:
-    """What importing a module takes in an interpreter of its own, least of all started cold."""
+    """The milliseconds of CPU that importing a module takes in a new interpreter."""
     program = f"import time; start = time.process_time(); import {module}"
     command = [sys.executable, "-c", f"{program}; print(time.process_time() - start)"]
     return 1000 * float(subprocess.run(command, capture_output=True, check=True).stdout)

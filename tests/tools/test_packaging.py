@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is shipped: the same bytes from every build, nothing but the package, and it works.
 
-And the same with types: an installed omnelog tells mypy and pyright all they need.
+The same holds for types: mypy and pyright find them in an installed omnelog.
 """
 
 import os
@@ -130,7 +130,7 @@ def test_the_metadata_says_what_it_is(built: list[Path]) -> None:
 
 
 def new_environment(directory: Path, *packages: str | Path) -> Path:
-    """An environment that has just these packages; its python."""
+    """Make an environment with these packages only; return its python."""
     run(sys.executable, "-m", "venv", "--without-pip", directory)
     python = directory / "bin" / "python"
     run(sys.executable, "-m", "pip", "--python", python, "install", "-q", *packages)

@@ -113,7 +113,7 @@ def test_a_data_frame_has_every_sound_event(
 
 
 def spark() -> dict[str, str]:
-    """An environment in which Spark talks to nobody else and keeps quiet."""
+    """An environment in which Spark uses this machine only, and prints little."""
     options = "--master local[1] --conf spark.ui.enabled=false pyspark-shell"
     return os.environ | {"PYSPARK_SUBMIT_ARGS": options, "SPARK_LOCAL_IP": "127.0.0.1"}
 
@@ -127,7 +127,7 @@ AS_JSON = {
     "greatest = int(events.agg({'byte_offset': 'max'}).collect()[0][0])\n"
     "import json; print(json.dumps([events.count(), greatest, [list(row) for row in rows]]))",
 }
-"""What prints, as JSON, how many events there are, the greatest offset, and the failures."""
+"""Programs that print, as JSON, the number of events, the greatest offset, and the failures."""
 
 
 def test_jq_reads_what_json_of_python_reads(

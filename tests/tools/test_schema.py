@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The JSON Schema of a line says what the decoder accepts, as far as a schema can say anything."""
+"""The JSON Schema of a line accepts what the decoder accepts, as far as a schema can."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ from .. import omnelog
 from ..strategies import EVENTS, events, texts
 
 COMMITTED = Path(__file__).parents[2] / "conformance" / "line.schema.json"
-SPELLING = {  # clauses about what JSON says before there is any value to look at
+SPELLING = {  # clauses about the text of JSON, which a schema does not see
     *("ACC-2", "ACC-8", "ACC-9", "ACC-10", "ACC-11", "ACC-12", "ACC-13", "LINE-11"),
 }
 SPELT_INTEGERS = ("-whole-fraction", "-exponent", "-minus-zero", "-whole-float")
@@ -47,7 +47,7 @@ def test_the_committed_schema_is_what_the_command_prints_anywhere(tmp_path: Path
 
 
 def schema_can_tell(vector: Vector) -> bool:
-    if vector.id.endswith("-unknown-member"):  # readers ignore what writers must not write
+    if vector.id.endswith("-unknown-member"):  # readers ignore it, but writers must not write it
         return False
     spelt = "ACC-18" in vector.clauses or "LINE-9" in vector.clauses
     return vector.clauses[0] not in SPELLING and not (
@@ -94,7 +94,7 @@ _json = st.recursive(
 
 @st.composite
 def nearly_events(draw: DrawFn) -> Any:
-    """The JSON of an event in which one member was dropped, replaced, added or taken elsewhere."""
+    """The JSON of an event in which one member was removed, replaced, added or moved."""
     value = json.loads(omnelog.encode(draw(events())))
     other = json.loads(omnelog.encode(draw(events())))
     part = value
