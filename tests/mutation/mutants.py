@@ -118,6 +118,61 @@ HANDLERS = _tests(
     f"{_IN_READING}[scan-torn-TimeoutError]",
 )
 
+# Text of the core that several mutants change, each in another way.
+
+CLEAN_UP = (
+    "            # The clean-up in three stages; see the theory of operation.\n"
+    "            try:\n"
+    "                if may_hold_lock:\n"
+    "                    self._close_file()\n"
+    "            finally:\n"
+    "                try:\n"
+    "                    if may_hold_lock:\n"
+    "                        FileIO.close(self._file)\n"
+    "                finally:\n"
+    "                    try:\n"
+    "                        mutex.release()\n"
+    "                    except RuntimeError:  # this thread did not hold it\n"
+    "                        pass\n"
+)
+
+CLOSING = (
+    "            mutex.acquire()\n"
+    "            with refusals_ignored():\n"
+    "                self._file.close()  # the lock is never held between appends\n"
+    "            self._closed = True\n"
+    "        finally:\n"
+    "            try:\n"
+    "                mutex.release()\n"
+    "            except RuntimeError:  # this thread does not hold it: it was interrupted\n"
+    "                pass\n"
+)
+
+REFUSALS_IGNORED = (
+    '    """Go on when the system refuses something that nothing depends on."""\n'
+    "    try:\n"
+    "        yield\n"
+    "    except OSError as error:\n"
+    "        if not is_refusal(error):\n"
+    "            raise\n"
+)
+
+PATH_CHECK = (
+    "        self._path_checked_at = monotonic()  "
+    "# before: the process may be stopped after the look\n"
+    "        while file.replaced():\n"
+    "            self._close_file()\n"
+    "            file = self._open()\n"
+    "            self._wait_for_lock(file, started)\n"
+)
+
+LOCK_REFUSED = (
+    "        except PermissionError as error:\n"
+    "            if not is_refusal(error):\n"
+    "                raise\n"
+    "            return False\n"
+)
+
 MUTANTS = [
     Mutant(
         name="no lock",
@@ -949,21 +1004,7 @@ MUTANTS = [
     Mutant(
         name="an interrupt of an append leaves the lock taken",
         module="linelog/appender",
-        before=(
-            "            # The clean-up in three stages; see the theory of operation.\n"
-            "            try:\n"
-            "                if may_hold_lock:\n"
-            "                    self._close_file()\n"
-            "            finally:\n"
-            "                try:\n"
-            "                    if may_hold_lock:\n"
-            "                        FileIO.close(self._file)\n"
-            "                finally:\n"
-            "                    try:\n"
-            "                        mutex.release()\n"
-            "                    except RuntimeError:  # this thread did not hold it\n"
-            "                        pass\n"
-        ),
+        before=CLEAN_UP,
         after=(
             "            # The clean-up in three stages; see the theory of operation.\n"
             "            try:\n"
@@ -1005,21 +1046,7 @@ MUTANTS = [
     Mutant(
         name="an interrupt of the clean-up leaves the locks taken",
         module="linelog/appender",
-        before=(
-            "            # The clean-up in three stages; see the theory of operation.\n"
-            "            try:\n"
-            "                if may_hold_lock:\n"
-            "                    self._close_file()\n"
-            "            finally:\n"
-            "                try:\n"
-            "                    if may_hold_lock:\n"
-            "                        FileIO.close(self._file)\n"
-            "                finally:\n"
-            "                    try:\n"
-            "                        mutex.release()\n"
-            "                    except RuntimeError:  # this thread did not hold it\n"
-            "                        pass\n"
-        ),
+        before=CLEAN_UP,
         after=(
             "            if may_hold_lock:\n"
             "                self._close_file()\n"
@@ -1057,21 +1084,7 @@ MUTANTS = [
     Mutant(
         name="the mutex stays taken when the last clean-up is interrupted",
         module="linelog/appender",
-        before=(
-            "            # The clean-up in three stages; see the theory of operation.\n"
-            "            try:\n"
-            "                if may_hold_lock:\n"
-            "                    self._close_file()\n"
-            "            finally:\n"
-            "                try:\n"
-            "                    if may_hold_lock:\n"
-            "                        FileIO.close(self._file)\n"
-            "                finally:\n"
-            "                    try:\n"
-            "                        mutex.release()\n"
-            "                    except RuntimeError:  # this thread did not hold it\n"
-            "                        pass\n"
-        ),
+        before=CLEAN_UP,
         after=(
             "            try:\n"
             "                if may_hold_lock:\n"
@@ -1101,17 +1114,7 @@ MUTANTS = [
     Mutant(
         name="two interrupts of closing leave the mutex taken",
         module="linelog/appender",
-        before=(
-            "            mutex.acquire()\n"
-            "            with refusals_ignored():\n"
-            "                self._file.close()  # the lock is never held between appends\n"
-            "            self._closed = True\n"
-            "        finally:\n"
-            "            try:\n"
-            "                mutex.release()\n"
-            "            except RuntimeError:  # this thread does not hold it: it was interrupted\n"
-            "                pass\n"
-        ),
+        before=CLOSING,
         after=(
             "            mutex.acquire()\n"
             "            with refusals_ignored():\n"
@@ -1130,17 +1133,7 @@ MUTANTS = [
     Mutant(
         name="an interrupt of closing leaves the mutex taken",
         module="linelog/appender",
-        before=(
-            "            mutex.acquire()\n"
-            "            with refusals_ignored():\n"
-            "                self._file.close()  # the lock is never held between appends\n"
-            "            self._closed = True\n"
-            "        finally:\n"
-            "            try:\n"
-            "                mutex.release()\n"
-            "            except RuntimeError:  # this thread does not hold it: it was interrupted\n"
-            "                pass\n"
-        ),
+        before=CLOSING,
         after=(
             "            mutex.acquire()\n"
             "            with refusals_ignored():\n"
@@ -1191,14 +1184,7 @@ MUTANTS = [
     Mutant(
         name="a handler's exception is ignored in the clean-up",
         module="linelog/errors",
-        before=(
-            '    """Go on when the system refuses something that nothing depends on."""\n'
-            "    try:\n"
-            "        yield\n"
-            "    except OSError as error:\n"
-            "        if not is_refusal(error):\n"
-            "            raise\n"
-        ),
+        before=REFUSALS_IGNORED,
         after=(
             '    """Go on when the system refuses something that nothing depends on."""\n'
             "    try:\n"
@@ -1211,14 +1197,7 @@ MUTANTS = [
     Mutant(
         name="any exception is ignored in the clean-up",
         module="linelog/errors",
-        before=(
-            '    """Go on when the system refuses something that nothing depends on."""\n'
-            "    try:\n"
-            "        yield\n"
-            "    except OSError as error:\n"
-            "        if not is_refusal(error):\n"
-            "            raise\n"
-        ),
+        before=REFUSALS_IGNORED,
         after=(
             '    """Go on when the system refuses something that nothing depends on."""\n'
             "    try:\n"
@@ -1323,14 +1302,7 @@ MUTANTS = [
     Mutant(
         name="a look at the path is forgotten",
         module="linelog/appender",
-        before=(
-            "        self._path_checked_at = monotonic()  # before: the process may be "
-            "stopped after the look\n"
-            "        while file.replaced():\n"
-            "            self._close_file()\n"
-            "            file = self._open()\n"
-            "            self._wait_for_lock(file, started)\n"
-        ),
+        before=PATH_CHECK,
         after=(
             "        while file.replaced():\n"
             "            self._close_file()\n"
@@ -1342,14 +1314,7 @@ MUTANTS = [
     Mutant(
         name="the time of a look at the path is taken after it",
         module="linelog/appender",
-        before=(
-            "        self._path_checked_at = monotonic()  # before: the process may be "
-            "stopped after the look\n"
-            "        while file.replaced():\n"
-            "            self._close_file()\n"
-            "            file = self._open()\n"
-            "            self._wait_for_lock(file, started)\n"
-        ),
+        before=PATH_CHECK,
         after=(
             "        while file.replaced():\n"
             "            self._close_file()\n"
@@ -1397,24 +1362,14 @@ MUTANTS = [
     Mutant(
         name="a look that is refused stops the append",
         module="linelog/lock",
-        before=(
-            "        except PermissionError as error:\n"
-            "            if not is_refusal(error):\n"
-            "                raise\n"
-            "            return False\n"
-        ),
+        before=LOCK_REFUSED,
         after="",
         tests="faults/test_refusals.py",
     ),
     Mutant(
         name="a look that is refused passes for a replaced log",
         module="linelog/lock",
-        before=(
-            "        except PermissionError as error:\n"
-            "            if not is_refusal(error):\n"
-            "                raise\n"
-            "            return False\n"
-        ),
+        before=LOCK_REFUSED,
         after=(
             "        except PermissionError as error:\n"
             "            if not is_refusal(error):\n"
@@ -1427,12 +1382,7 @@ MUTANTS = [
     Mutant(
         name="a handler's exception passes for a look that is refused",
         module="linelog/lock",
-        before=(
-            "        except PermissionError as error:\n"
-            "            if not is_refusal(error):\n"
-            "                raise\n"
-            "            return False\n"
-        ),
+        before=LOCK_REFUSED,
         after=("        except PermissionError:\n            return False\n"),
         tests="faults/test_refusals.py",
     ),
