@@ -251,6 +251,15 @@ class TestShortWrites:
 
 
 class TestWhatCannotBeTakenBack:
+    def refuse_one_unlock(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let the system refuse to release the lock the next time."""
+
+        def refuse(_: int) -> None:
+            monkeypatch.undo()
+            raise OSError(errno.EIO, "broken")
+
+        monkeypatch.setattr(omnelog.linelog.appender, "unlock", refuse)
+
     @pytest.mark.spec("APP-28", "APP-30")
     def test_foreign_bytes_after_a_partial_line_stay(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -347,12 +356,8 @@ class TestWhatCannotBeTakenBack:
     def test_a_repair_does_not_count_as_a_line_that_could_stand(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def refuse(_: int) -> None:
-            monkeypatch.undo()
-            raise OSError(errno.EIO, "broken")
-
         with EventLog.for_run(tmp_path, RUN) as log:
-            monkeypatch.setattr(omnelog.linelog.appender, "unlock", refuse)
+            self.refuse_one_unlock(monkeypatch)
             with pytest.raises(omnelog.LogIOError):
                 log.repair()
 
@@ -375,12 +380,8 @@ class TestWhatCannotBeTakenBack:
     def test_a_line_whose_lock_cannot_be_freed_stands(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def refuse(_: int) -> None:
-            monkeypatch.undo()
-            raise OSError(errno.EIO, "broken")
-
         with EventLog.for_run(tmp_path, RUN) as log:
-            monkeypatch.setattr(omnelog.linelog.appender, "unlock", refuse)
+            self.refuse_one_unlock(monkeypatch)
             with pytest.raises(omnelog.AppendIndeterminate, match="1 of 1 lines") as caught:
                 log.append(node(1))
             assert caught.value.appended == 1

@@ -459,22 +459,28 @@ def test_a_damaged_log_can_be_joined(tmp_path: Path) -> None:
     assert [event.type for event in found.events][-2:] == ["node.completed", "pipe.completed"]
 
 
+@pytest.fixture
+def sizes_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes each read of a log has returned."""
+    sizes: list[int] = []
+
+    def pread(fd: int, size: int, offset: int) -> bytes:
+        data = os.pread(fd, size, offset)
+        sizes.append(len(data))
+        return data
+
+    between(monkeypatch, pread=pread)
+    return sizes
+
+
 def test_joining_takes_the_same_however_many_nodes_there_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sizes_read: list[int]
 ) -> None:
     """Counted in bytes that are read; 5,000 nodes make a log of a megabyte and a half.
 
     The last one has its middle in a hole of a gigabyte.
     """
     run = start(tmp_path)
-    read: list[int] = []
-
-    def pread(fd: int, size: int, offset: int) -> bytes:
-        data = os.pread(fd, size, offset)
-        read.append(len(data))
-        return data
-
-    between(monkeypatch, pread=pread)
     head = recording.event_head(tmp_path, run.run_id)
     node = omnelog.NodeStarted(**head, node_id="n" * 150, kind=BASH)
     totals = []
@@ -485,30 +491,22 @@ def test_joining_takes_the_same_however_many_nodes_there_are(
                 with log.path.open("ab") as file:
                     file.write(b"\n")
             log.append_many([node] * 2500)
-            read.clear()
+            sizes_read.clear()
             Run.attach(tmp_path, run.run_id)
-            totals.append(sum(read))
+            totals.append(sum(sizes_read))
     assert max(totals) - min(totals) < 1000
     assert max(totals) < 500_000 < omnelog.events_log_path(tmp_path, run.run_id).stat().st_size
 
 
 def test_a_gigabyte_of_zeros_at_the_end_of_a_log_is_not_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sizes_read: list[int]
 ) -> None:
     """A power loss can leave such a tail; it is a hole in the file."""
     run = start(tmp_path)
     path = omnelog.events_log_path(tmp_path, run.run_id)
     os.truncate(path, 2**30)
-    read: list[int] = []
-
-    def pread(fd: int, size: int, offset: int) -> bytes:
-        data = os.pread(fd, size, offset)
-        read.append(len(data))
-        return data
-
-    between(monkeypatch, pread=pread)
     Run.attach(tmp_path, run.run_id)
-    assert sum(read) < 2**20
+    assert sum(sizes_read) < 2**20
     with omnelog.EventLog.for_run(tmp_path, run.run_id) as log:
         log.append(omnelog.PipeCompleted(**recording.event_head(tmp_path, run.run_id)))
     os.truncate(path, 2**30)

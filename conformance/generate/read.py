@@ -120,6 +120,15 @@ def vectors() -> Iterator[Made]:
     )
 
 
+def _scan(events: list[Json], problems: list[Json], blank: int) -> Json:
+    return {
+        "events": events,
+        "problems": problems,
+        "blank_lines": blank,
+        "tail_in_flight": False,
+    }
+
+
 def _read(title: str, about: str, log: bytes, events: list[Json], *, blank: int = 0) -> Made:
     return Made(
         kind="read",
@@ -127,12 +136,7 @@ def _read(title: str, about: str, log: bytes, events: list[Json], *, blank: int 
         about=about,
         members={
             "read": {"events": events},
-            "scan": {
-                "events": events,
-                "problems": [],
-                "blank_lines": blank,
-                "tail_in_flight": False,
-            },
+            "scan": _scan(events, [], blank),
         },
         files={"log": log},
         also=("READ-20",),
@@ -163,12 +167,7 @@ def _fault(title: str, about: str, lines: list[bytes], *, blank: int = 0) -> Mad
         about=about,
         members={
             "read": {"error": problems[0]},
-            "scan": {
-                "events": events,
-                "problems": problems,
-                "blank_lines": blank,
-                "tail_in_flight": False,
-            },
+            "scan": _scan(events, problems, blank),
         },
         files={"log": b"".join(lines)},
         also=("READ-11", "READ-20", "ERR-3"),
@@ -185,12 +184,7 @@ def _torn(
         about=about,
         members={
             "read": {"error": where},
-            "scan": {
-                "events": events,
-                "problems": [where],
-                "blank_lines": blank,
-                "tail_in_flight": False,
-            },
+            "scan": _scan(events, [where], blank),
         },
         files={"log": lines + tail},
         also=("READ-15", "READ-20", "ERR-3"),

@@ -4,7 +4,7 @@
 A rule demands no more than its clause does, so that implementations that do it in another way pass.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .scenarios import ULID_OPS, WHOLE, Scenario, line
@@ -84,16 +84,21 @@ def _flags(calls: Calls, label: str, wanted: str, without: str = "") -> str:
     return "" if opened else f"the {label} was not opened"
 
 
-def _unlocked(calls: Calls, label: str, *kinds: str) -> str:
-    """Return the first call of these kinds on a file that was made without its lock."""
+def _on_file(calls: Calls, label: str) -> Iterator[tuple[Call, bool]]:
+    """Yield each call on a file, and whether its lock is held when the call is made."""
     held = False
     for call in calls:
-        if call.label != label:
-            continue
-        if call.kind == "lock" and call.result == 0:
-            held = True
-        if call.kind in ("unlock", "close"):
-            held = False
+        if call.label == label:
+            yield call, held
+            if call.kind == "lock" and call.result == 0:
+                held = True
+            if call.kind in ("unlock", "close"):
+                held = False
+
+
+def _unlocked(calls: Calls, label: str, *kinds: str) -> str:
+    """Return the first call of these kinds on a file that was made without its lock."""
+    for call, held in _on_file(calls, label):
         if call.kind in kinds and not held:
             return f"{call} without the lock"
     return ""
@@ -192,14 +197,7 @@ def written_under_the_lock(calls: Calls, _: Scenario) -> str:
 )
 def unlocked_before_the_close(calls: Calls, _: Scenario) -> str:
     for label in ("log", "moved", "last-ulid"):
-        held = False
-        for call in calls:
-            if call.label != label:
-                continue
-            if call.kind == "lock" and call.result == 0:
-                held = True
-            if call.kind == "unlock":
-                held = False
+        for call, held in _on_file(calls, label):
             if call.kind == "close" and held:
                 return f"{call} while it is locked"
     return ""

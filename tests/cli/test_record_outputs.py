@@ -19,24 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from .. import omnelog
+from .streams import full_pipe
 from .volume import RUN, WATCHDOG_S, Volume, finish, started
 
 lastlines = import_module(f"{omnelog.__name__}.cli.lastlines")
 outputs = import_module(f"{omnelog.__name__}.cli.nonblocking_output")
-
-
-@contextmanager
-def full_pipe() -> Iterator[int]:
-    """The write end of a pipe that has no room and that nobody reads."""
-    outlet, inlet = os.pipe()
-    os.set_blocking(inlet, False)
-    with suppress(BlockingIOError):
-        while True:
-            os.write(inlet, bytes(4096))
-    os.set_blocking(inlet, True)
-    yield inlet
-    os.close(inlet)
-    os.close(outlet)
 
 
 @contextmanager

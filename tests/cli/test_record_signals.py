@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO
 
 import pytest
 
 from .. import omnelog
+from .streams import full_pipe, in_terminal
 from .volume import RUN, WATCHDOG_S, Process, Volume, finish, locked, started
 
 COUNTING = """
@@ -221,23 +222,6 @@ class TestJobControl:
         assert len(volume.runs()) == 1
 
 
-@contextmanager
-def in_terminal(volume: Volume, *command: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """A command in the foreground of a terminal of its own, and what types into that."""
-    keyboard, screen = pty.openpty()
-    with Process(
-        ["setsid", "--ctty", *command],
-        cwd=volume.root,
-        stdin=screen,
-        stdout=screen,
-        stderr=screen,
-        env=volume.environment(),
-    ) as process:
-        os.close(screen)
-        yield keyboard, process
-    os.close(keyboard)
-
-
 def read_until(fd: int, wanted: bytes) -> bytes:
     """Read what comes until `wanted` has come."""
     found = b""
@@ -379,22 +363,14 @@ def test_what_is_ignored_as_by_nohup_stays_ignored(volume: Volume) -> None:
 
 
 def test_a_signal_ends_it_though_nobody_takes_its_output(volume: Volume) -> None:
-    outlet, inlet = os.pipe()
-    os.set_blocking(inlet, False)
-    with suppress(BlockingIOError):
-        while True:
-            os.write(inlet, bytes(4096))
-    os.set_blocking(inlet, True)
     script = "echo stuck; echo up >&2; exec cat"
     words = ("record", "--pipe", "ci", "n", "--", "sh", "-c", script)
-    with volume.start(*words, stdout=inlet) as process:
+    with full_pipe() as output, volume.start(*words, stdout=output) as process:
         assert process.stderr
         run_id = process.stderr.readline().decode().strip().removeprefix("run_id=")
         assert process.stderr.readline() == b"up\n"
         process.terminate()
         assert process.wait(timeout=WATCHDOG_S) == 128 + signal.SIGTERM
-    os.close(inlet)
-    os.close(outlet)
     assert volume.types(run_id)[-1] == "pipe.aborted"
     assert sorted(volume.capture(run_id, "n").split()) == [b"stuck", b"up"]
 

@@ -3,7 +3,6 @@
 
 import fcntl
 import os
-import pty
 import select
 import signal
 import struct
@@ -17,6 +16,7 @@ from typing import IO
 import pytest
 
 from .. import omnelog
+from .streams import in_terminal
 from .volume import WATCHDOG_S, Process, Volume, finish
 
 
@@ -25,19 +25,9 @@ def on_screen(
     volume: Volume, *words: str, stdin: IO[bytes] | int | None = None
 ) -> Iterator[tuple[int, Process]]:
     """`record --pty` in the foreground of a terminal of 33 rows and 111 columns."""
-    keyboard, screen = pty.openpty()
-    fcntl.ioctl(screen, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
-    with Process(
-        ["setsid", "--ctty", str(volume.command), "record", "--pty", "--pipe", "p", *words],
-        cwd=volume.root,
-        stdin=screen if stdin is None else stdin,
-        stdout=screen,
-        stderr=screen,
-        env=volume.environment(),
-    ) as process:
-        os.close(screen)
-        yield keyboard, process
-    os.close(keyboard)
+    command = [str(volume.command), "record", "--pty", "--pipe", "p", *words]
+    with in_terminal(volume, *command, stdin=stdin, size=(33, 111)) as started:
+        yield started
 
 
 def read(keyboard: int, most: int, found: bytes) -> bytes:

@@ -3,14 +3,13 @@
 
 import os
 import pickle
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .. import omnelog
-from ..linelog.processes import forked
+from ..linelog.processes import event_at_their_end, forked
 from .messages import LIBRARIES, PICKLABLE, Library
 
 every_library = pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
@@ -52,22 +51,13 @@ def test_several_processes_append_while_one_follows(path: Path, library: Library
             for number in range(count):
                 log.append(library.message(sender=sender, number=number, text="x" * 20 * number))
 
-    stop = threading.Event()
-
-    def stop_when_all_have_ended() -> None:
-        try:
-            for child in children:
-                child.result()
-        finally:
-            stop.set()
-
-    with forked(*(lambda sender=sender: append(sender) for sender in "abc")) as children:
-        waiter = threading.Thread(target=stop_when_all_have_ended)
-        waiter.start()
+    with (
+        forked(*(lambda sender=sender: append(sender) for sender in "abc")) as children,
+        event_at_their_end(children) as stop,
+    ):
         found = list(
             omnelog.follow_log(path, decode=library.decode, stop=stop, poll_interval=0.001)
         )
-        waiter.join()
     assert len(found) == 3 * count
     for sender in "abc":
         assert [m.number for m in found if m.sender == sender] == [*range(count)]

@@ -8,9 +8,10 @@ well. Every child is gone when the ``with`` ends. Nothing here sleeps; `WATCHDOG
 import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -58,6 +59,24 @@ def forked(*bodies: Callable[[], object]) -> Iterator[list[Child]]:
     finally:
         for child in children:
             child.end()
+
+
+@contextmanager
+def event_at_their_end(children: Sequence[Child]) -> Iterator[threading.Event]:
+    """Yield an event that is set when all `children` have ended, or when one of them failed."""
+    over = threading.Event()
+
+    def wait() -> None:
+        try:
+            for child in children:
+                child.result()
+        finally:
+            over.set()
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    yield over
+    waiter.join()
 
 
 def in_child(body: Callable[[], object]) -> Any:

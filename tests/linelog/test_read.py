@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from . import linelog
 from .json_objects import records
-from .processes import forked
+from .processes import event_at_their_end, forked
 
 BAD_LINES = [
     b"[1,2]",
@@ -337,20 +337,11 @@ class TestAFollower:
                 for number in range(count):
                     log.append({"name": name, "n": number, "text": "x" * 50 * number})
 
-        stop = threading.Event()
-
-        def stop_when_all_have_ended() -> None:
-            try:
-                for child in children:
-                    child.result()
-            finally:
-                stop.set()
-
-        with forked(lambda: append("a"), lambda: append("b")) as children:
-            waiter = threading.Thread(target=stop_when_all_have_ended)
-            waiter.start()
+        with (
+            forked(lambda: append("a"), lambda: append("b")) as children,
+            event_at_their_end(children) as stop,
+        ):
             found = list(linelog.follow_log(path, stop=stop, poll_interval=0.001))
-            waiter.join()
         assert found == linelog.read_log(path)
         for name in "ab":
             assert [r["n"] for r in found if r["name"] == name] == [*range(count)]
