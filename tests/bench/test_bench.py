@@ -86,7 +86,7 @@ def test_ctrl_c_ends_it_with_the_figures_so_far() -> None:
     command = [sys.executable, "-W", "error", "-c", ENDLESS]
     done = press_ctrl_c(command, lambda line: line == "ready\n")
     assert (done.returncode, done.stderr) == (130, ""), done.stdout
-    assert "0 of 0 targets met; 9 rounds, interrupted\n" in done.stdout
+    assert "0 of 0 targets met; interrupted in round 1 of 9\n" in done.stdout
 
 
 def test_usage_names_the_workloads() -> None:
