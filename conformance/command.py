@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     chosen.add_argument(
         "--sample",
         metavar="N",
-        type=_count,
+        type=count,
         help="of the system cases, all traces and others up to N in all, the same ones each time",
     )
     chosen.add_argument(
@@ -103,14 +103,14 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--timeout",
         metavar="S",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         help="seconds for a response, in addition to its wait for a lock (10)",
     )
     how.add_argument(
         "--jobs",
         metavar="N",
-        type=_count,
+        type=count,
         help="how many checks at once (1; with --system twice the number of processors)",
     )
     how.add_argument("--fail-fast", action="store_true", help="stop at the first failure")
@@ -345,14 +345,16 @@ def _not_checked(results: Sequence[Result], unit: str) -> Iterator[str]:
             yield f"  {clause} is not checked from outside: {reasons[clause]}"
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < float("inf"):
+def seconds(text: str) -> float:
+    """Parse an argument. In its errors argparse uses the name of this function."""
+    number = float(text)
+    if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError("must be above 0")
-    return seconds
+    return number
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Parse an argument, as `seconds` does."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")

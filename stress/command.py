@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     length.add_argument(
         "--soak",
-        type=_minutes,
+        type=minutes,
         metavar="MINUTES",
         help="repeat the rounds with other seeds for this long",
     )
@@ -121,16 +121,16 @@ def _parser() -> argparse.ArgumentParser:
         "runs": "logs of a round",
     }.items():
         usual = getattr(_USUAL, name) or "drawn"
-        size.add_argument(f"--{name}", type=_positive, metavar="N", help=f"{meaning} ({usual})")
+        size.add_argument(f"--{name}", type=count, metavar="N", help=f"{meaning} ({usual})")
     size.add_argument(
         "--seconds",
-        type=_seconds,
+        type=seconds,
         metavar="S",
         help=f"seconds over which faults and slow writers are spread ({_USUAL.seconds:g})",
     )
     size.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         metavar="S",
         default=600.0,
         help="seconds after which a round counts as hanging and is ended (600)",
@@ -202,21 +202,25 @@ def _listed(title: str, meanings: dict[str, str]) -> str:
     return "\n".join([title, *(f"  {name:{width}}  {what}" for name, what in meanings.items())])
 
 
-def _positive(text: str) -> int:
+def count(text: str) -> int:
+    """Parse an argument, as `seconds` does."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return number
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Parse an argument. In its errors argparse uses the name of this function."""
     number = float(text)
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError("must be more than 0")
     return number
 
 
-_minutes = _seconds
+def minutes(text: str) -> float:
+    """Parse an argument, as `seconds` does."""
+    return seconds(text)
 
 
 def _faults(text: str) -> list[str]:

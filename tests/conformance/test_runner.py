@@ -239,21 +239,24 @@ def test_help_and_list_need_no_adapter() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "said"),
     [
-        [],
-        ["--only", "X-1.*", "--", "false"],
-        ["--only", ONE, "--against", "true", "--", "false"],
-        ["--vectors", "/nowhere", "--", "false"],
-        ["--timeout", "0", "--", "false"],
-        ["--timeout", "nan", "--", "false"],
-        ["--timeout", "soon", "--", "false"],
-        ["--expected-failures", "/no/such/file", "--", "false"],
+        ([], "the command that starts the adapter is missing"),
+        (["--only", "X-1.*", "--", "false"], "there is no such vector"),
+        (["--only", ONE, "--against", "true", "--", "false"], "there is no such vector"),
+        (["--vectors", "/nowhere", "--", "false"], "there is no such vector"),
+        (["--timeout", "0", "--", "false"], "--timeout: must be above 0"),
+        (["--timeout", "nan", "--", "false"], "--timeout: must be above 0"),
+        (["--timeout", "soon", "--", "false"], "--timeout: invalid seconds value: 'soon'"),
+        (["--jobs", "0", "--", "false"], "--jobs: must be 1 or more"),
+        (["--expected-failures", "/no/such/file", "--", "false"], "'/no/such/file'"),
     ],
 )
-def test_bad_usage_is_reported(arguments: list[str]) -> None:
+def test_bad_usage_is_reported(arguments: list[str], said: str) -> None:
     done = run(*arguments)
+    *_, error = done.stderr.splitlines()
     assert done.stderr.startswith("usage: python -m conformance")
+    assert said in error
     assert done.returncode == 2
 
 

@@ -155,6 +155,7 @@ def test_a_terminal_sees_one_line_redrawn(tmp_path: Path) -> None:
         ["--fault", "meteorite"],
         ["--sabotage", "none"],
         ["--processes", "0"],
+        ["--processes", "many"],
         ["--soak", "0"],
         ["--seconds", "inf"],
         ["--root", __file__],
