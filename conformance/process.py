@@ -261,6 +261,24 @@ class Adapter:
                 file.close()
 
 
+class Adapters:
+    """Running adapters, by the role that each of them plays."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Adapter] = {}
+
+    def interrupt(self) -> None:
+        """Kill all adapters from another thread; a thread that asks one finds that it died."""
+        for adapter in list(self._running.values()):
+            adapter.strike()
+
+    def end(self) -> None:
+        """End all adapters. They can be started again."""
+        for adapter in self._running.values():
+            adapter.kill()
+        self._running.clear()
+
+
 def see_manners(command: Sequence[str], limit_s: float) -> Json:
     """Check that an adapter starts, exits when it is asked, and exits at the end of its input.
 

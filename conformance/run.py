@@ -15,7 +15,7 @@ from typing import Any
 
 from .checks import check
 from .parallel import in_parallel
-from .process import Adapter, AdapterFailure
+from .process import Adapter, AdapterFailure, Adapters
 from .results import Result, Verdict, judged
 from .steps import Mismatch
 from .vectors import Vector
@@ -42,7 +42,7 @@ class Volume:
             shutil.rmtree(self._root, ignore_errors=True)
 
 
-class Cast:
+class Cast(Adapters):
     """The adapters of a run, by role.
 
     `commands`: what starts the adapter of each role. `listen` is called with each line of the
@@ -52,20 +52,9 @@ class Cast:
     def __init__(
         self, commands: dict[str, Sequence[str]], limit_s: float, listen: Listen | None = None
     ) -> None:
+        super().__init__()
         self._commands, self._limit_s, self._listen = commands, limit_s, listen
-        self._running: dict[str, Adapter] = {}
         self._limited: set[str] = set()
-
-    def interrupt(self) -> None:
-        """Kill all adapters from another thread; a thread that asks one finds that it died."""
-        for adapter in list(self._running.values()):
-            adapter.strike()
-
-    def end(self) -> None:
-        """End all adapters."""
-        for adapter in self._running.values():
-            adapter.kill()
-        self._running.clear()
 
     def adapter(self, role: str, **limits: Any) -> Adapter:
         """Return the adapter that plays `role`, started unless it runs; again for `limits`."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any, Self
 
-from ..process import Adapter, AdapterFailure
+from ..process import Adapter, AdapterFailure, Adapters
 from ..run import Volume
 from ..steps import unlock_and_close
 from .faults import IO, OK, TIMEOUT, UNKNOWN, Case
@@ -67,7 +67,7 @@ class Seen:
     calls: list[Call] = field(default_factory=list)
 
 
-class Stage:
+class Stage(Adapters):
     """Two adapters, and a volume for each case; as a context manager it ends the adapters.
 
     `commands`: what starts A and B. `limit_s`: seconds for each step. `keep`: where volumes stay.
@@ -76,8 +76,8 @@ class Stage:
     def __init__(
         self, commands: Sequence[Sequence[str]], limit_s: float, keep: Path | None = None
     ) -> None:
+        super().__init__()
         self._commands, self._limit_s, self._keep = commands, limit_s, keep
-        self._adapters: dict[str, Adapter] = {}
         self.limit_s = limit_s
 
     def __enter__(self) -> Self:
@@ -86,26 +86,15 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self.end()
 
-    def interrupt(self) -> None:
-        """Kill the adapters from another thread."""
-        for adapter in list(self._adapters.values()):
-            adapter.strike()
-
-    def end(self) -> None:
-        """End the adapters; later they are started again."""
-        for adapter in self._adapters.values():
-            adapter.kill()
-        self._adapters.clear()
-
     def adapter(self, role: str) -> Adapter:
         """Return the adapter that plays A or B, started unless it can be asked."""
-        adapter = self._adapters.get(role)
+        adapter = self._running.get(role)
         if adapter is None or not adapter.alive:
             if adapter is not None:
                 adapter.kill()
             command = traceable(self._commands["AB".index(role)])
-            self._adapters[role] = Adapter(command, self._limit_s)
-        return self._adapters[role]
+            self._running[role] = Adapter(command, self._limit_s)
+        return self._running[role]
 
     def lacks(self, scenario: Scenario) -> list[str]:
         """Return what the scenario needs and A lacks. Raises AdapterFailure."""
