@@ -21,7 +21,7 @@ from typing import Any
 from .plan import Start
 from .workers import Gate
 
-_GATE_NS = 50_000_000  # from opening the gate to the start, so that all are told in time
+_GATE_NS = 50_000_000  # from opening the gate to the start, so that all learn it in time
 _TRACE_S = 0.5  # for a stuck process to write a stack trace
 
 _CONTEXTS: dict[Start, ForkContext | ForkServerContext | SpawnContext] = {

@@ -43,7 +43,7 @@ MARK_EVERY = 256
 
 
 class Outcome(StrEnum):
-    """What an append told its caller."""
+    """What an append reported to its caller."""
 
     ACKNOWLEDGED = "acknowledged"
     REFUSED = "refused"

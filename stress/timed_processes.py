@@ -22,7 +22,7 @@ Gate: TypeAlias = Callable[[], float]
 """Says that a task is ready, and returns when all are: the same time.monotonic() for all."""
 
 _T = TypeVar("_T")
-_GATE_S = 0.02  # from opening the gate to the start, so that all are told in time
+_GATE_S = 0.02  # from opening the gate to the start, so that all learn it in time
 
 
 class TaskFailed(Exception):
