@@ -22,6 +22,7 @@ LOCKING = ["tests/linelog", "tests/test_ulid.py", "tests/test_lock.py", "tests/t
 IN_PARALLEL = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
 NONE_MISSING = {"OMNELOG_TOOLS": "1"}
 CONSTRAINTS = Path("constraints.txt")
+TO_END_S = 30.0  # after Ctrl-C, for what has to end processes and remove files; nox gives 0.3 s
 BRIEF = {"HYPOTHESIS_PROFILE": "brief"}  # where the same code is tried at length elsewhere
 
 
@@ -71,7 +72,7 @@ def stress(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Meet every fault at length, with 2,000 kills, then every mutant (half an hour or so)."""
     install(session, "tests")
-    session.run("python", "-m", "tests.faults", *session.posargs)
+    session.run("python", "-m", "tests.faults", *session.posargs, interrupt_timeout=TO_END_S)
 
 
 @nox.session
@@ -93,7 +94,7 @@ def properties(session: nox.Session) -> None:
 def mutants(session: nox.Session) -> None:
     """Break the core on purpose and see that the tests notice."""
     install(session, "tests")
-    session.run("python", "-m", "tests.mutation", *session.posargs)
+    session.run("python", "-m", "tests.mutation", *session.posargs, interrupt_timeout=TO_END_S)
 
 
 @nox.session
@@ -125,7 +126,9 @@ def vendoring(session: nox.Session) -> None:
 def mutation(session: nox.Session) -> None:
     """Make every small change to the core, or MODULE, and list those no test notices (hours)."""
     install(session, "tests", "mutation")
-    session.run("python", "-m", "tests.mutation.every_change", *session.posargs)
+    session.run(
+        "python", "-m", "tests.mutation.every_change", *session.posargs, interrupt_timeout=TO_END_S
+    )
 
 
 KIT = ["python", "-m", "conformance"]
