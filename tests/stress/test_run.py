@@ -150,7 +150,7 @@ BAD_ADAPTERS = {
     "input(); print('{}')": "does not speak version 1 of the protocol: {}",
     "pass": "ended with 0 before it said hello",
     "import sys; sys.exit(3)": "ended with 3 before it said hello",
-    f"{HELLO}; input(); sys.exit(4)": "ended in mid-append, with exit code 4",
+    f"{HELLO}; input(); sys.exit(4)": "ended during an append, with exit code 4",
     f"{HELLO}; input(); print('[]')": "answered b'[]', which is no JSON object",
     f"{HELLO}; input(); print('{{\"ok\":false}}')": "failed to append: {'ok': False}",
     f'{HELLO}; input(); print(\'{{"ok":false,"error":{{"kind":"SerializeError"}}}}\')': (
