@@ -31,15 +31,15 @@ _CLASSES = {"✓": "done", "✗": "failed", "⏸": "open"}
 
 _STYLE = """
 :root{color-scheme:light dark;--back:#fff;--text:#1b1b1b;--dim:#666;--line:#ddd;--box:#f5f5f5;
---done:#2e7d32;--failed:#c62828;--open:#f9a825}
+--done:#2e7d32;--failed:#c62828;--open:#a05a00}
 @media (prefers-color-scheme:dark){:root{--back:#181a1b;--text:#e6e6e6;--dim:#a0a0a0;--line:#3a3d40;
---box:#222527;--done:#4caf50;--failed:#ef5350;--open:#fbc02d}}
+--box:#222527;--done:#4caf50;--failed:#f26b68;--open:#fbc02d}}
 *{box-sizing:border-box}[hidden]{display:none!important}
 body{margin:0 auto;padding:16px;max-width:1800px;background:var(--back);color:var(--text);
 font:14px/1.45 system-ui,sans-serif}
 h1{font-size:18px;margin:0 0 4px;overflow-wrap:anywhere}h2{font-size:15px;margin:24px 0 8px}
 p{margin:2px 0}code,pre,.name,td:nth-child(2){font-family:ui-monospace,Menlo,Consolas,monospace}
-code,pre,.name{font-size:12px}.dim{color:var(--dim)}a{color:inherit}
+code,pre,.name{font-size:12px}code{overflow-wrap:anywhere}.dim{color:var(--dim)}a{color:inherit}
 .tools{display:flex;gap:8px;margin:12px 0;flex-wrap:wrap}
 input{flex:1 1 200px;max-width:420px;padding:6px 8px;font:inherit;border:1px solid var(--line);
 border-radius:4px;background:var(--box);color:inherit}
@@ -51,7 +51,7 @@ summary{cursor:pointer;padding:6px 8px;overflow-wrap:anywhere}
 .failure>div{padding:0 12px 10px}pre{margin:6px 0;padding:8px;overflow:auto;max-height:360px;
 background:var(--back);border:1px solid var(--line);border-radius:4px}
 .chart{position:relative}
-.row{display:grid;grid-template-columns:minmax(0,220px) 1fr 92px;gap:0 10px;
+.row{display:grid;grid-template-columns:minmax(0,220px) 1fr 104px;gap:0 10px;
 align-items:center;position:relative}
 .name{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .track{position:relative;height:20px;min-width:0}.took{color:var(--dim);font-size:12px;
@@ -59,19 +59,25 @@ white-space:nowrap}
 .track i{position:absolute;top:3px;height:14px;min-width:3px;border-radius:2px}
 .lane i{min-width:1px;border-radius:0}
 i.done{background:var(--done)}i.failed{background:var(--failed)}i.open{background:var(--open)}
-i.unended{opacity:.6}b.done{color:var(--done)}b.failed{color:var(--failed)}b.open{color:var(--open)}
+i.unended{opacity:.6}b.done{color:var(--done)}b.failed{color:var(--failed)}b.open{color:var(--open);font-size:0}
+b.open::before{content:"";display:inline-block;width:3px;height:9px;border:solid;
+border-width:0 2px}
 .axis{position:sticky;top:0;background:var(--back);border-bottom:1px solid var(--line);z-index:2;
 font-size:12px;color:var(--dim)}
-.axis span{position:absolute;top:0;white-space:nowrap;padding-left:3px;
+.axis span{position:absolute;top:0;line-height:20px;white-space:nowrap;padding-left:3px;
 border-left:1px solid var(--line)}
 .axis span.last{transform:translateX(-100%);padding:0 3px 0 0;border:0;
 border-right:1px solid var(--line)}
 .table{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:3px 8px;border-bottom:1px solid var(--line);vertical-align:top}
-td:nth-child(3),td:nth-child(4){text-align:right;white-space:nowrap}td:nth-child(2),
-td:nth-child(5){overflow-wrap:anywhere}
-@media (max-width:640px){body{padding:10px}.row{grid-template-columns:1fr 80px}
-.row .name{grid-column:1/-1;margin-top:4px}.axis .name,.axis span:nth-child(even){display:none}}
+th:nth-child(3),th:nth-child(4),td:nth-child(3),td:nth-child(4){text-align:right;white-space:nowrap}
+td:nth-child(2),td:nth-child(5){overflow-wrap:anywhere;min-width:110px}
+@media (max-width:640px){body{padding:10px}.row{grid-template-columns:1fr 104px}
+.row .name{grid-column:1/-1;margin-top:4px}.axis .name,th:nth-child(5){display:none}
+table,tbody{display:block}tr{display:grid;grid-template-columns:24px 1fr 70px 128px;
+border-bottom:1px solid var(--line)}th,td{padding:3px 4px;border:0}
+td:nth-child(5){grid-column:2/-1;color:var(--dim)}}
+@media (max-width:1100px){.axis span:nth-child(even){display:none}}
 """
 
 _SCRIPT = """
@@ -82,6 +88,7 @@ find.addEventListener("input", () => {
   texts = texts || all.map(e => (e.textContent + " " + e.title).toLowerCase());
   const wanted = find.value.toLowerCase();
   all.forEach((e, i) => { e.hidden = !texts[i].includes(wanted); });
+  document.getElementById("none").hidden = all.some(e => !e.hidden) || !wanted;
   if (wanted) document.querySelectorAll("details:not(.failure)").forEach(e => { e.open = true; });
 });
 document.getElementById("fold").addEventListener("click", () => {
@@ -111,6 +118,7 @@ def report(root: Path, run_id: str, run: Summary, now_ms: int, directory: Path) 
     yield f"{', '.join(counts)}</p>\n"
     yield '<div class="tools"><input id="find" type="search" placeholder="search" '
     yield 'aria-label="search"><button id="fold">fold or unfold</button></div>\n'
+    yield '<p id="none" class="dim" hidden>Nothing on this page has that text.</p>\n'
     failed = [node for node in nodes if node.state is NodeState.FAILED]
     if failed:
         yield from _failures(root, run_id, run, failed, directory)
@@ -138,7 +146,9 @@ def _failures(
         opened = " open" if number < _MOST_OPEN else ""
         after = spell_ms(elapsed_ms(moment_ms(run.first), node.start_ms))
         why = failure(node.error, node.message) if node.error else ""
-        yield f'<details class="failure" data-find{opened}><summary><b class="failed">✗</b> '
+        sign = sign_of(node)
+        yield f'<details class="failure" data-find{opened}><summary>'
+        yield f'<b class="{_CLASSES[sign]}">{sign}</b> '
         yield f'<b class="name">{_text(node.id)}</b> {escape(why)} '
         yield f'<span class="dim">+{after}, {spell_ms(node.duration_ms)}</span></summary><div>'
         if node.kind is not None:
@@ -169,9 +179,9 @@ def _chart(run: Summary, now_ms: int) -> Iterator[str]:
         return
     yield '<h2>When nodes were at work</h2>\n<div class="chart"><div class="row axis">'
     yield '<div class="name">&nbsp;</div><div class="track">'
-    for tick in ticks_ms(chart.length_ms, 7):
+    for tick in ticks_ms(chart.length_ms, 6):
         at = _percent(chart, tick)
-        last = ' class="last"' if at > 92 else ""
+        last = ' class="last"' if at > 80 else ""  # so that it has room
         yield f'<span{last} style="left:{at:.2f}%">{spell_ms(tick)}</span>'
     yield '</div><div class="took">took</div></div>\n'
     for row in rows_of(chart):

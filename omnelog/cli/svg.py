@@ -20,7 +20,7 @@ _PLOT = 800  # pixels
 _RIGHT = 90  # pixels
 _LABEL = 36  # characters of a node's name at most
 _CHARACTER = 7.3  # pixels: how wide one is
-_COLOURS = {"✓": "#2e7d32", "✗": "#c62828", "⏸": "#f9a825"}
+_COLOURS = {"✓": "#2e7d32", "✗": "#c62828", "⏸": "#a05a00"}
 _STROKES = {
     "✓": "m0 5 4 4 6-9",
     "✗": "m1 1 8 8m0-8-8 8",

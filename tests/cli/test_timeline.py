@@ -4,6 +4,7 @@
 The files are safe: whatever a log says is text in them.
 """
 
+import re
 import xml.etree.ElementTree as ET
 from base64 import b64encode
 from dataclasses import replace
@@ -16,7 +17,7 @@ from typing import Any  # what a module that is imported by name returns
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from .. import omnelog
@@ -127,6 +128,12 @@ def page_of(run: Any, run_id: str = RUN, root: Path = Path("/nowhere"), now_ms: 
     return Page("".join(html_report.report(root, run_id, run, now_ms, root)))
 
 
+def text_of(run: Any, now_ms: int = 0) -> str:
+    """The page on a run as it is written."""
+    nowhere = Path("/nowhere")
+    return "".join(html_report.report(nowhere, RUN, run, now_ms, nowhere))
+
+
 @given(st.lists(events(), max_size=6), st.text())
 def test_a_picture_is_sound_and_holds_nothing_but_shapes(
     found: list["omnelog.Event"], run_id: str
@@ -217,7 +224,7 @@ def test_bars_of_one_lane_do_not_overlap_and_none_is_lost(spans: list[tuple[int,
 
 def test_of_very_many_nodes_a_page_stays_small_and_hides_no_failure_among_others() -> None:
     run = parallel(30_000, 10, failures=1000)
-    text = "".join(html_report.report(Path("/nowhere"), RUN, run, 0, Path("/nowhere")))
+    text = text_of(run)
     assert len(text) < 1_000_000
     page = Page(text)
     assert page.elements.count("i") < 20_000
@@ -246,18 +253,83 @@ def test_a_blocked_node_has_the_sign_of_one_that_waits() -> None:
     run = state.summarize(History().begin().start("n").fail("n", "blocked").events)
     drawing = ET.fromstring(svg.svg(RUN, run, 0))
     [sign] = drawing.iter(f"{SVG}path")
-    assert sign.get("stroke") == "#f9a825"
+    assert sign.get("stroke") == "#a05a00"
 
 
 def test_a_page_is_laid_out_for_narrow_windows_and_for_dark_ones() -> None:
     """A test cannot see what it looks like."""
-    run = state.summarize(History().begin().start("n").events)
-    text = "".join(html_report.report(Path("/nowhere"), RUN, run, 0, Path("/nowhere")))
+    text = text_of(state.summarize(History().begin().start("n").events))
     assert 'name="viewport"' in text
-    _, _, narrow = text.partition("@media (max-width:640px)")
-    assert ".axis span:nth-child(even){display:none}" in narrow  # the others have room
+    assert "@media (max-width:640px)" in text
+    assert "code{overflow-wrap:anywhere}" in text  # or the page would scroll sideways
     assert "@media (prefers-color-scheme:dark)" in text
     assert "position:sticky" in text
+
+
+CHARACTER = 8.75  # pixels, of a label of the axis with its margin in a wide font
+TRACK_OF_WINDOW = {  # pixels, and every how many labels one is shown
+    400: (266, 2),  # a small telephone
+    641: (265, 2),  # the narrowest window with a column of names
+    1101: (725, 1),  # the narrowest with all labels
+}
+
+
+@given(st.sampled_from(sorted(TRACK_OF_WINDOW)), st.integers(1, 10**9))
+@example(641, 12 * 3_600_000 + 20 * 60_000)
+def test_the_labels_of_the_axis_do_not_overlap_and_none_leaves_it(
+    window: int, length_ms: int
+) -> None:
+    run = state.summarize(History().begin().start("n").events)
+    now_ms = START_S * 1000 + length_ms
+    track, every = TRACK_OF_WINDOW[window]
+    text = text_of(run, now_ms)
+    assert "@media (max-width:1100px){.axis span:nth-child(even){display:none}}" in text
+    end = 0.0
+    for last, place, label in re.findall(
+        r'<span( class="last")? style="left:([^%]*)%">([^<]*)', text
+    )[::every]:
+        width = CHARACTER * len(label)
+        left = float(place) / 100 * track - (width if last else 0)
+        assert left >= end
+        end = left + width
+    assert end <= track + 10  # pixels between the track and the next column
+
+
+def luminance(colour: str) -> float:
+    """How bright a colour such as #1b1b1b or #666 is, from 0 to 1, as WCAG 2 defines it."""
+    digits = colour.removeprefix("#")
+    if len(digits) == 3:
+        digits = "".join(digit * 2 for digit in digits)
+    parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_and_signs_of_a_page_have_the_contrast_that_wcag_asks_for(theme: str) -> None:
+    text = text_of(state.summarize(History().begin().start("n").events))
+    light, dark = (
+        dict(re.findall("--([a-z]+):(#[0-9a-f]+)", rule))
+        for rule in re.findall(r":root\{[^}]*--back[^}]*\}", text)
+    )
+    colours = light if theme == "light" else dark
+    for behind in ("back", "box"):
+        for front in ("text", "dim", "done", "failed", "open"):
+            low, high = sorted((luminance(colours[front]), luminance(colours[behind])))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (front, behind)
+
+
+def test_a_blocked_node_has_the_same_sign_everywhere_on_a_page() -> None:
+    run = state.summarize(History().begin().start("n").fail("n", "blocked").events)
+    page = page_of(run)
+    assert "✗" not in page.text
+    assert page.text.count("⏸") == 3  # beside the reason, the bar, and in the table
+
+
+def test_a_search_that_finds_nothing_says_so() -> None:
+    text = text_of(state.summarize(History().begin().start("n").events))
+    assert '<p id="none" class="dim" hidden>Nothing on this page has that text.</p>' in text
+    assert 'getElementById("none").hidden =' in text
 
 
 def test_another_kind_of_file_is_a_wrong_command_line(volume: Volume) -> None:
