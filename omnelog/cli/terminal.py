@@ -69,6 +69,14 @@ def fitting(text: str, room: int) -> str:
     return text
 
 
+def cut(text: str, room: int) -> str:
+    """`text` if `room` columns take it, otherwise its beginning and a mark."""
+    if cells(text) <= room:
+        return text
+    mark = sign("…")
+    return fitting(text, room - cells(mark)) + mark
+
+
 def pieces(text: str, room: int) -> Iterator[str]:
     """Yield `text` in pieces of at most `room` columns, cut between words where that is possible.
 

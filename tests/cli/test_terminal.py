@@ -103,6 +103,19 @@ def test_help_for_a_narrow_terminal_hangs_below_its_columns() -> None:
     ]
 
 
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_name_that_is_too_long_does_not_hide_how_long_the_node_took(
+    volume: Volume, columns: int
+) -> None:
+    history = History().begin().start("a" * 100).start("b").done("a" * 100).done("b").complete()
+    volume.write(*history.events)
+    said = COLOUR.sub("", on_terminal(volume, "show", RUN, columns=columns))
+    long, short = said.splitlines()[-2:]
+    assert re.fullmatch("✓  a{8,}…  [+]1.0s  2.0s  .*", long)
+    assert short == "✓  b  +2.0s  2.0s  command"
+    assert "a" * 80 in on_terminal(volume, "show", "--full", RUN, columns=columns)
+
+
 @pytest.mark.parametrize("words", VERBS, ids=lambda words: words[0])
 class TestOnATerminal:
     def test_there_is_colour_and_the_text_is_that_of_a_pipe(

@@ -22,7 +22,7 @@ from ..parser import Verbs
 from ..progress import Progress
 from ..state import Node, NodeState, Summary, summarize
 from ..streams import complain, emit, emit_json_lines, flush
-from ..terminal import Screen, cells, glyph_of, pad
+from ..terminal import Screen, cells, cut, glyph_of, pad
 from ..text import counted, names_like, plain
 from ..times import elapsed_ms, moment_ms, now_ms, spell_moment, spell_ms
 
@@ -57,6 +57,7 @@ the run has ended without it.
 """
 
 _WIDEST_NODE = 40  # columns; a longer node id shifts its own line, not every other
+_AROUND_NAME = 10  # columns: the sign, what separates the others, and the mark of a cut
 _INDENT = 3
 _STEPS = 10
 _OUTPUT_LINES = 5
@@ -234,6 +235,9 @@ class _Printer:
         glyph, style = glyph_of(node)
         name, began, lasted = texts
         names, after, longest = widths
+        if self._screen.width is not None and not self._full:
+            room = self._screen.width - after - longest - _AROUND_NAME
+            name = cut(name, max(names, room))
         what = "never started"
         if node.kind is not None:
             what = work(node.kind, node.name, node.model, self._longest)
