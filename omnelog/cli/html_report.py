@@ -77,7 +77,7 @@ td:nth-child(2),td:nth-child(5){overflow-wrap:anywhere;min-width:110px}
 table,tbody{display:block}tr{display:grid;grid-template-columns:24px 1fr 70px 128px;
 border-bottom:1px solid var(--line)}th,td{padding:3px 4px;border:0}
 td:nth-child(5){grid-column:2/-1;color:var(--dim)}}
-@media (max-width:1100px){.axis span:nth-child(even){display:none}}
+@media (max-width:899px){.axis span:nth-child(even){display:none}}
 """
 
 _SCRIPT = """
@@ -179,9 +179,9 @@ def _chart(run: Summary, now_ms: int) -> Iterator[str]:
         return
     yield '<h2>When nodes were at work</h2>\n<div class="chart"><div class="row axis">'
     yield '<div class="name">&nbsp;</div><div class="track">'
-    for tick in ticks_ms(chart.length_ms, 6):
+    for tick in ticks_ms(chart.length_ms, 5):
         at = _percent(chart, tick)
-        last = ' class="last"' if at > 80 else ""  # so that it has room
+        last = ' class="last"' if at > 82 else ""  # so that it has room
         yield f'<span{last} style="left:{at:.2f}%">{spell_ms(tick)}</span>'
     yield '</div><div class="took">took</div></div>\n'
     for row in rows_of(chart):

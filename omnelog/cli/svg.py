@@ -11,13 +11,13 @@ from .bars import Block, Chart, chart_of, rows_of, ticks_ms, title_of
 from .describe import outcome, took
 from .state import NodeState, Summary
 from .terminal import cells
-from .text import plain, short
+from .text import short
 from .times import spell_ms
 
 _ROW = 24  # pixels
 _TOP = 64  # pixels
 _PLOT = 800  # pixels
-_RIGHT = 90  # pixels
+_RIGHT = 130  # pixels, for `running 12h20m` behind a bar
 _LABEL = 36  # characters of a node's name at most
 _CHARACTER = 7.3  # pixels: how wide one is
 _COLOURS = {"✓": "#2e7d32", "✗": "#c62828", "⏸": "#a05a00"}
@@ -54,8 +54,9 @@ def _drawing(run_id: str, run: Summary, now_ms: int) -> Element:
         style=_FONT,
     )
     SubElement(drawing, "rect", width="100%", height="100%", fill="#fff")
-    _label(drawing, 12, 24, plain(run_id), weight="bold")
-    _label(drawing, 12, 42, outcome(run, now_ms), fill="#555")
+    longest = int((width - 24) / _CHARACTER)
+    _label(drawing, 12, 24, short(run_id, longest), weight="bold")
+    _label(drawing, 12, 42, short(outcome(run, now_ms), longest), fill="#555")
     _axis(drawing, chart, left, height)
     for number, (row, name) in enumerate(zip(rows, names, strict=True)):
         y = _TOP + _ROW * number

@@ -249,6 +249,18 @@ def test_a_file_is_written_and_what_is_hostile_in_it_is_text(volume: Volume, suf
     assert len(text) < 30_000
 
 
+def test_no_text_leaves_a_picture() -> None:
+    history = History().begin().start("n" * 100).start("m")
+    going_on = state.summarize(history.events)
+    aborted = state.summarize(history.abort("x" * 1000).events)
+    for run in (going_on, aborted):
+        day_later_ms = (START_S + 86_400) * 1000
+        drawing = ET.fromstring(svg.svg("r" * 200, run, day_later_ms))
+        for text in drawing.iter(f"{SVG}text"):
+            end = float(text.get("x", "")) + 7.3 * len(text.text or "")
+            assert end <= float(drawing.get("width", "")), text.text
+
+
 def test_a_blocked_node_has_the_sign_of_one_that_waits() -> None:
     run = state.summarize(History().begin().start("n").fail("n", "blocked").events)
     drawing = ET.fromstring(svg.svg(RUN, run, 0))
@@ -270,7 +282,7 @@ CHARACTER = 8.75  # pixels, of a label of the axis with its margin in a wide fon
 TRACK_OF_WINDOW = {  # pixels, and every how many labels one is shown
     400: (266, 2),  # a small telephone
     641: (265, 2),  # the narrowest window with a column of names
-    1101: (725, 1),  # the narrowest with all labels
+    900: (524, 1),  # the narrowest with all labels
 }
 
 
@@ -283,7 +295,7 @@ def test_the_labels_of_the_axis_do_not_overlap_and_none_leaves_it(
     now_ms = START_S * 1000 + length_ms
     track, every = TRACK_OF_WINDOW[window]
     text = text_of(run, now_ms)
-    assert "@media (max-width:1100px){.axis span:nth-child(even){display:none}}" in text
+    assert "@media (max-width:899px){.axis span:nth-child(even){display:none}}" in text
     end = 0.0
     for last, place, label in re.findall(
         r'<span( class="last")? style="left:([^%]*)%">([^<]*)', text
