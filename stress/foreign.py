@@ -265,7 +265,7 @@ def drive(directory: Path, plan: RoundPlan, process: ProcessPlan, gate: Gate) ->
                 except EOFError:
                     code = command.end()
                     if code != -signal.SIGKILL or KILL not in plan.faults:
-                        sys.exit(f"the command ended in mid-append, with exit code {code}")
+                        sys.exit(f"the command ended during an append, with exit code {code}")
                     receipts.resume()
                     command = start()
                     command.greet()

@@ -13,23 +13,27 @@ Theory of operation
   each, which turns the OSError into what the caller gets. Only the write has something to undo, and
   rolls it back itself.
 
-* A signal handler can run, and raise. What it raises reaches the caller as it is. The handler can
-  also use this very handle: then the mutex is already owned by this thread, and the handler's call
-  fails with LogBusy.
+* A signal handler can run, and raise. What it raises reaches the caller as it is, and the line is
+  whole or absent: Ctrl-C is the usual case. The handler can also use this very handle: then the
+  mutex is already owned by this thread, and the handler's call fails with LogBusy.
 
 * A fork makes a child in which every file is closed and the handle has a new mutex (see `fork`).
-  So the parent's append and its lock are safe from the child. If it was a signal handler that
-  forked, and it returns in the child as well, then the child goes on with its copy of the append:
-  on the closed file that fails, and on a file of its own it is an append of its own.
+  So the parent's append and its lock are safe from the child. If a signal handler forked, and it
+  returns in the child as well, the child goes on with its copy of the append. That fails if the
+  file was already open. Otherwise the child opens a file of its own, and appends to it.
 
 * Another thread waits for the mutex before it touches anything of the handle.
 
-The deadline is `lock_timeout` seconds after the call began. It is checked in the two places that
-wait, `_wait_for_mutex` and `LockableFile.acquire`. Opening, repairing, writing and syncing take as
-long as they take.
+What another process sees: an append changes the file in one write, so its lines are there or not.
+Until a write that failed is rolled back, others see a tail that is being written: readers wait for
+the lock, or leave the tail out.
 
-A durable handle syncs the directories whenever it opens the path, in `_open`, and the data after it
-released the lock, in `_sync`; that includes the whole lines that a roll-back leaves. In both modes
+The deadline is `lock_timeout` seconds after the call began. It is checked in the places that wait:
+`_wait_for_mutex`, `_wait_for_lock`, and `LockableFile.acquire`. Opening, repairing, writing and
+syncing take as long as they take.
+
+A durable handle syncs the directories whenever it opens the path, in `_open`. It syncs the data
+after it released the lock, in `_sync`, also the whole lines that a roll-back leaves. In both modes
 the copy of a torn tail is on disk before the tail is cut off, see `repair`.
 
 However the section is left, the file's lock and the mutex are free. The clean-up after an exception
@@ -231,7 +235,7 @@ class LineLog(Generic[Record]):
         may_hold_lock = False
         try:
             # 1. Acquire the mutex. Trying first saves time: a timeout makes it three times slower.
-            held_since = started  # a little too early does no harm
+            held_since = started  # a little too early: at worst the next append yields in vain
             if not mutex.acquire(False):
                 self._wait_for_mutex(mutex, started)
                 held_since = monotonic()
@@ -354,7 +358,7 @@ class LineLog(Generic[Record]):
         return file
 
     def _roll_back(self, file: LockableFile, start: int, data: bytes, error: BaseException) -> None:
-        """Cut off what a write that began at `start` and ended by `error` left after a whole line.
+        """Cut off the part of a line that a write left, which began at `start` and raised `error`.
 
         The lock is still held. Another process sees the whole lines, which stay, and takes the rest
         for a tail in flight. Raises what the caller gets if the system refused the write; returns

@@ -53,7 +53,7 @@ def try_lock(fd: int) -> bool:
 
 
 def try_lock_strictly(fd: int) -> bool:
-    """Do the same, but raise OSError for EACCES, which filelock takes for "held by another".
+    """Do what `try_lock` does, but raise OSError for EACCES, which filelock takes for "held".
 
     A security module may refuse locks to a process with that error (SPEC: LOCK-17).
     """
@@ -120,7 +120,7 @@ class LockableFile(FileIO):
     path: Path
     fd: int
 
-    def __init__(self, path: Path, flags: int, mode: int = 0o666) -> None:
+    def __init__(self, path: Path, flags: int = os.O_RDONLY, mode: int = 0o666) -> None:
         """Open `path` with the ``os.O_*`` `flags`, following symlinks, never waiting for a FIFO.
 
         Raises LogIOError if the system refuses or `path` is not a regular file.

@@ -70,8 +70,8 @@ def encode_object(record: dict[str, Any]) -> bytes:
 
     Raises SerializeError, which names the member, for what `decode_object` would not accept: a key
     that is not a string, NaN, an infinity, an integer beyond the range of a double, a lone
-    surrogate, more than 127 nested levels. An instance of a subclass is taken at its word: one
-    whose methods yield a key twice is not detected.
+    surrogate, more than 127 nested levels. What the methods of a subclass return is
+    not checked again: a dict whose items() yields a key twice is not detected.
     """
     if not isinstance(record, dict):
         raise SerializeError(f"expected a dict, got {type(record).__name__}")
@@ -268,8 +268,8 @@ def refusal_of(decode: Decode[Any], line: bytes, error: Exception) -> Deserializ
     refuse a line by any Exception, and a signal handler that interrupts it may raise one as well.
     Therefore the decoder is asked again: it refuses a line if it refuses it twice, by exceptions
     of one type. Some are never the line's fault: a MemoryError, what another use of a log raised,
-    and a RecursionError unless the line nests deeper than it may (SPEC: OBJ-7, OBJ-11). Raises
-    what the decoder is interrupted by when it is asked again.
+    and a RecursionError unless the line nests deeper than it may (SPEC: OBJ-7, OBJ-11). If a signal
+    handler raises while the decoder is asked again, that exception is raised.
     """
     if isinstance(error, MemoryError):
         return None

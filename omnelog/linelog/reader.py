@@ -20,7 +20,7 @@ from typing import Generic, Self
 from .errors import DeserializeError, LockTimeout, TornTailError, refusals
 from .lock import LockableFile, StrPath, absolute_path, checked_seconds, unlock
 from .objects import Decode, Record, decode_object, is_blank, refusal_of, tail_refusal
-from .repair import LONGEST_DECODED, is_too_long
+from .repair import LONGEST_DECODED
 
 LOCK_PATIENCE_S = 0.1
 """A reader waits for the lock no longer than this."""
@@ -122,7 +122,7 @@ def follow_log(
 Report = Callable[[DeserializeError], None]
 """What is done about a line that is not a record."""
 
-_TOO_LONG = f"more than {LONGEST_DECODED} bytes that do not end in a brace"
+_TOO_LONG = f"more than {LONGEST_DECODED} bytes without a newline, which are not decoded"
 
 
 class LogReader(LockableFile):
@@ -133,10 +133,6 @@ class LogReader(LockableFile):
     _line = 0  # the number of the last line that was read
     _offset = 0  # where that line ends
     _replaced_at = math.inf
-
-    def __init__(self, path: Path) -> None:
-        """Open the log at `path` for reading. Raises LogIOError."""
-        super().__init__(path, os.O_RDONLY)
 
     def snapshot(self, decode: Decode[Record], report: Report) -> Iterator[Record]:
         """Yield the records of the lines that are final now, and of a tail nobody is writing."""
@@ -194,7 +190,7 @@ class LogReader(LockableFile):
     def settle(self) -> tuple[int, bytes | None]:
         """Return where the last newline ends, and what follows it unless somebody is writing that.
 
-        Returns None for a tail that is torn because of its length.
+        Returns None for a tail that is too long to be decoded.
         """
         end, size = self.extent()
         if end == size:
@@ -206,7 +202,7 @@ class LogReader(LockableFile):
             return end, b""
         try:
             end, size = self.extent()  # the tail may have been completed or cut: look again
-            if is_too_long(self, end, size):
+            if size - end > LONGEST_DECODED:
                 return end, None
             return end, b"".join(self.blocks(end, size))
         finally:
@@ -243,13 +239,13 @@ def _follow(
         log = LogReader(path)
         try:
             while True:
-                # Ask both first: whatever was written before the answers is seen by this look.
+                # Ask both before looking: this look sees all that was written before the answers.
                 is_last_look = stop.is_set()
                 is_left_behind = log.is_left_behind()
                 end, _ = log.extent()
                 yield from log.records(end, decode, _raise)
                 if is_last_look and not (log.replaced() and path.exists()):
-                    return
+                    return  # otherwise the new file has to be looked at as well
                 if is_last_look or is_left_behind:
                     log = log.successor()
                 else:

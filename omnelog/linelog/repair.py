@@ -39,7 +39,7 @@ def repair(log: LockableFile, end: int, decode: Decode[Any], *, durable: bool) -
     if end == 0 or os.pread(log.fd, 1, end - 1) == b"\n":
         return end
     start = log.line_start(end)
-    if is_whole(log, start, end, decode):
+    if _is_whole(log, start, end, decode):
         log.require_end(end)
         log.write_all(b"\n")  # final at once, whatever becomes of the caller's own lines
         return end + 1
@@ -48,23 +48,16 @@ def repair(log: LockableFile, end: int, decode: Decode[Any], *, durable: bool) -
     return start
 
 
-def is_whole(log: LockableFile, start: int, end: int, decode: Decode[Any]) -> bool:
+def _is_whole(log: LockableFile, start: int, end: int, decode: Decode[Any]) -> bool:
     """Whether the tail from `start` to `end` is a whole record.
 
     A tail that is too long to be decoded counts as whole if it ends with a brace: it stays in the
     log as a line, where a reader reports it if it is damaged.
     """
     last = os.pread(log.fd, 1, end - 1)
-    if last not in _LAST_BYTES or is_too_long(log, start, end):
-        return False
     if end - start > LONGEST_DECODED:
-        return True
-    return tail_refusal(decode, b"".join(log.blocks(start, end))) is None
-
-
-def is_too_long(log: LockableFile, start: int, end: int) -> bool:
-    """Whether the tail from `start` to `end` is torn because of its length and its last byte."""
-    return end - start > LONGEST_DECODED and os.pread(log.fd, 1, end - 1) != b"}"
+        return last == b"}"
+    return last in _LAST_BYTES and tail_refusal(decode, b"".join(log.blocks(start, end))) is None
 
 
 def quarantine_path(log: Path) -> Path:
