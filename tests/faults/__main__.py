@@ -14,6 +14,8 @@ os.environ["OMNELOG_FAULTS"] = "thorough"
 
 import pytest
 
+from conformance.program import run as run_program
+
 from ..mutation.mutants import MUTANTS
 from ..mutation.run_mutants import run
 from .counts import CRASHED, INTERRUPTED, KILLED, totals
@@ -61,4 +63,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_program(lambda: main(sys.argv[1:]))

@@ -17,6 +17,8 @@ from time import monotonic
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from conformance.program import run
+
 from .explore import Counts
 from .mutants import MUTANTS
 from .run import PromiseBroken, in_memory, replay, scheduled
@@ -25,7 +27,6 @@ from .table import THOROUGH, Entry
 
 BROKEN = 1
 WRONG_USE = 2
-INTERRUPTED = 130
 
 DEPTH = 6
 """At which step a search is split into parts, so that all processors have something to do."""
@@ -143,11 +144,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # nobody reads on, and Python's last flush must not fail as well
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(BROKEN)
+    run(main)

@@ -55,7 +55,6 @@ BRIEF = [
     Entry("append_many, a snapshot", "sound A/short:many B:read", "all", 860),
     Entry("an impatient reader", "sound A/short:append B/impatient:scan", "all", 1100),
     Entry("a whole tail, a reader", "unterminated A:append B:read", "all", 1600),
-    Entry("a writer, a follower", "sound A:append B:follow", "all", 3800),
     Entry("two writers, a follower", "sound A:append B:append C:follow", "pruned", 88),
     Entry("two writers, a follower", "sound A:append B:append C:follow", "2 preemptions", 1900),
     Entry("a follower is asked to stop", "sound A:append B:stop C:follow", "2 preemptions", 770),
@@ -83,6 +82,7 @@ BRIEF = [
 THOROUGH = [
     *BRIEF,
     Entry("two that open, append, close", "absent A:once B:once", "all", 20_000),
+    Entry("a writer, a follower", "sound A:append B:follow", "all", 3800),
     Entry("four appends, and one", "sound A:append+append B:append+append C:append", "all", 20_000),
     Entry("two durable writers", "sound A/durable:append B/durable:many C:append", "all", 10_000),
     Entry("two deaths", "sound A/mortal:append B/mortal:append C:append", "all", 10_000),

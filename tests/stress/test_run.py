@@ -2,9 +2,7 @@
 """The whole of it, as a program: a small run, a sabotaged one, a hang, and Ctrl-C."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +10,8 @@ from pathlib import Path
 
 from stress.faults import FAULTS, REPLACE
 from stress.sabotage import SABOTAGES
+
+from ..ctrl_c import press_ctrl_c
 
 ROOT = Path(__file__).parents[2]
 STRESS = [sys.executable, "-W", "error", "-m", "stress"]
@@ -225,45 +225,21 @@ def test_what_hangs_is_ended_and_told(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_cleanly_with_what_was_learnt() -> None:
     size = ["--processes", "2", "--events", "3000", "--seconds", "60", "--seed", "1"]
-    with subprocess.Popen(
-        [*STRESS, *size],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        for shown in process.stdout:
-            if "gate open" in shown:
-                break
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
-        # Both ends with the last process that holds the pipes: none is left behind.
-        rest, errors = process.communicate(timeout=TOO_LONG_S)
-    assert (process.returncode, errors) == (130, ""), rest
-    assert "Interrupted. By then" in rest
-    assert " 0 violations" in rest
+    done = press_ctrl_c([*STRESS, *size], lambda line: "gate open" in line)
+    assert (done.returncode, done.stderr) == (130, ""), done.stdout
+    assert "Interrupted. By then" in done.stdout
+    assert " 0 violations" in done.stdout
 
 
 def test_ctrl_c_ends_the_sabotages_too(tmp_path: Path) -> None:
     report_path = tmp_path / "report.json"
     size = ["--processes", "1", "--events", "5", "--seconds", "0.1", "--fault", "none"]
-    with subprocess.Popen(
+    done = press_ctrl_c(
         [*STRESS, *size, "--json", str(report_path)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        for shown in process.stdout:
-            if shown.startswith("plain: ") and "violations" in shown:
-                break
-        os.killpg(process.pid, signal.SIGINT)
-        rest, errors = process.communicate(timeout=TOO_LONG_S)
-    assert (process.returncode, errors) == (130, ""), rest
-    assert "Interrupted. By then" in rest
+        lambda line: line.startswith("plain: ") and "violations" in line,
+    )
+    assert (done.returncode, done.stderr) == (130, ""), done.stdout
+    assert "Interrupted. By then" in done.stdout
     report = json.loads(report_path.read_text())
     assert report["verdict"] == "interrupted"
     assert len(report["sabotages"]) < len(SABOTAGES)
