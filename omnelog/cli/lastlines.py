@@ -31,10 +31,12 @@ class LastLines:
             return
         self._kept += data
         if len(self._before) + len(self._kept) > 4 * _KEPT:
-            seen = as_seen(self._before + self._kept)
-            self._cut |= len(seen) > _KEPT
+            kept = self._before + self._kept
+            if b"\r" in kept:
+                kept = as_seen(kept)  # only the last states of a progress bar count
+            self._cut |= len(kept) > _KEPT
             self._before = b""
-            self._kept = bytearray(seen[-_KEPT:])
+            self._kept = bytearray(kept[-_KEPT:])
 
     def text(self) -> str:
         """The last lines, 4,096 bytes at most: whole lines, or at least whole characters."""

@@ -70,7 +70,7 @@ _STARTED = {
 
 _REPORT_COST = """
 import os, resource, sys
-status = os.waitpid(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ), 0)[1]
+status = os.waitpid(os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ), 0)[1]
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(used.ru_utime + used.ru_stime, 1024 * used.ru_maxrss, file=sys.stderr)
 sys.exit(os.waitstatus_to_exitcode(status))
@@ -130,8 +130,7 @@ def record(scale: int, root: Path) -> Iterator[Workload]:
     def teed() -> Figures:
         copy = root / "tee.out"
         start = monotonic()
-        command = ["sh", "-c", f"{prints[-1]} | tee {copy}"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        _cost(root, ["sh", "-c", f"{prints[-1]} | tee {copy}"], environment)
         took = monotonic() - start
         copy.unlink()
         return {"time": took}

@@ -261,6 +261,26 @@ def test_the_last_lines_are_the_same_however_they_come(pieces: list[bytes], end:
     assert len(at_once.text().encode()) <= 3 * 4096
 
 
+def test_output_without_progress_bars_is_not_taken_apart_before_its_end_is_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Recording a gigabyte would take twice as long."""
+    taken_apart: list[int] = []
+    as_seen: Callable[[bytes], bytes] = lastlines.as_seen
+
+    def counting(printed: bytes) -> bytes:
+        taken_apart.append(len(printed))
+        return as_seen(printed)
+
+    monkeypatch.setattr(lastlines, "as_seen", counting)
+    last = lastlines.LastLines()
+    for number in range(100_000):
+        last.add(b"line %d\n" % number)
+    assert taken_apart == []
+    assert last.text().endswith("line 99998\nline 99999")
+    assert sum(taken_apart) < 1_000_000
+
+
 @pytest.mark.parametrize(
     ("printed", "text"),
     [
