@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""CONTRIBUTING.md: its verbs are those of nox, and what is written twice has every event."""
+"""CONTRIBUTING.md: its verbs and tables are current; what is written twice has every event."""
 
 import ast
 import re
@@ -9,6 +9,8 @@ from conformance.generate.samples import LINES
 
 from . import omnelog
 from .samples import of_every_type
+from .schedules.mutants import MUTANTS
+from .schedules.table import BRIEF
 from .strategies import EVENTS
 from .test_codec import SCHEMA
 
@@ -47,3 +49,30 @@ def test_every_test_is_in_the_map() -> None:
         path.parent.relative_to(PROJECT).as_posix() for path in PROJECT.glob("tests/*/__init__.py")
     }
     assert tests | folders == named
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table that has this heading."""
+    [table] = re.findall(
+        rf"^{re.escape(heading)}\n\|[-|]+\n((?:\|.*\n)+)", CONTRIBUTING, re.MULTILINE
+    )
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.splitlines()]
+
+
+def test_the_table_of_scenarios_has_those_that_the_tests_search() -> None:
+    ways = {"all": "every order", "pruned": "every order that differs in more than what commutes"}
+    expected = {
+        (entry.title, ways.get(entry.how, f"every order with at most {entry.how}")): entry.at_least
+        for entry in BRIEF
+    }
+    found = {
+        (title, how): int(number.replace(",", ""))
+        for title, how, number in rows("| Scenario | Searched | Schedules |")
+    }
+    assert found.keys() == expected.keys()
+    for entry, least in expected.items():
+        assert found[entry] >= least
+
+
+def test_the_table_of_mistakes_has_those_that_a_schedule_shows() -> None:
+    assert [name for name, _ in rows("| Mistake | Noticed in |")] == [m.name for m in MUTANTS]
