@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 
@@ -33,10 +34,11 @@ def press_ctrl_c(
         watchdog.start()
         try:
             any(when(line.decode()) for line in process.stdout)  # reads up to that line
+            watchdog.cancel()
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
             rest, errors = process.communicate(timeout=TOO_LONG_S)
         finally:
             watchdog.cancel()
-            if process.poll() is None:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
     return subprocess.CompletedProcess(command, process.returncode, rest.decode(), errors.decode())

@@ -199,7 +199,7 @@ SHARED = {
         "text_of",
     },
     "linelog.reader": {"LogReader"},
-    "linelog.repair": {"quarantine_path", "repair"},
+    "linelog.repair": {"is_too_long", "quarantine_path", "repair"},
     "ulid": {"ulid_ms"},
 }
 """Names that the modules of the core share, and that are not public."""

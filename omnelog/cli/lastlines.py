@@ -32,8 +32,8 @@ class LastLines:
         self._kept += data
         if len(self._before) + len(self._kept) > 4 * _KEPT:
             kept = self._before + self._kept
-            if b"\r" in kept:
-                kept = as_seen(kept)  # only the last states of a progress bar count
+            if b"\r" in kept or b"\x1b" in kept:  # of a progress bar only the last state counts
+                kept = as_seen(kept)
             self._cut |= len(kept) > _KEPT
             self._before = b""
             self._kept = bytearray(kept[-_KEPT:])

@@ -117,13 +117,13 @@ class _Output:
         self._buffer = buffer
 
     def write(self, data: bytes) -> int:
-        rest = data  # nearly always all of it is written at once
+        rest: bytes | memoryview = data  # nearly always all of it is written at once
         try:
             while rest:
                 try:
                     rest = rest[self._buffer.write(rest) :]
                 except BlockingIOError as error:  # so much of it is in the buffer, which is full
-                    rest = rest[error.characters_written :]
+                    rest = memoryview(rest)[error.characters_written :]
                     _wait_for_room()
         except OSError as error:
             raise _named(error) from error

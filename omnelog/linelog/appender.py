@@ -19,14 +19,14 @@ Theory of operation
 
 * A fork makes a child in which every file is closed and the handle has a new mutex (see `fork`).
   So the parent's append and its lock are safe from the child. If a signal handler forked, and it
-  returns in the child as well, the child goes on with its copy of the append. That fails if the
-  file was already open. Otherwise the child opens a file of its own, and appends to it.
+  returns in the child as well, the child goes on with its copy of the append. After step 2 that
+  fails, because its file is closed. Before, the child opens a file of its own and appends to it.
 
 * Another thread waits for the mutex before it touches anything of the handle.
 
-What another process sees: an append changes the file in one write, so its lines are there or not.
-Until a write that failed is rolled back, others see a tail that is being written: readers wait for
-the lock, or leave the tail out.
+What another process sees: each line is there or not. A part of one is a tail, which readers read
+with the lock held, or leave out; so it is with the part that a roll-back is about to cut off. Of a
+batch, others may see the first lines before the rest.
 
 The deadline is `lock_timeout` seconds after the call began. It is checked in the places that wait:
 `_wait_for_mutex`, `_wait_for_lock`, and `LockableFile.acquire`. Opening, repairing, writing and
@@ -127,7 +127,8 @@ class LineLog(Generic[Record]):
         lines, and the directories that this handle created, would survive a power loss. Without
         it, what was appended survives the death of processes, but not of the machine (SPEC: DUR).
 
-        Raises ValueError for a bad `lock_timeout`, before anything is touched, and LogIOError.
+        Raises ValueError for a bad `path` or `lock_timeout`, before anything is touched, and
+        LogIOError.
         """
         self.path: Path = absolute_path(path)
         self.lock_timeout: float = checked_seconds("lock_timeout", lock_timeout)

@@ -76,8 +76,10 @@ def checked_seconds(name: str, seconds: float) -> float:
 def absolute_path(path: StrPath) -> Path:
     """Return `path` made absolute against the working directory of this moment.
 
-    Raises LogIOError if there is no working directory.
+    Raises LogIOError if there is no working directory, and ValueError if no system takes the path.
     """
+    if b"\0" in os.fsencode(path):
+        raise ValueError(f"the path {os.fspath(path)!r} has an embedded null character")
     with refusals("cannot open", path):
         return Path(path).absolute()
 

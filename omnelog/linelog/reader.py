@@ -20,7 +20,7 @@ from typing import Generic, Self
 from .errors import DeserializeError, LockTimeout, TornTailError, refusals
 from .lock import LockableFile, StrPath, absolute_path, checked_seconds, unlock
 from .objects import Decode, Record, decode_object, is_blank, refusal_of, tail_refusal
-from .repair import LONGEST_DECODED
+from .repair import LONGEST_DECODED, is_too_long
 
 LOCK_PATIENCE_S = 0.1
 """A reader waits for the lock no longer than this."""
@@ -55,9 +55,9 @@ def read_log(
 
     `decode` turns the bytes of a line, without its newline, into a record; by default into a dict.
 
-    Raises LogIOError, also where there is no log; DeserializeError at the first line that `decode`
-    refuses, by whatever Exception; TornTailError where the log ends in part of a line that nobody
-    is writing. What a signal handler raises arrives as it is.
+    Raises ValueError for a bad `path`; LogIOError, also where there is no log; DeserializeError at
+    the first line that `decode` refuses, by whatever Exception; TornTailError where the log ends in
+    part of a line that nobody is writing. What a signal handler raises arrives as it is.
     """
     return list(iter_log(path, decode=decode))
 
@@ -111,8 +111,8 @@ def follow_log(
     when `stop` was set. It takes no lock, and waits for an unterminated tail to become a line.
     Where the log is replaced, it goes on with the new one 2 s later.
 
-    Raises ValueError for a bad `poll_interval`, and what `iter_log` raises, except TornTailError;
-    LogIOError also when the log is gone for good or final lines were cut off.
+    Raises ValueError for a bad `path` or `poll_interval`, and what `iter_log` raises, except
+    TornTailError; LogIOError also when the log is gone for good or final lines were cut off.
     """
     path = absolute_path(path)
     poll_interval = min(checked_seconds("poll_interval", poll_interval), TIMEOUT_MAX)
@@ -122,7 +122,7 @@ def follow_log(
 Report = Callable[[DeserializeError], None]
 """What is done about a line that is not a record."""
 
-_TOO_LONG = f"more than {LONGEST_DECODED} bytes without a newline, which are not decoded"
+_TOO_LONG = f"more than {LONGEST_DECODED} bytes that do not end in a brace"
 
 
 class LogReader(LockableFile):
@@ -190,7 +190,7 @@ class LogReader(LockableFile):
     def settle(self) -> tuple[int, bytes | None]:
         """Return where the last newline ends, and what follows it unless somebody is writing that.
 
-        Returns None for a tail that is too long to be decoded.
+        Returns None for a tail that is torn because of its length.
         """
         end, size = self.extent()
         if end == size:
@@ -202,7 +202,7 @@ class LogReader(LockableFile):
             return end, b""
         try:
             end, size = self.extent()  # the tail may have been completed or cut: look again
-            if size - end > LONGEST_DECODED:
+            if is_too_long(self, end, size):
                 return end, None
             return end, b"".join(self.blocks(end, size))
         finally:

@@ -56,8 +56,13 @@ def _is_whole(log: LockableFile, start: int, end: int, decode: Decode[Any]) -> b
     """
     last = os.pread(log.fd, 1, end - 1)
     if end - start > LONGEST_DECODED:
-        return last == b"}"
+        return not is_too_long(log, start, end)
     return last in _LAST_BYTES and tail_refusal(decode, b"".join(log.blocks(start, end))) is None
+
+
+def is_too_long(log: LockableFile, start: int, end: int) -> bool:
+    """Whether the tail from `start` to `end` is torn because of its length and its last byte."""
+    return end - start > LONGEST_DECODED and os.pread(log.fd, 1, end - 1) != b"}"
 
 
 def quarantine_path(log: Path) -> Path:

@@ -261,6 +261,14 @@ def test_the_last_lines_are_the_same_however_they_come(pieces: list[bytes], end:
     assert len(at_once.text().encode()) <= 3 * 4096
 
 
+def test_codes_for_the_terminal_push_no_line_out() -> None:
+    last = lastlines.LastLines()
+    last.add(b"error: the cause is here\n")
+    for _ in range(20_000):
+        last.add(b"\x1b[?25l\x1b[32m\x1b[0m")
+    assert last.text() == "error: the cause is here"
+
+
 def test_output_without_progress_bars_is_not_taken_apart_before_its_end_is_wanted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

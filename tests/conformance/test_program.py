@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every command of the checkout ends without a traceback, whoever stops it."""
+"""The commands of the checkout end without a traceback, whoever stops them."""
 
 import os
 import signal
@@ -21,6 +21,7 @@ PROGRAMS = [
     "stress.bench.against",
     "stress.fairness",
     "tests.mutation",
+    "tests.schedules",
 ]
 
 

@@ -53,6 +53,8 @@ def main(arguments: list[str]) -> int:
     folder = str(Path(__file__).parent)
     imported = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis, by us: it asserts nothing
     code = int(pytest.main(["-n", "auto", "-W", imported, folder, *arguments], [sums]))
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt  # which pytest has reported
     killed = "mutants not tried"
     if not code and not arguments:
         dead, tried = run(MUTANTS)

@@ -21,7 +21,7 @@ from .counts import THOROUGH, Count
 from .system import System, interposed, is_locked
 
 EVERY_NTH = 1 if THOROUGH else 3
-"""By default, each way of damaging a log does it at every third offset, and each at others."""
+"""By default, each way of damaging a log does it at every third offset, three of them at others."""
 
 EVENTS = of_every_type()
 LOG = lines(*EVENTS)

@@ -258,7 +258,7 @@ def test_what_a_handler_raises_in_reading_arrives_and_no_sound_line_is_condemned
         expected = how(tmp_path)
     except omnelog.TornTailError as error:
         expected = type(error)
-    way = len(ENDS) * WAYS_OF_READING.index(how) + [*ENDS].index(end)
+    way = len(WAYS_OF_READING) * [*ENDS].index(end) + WAYS_OF_READING.index(how)
     for at in places(kind, way, every_nth=3):
         lost.clear()
         handler = Handler(kind)

@@ -19,13 +19,10 @@ from typing import TypeAlias
 import pytest
 
 from .. import omnelog
-from .counts import CRASHED, THOROUGH, Count
+from .counts import CRASHED, Count
 from .power import Acknowledged, Cut, Disk, Made, Recorder, Step, Synced, Wrote, crash_states
 from .system import System, interposed
 from .workloads import FOUND, GARBAGE, RUN, Volume, event, is_event, line
-
-EVERY_NTH = 1 if THOROUGH else 3
-"""By default, the log recovers from every third of the states that are generated."""
 
 Play: TypeAlias = Callable[["Stage"], None]
 Edit: TypeAlias = Callable[[Sequence[Step]], list[Step]]
@@ -243,11 +240,9 @@ def _recover(stage: Stage, disk: Disk, promised: Sequence[bytes]) -> Iterator[st
     shutil.rmtree(volume.root)
 
 
-def _violations(stage: Stage, journal: Sequence[Step], every_nth: int = 1) -> Iterator[list[str]]:
-    """Of every state that can be left behind, or every nth of them, what is wrong in it."""
+def _violations(stage: Stage, journal: Sequence[Step]) -> Iterator[list[str]]:
+    """Of every state that can be left behind, what is wrong in it."""
     for number, (disk, promised) in enumerate(crash_states(stage.found, journal)):
-        if number % every_nth:
-            continue
         files = {path.rpartition("/")[2]: content for path, content in disk.items() if content}
         with interposed(System()):
             found = list(_recover(stage, disk, promised))
@@ -260,8 +255,7 @@ def test_what_is_durable_survives_and_the_log_recovers(
     scenario: str, root: Path, count: Count
 ) -> None:
     stage = _play(scenario, root)
-    states = list(_violations(stage, stage.recorder.journal, EVERY_NTH))
-    assert states
+    states = list(_violations(stage, stage.recorder.journal))
     count(CRASHED, len(states))
     wrong = [violation for violations in states for violation in violations]
     assert not wrong, "\n".join([f"{len(wrong)} violations in {len(states)} states", *wrong[:9]])

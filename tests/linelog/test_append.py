@@ -151,7 +151,10 @@ class TestAPath:
     def test_that_no_system_takes_is_refused_and_nothing_is_created(
         self, tmp_path: Path, name: str, error: type[Exception], reason: str, durable: bool
     ) -> None:
-        for place in (tmp_path / name, tmp_path / name / "log.jsonl"):
+        places = [tmp_path / name, tmp_path / name / "log.jsonl"]
+        if error is ValueError:  # which is raised before the directories above are created
+            places.append(tmp_path / "new" / name)
+        for place in places:
             with pytest.raises(error, match=reason):
                 LineLog(place, durable=durable)
             with pytest.raises(error, match=reason):

@@ -191,7 +191,7 @@ class TestASnapshot:
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Also if it begins with what is a whole record by itself."""
-        monkeypatch.setattr(linelog.reader, "LONGEST_DECODED", 100)
+        monkeypatch.setattr(linelog.repair, "LONGEST_DECODED", 100)
         for tail in (b'{"b":"' + b"x" * 1000, b'{"b":1}' + b" " * 1000 + b"x"):
             path.write_bytes(b'{"a":1}\n' + tail)
             scan = linelog.scan_log(path)

@@ -356,15 +356,15 @@ MUTANTS = [
     Mutant(
         name="a tail too long to be decoded is torn",
         module="linelog/repair",
-        before='        return last == b"}"\n',
+        before="        return not is_too_long(log, start, end)\n",
         after="        return False\n",
         tests="faults/test_quarantine.py",
     ),
     Mutant(
         name="a tail too long to be decoded is whole",
         module="linelog/repair",
-        before='        return last == b"}"\n',
-        after="        return True\n",
+        before="    return end - start > LONGEST_DECODED and os.pread(",
+        after="    return False and os.pread(",
         tests="faults/test_quarantine.py",
     ),
     Mutant(
@@ -1443,8 +1443,15 @@ MUTANTS = [
     Mutant(
         name="a tail of any length is read",
         module="linelog/reader",
-        before="            if size - end > LONGEST_DECODED:\n",
+        before="            if is_too_long(self, end, size):\n",
         after="            if False:\n",
+        tests="faults/test_quarantine.py",
+    ),
+    Mutant(
+        name="the end of a long tail is not looked at",
+        module="linelog/reader",
+        before="            if is_too_long(self, end, size):\n",
+        after="            if size - end > LONGEST_DECODED:\n",
         tests="faults/test_quarantine.py",
     ),
     Mutant(
