@@ -288,6 +288,7 @@ TRACK_OF_WINDOW = {  # pixels, and every how many labels one is shown
 
 @given(st.sampled_from(sorted(TRACK_OF_WINDOW)), st.integers(1, 10**9))
 @example(641, 12 * 3_600_000 + 20 * 60_000)
+@example(400, 808_090_256)
 def test_the_labels_of_the_axis_do_not_overlap_and_none_leaves_it(
     window: int, length_ms: int
 ) -> None:
@@ -302,7 +303,7 @@ def test_the_labels_of_the_axis_do_not_overlap_and_none_leaves_it(
     )[::every]:
         width = CHARACTER * len(label)
         left = float(place) / 100 * track - (width if last else 0)
-        assert left >= end
+        assert left >= end - 0.1  # of a pixel: the page has rounded places
         end = left + width
     assert end <= track + 10  # pixels between the track and the next column
 
