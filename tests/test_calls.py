@@ -132,11 +132,11 @@ def test_a_writer_that_waited_long_for_the_lock_has_not_held_it_for_long(
         clock[0] += 1
 
     with omnelog.EventLog.for_run(tmp_path, RUN) as log:
-        log.append(node(0))
         for module in (omnelog.linelog.appender, omnelog.linelog.lock):
             monkeypatch.setattr(module, "monotonic", lambda: clock[0])
             monkeypatch.setattr(module, "sleep", pauses.append)
         monkeypatch.setattr(omnelog.linelog.appender, "PATH_CHECK_INTERVAL_S", math.inf)
+        log.append(node(0))
         with monkeypatch.context() as patch:
             patch.setattr(omnelog.linelog.appender, "try_lock", lambda _: False)
             patch.setattr(omnelog.linelog.lock.LockableFile, "acquire", acquire)

@@ -5,6 +5,7 @@ import re
 
 _KEPT = 64 * 1024  # bytes, from which the last lines are made
 _SHOWN = 4096  # bytes of them, at most
+_ENOUGH = 4 * _SHOWN  # bytes without codes and progress bars, of which nothing before is shown
 
 _TERMINAL_CODES = (  # a pattern that is compiled when it is needed, which takes 0.5 ms
     rb"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and movements of the cursor
@@ -24,7 +25,8 @@ class LastLines:
 
     def add(self, data: bytes) -> None:
         """Take what was printed next."""
-        if len(data) >= _KEPT and b"\r" not in data:
+        is_plain = b"\r" not in data and b"\x1b" not in data
+        if is_plain and len(data) >= _ENOUGH:
             self._cut |= bool(self._before or self._kept)
             self._before = data
             self._kept = bytearray()
