@@ -1126,9 +1126,6 @@ def steps() -> st.SearchStrategy[tuple[Step, ...]]:
 class Host:
     """Plays steps. A forked child leaves all blocks, as the child of a host would."""
 
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-
     def play(self, run: Run, several: tuple[Step, ...], name: str) -> None:
         for number, step in enumerate(several):
             try:
@@ -1157,7 +1154,7 @@ class Host:
 
     def play_in_thread(self, run: Run, several: tuple[Step, ...], name: str) -> None:
         """A child that is forked in a thread has only this thread, so it ends with it."""
-        leave_as_child(self, lambda: self.play(run, several, name))
+        leave_as_child(lambda: self.play(run, several, name))
 
     def fork(self, run: Run, step: Step, name: str) -> None:
         pid = fork()
@@ -1172,12 +1169,13 @@ class Host:
             raise SystemExit  # leaves the blocks that the parent entered
 
 
-def leave_as_child(host: Host, body: Callable[[], None]) -> None:
-    """Call `body`; a forked child that comes out of it ends here."""
+def leave_as_child(body: Callable[[], None]) -> None:
+    """Call `body`; a child that was forked in it ends here."""
+    pid = os.getpid()
     try:
         body()
     finally:
-        if os.getpid() != host.pid:
+        if os.getpid() != pid:
             os._exit(0)
 
 
@@ -1186,6 +1184,7 @@ def leave_as_child(host: Host, body: Callable[[], None]) -> None:
 @example((Step("node", (Step("fork", (Step("node"), Step("fail"))),)),))
 @example((Step("thread", (Step("node", (Step("fail"),)),), is_caught=True), Step("node")))
 @example((Step("fork", (Step("left"),)), Step("join", (Step("node"),))))
+@example((Step("fork", (Step("node", (Step("thread"),)),)),))
 def test_whatever_a_host_does_its_log_is_clean(several: tuple[Step, ...]) -> None:
     with testing.new_volume() as root:
         run = start(root)
@@ -1199,7 +1198,7 @@ def test_whatever_a_host_does_its_log_is_clean(several: tuple[Step, ...]) -> Non
                 if "is logged as aborted, nodes without an end: n." not in str(error):
                     raise
 
-        leave_as_child(host, body)
+        leave_as_child(body)
         assert findings(run) == []
         found = logged(run)
         assert found[-1] in ("pipe.completed", "pipe.aborted")
