@@ -70,8 +70,8 @@ def encode_object(record: dict[str, Any]) -> bytes:
 
     Raises SerializeError, which names the member, for what `decode_object` would not accept: a key
     that is not a string, NaN, an infinity, an integer beyond the range of a double, a lone
-    surrogate, more than 127 nested levels. What the methods of a subclass return is
-    not checked again: a dict whose items() yields a key twice is not detected.
+    surrogate, more than 127 nested levels. What the methods of a subclass return is not checked
+    again: a dict whose items() yields a key twice is not detected.
     """
     if not isinstance(record, dict):
         raise SerializeError(f"expected a dict, got {type(record).__name__}")
