@@ -5,7 +5,7 @@ import re
 
 _KEPT = 64 * 1024  # bytes, from which the last lines are made
 _SHOWN = 4096  # bytes of them, at most
-_ENOUGH = 4 * _SHOWN  # bytes without codes and progress bars, of which nothing before is shown
+_ENOUGH = 4 * _SHOWN  # bytes in which nearly always all that is shown can be found
 
 _TERMINAL_CODES = (  # a pattern that is compiled when it is needed, which takes 0.5 ms
     rb"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and movements of the cursor
@@ -19,36 +19,37 @@ class LastLines:
 
     def __init__(self) -> None:
         """Nothing is printed yet."""
-        self._before = b""  # a large piece, kept as it came so that it is not copied
         self._kept = bytearray()
         self._cut = False  # whether the first line that is kept lacks its beginning
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes | memoryview) -> None:
         """Take what was printed next."""
-        is_plain = b"\r" not in data and b"\x1b" not in data
-        if is_plain and len(data) >= _ENOUGH:
-            self._cut |= bool(self._before or self._kept)
-            self._before = data
-            self._kept = bytearray()
+        end = bytearray(data[-_ENOUGH:])
+        if _is_plain(end) and len(end.strip(b"\n")) > _SHOWN:
+            self._kept = end
             return
         self._kept += data
-        if len(self._before) + len(self._kept) > 4 * _KEPT:
-            kept = self._before + self._kept
-            if b"\r" in kept or b"\x1b" in kept:  # of a progress bar only the last state counts
+        if len(self._kept) > 4 * _KEPT:
+            kept = bytes(self._kept)
+            if not _is_plain(kept):  # of a progress bar only the last state counts
                 kept = as_seen(kept)
             self._cut |= len(kept) > _KEPT
-            self._before = b""
             self._kept = bytearray(kept[-_KEPT:])
 
     def text(self) -> str:
         """The last lines, 4,096 bytes at most: whole lines, or at least whole characters."""
-        seen = as_seen(self._before + self._kept).strip(b"\r\n")
+        seen = as_seen(bytes(self._kept)).strip(b"\r\n")
         tail = seen[-_SHOWN:]
         starts_a_line = len(seen) > _SHOWN and seen[-_SHOWN - 1 : -_SHOWN] == b"\n"
         if (len(seen) > _SHOWN or self._cut) and not starts_a_line:
             _, _, rest = tail.partition(b"\n")
             tail = rest if rest.strip() else tail.lstrip(bytes(range(0x80, 0xC0)))
         return tail.decode(errors="replace").strip("\n")
+
+
+def _is_plain(printed: bytes | bytearray) -> bool:
+    """Whether it is seen as it was printed, without codes for the terminal and progress bars."""
+    return b"\r" not in printed and b"\x1b" not in printed
 
 
 def as_seen(printed: bytes) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from .. import omnelog
@@ -251,14 +251,32 @@ class TestANodeThatOutlivesItsRun:
         assert volume.call("verify", run_id).status == 0
 
 
-@given(st.lists(st.binary(max_size=300)), st.binary(max_size=20))
+def repeated(piece: bytes, times: int) -> bytes:
+    return piece * times
+
+
+PIECES = st.builds(repeated, st.binary(max_size=300), st.sampled_from([1, 1, 1, 100]))
+
+
+@example([b"why\n", b"\n" * 16_384], b"")
+@example([b"x" * 4_097, b"\n" * 16_000], b"end\n")
+@example([b"\x1b[3", b"1m" + b"x" * 16_384], b"")
+@example([b"why\n" + b"50%\r" * 5_000], b"")
+@example([b"why\n" + b"\x1b[0m" * 5_000], b"")
+@example([b"x" * 16_385, b"\r50%\nwhy\n"], b"")
+@example([b"x" * 200_000 + b"end\n" + b"y" * 65_000, b"\r50%\n"], b"")
+@given(st.lists(PIECES, max_size=8), st.binary(max_size=20))
 def test_the_last_lines_are_the_same_however_they_come(pieces: list[bytes], end: bytes) -> None:
-    at_once, in_pieces = lastlines.LastLines(), lastlines.LastLines()
-    at_once.add(b"".join(pieces) + end)
-    for piece in (*pieces, end):
-        in_pieces.add(piece)
-    assert in_pieces.text() == at_once.text()
-    assert len(at_once.text().encode()) <= 3 * 4096
+    printed = b"".join(pieces) + end
+    crumbs = [printed[i : i + 1000] for i in range(0, len(printed), 1000)]
+    texts = set()
+    for arrivals in ([printed], [*pieces, end], crumbs):
+        last = lastlines.LastLines()
+        for piece in arrivals:
+            last.add(memoryview(piece))
+        texts.add(last.text())
+    [text] = texts
+    assert len(text.encode()) <= 3 * 4096
 
 
 def test_codes_for_the_terminal_push_no_line_out() -> None:
