@@ -14,7 +14,7 @@ from typing import TypeAlias
 import pytest
 
 THOROUGH = os.environ.get("OMNELOG_FAULTS") == "thorough"
-KILLS = int(os.environ.get("OMNELOG_KILLS", "2000" if THOROUGH else "100"))
+KILLS = int(os.environ.get("OMNELOG_KILLS", "2000" if THOROUGH else "60"))
 INTERRUPTS = int(os.environ.get("OMNELOG_INTERRUPTS", "100000" if THOROUGH else "3000"))
 """By real signals; the tests say what else these three stand for."""
 

@@ -11,7 +11,7 @@ were under way at most the first few lines, and each whole; the lock is free, th
 the next read succeed, and what was torn is in the quarantine and nowhere else. A survivor goes on
 meanwhile.
 
-``OMNELOG_KILLS`` tells how many kills (100, or 2,000 in the long versions). A failing case is
+``OMNELOG_KILLS`` tells how many kills (60, or 2,000 in the long versions). A failing case is
 replayed by its number, though not by its timing, which is the kernel's.
 """
 
