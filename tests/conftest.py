@@ -26,6 +26,10 @@ __all__ = [
     "pytest_terminal_summary",  # prints how many faults were met; xdist finds it here
 ]
 
+# Programs under test that use hypothesis run in directories of their own. There each would make
+# hypothesis's tables of Unicode again, which takes 2 s.
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(Path.cwd() / ".hypothesis"))
+
 
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what exists before the first test.

@@ -570,7 +570,8 @@ BYTES_TO_TRY = (
 
 @pytest.mark.parametrize("name", SCHEMA)
 def test_a_one_byte_edit_anywhere_never_ends_in_another_exception(name: str) -> None:
-    line = encode(LINES[name][0])
+    short = {"id": "01", "ts": "20", "run_id": "f-"}  # all places within a string are alike
+    line = encode(dataclasses.replace(LINES[name][0], **short))
     for place in range(len(line) + 1):
         before, after = line[:place], line[place:]
         check_any(before)
@@ -908,11 +909,15 @@ def test_127_nested_containers_are_accepted_and_128_are_not(nest: Callable[[int]
     assert str(MOST) in refusal(line_with("x", nest(MOST))).reason
 
 
-@pytest.mark.parametrize("close", ["]}", ""], ids=["closed", "never-closed"])
-@pytest.mark.parametrize("nest", ["[", '{"a":', '[{"a":', "[ \t"])
-def test_a_hundred_thousand_levels_are_refused_as_128_are(nest: str, close: str) -> None:
+ENDS = {"[": "]", '{"a":': "}", '[{"a":': "}]", "[ \t": "]"}
+"""What opens a level or two, and what closes it."""
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "never-closed"])
+@pytest.mark.parametrize("nest", ENDS)
+def test_a_hundred_thousand_levels_are_refused_as_128_are(nest: str, closed: bool) -> None:
     deep = nest * 100_000
-    ends = "".join(dict(zip("[{", close, strict=False)).get(char, "") for char in reversed(deep))
+    ends = ENDS[nest] * 100_000 if closed else ""
     refusal(f"{deep}0{ends}".encode())
     refusal(line_with("x", f"{deep}0{ends}"))
 
@@ -930,11 +935,11 @@ def test_brackets_side_by_side_or_in_strings_do_not_nest() -> None:
 @pytest.mark.parametrize(
     "piece", ['\\"', '"', "\\", '\\\\"', '"\\', '[\\"', '"[', '["', '"",', "\\u", "a[", "]["]
 )
-def test_a_million_quotes_backslashes_and_brackets_take_no_more_than_linear_time(
+def test_many_quotes_backslashes_and_brackets_take_no_more_than_linear_time(
     piece: str,
 ) -> None:
     """Were it quadratic, this would take minutes: no clock is needed to tell."""
-    many = piece * 1_000_000
+    many = piece * 200_000
     refusal(("[" * 200 + '"' + many).encode())
     refusal(line_with("[" * 200, f'"{many}')[:-1])
 
@@ -1065,7 +1070,7 @@ def test_a_refusal_says_where_in_the_event_it_is() -> None:
 
 @pytest.mark.spec("LINE-13")
 def test_a_line_of_ten_megabytes_is_decoded_or_refused_like_any_other() -> None:
-    text = '\\"[\u2028\n' * 1_000_000
+    text = ('\\"[\u2028\n' + "x" * 90) * 100_000
     event = aborted(text)
     line = encode(event)
     assert len(line) > 10_000_000
