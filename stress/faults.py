@@ -91,6 +91,10 @@ class _Aimed(Fault):
 
     _tries = 50
 
+    def __init__(self, directory: Path, plan: RoundPlan, victims: Victims) -> None:
+        super().__init__(directory, plan, victims)
+        self._logs = [log_path(directory, run_id) for run_id in plan.run_ids]
+
     def stop_holder(self) -> tuple[str, int] | None:
         """Stop a process that holds a lock; return its name and pid, or None if none was found."""
         victims = list(self.victims().items())
@@ -106,9 +110,9 @@ class _Aimed(Fault):
     def _holders(self) -> set[int]:
         """The pids that hold a flock on one of our logs. /proc/locks has a line for each lock."""
         inodes = set()
-        for run_id in self.plan.run_ids:
+        for log in self._logs:
             with suppress(FileNotFoundError):
-                status = log_path(self.directory, run_id).stat()
+                status = log.stat()
                 major, minor = os.major(status.st_dev), os.minor(status.st_dev)
                 inodes.add(f"{major:02x}:{minor:02x}:{status.st_ino}")
         holders = set()
@@ -153,9 +157,8 @@ class Kill(_Aimed):
 
     def _await_write(self) -> None:
         """Wait until a log ends in the middle of a line, but not for long."""
-        logs = [log_path(self.directory, run_id) for run_id in self.plan.run_ids]
         until_s = monotonic() + _GROWING_S
-        while monotonic() < until_s and not any(map(_is_being_written, logs)):
+        while monotonic() < until_s and not any(map(_is_being_written, self._logs)):
             pass
 
 

@@ -23,6 +23,7 @@ from .workers import Gate, until_terminated
 
 READER, FOLLOWER = "reader-000", "follower-000"
 _REST = 1.0  # the pause, as a part of the time of the snapshot, so that writers do not starve
+_SABOTAGE_REST_S = 0.05  # a sabotage is caught by what is in the log, not by what a reader sees
 
 
 def read(directory: Path, plan: RoundPlan, gate: Gate) -> None:
@@ -40,7 +41,8 @@ def read(directory: Path, plan: RoundPlan, gate: Gate) -> None:
                 snapshots.write(json.dumps(taken) + "\n")
                 snapshots.flush()
                 if not over:
-                    sleep((taken["end_ns"] - taken["begin_ns"]) * _REST / 1e9)
+                    pause_s = (taken["end_ns"] - taken["begin_ns"]) * _REST / 1e9
+                    sleep(_SABOTAGE_REST_S if plan.sabotage else pause_s)
 
 
 def _snapshot(take: Callable[[], Iterable[Record]], run: int) -> dict[str, Any]:
