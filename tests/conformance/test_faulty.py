@@ -18,12 +18,18 @@ VECTORS = list(load())
 
 
 def concerned(fault: Fault) -> Iterator[Vector]:
-    """The vectors that may catch it, and a tenth of the others of that kind, which must not."""
+    """The vectors that must catch it, and a tenth of those of that kind that must not.
+
+    The others check one of its clauses, too: they may catch it, so that nothing follows from them.
+    """
     for kind in fault.kinds:
         name, _, glob = kind.partition(":")
         for number, vector in enumerate(VECTORS):
-            related = set(fault.clauses) & set(vector.clauses) or number % 10 == 0
-            if related and vector.kind == name and fnmatch.fnmatchcase(vector.id, glob or "*"):
+            if vector.kind != name or not fnmatch.fnmatchcase(vector.id, glob or "*"):
+                continue
+            related = not set(fault.clauses).isdisjoint(vector.clauses)
+            must_pass = not related and number % 10 == 0
+            if vector.id in fault.caught_by or must_pass:
                 yield vector
 
 
