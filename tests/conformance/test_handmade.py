@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from conformance.process import Adapter
+from conformance.process import Adapter, AdapterFailure
 from conformance.run import conduct
 from conformance.system.faults import Case
-from conformance.system.play import Mismatch, Stage
+from conformance.system.play import Mismatch, NotReached, Seen, Stage
 from conformance.system.run import cases_of
 from conformance.system.run import conduct as conduct_cases
 from conformance.system.scenarios import SCENARIOS
@@ -23,6 +23,7 @@ from . import handmade
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(handmade.__file__)
+TRIES = 3  # for all cases of a pattern, because the calls may depend on time
 
 BY_VECTORS = {
     "repairs-before-the-lock": "APP-9.half-line-of-the-holder",
@@ -122,6 +123,17 @@ def found(fault: str, pattern: str, stage: Stage) -> list[Case]:
     return [case for case in cases if fnmatch.fnmatchcase(case.id, pattern)]
 
 
+def catches(case: Case, stage: Stage) -> bool:
+    """Whether the case fails. It does not if its call is not made this time."""
+    try:
+        stage.play(case, Seen())
+    except NotReached:
+        return False
+    except (Mismatch, AdapterFailure):
+        return True
+    return False
+
+
 @pytest.mark.parametrize("fault", BY_VECTORS)
 def test_a_fault_is_caught_by_the_vectors_that_are_named_for_it(fault: str) -> None:
     names = BY_VECTORS[fault].split()
@@ -140,9 +152,8 @@ def test_a_fault_is_caught_by_the_system_cases_that_are_named_for_it(fault: str)
             cases = found(fault, pattern, stage)
         except Mismatch:
             return  # it shows when nothing else is wrong
-    assert cases, pattern
-    results = conduct_cases(cases, [command(fault)] * 2, "handmade", 10.0, set(), jobs=1)
-    assert "failed" in {result.verdict for result in results}
+        assert cases, pattern
+        assert any(catches(case, stage) for _ in range(TRIES) for case in cases)
 
 
 @pytest.mark.parametrize("fault", BY_THE_RUNNER)
