@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,15 @@ from conformance.system.play import Mismatch, NotReached, Seen, Stage
 from conformance.system.run import cases_of
 from conformance.system.run import conduct as conduct_cases
 from conformance.system.scenarios import SCENARIOS
-from conformance.vectors import load
+from conformance.vectors import Vector, load
 
 from . import handmade
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(handmade.__file__)
 TRIES = 3  # for all cases of a pattern, because the calls may depend on time
+
+VECTORS = {vector.id: vector for vector in load()}
 
 BY_VECTORS = {
     "repairs-before-the-lock": "APP-9.half-line-of-the-holder",
@@ -123,6 +126,11 @@ def found(fault: str, pattern: str, stage: Stage) -> list[Case]:
     return [case for case in cases if fnmatch.fnmatchcase(case.id, pattern)]
 
 
+def once(vector: Vector) -> Vector:
+    """The vector without another try, which helps an adapter that is right on a busy machine."""
+    return replace(vector, data={**vector.data, "tries": 1})
+
+
 def catches(case: Case, stage: Stage) -> bool:
     """Whether the case fails. It does not if its call is not made this time."""
     try:
@@ -137,8 +145,7 @@ def catches(case: Case, stage: Stage) -> bool:
 @pytest.mark.parametrize("fault", BY_VECTORS)
 def test_a_fault_is_caught_by_the_vectors_that_are_named_for_it(fault: str) -> None:
     names = BY_VECTORS[fault].split()
-    vectors = [vector for vector in load() if vector.id in names]
-    assert len(vectors) == len(names)
+    vectors = [once(VECTORS[name]) for name in names]
     results = conduct(vectors, dict.fromkeys("ABC", command(fault)), 5.0, set())
     assert {result.id: result.verdict for result in results} == dict.fromkeys(names, "failed")
 
@@ -170,7 +177,7 @@ def test_a_fault_of_the_protocol_is_told_before_the_first_vector(fault: str) -> 
 
 def test_without_a_fault_it_passes_the_same_vectors() -> None:
     names = {name for named in BY_VECTORS.values() for name in named.split()}
-    vectors = [vector for vector in load() if vector.id in names]
+    vectors = [VECTORS[name] for name in sorted(names)]
     results = conduct(vectors, dict.fromkeys("ABC", command("right")), 10.0, set(), jobs=4)
     assert [(r.id, r.message) for r in results if r.verdict != "passed"] == []
 
