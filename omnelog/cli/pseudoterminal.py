@@ -206,13 +206,15 @@ def _watch(pid: int, reported: int) -> None:
             with suppress(OSError):  # the one that the list was read from
                 os.close(int(name))
     os.write(report, _REPORT.pack(pid, 0))
-    changes = os.WEXITED | os.WSTOPPED | os.WCONTINUED
-    while change := os.waitid(os.P_PID, pid, changes | os.WNOWAIT):
-        if change.si_code in (os.CLD_STOPPED, os.CLD_CONTINUED):
-            os.waitid(os.P_PID, pid, changes)
-        os.write(report, _REPORT.pack(change.si_code, change.si_status))
-        if change.si_code in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED):
+    changes = os.WSTOPPED | os.WCONTINUED
+    while change := os.waitid(os.P_PID, pid, changes | os.WEXITED | os.WNOWAIT):
+        has_ended = change.si_code in (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
+        if has_ended:
+            os.write(report, _REPORT.pack(change.si_code, change.si_status))
             break
+        with suppress(ChildProcessError):  # it has ended meanwhile, which has to be left to see
+            if change := os.waitid(os.P_PID, pid, changes | os.WNOHANG):
+                os.write(report, _REPORT.pack(change.si_code, change.si_status))
     # Its id, and the session, stay until the recorder has closed the other end of the pipe.
     recorder = select.poll()
     recorder.register(report, 0)

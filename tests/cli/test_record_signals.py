@@ -226,7 +226,10 @@ def read_until(fd: int, wanted: bytes) -> bytes:
     """Read what comes until `wanted` has come."""
     found = b""
     while wanted not in found:
-        found += os.read(fd, 1)
+        try:
+            found += os.read(fd, 1)
+        except OSError as error:  # the last process that had the terminal open has ended
+            raise AssertionError(f"after {found!r} comes no {wanted!r}") from error
     return found
 
 

@@ -186,3 +186,21 @@ def test_a_command_whose_monitor_is_killed_is_on_record(volume: Volume) -> None:
     said = volume.run(*words)
     assert said.status == 125
     assert volume.types(said.run_id)[-2:] == ["node.failed", "pipe.aborted"]
+
+
+def test_a_command_that_ends_as_soon_as_it_is_stopped_is_on_record(
+    volume: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The monitor has seen that it is stopped, and not yet taken note of it."""
+    waitid = os.waitid
+
+    def late(kind: int, pid: int, options: int) -> os.waitid_result | None:
+        change = waitid(kind, pid, options)
+        if change and change.si_code == os.CLD_STOPPED and options & os.WNOWAIT:
+            os.kill(pid, signal.SIGKILL)
+            waitid(kind, pid, os.WEXITED | os.WNOWAIT)
+        return change
+
+    monkeypatch.setattr(os, "waitid", late)
+    said = volume.call("record", "--pty", "--pipe", "p", "n", "--", "sh", "-c", "kill -STOP $$")
+    assert said.status == 128 + signal.SIGKILL
