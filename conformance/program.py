@@ -6,6 +6,7 @@ work on its own.
 """
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -26,12 +27,21 @@ def run(main: Callable[[], int]) -> NoReturn:
         finally:
             print(end="", flush=True)  # or Python would do it later, and complain
     except BrokenPipeError:
+        if _is_output_read():
+            raise  # another pipe broke, which `main` should have expected
         _discard_output()
         code = UNREAD
     except KeyboardInterrupt:
         code = INTERRUPTED
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # the output is complete: another one ends us now
     sys.exit(code)
+
+
+def _is_output_read() -> bool:
+    """Whether somebody still reads standard output."""
+    output = select.poll()
+    output.register(sys.stdout, 0)  # an error is reported anyway
+    return not output.poll(0)
 
 
 def _discard_output() -> None:

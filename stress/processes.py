@@ -120,8 +120,8 @@ class Crew:
 
     def join(self, kind: str) -> None:
         """Wait until the processes whose names begin with `kind`, and their children, end."""
-        while self.running(kind):
-            self.watch(kind, 1)
+        while running := self.running(kind):
+            self._wait([process.sentinel for process in running.values()])
         for name, member in self._members.items():
             if name.startswith(kind):
                 self._hear_out(member.line)

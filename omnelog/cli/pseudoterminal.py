@@ -212,7 +212,7 @@ def _watch(pid: int, reported: int) -> None:
         if has_ended:
             os.write(report, _REPORT.pack(change.si_code, change.si_status))
             break
-        with suppress(ChildProcessError):  # it has ended meanwhile, which has to be left to see
+        with suppress(ChildProcessError):  # it has ended: the next look shows how
             if change := os.waitid(os.P_PID, pid, changes | os.WNOHANG):
                 os.write(report, _REPORT.pack(change.si_code, change.si_status))
     # Its id, and the session, stay until the recorder has closed the other end of the pipe.

@@ -65,6 +65,14 @@ def test_a_program_exits_with_the_code_that_it_returns() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (7, "ready\n", "")
 
 
+def test_another_pipe_that_breaks_is_not_taken_for_the_output() -> None:
+    broken = "import os; read, write = os.pipe(); os.close(read); os.write(write, b'x')"
+    program = [*PYTHON, "-c", RUNS.format(ends=broken)]
+    done = subprocess.run(program, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "BrokenPipeError" in done.stderr
+
+
 def test_a_program_that_ctrl_c_ends_prints_nothing_more() -> None:
     program = [*PYTHON, "-c", RUNS.format(ends="time.sleep(600)")]
     done = press_ctrl_c(program, lambda line: line == "ready\n")
