@@ -58,7 +58,7 @@ while read -r offset length; do
         flock -w 5 9 || { echo timed out; exit; }
         [ /proc/self/fd/9 -ef "$log" ] || { echo moved; exit; }
         size=$(stat -L -c %s /proc/self/fd/9)
-        if [ "$size" -gt 0 ] && [ "$(tail -c 1 "$log" | od -An -tx1)" != ' 0a' ]; then
+        if [ "$size" -gt 0 ] && [ "$(tail -c 1 /proc/self/fd/9 | od -An -tx1)" != ' 0a' ]; then
             echo torn
         elif tail -c "+$offset" "$lines" | head -c "$length" >&9 2>&-; then
             echo ok

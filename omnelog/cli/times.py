@@ -31,7 +31,7 @@ def elapsed_ms(start_ms: int | None, end_ms: int | None) -> int | None:
 def spell_ms(duration_ms: int | None) -> str:
     """A duration as people say it: ``0s``, ``70ms``, ``1.3s``, ``42s``, ``3m05s``, ``2h00m``.
 
-    ``?`` if it is unknown.
+    From 100 hours on in days, ``4d04h``; ``?`` if it is unknown.
     """
     if duration_ms is None:
         return "?"
@@ -41,6 +41,9 @@ def spell_ms(duration_ms: int | None) -> str:
         return f"{duration_ms / 1000:.1f}s"
     minutes, seconds = divmod(round(duration_ms / 1000), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= 100:
+        days, hours = divmod(hours, 24)
+        return f"{days}d{hours:02}h"
     if hours:
         return f"{hours}h{minutes:02}m"
     return f"{minutes}m{seconds:02}s" if minutes else f"{seconds}s"

@@ -289,6 +289,8 @@ TRACK_OF_WINDOW = {  # pixels, and every how many labels one is shown
 @given(st.sampled_from(sorted(TRACK_OF_WINDOW)), st.integers(1, 10**9))
 @example(641, 12 * 3_600_000 + 20 * 60_000)
 @example(400, 808_090_256)
+@example(400, 842_926_830)
+@example(900, 856_883_033)
 def test_the_labels_of_the_axis_do_not_overlap_and_none_leaves_it(
     window: int, length_ms: int
 ) -> None:

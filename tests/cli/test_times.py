@@ -119,7 +119,8 @@ def test_of_any_two_events_the_time_between_is_known_and_not_negative_or_unknown
     ("ms", "spelt"),
     [(None, "?"), (0, "0s"), (49, "49ms"), (999, "999ms"), (1000, "1.0s"),
      (9_949, "9.9s"), (9_950, "10s"), (59_400, "59s"),
-     (59_600, "1m00s"), (3_599_000, "59m59s"), (3_600_000, "1h00m"), (90_061_000, "25h01m")],
+     (59_600, "1m00s"), (3_599_000, "59m59s"), (3_600_000, "1h00m"), (90_061_000, "25h01m"),
+     (359_940_000, "99h59m"), (359_999_900, "4d04h"), (1_000_000_000, "11d13h")],
 )  # fmt: skip
 def test_a_duration_is_short(ms: int | None, spelt: str) -> None:
     assert times.spell_ms(ms) == spelt
