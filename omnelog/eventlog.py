@@ -89,7 +89,7 @@ def read_run(root: Root, run_id: str) -> list[Event]:
 def iter_run(root: Root, run_id: str) -> Iterator[Event]:
     """Yield what `read_run` returns, in constant memory.
 
-    The snapshot is taken at the first next(). A relative `root` is the one of the call. Raises
+    The snapshot is taken at the first next(), of the `root` as it was meant in the call. Raises
     InvalidRunId at once, and what else `read_run` raises where it is found.
     """
     return iter_log(events_log_path(root, run_id), decode=decode)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Appending to a log: whole lines, one writer at a time, nothing lost (SPEC: APP).
 
-Every append holds the lock, first repairs what a dead writer left behind, and leaves its own lines
-whole or leaves no trace of them. The lock is never held while the record is encoded.
+Every append holds the lock and first repairs what a dead writer left behind. It leaves its own
+lines whole, or rolls them back. If the system refuses the roll-back, a torn tail stays, which the
+next append repairs. The lock is never held while the record is encoded.
 
 Theory of operation
 -------------------
@@ -19,14 +20,14 @@ Theory of operation
 
 * A fork makes a child in which every file is closed and the handle has a new mutex (see `fork`).
   So the parent's append and its lock are safe from the child. If a signal handler forked, and it
-  returns in the child as well, the child goes on with its copy of the append. After step 2 that
-  fails, because its file is closed. Before, the child opens a file of its own and appends to it.
+  returns in the child as well, the child goes on with its copy of the append. If it forked after
+  step 2, that fails, because its file is closed. Otherwise the child opens a file of its own.
 
 * Another thread waits for the mutex before it touches anything of the handle.
 
-What another process sees: each line is there or not. A part of one is a tail, which readers read
-with the lock held, or leave out; so it is with the part that a roll-back is about to cut off. Of a
-batch, others may see the first lines before the rest.
+What another process sees: each line is there or not. Part of a line is a tail, which readers read
+with the lock held, or leave out, also the part that a roll-back is about to cut off. Of a batch,
+others may see the first lines before the rest.
 
 The deadline is `lock_timeout` seconds after the call began. It is checked in the places that wait:
 `_wait_for_mutex`, `_wait_for_lock`, and `LockableFile.acquire`. Opening, repairing, writing and
@@ -49,9 +50,9 @@ Whether there is a file to close is kept in a flag, which is set once the mutex 
 cleared before it is released, so that a file is never closed under another thread's append. A flag
 would not do for the mutex: it would be wrong for a moment after each acquire and each release, and
 an interrupt in that moment would leave the mutex locked for good. So the last stage always
-releases, and that this thread did not own the mutex is not an error there. For the same reason it
-is the mutex itself that is asked whether a signal handler has interrupted an append to its own
-handle (``RLock._is_owned``, which `threading.Condition` uses as well). That is why it is an RLock,
+releases, and ignores the error if this thread did not own the mutex. For the same reason the mutex
+itself says whether a signal handler has interrupted an append to its own handle
+(``RLock._is_owned``, which `threading.Condition` uses as well). That is why it is an RLock,
 though it is never acquired twice.
 """
 
@@ -166,8 +167,8 @@ class LineLog(Generic[Record]):
     def append_many(self, records: Iterable[Record]) -> None:
         """Append `records` with one write under one lock: no other line comes between them.
 
-        Raises what `append` raises, but a whole line is final: `appended` of a LogIOError or an
-        AppendIndeterminate says how many of the records stand. Does nothing if there are none.
+        Raises what `append` raises, but lines that were written whole stay in the log: `appended`
+        of a LogIOError or an AppendIndeterminate says how many. Does nothing without records.
         """
         # Not by map(): a StopIteration out of an encoder would end it, and drop the other records.
         data = b"".join([self._line(record) for record in records])

@@ -43,7 +43,8 @@ class AppendIndeterminate(_FileError):
     """The first `appended` records are whole lines. What became of the others is unknown.
 
     Either what was written could be neither completed nor rolled back, or the sync of a durable
-    append failed, so that a power loss may take it. Look at the log before you append again.
+    append failed, so that a power loss may take it. Look at the log before you append again. After
+    a failed sync every later append of this handle raises LogIOError; open another one then.
     """
 
 
@@ -66,7 +67,7 @@ class LockTimeout(_FileError, TimeoutError):
 
 
 class LogBusy(OmnelogError, RuntimeError):
-    """Code inside an append used the same handle, such as a signal handler; nothing was done."""
+    """Code within an append, such as a signal handler, used its handle; nothing was done."""
 
 
 class LogClosed(OmnelogError, ValueError):

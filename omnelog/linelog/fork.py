@@ -2,8 +2,8 @@
 """Forks: in a forked child, every registered object learns that it is a copy.
 
 A child inherits its parent's descriptors, and with them its parent's locks: a lock belongs to the
-open file description, which both share. It also inherits mutexes that threads hold which the child
-does not have. So files close themselves in the child, and handles take a new mutex.
+open file description, which both share. It also inherits mutexes, which may be held by threads that
+do not exist in the child. So files close themselves in the child, and handles take a new mutex.
 
 The hook runs in the child, inside ``os.fork``, after the hooks that were registered before this
 module was imported. Nothing runs in the parent and no lock is held, so a fork never waits. In

@@ -5,8 +5,7 @@ The lock is flock(2), taken on the very descriptor that reads or writes. It excl
 open file description of that file, in this process or any other, in any language.
 
 `try_lock` and `unlock` are the only two functions that use filelock. A host that wants no
-dependency puts two functions over ``fcntl.flock`` in their place, and does not need
-`try_lock_strictly` then.
+dependency puts two functions over ``fcntl.flock`` in their place; `try_lock_strictly` stays.
 """
 
 import errno
@@ -96,7 +95,8 @@ def sync_directory(path: Path) -> None:
 def _pause_s(pauses: int, age_s: float) -> float:
     """Return how many seconds to sleep at most, after `pauses` pauses within `age_s` seconds.
 
-    Poll slowly while the wait is young, and faster after 0.6 s, so that the oldest waiter wins.
+    After two short pauses poll slowly, and after 0.6 s fast, so that the oldest waiter usually
+    wins.
     With pauses that only grow, as in exponential backoff, newcomers would win.
     """
     if pauses < _SHORT_PAUSES:
@@ -211,7 +211,7 @@ class LockableFile(FileIO):
         return self.line_start(size), size
 
     def line_start(self, end: int) -> int:
-        """Return where the line begins that goes on to `end`: after the last newline before it."""
+        """Return where the line begins whose last byte is before `end`: after the last newline."""
         while end > 0:
             start = max(0, end - BLOCK_SIZE)
             newline = os.pread(self.fd, end - start, start).rfind(b"\n")
@@ -224,7 +224,7 @@ class LockableFile(FileIO):
         return 0
 
     def hole_end(self, start: int, end: int) -> int:
-        """Return where the hole ends that begins at `start`, at most `end`; `start` if none does.
+        """Return the end of the hole that begins at `start`, at most `end`; `start` without one.
 
         A power loss can leave gigabytes of zeros that no disk block backs. They need not be read.
         """

@@ -69,8 +69,8 @@ def iter_log(
 ) -> Iterator[Record]:
     """Yield what `read_log` returns, in constant memory.
 
-    The snapshot is taken at the first next(). A relative `path` is the one of the call. Raises
-    what `read_log` raises, each where it is found, after the records before it.
+    The snapshot is taken at the first next(), of the `path` as it was meant when this was called.
+    Raises what `read_log` raises, each where it is found, after the records before it.
     """
     return _snapshot(absolute_path(path), decode)
 
@@ -80,7 +80,11 @@ def scan_log(
     *,
     decode: Decode[Record] = decode_object,  # type: ignore[assignment] # see Record
 ) -> LogScan[Record]:
-    """Read a snapshot past all damage. Raises LogIOError, also where there is no log."""
+    """Return the records of a snapshot, and what is wrong with all other lines.
+
+    Raises ValueError for a bad `path`; LogIOError, also where there is no log. What `read_log`
+    would raise about a line or a tail is in `problems`.
+    """
     path = absolute_path(path)
     problems: list[DeserializeError] = []
 
@@ -107,9 +111,9 @@ def follow_log(
 ) -> Iterator[Record]:
     """Yield the records of a log as they come, each once its line is terminated; never half a line.
 
-    Looks every `poll_interval` seconds, for ever, or until it has yielded all that was terminated
-    when `stop` was set. It takes no lock, and waits for an unterminated tail to become a line.
-    Where the log is replaced, it goes on with the new one 2 s later.
+    Looks every `poll_interval` seconds. Once `stop` is set, it yields what was terminated by then,
+    and ends; without `stop` it does not end. It takes no lock, and waits for an unterminated tail
+    to become a line. Where the log is replaced, it goes on with the new one 2 s later.
 
     Raises ValueError for a bad `path` or `poll_interval`, and what `iter_log` raises, except
     TornTailError; LogIOError also when the log is gone for good or final lines were cut off.

@@ -182,7 +182,7 @@ def test_a_run_with_a_long_name_gets_two_lines_and_the_others_a_table(run: Volum
     heads, *lines = COLOUR.sub("", on_terminal(run, "runs", columns=80)).splitlines()
     assert heads.split()[:2] == ["RUN", "STATE"]
     at = lines.index(name)
-    assert re.fullmatch(r"  running \d+h\d\dm, \d+d ago, no nodes", lines[at + 1])
+    assert re.fullmatch(r"  running \d+d\d\dh, \d+d ago, no nodes", lines[at + 1])
     [usual] = lines[:at] + lines[at + 2 :]
     assert usual.split()[:2] == [RUN, "aborted"]
 

@@ -24,7 +24,7 @@ from . import handmade
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(handmade.__file__)
-TRIES = 3  # for all cases of a pattern, because the calls may depend on time
+TRIES = 3  # because calls and times differ a little from run to run
 
 VECTORS = {vector.id: vector for vector in load()}
 
@@ -131,6 +131,17 @@ def once(vector: Vector) -> Vector:
     return replace(vector, data={**vector.data, "tries": 1})
 
 
+def verdict(name: str, fault: str) -> str:
+    """The verdict of a vector on a fault, which a busy machine can hide: then it is tried again."""
+    found = "passed"
+    for _ in range(TRIES):
+        if found == "passed":
+            vectors = [once(VECTORS[name])]
+            [result] = conduct(vectors, dict.fromkeys("ABC", command(fault)), 5.0, set())
+            found = result.verdict
+    return found
+
+
 def catches(case: Case, stage: Stage) -> bool:
     """Whether the case fails. It does not if its call is not made this time."""
     try:
@@ -145,9 +156,7 @@ def catches(case: Case, stage: Stage) -> bool:
 @pytest.mark.parametrize("fault", BY_VECTORS)
 def test_a_fault_is_caught_by_the_vectors_that_are_named_for_it(fault: str) -> None:
     names = BY_VECTORS[fault].split()
-    vectors = [once(VECTORS[name]) for name in names]
-    results = conduct(vectors, dict.fromkeys("ABC", command(fault)), 5.0, set())
-    assert {result.id: result.verdict for result in results} == dict.fromkeys(names, "failed")
+    assert {name: verdict(name, fault) for name in names} == dict.fromkeys(names, "failed")
 
 
 @needs_strace

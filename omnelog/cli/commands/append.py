@@ -52,7 +52,7 @@ examples:
 def declare(verbs: Verbs, summary: str) -> None:
     """Say what `append` takes."""
     verb = verbs.add("append", summary, _carry_out, _HELP, _HELP_END)
-    verb.parser.add_argument("--force", action="store_true", help="also where it comes amiss")
+    verb.parser.add_argument("--force", action="store_true", help="also what verify would report")
     verb.run_argument(help="id of the run, whole")
 
 
