@@ -19,7 +19,8 @@ def run(main: Callable[[], int]) -> NoReturn:
     """Run `main` as the program of this process, and exit with the code that it returns.
 
     The code is 1 if nobody reads standard output any more, and 130 if Ctrl-C interrupted `main`. In
-    both cases nothing more is printed. What `main` imports itself is covered too.
+    both cases nothing more is printed. What `main` imports itself is covered too. What else `main`
+    raises is raised, also a BrokenPipeError of another pipe than standard output.
     """
     try:
         try:
@@ -28,7 +29,7 @@ def run(main: Callable[[], int]) -> NoReturn:
             print(end="", flush=True)  # or Python would do it later, and complain
     except BrokenPipeError:
         if _is_output_read():
-            raise  # another pipe broke, which `main` should have expected
+            raise  # another pipe broke: that is a fault of `main`
         _discard_output()
         code = UNREAD
     except KeyboardInterrupt:

@@ -42,7 +42,9 @@ def read(directory: Path, plan: RoundPlan, gate: Gate) -> None:
                 snapshots.flush()
                 if not over:
                     pause_s = (taken["end_ns"] - taken["begin_ns"]) * _REST / 1e9
-                    sleep(_SABOTAGE_REST_S if plan.sabotage else pause_s)
+                    if plan.sabotage:
+                        pause_s = _SABOTAGE_REST_S
+                    sleep(pause_s)
 
 
 def _snapshot(take: Callable[[], Iterable[Record]], run: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 
 _KEPT = 64 * 1024  # bytes, from which the last lines are made
 _SHOWN = 4096  # bytes of them, at most
-_ENOUGH = 4 * _SHOWN  # bytes in which nearly always all that is shown can be found
+_ENOUGH = 4 * _SHOWN  # bytes, the end of a piece in which the last lines are looked for first
 
 _TERMINAL_CODES = (  # a pattern that is compiled when it is needed, which takes 0.5 ms
     rb"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and movements of the cursor
@@ -25,7 +25,10 @@ class LastLines:
     def add(self, data: bytes | memoryview) -> None:
         """Take what was printed next."""
         end = bytearray(data[-_ENOUGH:])
-        if _is_plain(end) and len(end.strip(b"\n")) > _SHOWN:
+        # The first line may lack its beginning, and what comes may be written over the last one.
+        _, _, after_first = end.partition(b"\n")
+        whole_lines, _, _ = after_first.rpartition(b"\n")
+        if _is_plain(end) and len(whole_lines.strip(b"\n")) > _SHOWN:
             self._kept = end
             return
         self._kept += data
@@ -48,7 +51,7 @@ class LastLines:
 
 
 def _is_plain(printed: bytes | bytearray) -> bool:
-    """Whether it is seen as it was printed, without codes for the terminal and progress bars."""
+    """Whether it has neither codes for the terminal nor carriage returns: it is seen as printed."""
     return b"\r" not in printed and b"\x1b" not in printed
 
 

@@ -192,7 +192,7 @@ class Terminal:
 
 
 def _watch(pid: int, reported: int) -> None:
-    """In the monitor: report that `pid` has started, each time that it stops, and its end."""
+    """In the monitor: report that `pid` has started, when it stops or continues, and its end."""
     for signum in signal.valid_signals() - {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP}:
         with suppress(OSError):
             signal.signal(signum, signal.SIG_IGN)

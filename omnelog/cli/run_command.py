@@ -199,7 +199,9 @@ class _Stream:
         self._source = source
         self._output = output
         self._capture = capture
-        self._buffer = bytearray(_READ)  # fresh memory for each read would take 10% longer
+        # For every read, because fresh memory would take 10% longer. `_pending` may be a view of
+        # it, so nothing is read while anything is pending.
+        self._buffer = bytearray(_READ)
         self._pending = memoryview(pending)
         self._by_lines = by_lines
         self._unfinished = b""  # the beginning of a line

@@ -188,10 +188,10 @@ def test_a_command_whose_monitor_is_killed_is_on_record(volume: Volume) -> None:
     assert volume.types(said.run_id)[-2:] == ["node.failed", "pipe.aborted"]
 
 
-def test_a_command_that_ends_as_soon_as_it_is_stopped_is_on_record(
+def test_a_command_that_ends_as_soon_as_it_is_stopped_keeps_its_exit_status(
     volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The monitor has seen that it is stopped, and not yet taken note of it."""
+    """It ends when the monitor has seen that it is stopped, and has not yet reported that."""
     waitid = os.waitid
 
     def late(kind: int, pid: int, options: int) -> os.waitid_result | None:

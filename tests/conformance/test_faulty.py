@@ -20,7 +20,7 @@ VECTORS = list(load())
 def concerned(fault: Fault) -> Iterator[Vector]:
     """The vectors that must catch it, and a tenth of those of that kind that must not.
 
-    The others check one of its clauses, too: they may catch it, so that nothing follows from them.
+    Left out are those that check one of its clauses but are not named: they may catch it or not.
     """
     for kind in fault.kinds:
         name, _, glob = kind.partition(":")

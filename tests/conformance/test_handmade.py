@@ -127,7 +127,10 @@ def found(fault: str, pattern: str, stage: Stage) -> list[Case]:
 
 
 def once(vector: Vector) -> Vector:
-    """The vector without another try, which helps an adapter that is right on a busy machine."""
+    """The vector with one try: more only help an adapter that is right, on a busy machine.
+
+    So one failure counts as noticing a fault, even if the machine caused it.
+    """
     return replace(vector, data={**vector.data, "tries": 1})
 
 
@@ -143,13 +146,15 @@ def verdict(name: str, fault: str) -> str:
 
 
 def catches(case: Case, stage: Stage) -> bool:
-    """Whether the case fails. It does not if its call is not made this time."""
-    try:
-        stage.play(case, Seen())
-    except NotReached:
+    """Whether the case fails. It is played again only if its call was not made."""
+    for _ in range(TRIES):
+        try:
+            stage.play(case, Seen())
+        except NotReached:
+            continue
+        except (Mismatch, AdapterFailure):
+            return True
         return False
-    except (Mismatch, AdapterFailure):
-        return True
     return False
 
 
@@ -169,7 +174,7 @@ def test_a_fault_is_caught_by_the_system_cases_that_are_named_for_it(fault: str)
         except Mismatch:
             return  # it shows when nothing else is wrong
         assert cases, pattern
-        assert any(catches(case, stage) for _ in range(TRIES) for case in cases)
+        assert any(catches(case, stage) for case in cases)
 
 
 @pytest.mark.parametrize("fault", BY_THE_RUNNER)

@@ -46,7 +46,8 @@ from .strikes import (
 __all__ = ["close_logs", "lost", "nothing_but_the_append", "other_thread"]  # fixtures
 
 STEP = 1 if INTERRUPTS >= 100_000 else 5
-"""Of what is less than the main thing here, every fifth bytecode will do by default."""
+"""By default, handlers that append or raise strike at every fifth bytecode, and so do interrupts of
+opening and reading."""
 
 
 def interrupt() -> None:

@@ -193,7 +193,7 @@ def _play(name: str, root: Path) -> Stage:
 
 
 def _lost(stage: Stage, disk: Disk, promised: Sequence[bytes]) -> Iterator[str]:
-    """What is lost in `disk` that was promised, or is there that was not appended."""
+    """What was promised or torn and is not in `disk`, and what is in its log but not appended."""
     log = disk.get(stage.volume.log)
     *terminated, tail = (log or b"").split(b"\n")
     lines = [text + b"\n" for text in terminated]

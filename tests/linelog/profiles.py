@@ -21,7 +21,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("thorough", settings.get_profile("usual"), max_examples=2000)
-settings.register_profile("brief", settings.get_profile("usual"), max_examples=20)
+# It keeps no examples, because copies of the project that are broken on purpose are tested with it.
+settings.register_profile("brief", settings.get_profile("usual"), max_examples=20, database=None)
 settings.register_profile(
     "repeatable", settings.get_profile("usual"), max_examples=100, derandomize=True
 )
