@@ -43,6 +43,7 @@ def check_at_once(
             if wait([futures[0]], _POLL_S).done:
                 yield from futures.popleft().result()
             progress.reached(done.value)
+        pool.shutdown()
     except BrokenProcessPool as error:
         raise Refused(
             "verify: one of its processes was killed, perhaps because memory ran out; "
@@ -50,8 +51,9 @@ def check_at_once(
         ) from error
     finally:
         for process in set(multiprocessing.active_children()) - others:
-            process.terminate()  # after an interrupt; else they have nothing left to do
-        pool.shutdown(cancel_futures=True)
+            process.terminate()
+        # Not waited for: an interrupt can leave a lock of the pool acquired for good.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager

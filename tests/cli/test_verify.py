@@ -6,6 +6,8 @@ import json
 import os
 import select
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -331,6 +333,37 @@ def test_a_signal_ends_all_of_its_processes(
     assert said.status == -signum
     assert said.err == ""
     assert len(workers) == 2
+    for worker in workers:
+        assert select.select([worker], [], [], WATCHDOG_S)[0] == [worker]
+        os.close(worker)
+
+
+def test_an_interrupt_ends_it_even_if_its_pool_of_processes_would_not_end(volume: Volume) -> None:
+    stuck = (
+        "import time\n"
+        "from concurrent.futures import ProcessPoolExecutor as Pool\n"
+        "end = Pool.shutdown\n"
+        "def shutdown(pool, wait=True, **how):\n"
+        "    time.sleep(600) if wait else end(pool, wait=False, **how)\n"
+        "Pool.shutdown = shutdown\n"
+        f"from {omnelog.__name__}.cli import run\n"
+        "run()\n"
+    )
+    with ExitStack() as held:
+        for number in range(20):
+            path = volume.write(b'{"torn', run_id=f"r{number:03}")
+            log = held.enter_context(path.open("rb"))
+            fcntl.flock(log, fcntl.LOCK_EX)
+        with Process(
+            [sys.executable, "-c", stuck, "verify", "--all", "-j", "2"],
+            cwd=volume.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=volume.environment(),
+        ) as process:
+            workers = workers_of(process)
+            process.send_signal(signal.SIGINT)
+            assert finish(process).status == -signal.SIGINT
     for worker in workers:
         assert select.select([worker], [], [], WATCHDOG_S)[0] == [worker]
         os.close(worker)
