@@ -96,8 +96,7 @@ def _pause_s(pauses: int, age_s: float) -> float:
     """Return how many seconds to sleep at most, after `pauses` pauses within `age_s` seconds.
 
     After two short pauses poll slowly, and after 0.6 s fast, so that the oldest waiter usually
-    wins.
-    With pauses that only grow, as in exponential backoff, newcomers would win.
+    wins. With pauses that only grow, as in exponential backoff, newcomers would win.
     """
     if pauses < _SHORT_PAUSES:
         return _SHORT_PAUSE_S

@@ -305,8 +305,8 @@ def _exception_of(decode: Decode[Any], line: bytes) -> Exception | None:
 def tail_refusal(decode: Decode[Any], tail: bytes) -> DeserializeError | None:
     """Return why an unterminated tail is not a whole record, or None if it is one.
 
-    Whatever `decode` accepts, `decode_object` must accept it as well. A JSON object that
-    is cut short is not one, so part of a record is never taken for a whole one.
+    Whatever `decode` accepts, `decode_object` must accept it as well. A JSON object that is cut
+    short is not one, so part of a record is never taken for a whole one.
     """
     for accepts in (decode_object, decode):
         try:

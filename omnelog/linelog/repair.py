@@ -54,9 +54,9 @@ def _is_whole(log: LockableFile, start: int, end: int, decode: Decode[Any]) -> b
     A tail that is too long to be decoded counts as whole if it ends with a brace: it stays in the
     log as a line, where a reader reports it if it is damaged.
     """
-    last = os.pread(log.fd, 1, end - 1)
     if end - start > LONGEST_DECODED:
         return not is_too_long(log, start, end)
+    last = os.pread(log.fd, 1, end - 1)
     return last in _LAST_BYTES and tail_refusal(decode, b"".join(log.blocks(start, end))) is None
 
 

@@ -8,8 +8,8 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -308,6 +308,23 @@ def workers_of(process: Process) -> list[int]:
     return [os.pidfd_open(int(child)) for child in children]
 
 
+@contextmanager
+def torn_and_locked(volume: Volume, logs: int) -> Iterator[None]:
+    """Whoever reads them waits for long, because each has a tail, and we hold its lock."""
+    with ExitStack() as held:
+        for number in range(logs):
+            path = volume.write(b'{"torn', run_id=f"r{number:03}")
+            log = held.enter_context(path.open("rb"))
+            fcntl.flock(log, fcntl.LOCK_EX)
+        yield
+
+
+def assert_they_end(workers: list[int]) -> None:
+    for worker in workers:
+        assert select.select([worker], [], [], WATCHDOG_S)[0] == [worker]
+        os.close(worker)
+
+
 @pytest.mark.parametrize(
     ("signum", "send"),
     [
@@ -320,12 +337,7 @@ def workers_of(process: Process) -> list[int]:
 def test_a_signal_ends_all_of_its_processes(
     volume: Volume, signum: signal.Signals, send: Callable[[int, int], None]
 ) -> None:
-    """They wait for long, because each log has a tail, and we hold its lock."""
-    with ExitStack() as held:
-        for number in range(200):
-            path = volume.write(b'{"torn', run_id=f"r{number:03}")
-            log = held.enter_context(path.open("rb"))
-            fcntl.flock(log, fcntl.LOCK_EX)
+    with torn_and_locked(volume, 200):
         with volume.start("verify", "--all", "-j", "2", prefix=("setsid",)) as process:
             workers = workers_of(process)
             send(process.pid, signum)
@@ -333,9 +345,7 @@ def test_a_signal_ends_all_of_its_processes(
     assert said.status == -signum
     assert said.err == ""
     assert len(workers) == 2
-    for worker in workers:
-        assert select.select([worker], [], [], WATCHDOG_S)[0] == [worker]
-        os.close(worker)
+    assert_they_end(workers)
 
 
 def test_an_interrupt_ends_it_even_if_its_pool_of_processes_would_not_end(volume: Volume) -> None:
@@ -349,11 +359,7 @@ def test_an_interrupt_ends_it_even_if_its_pool_of_processes_would_not_end(volume
         f"from {omnelog.__name__}.cli import run\n"
         "run()\n"
     )
-    with ExitStack() as held:
-        for number in range(20):
-            path = volume.write(b'{"torn', run_id=f"r{number:03}")
-            log = held.enter_context(path.open("rb"))
-            fcntl.flock(log, fcntl.LOCK_EX)
+    with torn_and_locked(volume, 20):
         with Process(
             [sys.executable, "-c", stuck, "verify", "--all", "-j", "2"],
             cwd=volume.root,
@@ -364,18 +370,12 @@ def test_an_interrupt_ends_it_even_if_its_pool_of_processes_would_not_end(volume
             workers = workers_of(process)
             process.send_signal(signal.SIGINT)
             assert finish(process).status == -signal.SIGINT
-    for worker in workers:
-        assert select.select([worker], [], [], WATCHDOG_S)[0] == [worker]
-        os.close(worker)
+    assert_they_end(workers)
 
 
 def test_a_process_of_it_that_is_killed_is_reported(volume: Volume) -> None:
     """Its verdicts are missing, so `verify` must not give a verdict about any log."""
-    with ExitStack() as held:
-        for number in range(20):
-            path = volume.write(b'{"torn', run_id=f"r{number:03}")
-            log = held.enter_context(path.open("rb"))
-            fcntl.flock(log, fcntl.LOCK_EX)
+    with torn_and_locked(volume, 20):
         with volume.start("verify", "--all", "-j", "2") as process:
             workers = workers_of(process)
             signal.pidfd_send_signal(workers[0], signal.SIGKILL)
