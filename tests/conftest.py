@@ -31,8 +31,9 @@ __all__ = [
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(Path.cwd() / ".hypothesis"))
 
 
-def pytest_collection_finish() -> None:
-    """Let the garbage collector pass over what exists before the first test.
+@pytest.fixture(scope="module", autouse=True)
+def quick_collections() -> None:
+    """Let the garbage collector pass over what exists before the tests of a file.
 
     That is half a million objects, which each full collection would go through in 0.1 s. Many
     tests ask for such a collection, to see that nothing is left open.

@@ -44,7 +44,7 @@ def commands(directory: Path, failing: str) -> tuple[int, list[str]]:
 
 
 def test_the_first_command_is_readmes() -> None:
-    [quoted] = re.findall(r"^tests='(.*)'$", text_of(".ci/run"), re.MULTILINE)
+    [quoted] = re.findall(r'^tests="(.*)"$', text_of(".ci/run"), re.MULTILINE)
     assert f"\n    {quoted}\n" in text_of("README.md")
     assert quoted.endswith("nox -s tests")
 
@@ -53,7 +53,7 @@ def test_everything_is_checked_in_order(tmp_path: Path) -> None:
     status, calls = commands(tmp_path, "nothing fails")
     assert status == 0
     assert [call.partition(" -- ")[0] for call in calls] == [
-        "pip install -q nox",
+        "pip install -q nox[uv]",
         "nox -s tests",
         "nox -s lint types",
         "nox -s conformance",

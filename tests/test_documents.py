@@ -210,5 +210,5 @@ def test_the_two_commands_differ_in_the_verb_alone(verb: str) -> None:
         r"^ {4}(python3 -m venv .*nox -s (\w+))$", text_of("README.md"), re.MULTILINE
     )
     assert [command.removesuffix(name) for command, name in commands if name == verb] == [
-        "python3 -m venv .venv && .venv/bin/pip install -q nox && .venv/bin/nox -s "
+        "python3 -m venv .venv && .venv/bin/pip install -q 'nox[uv]' && .venv/bin/nox -s "
     ]

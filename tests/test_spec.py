@@ -8,6 +8,7 @@ import re
 import typing
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from types import UnionType
@@ -59,6 +60,7 @@ def clauses(spec: str = SPEC) -> Iterator[Clause]:
 CLAUSES = list(clauses())
 
 
+@cache
 def marks_of_tests() -> dict[str, list[str]]:
     """The clauses that each test says it checks, in ``@pytest.mark.spec``, by file and name."""
     found = {}
@@ -73,11 +75,16 @@ def marks_of_tests() -> dict[str, list[str]]:
     return found
 
 
+@cache
 def clauses_of_vectors() -> dict[str, list[str]]:
     """The clauses that each conformance vector says it checks, by id."""
     vectors = (PROJECT / "conformance" / "vectors" / "v1").glob("*/*.json")
     found = [json.loads(path.read_bytes()) for path in sorted(vectors)]
     return {vector["id"]: vector["clauses"] for vector in found}
+
+
+def all_checks() -> dict[str, list[str]]:
+    return marks_of_tests() | clauses_of_vectors()
 
 
 def untraced(spec: str, checks: dict[str, list[str]]) -> list[str]:
@@ -99,10 +106,8 @@ def untraced(spec: str, checks: dict[str, list[str]]) -> list[str]:
 
 
 class TestTracing:
-    CHECKS = marks_of_tests() | clauses_of_vectors()
-
     def test_every_clause_is_checked_and_every_check_names_a_clause(self) -> None:
-        assert untraced(SPEC, self.CHECKS) == []
+        assert untraced(SPEC, all_checks()) == []
 
     def test_tests_and_vectors_both_take_part(self) -> None:
         assert len(marks_of_tests()) > 50
@@ -127,14 +132,14 @@ class TestTracing:
     def test_a_clause_that_is_not_traced_is_found(self, change: tuple[str, str], said: str) -> None:
         changed = SPEC.replace(*change)
         assert changed != SPEC
-        assert [wrong for wrong in untraced(changed, self.CHECKS) if wrong.startswith(said)]
+        assert [wrong for wrong in untraced(changed, all_checks()) if wrong.startswith(said)]
 
     @pytest.mark.parametrize(
         ("named", "said"),
         [(["LOCK-99"], "x names LOCK-99, which is no clause"), ([], "x names no clause")],
     )
     def test_a_check_that_names_no_clause_is_found(self, named: list[str], said: str) -> None:
-        assert untraced(SPEC, {**self.CHECKS, "x": named}) == [said]
+        assert untraced(SPEC, {**all_checks(), "x": named}) == [said]
 
 
 def rows(chapter: str, *heads: str) -> list[list[str]]:

@@ -24,6 +24,7 @@ Faults are spelt in a case's id as they are in a plan:
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -122,7 +123,7 @@ class Call:
         """At which lengths a write can be cut short: all, or those that make a difference."""
         if every and len(self.data) < 500:
             return range(1, len(self.data))
-        ends = [at for at, byte in enumerate(self.data) if byte == ord("\n")]
+        ends = [newline.start() for newline in re.finditer(b"\n", self.data)]
         around = {length for end in ends for length in (end, end + 1, end + 2)}
         within = {*range(1, len(self.data))}
         return sorted(({1, len(self.data) // 2, len(self.data) - 1} | around) & within)
