@@ -195,7 +195,9 @@ def _vectors(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
             )  # fmt: skip
 
     order = {vector.id: number for number, vector in enumerate(vectors)}
-    return _told(results(), len(vectors) * len(casts), options, order, "vectors", complete=complete)
+    return _report(
+        results(), len(vectors) * len(casts), options, order, "vectors", complete=complete
+    )
 
 
 def _is_chosen(vector: Vector, options: argparse.Namespace) -> bool:
@@ -269,7 +271,7 @@ def _system(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
     order = {id_: number for number, id_ in enumerate(all_ids)}
     few = len(all_ids) == 1 or options.trace
     complete = not (options.only or options.clause or options.profile or options.sample)
-    return _told(results(), total, options, order, "cases", complete=complete, details=few)
+    return _report(results(), total, options, order, "cases", complete=complete, details=few)
 
 
 def _check_strace(command: Sequence[str], limit_s: float) -> None:
@@ -289,7 +291,7 @@ def _need_command(parser: argparse.ArgumentParser, options: argparse.Namespace) 
         parser.error("the command that starts the adapter is missing; see --help for examples")
 
 
-def _told(
+def _report(
     came: Iterator[Result],
     total: int,
     options: argparse.Namespace,

@@ -109,6 +109,10 @@ class Crew:
             if name.startswith(kind) and member.process.exitcode is None
         }
 
+    def _ends(self, kind: str) -> list[int]:
+        """What to wait for, to see one of the processes of `running` end."""
+        return [process.sentinel for process in self.running(kind).values()]
+
     def killed(self) -> list[str]:
         """The names of processes that died of SIGKILL and were not started again."""
         codes = {name: member.process.exitcode for name, member in self._members.items()}
@@ -116,12 +120,12 @@ class Crew:
 
     def watch(self, kind: str, timeout_s: float) -> None:
         """Wait until a process whose name begins with `kind` ends, `timeout_s` at the longest."""
-        self._wait([process.sentinel for process in self.running(kind).values()], timeout_s)
+        self._wait(self._ends(kind), timeout_s)
 
     def join(self, kind: str) -> None:
         """Wait until the processes whose names begin with `kind`, and their children, end."""
-        while running := self.running(kind):
-            self._wait([process.sentinel for process in running.values()])
+        while ends := self._ends(kind):
+            self._wait(ends)
         for name, member in self._members.items():
             if name.startswith(kind):
                 self._hear_out(member.line)
@@ -156,8 +160,8 @@ class Crew:
             process.terminate()
             self._asked.add(name)
         deadline = monotonic() + grace_s
-        while (left := self.running("")) and monotonic() < deadline:
-            wait([p.sentinel for p in left.values()], deadline - monotonic())
+        while (ends := self._ends("")) and monotonic() < deadline:
+            wait(ends, deadline - monotonic())
         self.kill()
 
     def kill(self) -> None:

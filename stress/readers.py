@@ -53,7 +53,7 @@ def _snapshot(take: Callable[[], Iterable[Record]], run: int) -> dict[str, Any]:
     try:
         records = take()
     except Exception as error:  # the checker judges whether it is right
-        return taken | {"end_ns": monotonic_ns(), **_told(error)}
+        return taken | {"end_ns": monotonic_ns(), **_error_as_json(error)}
     taken["end_ns"] = monotonic_ns()
     digest = RunningDigest()
     for record in records:
@@ -61,7 +61,7 @@ def _snapshot(take: Callable[[], Iterable[Record]], run: int) -> dict[str, Any]:
     return taken | digest.as_json()
 
 
-def _told(error: Exception) -> dict[str, Any]:
+def _error_as_json(error: Exception) -> dict[str, Any]:
     """An error as the history has it. Two kinds can be right, which the checker decides."""
     reason = "torn" if isinstance(error, TornTailError) else None
     if isinstance(error.__cause__, FileNotFoundError):
@@ -102,7 +102,7 @@ def _follow(records: Iterator[Record], run: int) -> dict[str, Any]:
         for record in records:
             digest.add(canonical_line(record))
     except Exception as error:
-        failed = _told(error)
+        failed = _error_as_json(error)
     return {
         "run": run,
         "begin_ns": begin_ns,

@@ -242,7 +242,7 @@ def _struck(name: str) -> Callable[[RoundReport], str]:
     return lambda r: f"{r.strikes[name]:,}" if name in r.strikes else "·"
 
 
-def _told(outcome: Outcome) -> Callable[[RoundReport], str]:
+def _count_of(outcome: Outcome) -> Callable[[RoundReport], str]:
     return lambda r: f"{r.outcomes.get(outcome, 0):,}"
 
 
@@ -265,9 +265,9 @@ _SECTIONS: list[dict[str, Callable[[RoundReport], str]]] = [
         "lock waits": lambda r: f"{r.lock_waits:,}",
     },
     {
-        "timeouts": _told(Outcome.TIMED_OUT),
-        "refused": _told(Outcome.REFUSED),
-        "indeterminate": _told(Outcome.INDETERMINATE),
+        "timeouts": _count_of(Outcome.TIMED_OUT),
+        "refused": _count_of(Outcome.REFUSED),
+        "indeterminate": _count_of(Outcome.INDETERMINATE),
     },
     {
         "kills": _struck(KILL),

@@ -6,7 +6,7 @@ gets there, which is the same for all. After SIGTERM a process completes its cur
 receipts, and exits with 0. SIGINT is blocked here, because only the parent handles it.
 """
 
-import _weakrefset
+import contextlib
 import errno
 import faulthandler
 import os
@@ -15,7 +15,6 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing.connection import Connection
@@ -25,6 +24,7 @@ from time import monotonic, monotonic_ns, sleep
 from types import FrameType
 from typing import Any, NoReturn
 
+import omnelog
 from omnelog import AppendIndeterminate, EventLog, LockTimeout, LogIOError
 
 from .faults import FORK, SHORT_WRITE
@@ -44,6 +44,9 @@ from .receipts import (
 from .sabotage import Appender, broken
 
 _FULL_S = 0.002  # the pause after a refusal, so that a full disk does not refuse every event
+_HERE = Path(__file__).parent
+WITHOUT_CALLBACKS = (str(_HERE), str(Path(omnelog.__file__).parent), contextlib.__file__)
+"""What an append runs. Nothing in these files is a finalizer, or is called when objects go."""
 _OPENING_TRIES = 1000  # each 5 ms later, if the disk is full when a process starts
 
 
@@ -208,7 +211,7 @@ def write(
             draw_lines(directory, plan, process.run, child)
         accounts = [here.account(each) for each in process.writers]
         log = passed or open_log(directory, plan, process)
-        with closing(log):
+        with contextlib.closing(log):
             start_ns = gate.wait()
             forks = _Forks(here, log, stop)
             forks.begin(start_ns)
@@ -292,7 +295,7 @@ class _Forks:
             self._thread.start()
 
     def _strike(self, _: int, frame: FrameType | None) -> None:
-        if loses_exceptions(frame):
+        if not is_in_an_append(frame):
             return  # the timer strikes again
         if self._left and self._fork():
             raise _ForkedError  # the interrupted append has to survive it, in the child
@@ -341,13 +344,18 @@ class _Forks:
             sys.exit(f"children exited with {codes}")
 
 
-def loses_exceptions(frame: FrameType | None) -> bool:
-    """Whether Python would drop what a signal handler raises that interrupted `frame`.
+def is_in_an_append(frame: FrameType | None) -> bool:
+    """Whether what a signal handler raises that interrupted `frame` ends an append.
 
-    It does so in the callbacks of weak references, and the only ones here are those of WeakSet. A
-    child forked there would go on with its parent's work.
+    Python drops it in finalizers, in callbacks of weak references and in hooks of a fork, which may
+    run at any time; a child forked there would go on with its parent's work. So `frame`, and all
+    that called it, have to be of modules that have none of these.
     """
-    return frame is not None and frame.f_code.co_filename == _weakrefset.__file__
+    while frame is not None and frame.f_code is not Account.append_next.__code__:
+        if not frame.f_code.co_filename.startswith(WITHOUT_CALLBACKS):
+            return False
+        frame = frame.f_back
+    return frame is not None
 
 
 def _fail(error: BaseException) -> NoReturn:
@@ -357,7 +365,7 @@ def _fail(error: BaseException) -> NoReturn:
     os._exit(1)
 
 
-@contextmanager
+@contextlib.contextmanager
 def until_terminated(directory: Path, name: str) -> Iterator[list[int]]:
     """Yield a list that is empty until SIGTERM comes; SIGUSR1 writes a stack trace."""
     stop: list[int] = []

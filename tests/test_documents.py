@@ -175,13 +175,6 @@ def test_every_verb_of_the_command_is_described() -> None:
     assert sorted(described) == sorted({path.stem for path in commands.glob("[a-z]*.py")})
 
 
-def test_documents_are_in_plain_english() -> None:
-    """These words are rare elsewhere, and were common here."""
-    rare = r"\b(mend(ed|s)?|amid|anew|be it|but for|lest|afresh)\b"
-    for path in DOCUMENTS:
-        assert re.findall(rf".*{rare}.*", path.read_text(encoding="utf-8"), re.IGNORECASE) == []
-
-
 def test_readme_is_short() -> None:
     assert len(text_of("README.md").splitlines()) <= 150
 

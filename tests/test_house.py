@@ -3,10 +3,7 @@
 
 import ast
 import inspect
-import io
-import re
 import sys
-import tokenize
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -113,23 +110,6 @@ def test_no_file_makes_code_out_of_text(path: Path) -> None:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id not in {"exec", "eval", "compile"}, f"line {node.lineno}"
-
-
-DIALECT = re.compile(r"\b(mend(s|ed|ing)?|amid|anew|be it|told|but for)\b", re.IGNORECASE)
-"""Words that a reader stumbles over: say repair, during, again, even, reported, except."""
-
-
-def prose(text: str) -> str:
-    """The comments and strings of a module."""
-    kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1)}
-    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    return "\n".join(token.string for token in tokens if token.type in kinds)
-
-
-@pytest.mark.parametrize("module", CORE)
-def test_the_core_speaks_plain_english(module: str) -> None:
-    text = prose(path_of(module).read_text(encoding="utf-8"))
-    assert [match[0] for match in DIALECT.finditer(text)] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -325,7 +325,7 @@ class TestAFollower:
         stop.set()
         assert list(omnelog.follow_run(tmp_path, RUN, stop=stop)) == [node(1), node(2)]
 
-    def test_looks_every_50_ms_unless_told_otherwise(self, tmp_path: Path) -> None:
+    def test_looks_every_50_ms_by_default(self, tmp_path: Path) -> None:
         log_path(tmp_path).write_bytes(b"")
         for options, expected in (({}, 0.05), ({"poll_interval": 7.0}, 7.0)):
             steps = Steps(iter([lambda: None]))

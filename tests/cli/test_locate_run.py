@@ -106,7 +106,9 @@ def test_an_unknown_run_is_refused_with_the_nearest_names(two: Volume) -> None:
     assert "Traceback" not in said.err
 
 
-def test_a_run_unlike_any_other_is_refused_and_told_where_they_are_listed(two: Volume) -> None:
+def test_a_run_unlike_any_other_is_refused_with_the_way_to_list_them(
+    two: Volume,
+) -> None:
     assert "omnelog runs" in shown(two, "??????????").err
 
 

@@ -9,13 +9,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from importlib import import_module
+from typing import IO, Any
 
 import pytest
 
 from .. import omnelog
 from .streams import full_pipe, in_terminal
 from .volume import RUN, WATCHDOG_S, Process, Volume, finish, locked, started
+
+Signals = import_module(f"{omnelog.__name__}.cli.signals").Signals
 
 COUNTING = """
 import os, signal
@@ -387,6 +390,27 @@ def test_a_call_leaves_the_signals_of_its_process_as_they_were(volume: Volume) -
     assert [signal.getsignal(signum) for signum in handled] == before
     assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
     assert os.listdir("/proc/self/fd") == descriptors
+
+
+def test_a_signal_that_comes_while_its_handler_is_restored_is_handled_by_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    handled = []
+    change = signal.signal
+
+    def change_while_it_comes(signum: int, handler: Any) -> Any:
+        if signum == signal.SIGUSR1:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return change(signum, handler)
+
+    before = signal.signal(signal.SIGUSR1, lambda signum, _: handled.append(signum))
+    try:
+        with Signals():
+            monkeypatch.setattr(signal, "signal", change_while_it_comes)
+        assert handled == [signal.SIGUSR1]
+    finally:
+        monkeypatch.undo()
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_the_command_starts_with_the_signals_as_they_were(volume: Volume) -> None:

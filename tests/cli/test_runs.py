@@ -170,7 +170,7 @@ def test_to_list_the_newest_no_other_log_is_read(volume: Volume) -> None:
     assert (said.status, said.err, said.out.count(b"\n")) == (0, "", 6)
 
 
-def test_a_damaged_run_that_is_not_listed_is_not_told(volume: Volume) -> None:
+def test_a_damaged_run_that_is_not_listed_is_not_reported(volume: Volume) -> None:
     volume.write(started("bad"), b"damage\n", run_id="bad")
     volume.write(*History("good").begin().complete().events, run_id="good")
     said = volume.call("runs", "--state", "completed")

@@ -688,7 +688,7 @@ def makes_runs_by_asking(adapter: Adapter) -> None:
 
 
 @fault("behaviour:ULID-7.n*", "ULID-7.newline ULID-7.newline-alone", "ULID-7")
-def mends_the_last_ulid(adapter: Adapter) -> None:
+def repairs_the_last_ulid(adapter: Adapter) -> None:
     original = adapter.ulid
 
     def op(request: Json) -> Json:

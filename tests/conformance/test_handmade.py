@@ -177,7 +177,7 @@ def test_a_fault_is_caught_by_the_system_cases_that_are_named_for_it(fault: str)
 
 
 @pytest.mark.parametrize("fault", BY_THE_RUNNER)
-def test_a_fault_of_the_protocol_is_told_before_the_first_vector(fault: str) -> None:
+def test_a_fault_of_the_protocol_is_reported_before_the_first_vector(fault: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "conformance", "--only", "ACC-12.type", "--", *command(fault)],
         cwd=ROOT,

@@ -22,6 +22,8 @@ PROGRAMS = [
     "stress.fairness",
     "tests.mutation",
     "tests.schedules",
+    "tests.tools.ratios",
+    "tests.tools.sizes",
 ]
 
 

@@ -25,7 +25,7 @@ CRASHED = "states that a power loss leaves"
 Count: TypeAlias = Callable[[str, int], None]
 
 PREFIX = "fault cases: "
-_told = pytest.StashKey[bool]()
+_is_printed = pytest.StashKey[bool]()
 
 
 def totals(reporter: pytest.TerminalReporter) -> Counter[str]:
@@ -44,8 +44,8 @@ def pytest_terminal_summary(
 ) -> None:
     """Say how many cases of each kind were run, once."""
     total = totals(terminalreporter)
-    if total and not config.stash.get(_told, False):
-        config.stash[_told] = True
+    if total and not config.stash.get(_is_printed, False):
+        config.stash[_is_printed] = True
         terminalreporter.section("faults")
         for kind, cases in sorted(total.items()):
             terminalreporter.write_line(f"{cases:9,} {kind}")

@@ -25,24 +25,12 @@ from shutil import rmtree
 import pytest
 
 from .. import omnelog
+from .cases import carry_out, examine, record, wrecks
 from .counts import THOROUGH, Count
 from .logs import between
 from .system import FOREIGN_LINE, System, interposed, is_benign
-from .workloads import (
-    FOUND,
-    RUN,
-    Case,
-    Plan,
-    Volume,
-    Workload,
-    Wreck,
-    carry_out,
-    event,
-    examine,
-    line,
-    record,
-    wrecks,
-)
+from .volumes import Volume, Wreck
+from .workloads import FOUND, RUN, Case, Plan, Workload, event, line
 
 SOME = ("absent", "sound", "torn", "unterminated", "nuls")
 OPERATIONS = (
@@ -273,7 +261,7 @@ def test_an_append_is_one_write_of_all_its_lines(operation: str, root: Path) -> 
 
 
 @pytest.mark.parametrize("operation", ["read", "scan"])
-def test_a_tail_is_read_afresh_under_the_lock(operation: str, root: Path) -> None:
+def test_a_tail_is_read_again_under_the_lock(operation: str, root: Path) -> None:
     calls = record(Workload("torn", durable=False, operations=(operation,)), root)
     names = [call.name for call in calls]
     assert names[names.index("try_lock") + 1 : names.index("unlock")].count("pread") == 2

@@ -222,7 +222,7 @@ def test_a_fork_while_another_thread_has_only_the_mutex_does_not_make_the_child_
     assert names(log.path.read_bytes()) == [("thread", 0), ("child", 1)]
 
 
-def test_a_parent_killed_amid_an_append_takes_its_lock_with_it_though_its_child_lives(
+def test_a_parent_killed_during_an_append_takes_its_lock_with_it_though_its_child_lives(
     tmp_path: Path,
 ) -> None:
     """The child has the handle, and would have the lock if it had kept the file."""

@@ -319,7 +319,7 @@ def test_an_interrupt_wherever_signals_strike_in_opening_keeps_no_other_thread_f
 
 
 @in_a_thread
-def test_an_interrupt_wherever_signals_strike_in_closing_is_mended_by_closing(
+def test_an_interrupt_wherever_signals_strike_in_closing_is_got_over_by_closing(
     tmp_path: Path, other_thread: ThreadPoolExecutor
 ) -> None:
     """And keeps no other thread from opening and closing."""

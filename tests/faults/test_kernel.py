@@ -241,7 +241,7 @@ def stopped_mid_line(root: Path) -> Any:
     return body
 
 
-def test_who_waits_for_a_stopped_writer_is_told_its_pid_and_goes_on_after_it(
+def test_waiting_for_a_stopped_writer_reports_its_pid_and_goes_on_after_it(
     tmp_path: Path,
 ) -> None:
     with forked(stopped_mid_line(tmp_path)) as child:

@@ -683,7 +683,7 @@ def test_a_follower_of_a_log_whose_final_lines_were_cut_off_fails(
     assert caught.value.filename == str(log.path)
 
 
-def test_a_follower_waits_while_a_torn_tail_is_cut_off_and_written_anew(
+def test_a_follower_waits_while_a_torn_tail_is_cut_off_and_written_again(
     tmp_path: Path, clock: Clock
 ) -> None:
     """It has passed none of it on: what comes in its place is what everybody reads."""

@@ -22,7 +22,8 @@ from .. import omnelog
 from .counts import CRASHED, Count
 from .power import Acknowledged, Cut, Disk, Made, Recorder, Step, Synced, Wrote, crash_states
 from .system import interposed
-from .workloads import FOUND, GARBAGE, RUN, Volume, event, is_event, line
+from .volumes import Volume
+from .workloads import FOUND, GARBAGE, RUN, event, is_event, line
 
 Play: TypeAlias = Callable[["Stage"], None]
 Edit: TypeAlias = Callable[[Sequence[Step]], list[Step]]

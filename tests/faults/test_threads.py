@@ -146,7 +146,7 @@ def test_threads_exclude_each_other(
 
 
 @pytest.mark.spec("APP-6")
-def test_the_wait_for_another_thread_ends_at_the_deadline_and_is_told_in_seconds(
+def test_the_wait_for_another_thread_ends_at_the_deadline_and_is_reported_in_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Time is moved by hand, by all that is left and half a second."""

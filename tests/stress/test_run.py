@@ -215,7 +215,7 @@ sys.exit(main([*size, "--fault", "none", "--root", sys.argv[1]]))
     assert "sabotage harmless was not caught" in done.stdout
 
 
-def test_what_hangs_is_ended_and_told(tmp_path: Path) -> None:
+def test_what_hangs_is_ended_and_reported(tmp_path: Path) -> None:
     """A writer that is still preparing its events when time is up stands for all that hang."""
     report_path, root = tmp_path / "report.json", tmp_path / "kept"
     size = ["--processes", "2", "--threads", "1", "--events", "1000000", "--timeout", "1"]

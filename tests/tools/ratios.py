@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""`python -m tests.tools.ratios`: what dataclasses-json costs, as multiples of what omnelog costs.
+"""What dataclasses-json costs, as multiples of what omnelog costs.
 
 The two are timed in turns, seven times. The least, the median and the greatest of each ratio are
 printed. The figures in docs/recipes.md come from here.
 """
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def importing(module: str) -> float:
 
 def main() -> int:
     """Print the table; return 0."""
+    argparse.ArgumentParser(prog="python -m tests.tools.ratios", description=__doc__).parse_args()
     events: list[Any] = of_every_type() * EVENTS  # Any: the decorator adds methods
     for cls in {type(event) for event in events}:
         dataclasses_json.dataclass_json(cls)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`python -m tests.tools.sizes`: what omnelog costs to download and to import."""
+"""What omnelog costs to download, and to import beside filelock alone, in milliseconds of CPU."""
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,7 @@ ROUNDS = 9
 
 def main() -> int:
     """Print the sizes, and the CPU time of the import beside that of filelock alone; return 0."""
+    argparse.ArgumentParser(prog="python -m tests.tools.sizes", description=__doc__).parse_args()
     with TemporaryDirectory(prefix="omnelog-sizes-") as directory:
         pip = [sys.executable, "-m", "pip", "-q", "--no-input"]
         subprocess.run([*pip, "wheel", "-w", directory, PROJECT], check=True)

@@ -112,7 +112,7 @@ def _carry_out(root: Path, given: Namespace) -> int:
             emit(json.dumps(_object(root, run_id, run, node)))
     else:
         _Printer(root, run_id, run, full=given.full).print(nodes)
-    return _told(findings, run_id, tail_in_flight=lines.tail_in_flight)
+    return _report_findings(findings, run_id, tail_in_flight=lines.tail_in_flight)
 
 
 def _show_events(path: Path, run_id: str, node_ids: Sequence[str]) -> int:
@@ -122,10 +122,10 @@ def _show_events(path: Path, run_id: str, node_ids: Sequence[str]) -> int:
         if node_ids:
             events = (e for e in events if getattr(e, "node_id", None) in node_ids)
         emit_json_lines(map(encode, events))
-    return _told(findings, run_id, tail_in_flight=lines.tail_in_flight)
+    return _report_findings(findings, run_id, tail_in_flight=lines.tail_in_flight)
 
 
-def _told(findings: Findings, run_id: str, *, tail_in_flight: bool) -> int:
+def _report_findings(findings: Findings, run_id: str, *, tail_in_flight: bool) -> int:
     """Say what is wrong with the log. Returns the exit status."""
     flush()  # so that on a terminal the complaints come last
     for finding in findings:
