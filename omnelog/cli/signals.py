@@ -99,12 +99,15 @@ class Signals:
         traceback: TracebackType | None,
     ) -> None:
         self.stop_listening()
-        # Python loses a signal that comes while its handler is exchanged, and says so.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
+        mask = None
+        with suppress(OSError, ValueError):
+            # Python loses a signal that comes while its handler is exchanged, and says so.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
         for signum, handler in self._handled.items():
             with suppress(OSError, ValueError):
                 signal.signal(signum, handler)
-        _set_mask(mask)
+        if mask is not None:
+            _set_mask(mask)
         signal.set_wakeup_fd(self._wakeup_before)
         for fd in (self._outlet, self._inlet, self._waking, self._woken):
             os.close(fd)

@@ -228,7 +228,7 @@ def tell(report: Report, console: Console) -> None:
 
 def machine() -> str:
     """The processor, system and Python on which this runs."""
-    with suppress(OSError, IndexError):
+    with suppress(OSError, IndexError, ValueError):  # in a chroot, say, no mount is known
         info = Path("/proc/cpuinfo").read_text()
         model = info.partition("model name")[2].splitlines()[0].strip("\t: ")
         mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]

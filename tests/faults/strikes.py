@@ -57,14 +57,14 @@ class _Places:
         steps = [*dis.get_instructions(code)]
         ends = {at.offset for at in steps if at.argrepr == "INTRINSIC_STOPITERATION_ERROR"}
         reraised = {at + 2 for at in ends}
-        nothing_done = {at.offset for at in steps if at.opname == "NOP"}
+        nothing_done = {at.offset for at in steps if at.opname in {"NOP", "NOT_TAKEN"}}
         self.unheeded = frozenset(nothing_done | ends | reraised)
         """Where no signal handler is called, but a trace function is.
 
-        That is where nothing is done, and CPython leaves the NOP of a ``try:`` within another out
-        of both; and at the end of each generator, where a StopIteration becomes a RuntimeError:
-        CPython 3.12 goes there to close a generator that is dropped, out of which no exception
-        comes.
+        One kind is a bytecode that does nothing: of a ``try:`` CPython may leave out the NOP of
+        another in it, and CPython 3.14 the NOT_TAKEN behind a jump. The other is the end of a
+        generator, where a StopIteration becomes a RuntimeError: CPython 3.12 goes there to close a
+        generator that is dropped, out of which no exception comes.
         """
         looks = ("CALL", "RESUME", "JUMP_BACKWARD")
         self.looks = frozenset(at.offset for at in steps if at.opname.startswith(looks))
@@ -417,6 +417,7 @@ class Bench:
         self.log = open_log(root, durable=way.durable)
         self.count = 0
         self.where = ""
+        self.file = ""  # of the code that was struck
 
     def strike(
         self,
@@ -447,6 +448,7 @@ class Bench:
             except BaseException as error:  # whatever comes out
                 outcome = error
         self.where = f"struck at bytecode {at}: {strike.where}"
+        self.file = strike.file
         return outcome, strike.struck > 0
 
     def fresh(self) -> bytes:

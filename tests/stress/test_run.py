@@ -216,13 +216,33 @@ sys.exit(main([*size, "--fault", "none", "--root", sys.argv[1]]))
 
 
 def test_what_hangs_is_ended_and_reported(tmp_path: Path) -> None:
-    """A writer that is still preparing its events when time is up stands for all that hang."""
+    """A writer that is never ready stands for all that hang.
+
+    Seed 1 lets the first process be forked, so it has what is replaced here. Nobody asks it to end
+    before it listens for SIGTERM.
+    """
+    code = """
+import os, signal, sys
+from stress import processes, workers
+from stress.command import main
+listening, listens = os.pipe()
+def prepare_for_ever():
+    os.write(listens, b".")
+    while True:
+        signal.pause()
+def stop_once_it_listens(crew, grace_s):
+    os.read(listening, 1)
+    stop(crew, grace_s)
+workers.count_waits = prepare_for_ever
+stop, processes.Crew.stop = processes.Crew.stop, stop_once_it_listens
+sys.exit(main(sys.argv[1:]))
+"""
     report_path, root = tmp_path / "report.json", tmp_path / "kept"
-    size = ["--processes", "2", "--threads", "1", "--events", "1000000", "--timeout", "1"]
-    size += ["--fault", "none", "--rounds-only"]
+    size = ["--processes", "2", "--threads", "1", "--events", "5", "--timeout", "1"]
+    size += ["--fault", "none", "--rounds-only", "--seed", "1"]
     paths = ["--root", str(root), "--json", str(report_path)]
-    seed = "1"  # by which the first process is forked, so that it soon listens for SIGTERM
-    done = _stress(*size, *paths, "--seed", seed)
+    command = [sys.executable, "-W", "error", "-c", code, *size, *paths]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TOO_LONG_S)
     assert (done.returncode, done.stderr) == (1, ""), done.stdout
     assert "not over after 1 s, ending it" in done.stdout
     [round_] = json.loads(report_path.read_text())["rounds"]
