@@ -58,7 +58,7 @@ from .linelog.errors import (
     refusals_ignored,
 )
 from .linelog.fork import register as call_after_fork
-from .linelog.lock import LockableFile, absolute_path, checked_seconds
+from .linelog.lock import LockableFile, absolute_path, checked_seconds, exists
 from .linelog.reader import LogReader
 from .linelog.repair import LONGEST_DECODED
 from .ulid import UlidAllocator, allocate_ulid, ulid_ms
@@ -301,7 +301,7 @@ def unfinished_nodes(root: Root, run_id: str) -> list[str]:
 
 def _exists(path: Path) -> bool:
     with refusals("cannot look for the log", path):
-        return path.exists()
+        return exists(path)
 
 
 def child_environ(root: Root, run_id: str, node_id: str = "") -> dict[str, str]:

@@ -163,6 +163,7 @@ SHARED = {
         "LockableFile",
         "absolute_path",
         "checked_seconds",
+        "exists",
         "sync_directory",
         "try_lock",
         "try_lock_strictly",

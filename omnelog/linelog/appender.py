@@ -83,6 +83,7 @@ from .lock import (
     StrPath,
     absolute_path,
     checked_seconds,
+    exists,
     sync_directory,
     try_lock,
     unlock,
@@ -222,7 +223,7 @@ class LineLog(Generic[Record]):
         directories = []
         for directory in self.path.parents:
             directories.append(directory)
-            if directory.exists():
+            if exists(directory):
                 break
         return directories
 

@@ -83,6 +83,18 @@ def absolute_path(path: StrPath) -> Path:
         return Path(path).absolute()
 
 
+def exists(path: Path) -> bool:
+    """Return whether there is something at `path`. Raises OSError if the system does not say.
+
+    From Python 3.14 on, `Path.exists` is False in that case.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def sync_directory(path: Path) -> None:
     """Wait until the entries of a directory are on disk. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

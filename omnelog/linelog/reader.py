@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Generic, Self
 
 from .errors import DeserializeError, LockTimeout, TornTailError, refusals
-from .lock import LockableFile, StrPath, absolute_path, checked_seconds, unlock
+from .lock import LockableFile, StrPath, absolute_path, checked_seconds, exists, unlock
 from .objects import Decode, Record, decode_object, is_blank, refusal_of, tail_refusal
 from .repair import LONGEST_DECODED, is_too_long
 
@@ -248,7 +248,7 @@ def _follow(
                 is_left_behind = log.is_left_behind()
                 end, _ = log.extent()
                 yield from log.records(end, decode, _raise)
-                if is_last_look and not (log.replaced() and path.exists()):
+                if is_last_look and not (log.replaced() and exists(path)):
                     return  # otherwise the new file has to be looked at as well
                 if is_last_look or is_left_behind:
                     log = log.successor()

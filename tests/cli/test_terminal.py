@@ -71,7 +71,8 @@ def without_rich(volume: Volume) -> dict[str, str]:
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_help_fits_the_terminal(volume: Volume, words: list[str], columns: int) -> None:
     said = on_terminal(volume, *words, "--help", columns=columns)
-    assert max(map(len, said.splitlines())) <= columns
+    shown = COLOUR.sub("", said)  # Python 3.14 prints help in colour
+    assert max(map(len, shown.splitlines())) <= columns
 
 
 @given(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Reading a line log, also that of another tool: what is skipped, what is reported, and where."""
 
+import errno
 import fcntl
 import itertools
 import os
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given
@@ -294,6 +295,22 @@ class TestAFollower:
         path.unlink()
         stop.set()
         assert list(following) == []
+
+    def test_that_is_stopped_does_not_take_a_path_that_cannot_be_looked_at_for_empty(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(_: Path) -> NoReturn:
+            raise OSError(errno.EIO, "Input/output error")
+
+        linelog.append_log(path, {"n": 1})
+        stop = threading.Event()
+        following = linelog.follow_log(path, stop=stop)
+        assert next(following) == {"n": 1}
+        path.unlink()
+        stop.set()
+        monkeypatch.setattr(Path, "stat", fail)
+        with pytest.raises(linelog.LogIOError, match="Input/output error"):
+            list(following)
 
     def test_goes_on_with_the_log_that_replaced_its_own(
         self, path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1946,8 +1946,15 @@ MUTANTS = [
     Mutant(
         name="a follower that is asked to stop forgets the log that replaced its own",
         module="linelog/reader",
-        before="                if is_last_look and not (log.replaced() and path.exists()):\n",
+        before="                if is_last_look and not (log.replaced() and exists(path)):\n",
         after="                if is_last_look:\n",
+        tests="linelog/test_read.py",
+    ),
+    Mutant(
+        name="what cannot be looked at passes for absent",
+        module="linelog/lock",
+        before="    except (FileNotFoundError, NotADirectoryError):\n        return False\n",
+        after="    except OSError:\n        return False\n",
         tests="linelog/test_read.py",
     ),
     Mutant(
