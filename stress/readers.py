@@ -69,29 +69,53 @@ def _error_as_json(error: Exception) -> dict[str, Any]:
     return {"error": f"{type(error).__name__}: {error}", "reason": reason}
 
 
+class _Stop(Flag):
+    """What a follower asks whether to stop, for the first time when it has opened its log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_open = Flag()
+
+    def is_set(self) -> bool:
+        self.is_open.set()
+        return super().is_set()
+
+
 def follow(directory: Path, plan: RoundPlan, gate: Gate) -> None:
-    """Follow all runs, each in a thread of its own, until the writers have ended."""
+    """Follow all runs, each in a thread of its own, until the writers have ended.
+
+    Each log is open before the gate: a log that is replaced after that is read to its end.
+    """
     gate.close_others()
     path = history_path(directory, f"{FOLLOWER}.followed")
-    flag, follow_log = Flag(), LOGS[plan.log].follow
+    follow_log = LOGS[plan.log].follow
     assert follow_log is not None
+    stops = [_Stop() for _ in plan.run_ids]
     with until_terminated(directory, FOLLOWER) as stop:
         found: list[dict[str, Any]] = [{}] * len(plan.run_ids)
 
         def follow_one(run: int, run_id: str) -> None:
-            found[run] = _follow(follow_log(directory, run_id, flag), run)
+            try:
+                found[run] = _follow(follow_log(directory, run_id, stops[run]), run)
+            finally:
+                stops[run].is_open.set()
 
-        gate.wait()
         threads = [
             threading.Thread(target=follow_one, args=each) for each in enumerate(plan.run_ids)
         ]
         for thread in threads:
             thread.start()
-        while not stop and not gate.line.poll(0.05):
-            pass
-        flag.set()
-        for thread in threads:
-            thread.join()
+        for each in stops:
+            each.is_open.wait()
+        try:
+            gate.wait()
+            while not stop and not gate.line.poll(0.05):
+                pass
+        finally:
+            for each in stops:
+                each.set()
+            for thread in threads:
+                thread.join()
         path.write_text("".join(json.dumps(each) + "\n" for each in found))
 
 
