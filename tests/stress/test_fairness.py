@@ -132,11 +132,13 @@ def test_usage_names_the_scenarios() -> None:
 
 
 def test_ctrl_c_ends_it_and_all_its_processes() -> None:
+    """Once the directory for temporary files is found, where `tempfile` tries to make a file."""
     code = """
-import sys
+import sys, tempfile
 from conformance.program import run
 from stress import fairness
 def bursty():
+    tempfile.gettempdir()
     print("ready", flush=True)
     return fairness.bursty(writers=2, duration_s=600)
 fairness.SCENARIOS["bursty"] = bursty
