@@ -98,7 +98,7 @@ def follow(directory: Path, plan: RoundPlan, gate: Gate) -> None:
             try:
                 found[run] = _follow(follow_log(directory, run_id, stops[run]), run)
             finally:
-                stops[run].is_open.set()
+                stops[run].is_open.set()  # also where it could not be opened
 
         threads = [
             threading.Thread(target=follow_one, args=each) for each in enumerate(plan.run_ids)

@@ -44,8 +44,11 @@ from .receipts import (
 from .sabotage import Appender, broken
 
 _FULL_S = 0.002  # the pause after a refusal, so that a full disk does not refuse every event
-_HERE = Path(__file__).parent
-WITHOUT_CALLBACKS = (str(_HERE), str(Path(omnelog.__file__).parent), contextlib.__file__)
+WITHOUT_CALLBACKS = (
+    str(Path(__file__).parent),
+    str(Path(omnelog.__file__).parent),
+    contextlib.__file__,
+)
 """What an append runs. Nothing in these files is a finalizer, or is called when objects go."""
 _OPENING_TRIES = 1000  # each 5 ms later, if the disk is full when a process starts
 

@@ -22,10 +22,8 @@ class Volume:
     def __init__(self, root: Path) -> None:
         self.root = str(root)
         self.directory = f"{root}/.omne/var/runs/{RUN}"
-        self.log, self.torn = (
-            f"{self.directory}/events.jsonl",
-            f"{self.directory}/events.jsonl.torn",
-        )
+        self.log = f"{self.directory}/events.jsonl"
+        self.torn = f"{self.log}.torn"
         self.moved = f"{self.directory}/moved"
 
     def read(self) -> bytes:

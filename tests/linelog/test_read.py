@@ -239,6 +239,15 @@ class Steps(threading.Event):
         return self.is_set()
 
 
+def with_one_record(path: Path) -> tuple[Iterator[dict[str, Any]], threading.Event]:
+    """A follower of a new log, which has given the one record there is, and what stops it."""
+    linelog.append_log(path, {"n": 1})
+    stop = threading.Event()
+    following = linelog.follow_log(path, stop=stop)
+    assert next(following) == {"n": 1}
+    return following, stop
+
+
 class TestAFollower:
     def test_yields_records_as_they_come(self, path: Path) -> None:
         with linelog.LineLog(path) as log:
@@ -277,10 +286,7 @@ class TestAFollower:
 
     @pytest.mark.spec("READ-26")
     def test_that_is_stopped_reads_also_the_log_that_replaced_its_own(self, path: Path) -> None:
-        linelog.append_log(path, {"n": 1})
-        stop = threading.Event()
-        following = linelog.follow_log(path, stop=stop)
-        assert next(following) == {"n": 1}
+        following, stop = with_one_record(path)
         path.rename(path.with_name("moved"))
         linelog.append_log(path, {"n": 2})
         stop.set()
@@ -288,10 +294,7 @@ class TestAFollower:
 
     @pytest.mark.spec("READ-26")
     def test_that_is_stopped_ends_although_its_log_is_gone(self, path: Path) -> None:
-        linelog.append_log(path, {"n": 1})
-        stop = threading.Event()
-        following = linelog.follow_log(path, stop=stop)
-        assert next(following) == {"n": 1}
+        following, stop = with_one_record(path)
         path.unlink()
         stop.set()
         assert list(following) == []
@@ -302,10 +305,7 @@ class TestAFollower:
         def fail(_: Path) -> NoReturn:
             raise OSError(errno.EIO, "Input/output error")
 
-        linelog.append_log(path, {"n": 1})
-        stop = threading.Event()
-        following = linelog.follow_log(path, stop=stop)
-        assert next(following) == {"n": 1}
+        following, stop = with_one_record(path)
         path.unlink()
         stop.set()
         monkeypatch.setattr(Path, "stat", fail)
