@@ -58,7 +58,7 @@ from .linelog.errors import (
     refusals_ignored,
 )
 from .linelog.fork import register as call_after_fork
-from .linelog.lock import LockableFile, absolute_path, checked_seconds, exists
+from .linelog.lock import LockableFile, absolute_path, checked_seconds, exists, is_directory
 from .linelog.reader import LogReader
 from .linelog.repair import LONGEST_DECODED
 from .ulid import UlidAllocator, allocate_ulid, ulid_ms
@@ -408,7 +408,9 @@ class Run:
         with run._by_policy(f"run of {pipe!r:.80}: not recorded"):
             run_dir(root, pipe)  # raises InvalidRunId before anything is touched
             run.root = absolute_path(root)
-            if not run.root.is_dir():
+            with refusals("cannot look for the root", run.root):
+                is_there = is_directory(run.root)
+            if not is_there:
                 raise RecordingError(f"{run.root}: not a directory; make it, or name another root")
             run_id = f"{pipe}-{allocate_ulid(run.root, lock_timeout=lock_timeout)}"
             run.run_id = run_id

@@ -164,6 +164,7 @@ SHARED = {
         "absolute_path",
         "checked_seconds",
         "exists",
+        "is_directory",
         "sync_directory",
         "try_lock",
         "try_lock_strictly",

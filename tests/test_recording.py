@@ -694,6 +694,14 @@ def test_a_volume_is_not_made_where_there_is_no_directory(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_root_that_cannot_be_looked_for_is_an_error_with_the_reason(tmp_path: Path) -> None:
+    root = tmp_path / ("x" * 300)
+    with pytest.raises(omnelog.LogIOError, match="cannot look for the root: File name too long"):
+        start(root)
+    with warned("not recorded"), start(root, "warn"):
+        pass
+
+
 @pytest.mark.usefixtures("gone_directory")
 def test_without_a_working_directory_a_relative_root_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(omnelog.LogIOError):

@@ -23,8 +23,8 @@ from .locate import volume_root
 _REMEDIES = {
     errno.ENOSPC: "make room, then try again",
     errno.EDQUOT: "make room in your quota, then try again",
-    errno.EACCES: "get the permission, or try as the user who has it",
-    errno.EPERM: "get the permission, or try as the user who has it",
+    errno.EACCES: "get the permission, or try as another user",
+    errno.EPERM: "get the permission, or try as another user",
     errno.EROFS: "nothing can be written there",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }

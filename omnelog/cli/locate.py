@@ -20,6 +20,7 @@ from .. import (
     omne_dir,
     run_exists,
 )
+from ..linelog.lock import is_directory
 from ..ulid import ulid_ms
 from ..volume import ROOT_VARIABLE
 from .exits import Refused
@@ -72,7 +73,7 @@ def _checked(named: str, origin: str) -> Path:
     if not named:
         raise Refused(f"{origin} is empty; give it a directory that holds .omne")
     root = _absolute(named)  # a recorded command may change directory
-    if not omne_dir(root).is_dir():
+    if not is_directory(omne_dir(root)):
         raise Refused(
             f"{root} ({origin}) is no omne volume, it holds no .omne directory: "
             f"make it one with `mkdir -p {omne_dir(root)}`"

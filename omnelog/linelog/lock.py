@@ -95,6 +95,11 @@ def exists(path: Path) -> bool:
     return True
 
 
+def is_directory(path: Path) -> bool:
+    """Return whether there is a directory at `path`. Raises OSError as `exists` does."""
+    return exists(path) and path.is_dir()
+
+
 def sync_directory(path: Path) -> None:
     """Wait until the entries of a directory are on disk. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .volume import Volume, started
+from .volume import Volume, powerless, started
 
 
 def listed(volume: Volume, *words: str) -> list[str]:
@@ -96,3 +96,17 @@ def test_in_a_directory_that_is_gone_it_asks_for_a_root(
 ) -> None:
     said = volume.call(*root, "runs")
     assert (said.status, "use --root with an absolute path" in said.err) == (1, True)
+
+
+@pytest.mark.parametrize("words", [("--root", "{}", "runs"), ("runs",)], ids=["option", "variable"])
+def test_a_volume_that_may_not_be_looked_at_does_not_pass_for_none(
+    volume: Volume, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = volume.root / "hidden"
+    (hidden / "volume" / ".omne").mkdir(parents=True)
+    hidden.chmod(0)
+    monkeypatch.setenv("OMNE_VOLUME_ROOT", str(hidden / "volume"))
+    said = volume.run(*(word.format(hidden / "volume") for word in words), prefix=powerless())
+    hidden.chmod(0o700)
+    assert said.status == 1
+    assert f"{hidden / 'volume' / '.omne'}: Permission denied" in said.err

@@ -4,7 +4,7 @@
 For each workload, its system calls are recorded; then it is carried out again for each of them and
 each fault it can suffer: errors, short writes that go on or then fail, a lock that is taken, the
 death of the process before it, after it or with part of a write done. By default most workloads
-meet only half of the failures.
+meet only a third of the failures.
 
 After each: no acknowledged event is missing, none is there twice, one that was denied is absent and
 one of which nothing is known is there once or not at all; every terminated line is valid; cut bytes
@@ -122,7 +122,7 @@ def _is_at_length(workload: Workload) -> bool:
 def _cases(workload: Workload, root: Path) -> list[Case]:
     """Every system call of `workload`, each with every fault it can suffer and live on.
 
-    By default it is every second case of most workloads, because they have many calls in common.
+    By default it is every third case of most workloads, because they have many calls in common.
     All cases are kept of a log that belongs to others, which alone makes the core call fchown(2),
     and of a sparse one, which alone makes it extend the quarantine with ftruncate(2).
     """
@@ -134,7 +134,7 @@ def _cases(workload: Workload, root: Path) -> list[Case]:
         for number, call in enumerate(record(workload, root))
         for fault in call.faults(every_error=every_error, every_length=every_length)
     ]
-    return cases if is_whole else cases[WORKLOADS.index(workload) % 2 :: 2]
+    return cases if is_whole else cases[WORKLOADS.index(workload) % 3 :: 3]
 
 
 def _first_faults(workload: Workload, root: Path) -> Iterator[Plan]:
