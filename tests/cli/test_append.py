@@ -38,7 +38,7 @@ def test_events_of_every_type_get_in_as_canonical_lines(volume: Volume) -> None:
     path = volume.write(started())
     events = of_every_type()
     spaced = given(*events).replace(b'":', b'" : ').replace(b"\n", b"\r\n\n")
-    said = volume.run("append", "--force", RUN, given=spaced)
+    said = volume.call("append", "--force", RUN, given=spaced)
     assert (said.status, said.out, said.err) == (0, b"", "")
     assert path.read_bytes() == given(started(), *events)
 
@@ -64,20 +64,20 @@ def test_what_verify_would_find_fault_with_is_refused_unless_forced(
 ) -> None:
     event = replace(event, id=event.id if "already" in fault else "0" * 26)
     path = volume.write(*there)
-    said = volume.run("append", RUN, given=given(event))
+    said = volume.call("append", RUN, given=given(event))
     assert said.status == 1
     assert said.err.startswith("1: ")
     assert fault in said.err
     assert "--force" in said.err
     assert path.read_bytes() == given(*there)
-    assert volume.run("append", "--force", RUN, given=given(event)).status == 0
+    assert volume.call("append", "--force", RUN, given=given(event)).status == 0
     assert path.read_bytes() == given(*there, event)
     assert volume.call("verify", RUN).status == 1
 
 
 def test_what_was_appended_before_counts(volume: Volume) -> None:
     history = History().begin().start("n").done("n").complete()
-    said = volume.run("append", RUN, given=given(*history.events, *History().abort().events))
+    said = volume.call("append", RUN, given=given(*history.events, *History().abort().events))
     assert said.status == 1
     assert said.err.startswith("5: pipe.aborted after the end of the pipe, line 4; id ")
     assert volume.events(RUN) == history.events
@@ -103,14 +103,14 @@ def test_what_others_append_meanwhile_counts(volume: Volume) -> None:
 def test_a_tail_that_is_a_whole_event_counts(volume: Volume) -> None:
     first, last = History().begin().complete().events
     volume.write(first, given(last)[:-1])
-    said = volume.run("append", RUN, given=given(aborted()))
+    said = volume.call("append", RUN, given=given(aborted()))
     assert (said.status, "after the end of the pipe, line 2" in said.err) == (1, True)
     assert volume.call("verify", RUN).status == 0
 
 
 def test_a_byte_order_mark_is_named(volume: Volume) -> None:
     volume.write(started())
-    said = volume.run("append", RUN, given=b"\xef\xbb\xbf" + given(completed()))
+    said = volume.call("append", RUN, given=b"\xef\xbb\xbf" + given(completed()))
     assert said.err.startswith("1: begins with a byte order mark; ")
 
 
@@ -118,19 +118,19 @@ def test_a_byte_order_mark_is_named(volume: Volume) -> None:
 def test_a_blank_line_is_passed_over(volume: Volume, blank: str) -> None:
     path = volume.write(started())
     lines = f"{blank}\n".encode() + given(completed())
-    assert volume.run("append", RUN, given=lines).status == 0
+    assert volume.call("append", RUN, given=lines).status == 0
     assert path.read_bytes() == given(started(), completed())
 
 
 @pytest.mark.parametrize("line", ["\x1c", "\x1f", "\ufeff", "\u200b"])
 def test_what_is_blank_elsewhere_is_not_here(volume: Volume, line: str) -> None:
     volume.write(started())
-    assert volume.run("append", RUN, given=f"{line}\n".encode()).status == 1
+    assert volume.call("append", RUN, given=f"{line}\n".encode()).status == 1
 
 
 def test_the_last_line_needs_no_newline(volume: Volume) -> None:
     path = volume.write(started())
-    assert volume.run("append", RUN, given=given(completed())[:-1]).status == 0
+    assert volume.call("append", RUN, given=given(completed())[:-1]).status == 0
     assert path.read_bytes() == given(started(), completed())
 
 
@@ -139,7 +139,7 @@ def test_at_a_bad_line_it_stops_and_names_it_and_keeps_what_came_before(
     volume: Volume, bad: bytes
 ) -> None:
     path = volume.write(started())
-    said = volume.run("append", RUN, given=given(aborted()) + b"\n" + bad + given(completed()))
+    said = volume.call("append", RUN, given=given(aborted()) + b"\n" + bad + given(completed()))
     assert said.status == 1
     assert path.read_bytes() == given(started(), aborted())
     reason, summary = said.err.splitlines()
@@ -162,14 +162,14 @@ def test_each_event_is_in_the_log_before_the_next_is_given(volume: Volume) -> No
 
 
 def test_a_pipe_started_begins_a_run(volume: Volume) -> None:
-    said = volume.run("append", RUN, given=given(started(), completed()))
+    said = volume.call("append", RUN, given=given(started(), completed()))
     assert (said.status, said.err) == (0, "")
     assert volume.events(RUN) == [started(), completed()]
 
 
 @pytest.mark.parametrize("lines", [given(completed()), b"hello\n", b""])
 def test_anything_else_begins_none(volume: Volume, lines: bytes) -> None:
-    said = volume.run("append", RUN, given=lines)
+    said = volume.call("append", RUN, given=lines)
     assert said.status == 1
     assert said.err
     assert volume.runs() == []
@@ -177,7 +177,7 @@ def test_anything_else_begins_none(volume: Volume, lines: bytes) -> None:
 
 def test_a_torn_tail_is_repaired_on_the_way(volume: Volume) -> None:
     path = volume.write(started(), b'{"torn')
-    assert volume.run("append", RUN, given=given(completed())).status == 0
+    assert volume.call("append", RUN, given=given(completed())).status == 0
     assert path.read_bytes() == given(started(), completed())
     assert path.with_name("events.jsonl.torn").read_bytes() == b'{"torn\n'
 

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TypeAlias
+from unittest.mock import patch
 
 import pytest
 
@@ -88,10 +90,11 @@ class Volume:
         self.command.write_text(f'#!/bin/sh\nexec {python} "$@"\n')
         self.command.chmod(0o755)
 
-    def call(self, *words: str) -> Said:
+    def call(self, *words: str, given: bytes = b"") -> Said:
         """Call `main` in this process."""
         self._capfd.readouterr()
-        status = main(words)
+        with patch.object(sys, "stdin", TextIOWrapper(BytesIO(given))):
+            status = main(words)
         sys.stdout.flush()
         out, err = self._capfd.readouterr()
         return Said(status, out, err.decode(errors="surrogateescape"))

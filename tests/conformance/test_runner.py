@@ -10,10 +10,14 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from conformance.command import main
 from conformance.run import conduct
 from conformance.vectors import Vector, load
 
@@ -47,14 +51,24 @@ sys.stdin = Stdin(sys.stdin)
 ONE = "ACC-12.type"  # a vector that needs one answer, an error
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "conformance", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+@dataclass
+class Done:
+    """How a call of the runner ended, and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: str) -> Done:
+    """Call the runner in this process."""
+    output, errors = StringIO(), StringIO()
+    with redirect_stdout(output), redirect_stderr(errors):
+        try:
+            code = main(arguments)
+        except SystemExit as ended:  # by argparse
+            code = int(ended.code or 0)
+    return Done(code, output.getvalue(), errors.getvalue())
 
 
 @pytest.fixture
