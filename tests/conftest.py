@@ -41,6 +41,11 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that wait most, so that others keep the processors busy meanwhile."""
+    items.sort(key=lambda item: "tests/conformance/" not in item.path.as_posix())
+
+
 @pytest.fixture(scope="module", autouse=True)
 def quick_collections() -> None:
     """Let the garbage collector pass over what exists before the tests of a file.
