@@ -234,7 +234,7 @@ def ts_ms(ts: str) -> int | None:
 def end_of_run(root: Root, run_id: str) -> PipeCompleted | PipeAborted | None:
     """Return the event that ended the run `run_id` of the volume at `root`; None if it goes on.
 
-    This takes the same time however many nodes the run has, and a damaged log is no obstacle.
+    This takes the same time however many nodes the run has, and works on a damaged log too.
     Raises InvalidRunId; RunNotFound if there is no such run, or no event at the end of its log;
     LogIOError.
     """
@@ -463,7 +463,7 @@ class Run:
     ) -> Self:
         """Take part in the run `run_id` of the volume at `root`, which somebody else ends.
 
-        This takes the same time however long the log is. A damaged log is no obstacle. Unless
+        This takes the same time however long the log is, and works on a damaged one too. Unless
         `errors` is ``"warn"``, raises InvalidRunId, RunNotFound, RunEnded or LogIOError.
         """
         run = cls(root, "", errors, lock_timeout, durable)

@@ -187,7 +187,7 @@ def _judge(verdict: Verdict, number: int, ordinal: int, begin: int, line: bytes)
         return None
     attempt = _attempt(value.get("id") if isinstance(value, dict) else None)
     if attempt is None or not _is_planned(verdict, attempt, verdict.evidence.files[number].run):
-        what = f"{where} is no event of any writer of this run"
+        what = f"{where} is not an event of any writer of this run"
         verdict.add(Kind.FOREIGN, what, spans=spans, focus=(number, begin))
         return None
     meant = _meant(verdict, attempt)

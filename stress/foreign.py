@@ -217,7 +217,7 @@ class Adapter(Talk):
         except ValueError:
             said = None
         if not isinstance(said, dict):
-            sys.exit(f"the command answered {answer[:200]!r}, which is no JSON object")
+            sys.exit(f"the command answered {answer[:200]!r}, which is not a JSON object")
         return said
 
     def append(self, seq: int, n: int) -> tuple[Outcome, int, str | None]:

@@ -70,7 +70,7 @@ def marks_of_tests() -> dict[str, list[str]]:
                 for mark in node.decorator_list:
                     if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.spec":
                         name = f"{path.relative_to(PROJECT)}::{node.name}"
-                        assert node.name.startswith(("test_", "Test")), f"{name} is no test"
+                        assert node.name.startswith(("test_", "Test")), f"{name} is not a test"
                         found[name] = [ast.literal_eval(argument) for argument in mark.args]
     return found
 
@@ -93,7 +93,7 @@ def untraced(spec: str, checks: dict[str, list[str]]) -> list[str]:
     checked = {clause for named in checks.values() for clause in named}
     wrong = [f"{id_} is there twice" for id_ in sorted({i for i in ids if ids.count(i) > 1})]
     for name, named in checks.items():
-        wrong += [f"{name} names {clause}, which is no clause" for clause in {*named} - {*ids}]
+        wrong += [f"{name} names {clause}, which is not a clause" for clause in {*named} - {*ids}]
         wrong += [f"{name} names no clause"] if not named else []
     for clause in clauses(spec):
         if clause.untested is None and clause.id not in checked:
@@ -136,7 +136,7 @@ class TestTracing:
 
     @pytest.mark.parametrize(
         ("named", "said"),
-        [(["LOCK-99"], "x names LOCK-99, which is no clause"), ([], "x names no clause")],
+        [(["LOCK-99"], "x names LOCK-99, which is not a clause"), ([], "x names no clause")],
     )
     def test_a_check_that_names_no_clause_is_found(self, named: list[str], said: str) -> None:
         assert untraced(SPEC, {**all_checks(), "x": named}) == [said]

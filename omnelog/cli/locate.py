@@ -75,8 +75,8 @@ def _checked(named: str, origin: str) -> Path:
     root = _absolute(named)  # a recorded command may change directory
     if not is_directory(omne_dir(root)):
         raise Refused(
-            f"{root} ({origin}) is no omne volume, it holds no .omne directory: "
-            f"make it one with `mkdir -p {omne_dir(root)}`"
+            f"{root} ({origin}) does not hold a directory .omne: "
+            f"make one with `mkdir -p {omne_dir(root)}`"
         )
     return root
 

@@ -184,8 +184,8 @@ class DamagedLog:
     """The bytes of a log, and what a reader has to make of them.
 
     `events` are those of its sound lines, in order. `bad_lines` are the numbers, from 1, of those
-    that are no event, the last one included if the log ends in a `torn` one. `blank_lines` of them
-    are passed over.
+    that are not events, the last one included if the log ends in a `torn` one. `blank_lines` of
+    them are passed over.
     """
 
     data: bytes

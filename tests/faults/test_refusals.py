@@ -2,7 +2,7 @@
 """What a system, a file system or a security module does not allow: said once, or done without.
 
 A lock that is refused for good is not one that somebody holds. A directory that cannot be synced,
-or a path that may not be looked at, is no reason to stop appending unless something depends on it.
+or a path that may not be looked at, does not stop appends unless something depends on it.
 """
 
 import errno

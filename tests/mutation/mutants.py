@@ -37,7 +37,7 @@ class Mutant:
         try:
             compile(mutated, path.name, "exec")
         except SyntaxError as error:
-            raise ValueError(f"with it {path.name} is no Python: {error}") from error
+            raise ValueError(f"with it {path.name} is not Python: {error}") from error
         return mutated
 
 
@@ -768,7 +768,7 @@ MUTANTS = [
         tests="faults/test_threads.py",
     ),
     Mutant(
-        name="a timeout that is no number is taken",
+        name="a timeout that is not a number is taken",
         module="linelog/lock",
         before="if not seconds >= 0:",
         after="if seconds < 0:",
@@ -1703,7 +1703,7 @@ MUTANTS = [
         after=("    if kind is str:\n        pass\n    else"),
     ),
     Mutant(
-        name="a type that is no string makes an exception",
+        name="a type that is not a string makes an exception",
         module="codec",
         before="    cls = _CLASSES.get(name) if type(name) is str else None\n",
         after="    cls = _CLASSES.get(name)\n",

@@ -151,12 +151,12 @@ def _foreign(tmp_path: Path, *kinds: str) -> list[str]:
 
 
 BAD_ADAPTERS = {
-    "input(); print(1)": "answered b'1', which is no JSON object",
+    "input(); print(1)": "answered b'1', which is not a JSON object",
     "input(); print('{}')": "does not speak version 1 of the protocol: {}",
     "pass": "ended with 0 before it said hello",
     "import sys; sys.exit(3)": "ended with 3 before it said hello",
     f"{HELLO}; input(); sys.exit(4)": "ended during an append, with exit code 4",
-    f"{HELLO}; input(); print('[]')": "answered b'[]', which is no JSON object",
+    f"{HELLO}; input(); print('[]')": "answered b'[]', which is not a JSON object",
     f"{HELLO}; input(); print('{{\"ok\":false}}')": "failed to append: {'ok': False}",
     f'{HELLO}; input(); print(\'{{"ok":false,"error":{{"kind":"SerializeError"}}}}\')': (
         "failed to append: {'kind': 'SerializeError'}"
