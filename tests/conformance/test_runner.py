@@ -11,7 +11,6 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -51,24 +50,15 @@ sys.stdin = Stdin(sys.stdin)
 ONE = "ACC-12.type"  # a vector that needs one answer, an error
 
 
-@dataclass
-class Done:
-    """How a call of the runner ended, and what it wrote."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def run(*arguments: str) -> Done:
-    """Call the runner in this process."""
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Call the runner in this process; return how it ended and what it wrote."""
     output, errors = StringIO(), StringIO()
     with redirect_stdout(output), redirect_stderr(errors):
         try:
             code = main(arguments)
         except SystemExit as ended:  # by argparse
             code = int(ended.code or 0)
-    return Done(code, output.getvalue(), errors.getvalue())
+    return subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
 
 
 @pytest.fixture
