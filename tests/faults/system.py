@@ -78,6 +78,7 @@ ERRORS = {
 KINDS = {name: errors[:1] for name, errors in ERRORS.items()}
 KINDS["try_lock"] = ("EINTR", "busy:4ms", "busy:9s")
 KINDS["seek_data"] = ("EINVAL", "EIO")
+KINDS["stat"] = ("EIO", "EACCES")  # EACCES: the append goes on in the file that it has open
 KINDS["open_directory"] = ("EACCES", "EIO")
 KINDS["fsync_directory"] = ("EIO", "EINVAL")
 """One for each way of failing."""
@@ -218,7 +219,7 @@ class System:
     def write(self, fd: int, data: bytes | memoryview) -> int:
         """os.write."""
         path, data = self._file(fd), bytes(data)
-        self._require_locked(path, "written to")
+        self._require_locked(fd, "written to")
 
         def really(length: int = len(data)) -> int:
             offset = os.lseek(fd, 0, os.SEEK_END)
@@ -246,7 +247,7 @@ class System:
     def ftruncate(self, fd: int, size: int) -> None:
         """os.ftruncate."""
         path = self._file(fd)
-        self._require_locked(path, "cut")
+        self._require_locked(fd, "cut")
 
         def really() -> None:
             os.ftruncate(fd, size)
@@ -264,7 +265,7 @@ class System:
         """os.fdatasync, recorded only."""
         path = self._file(fd)
         getting_over = any(not is_benign(fault) for _, fault in self.struck)  # time is no matter
-        if not getting_over and is_locked(path):
+        if not getting_over and is_locked(_at(fd)):
             self.violations.append(f"{path} is synced while it is locked")
         self._call("fdatasync", path, lambda: self.synced(path))
 
@@ -349,14 +350,21 @@ class System:
             os._exit(DEAD)
         raise _error(fault)
 
-    def _require_locked(self, path: str, what: str) -> None:
-        if not is_locked(path.removesuffix(".torn")):
+    def _require_locked(self, fd: int, what: str) -> None:
+        path = self._file(fd)
+        log = path.removesuffix(".torn") if path.endswith(".torn") else _at(fd)
+        if not is_locked(log):
             self.violations.append(f"{path} is {what} while its log is not locked")
 
 
 def _error(name: str) -> OSError:
     code = getattr(errno, name)
     return OSError(code, os.strerror(code))
+
+
+def _at(fd: int) -> str:
+    """A path of the file that is open as `fd`, also if it was moved away."""
+    return f"/proc/self/fd/{fd}"
 
 
 def is_locked(path: str) -> bool:

@@ -84,7 +84,8 @@ class Volume:
 
     def locked(self) -> list[str]:
         """The files of the run that somebody has locked."""
-        return [path for path in (self.log, self.torn) if os.path.exists(path) and is_locked(path)]
+        paths = (self.log, self.torn, self.moved)
+        return [path for path in paths if os.path.exists(path) and is_locked(path)]
 
 
 def _read(path: str) -> bytes:
