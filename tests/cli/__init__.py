@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The tests of the command: called in this process, or run as a user runs it if that matters."""
+"""Tests of the command: they call it in this process or, where it matters, run it as a user."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A volume for each test, apart from any run in which the tests themselves are recorded."""
+"""Each test has a volume of its own, even if the tests themselves are recorded in another."""
 
 import signal
 import time
@@ -33,9 +33,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture(autouse=True)
 def _heeded_signals() -> Iterator[None]:
-    """Processes that tests start do not ignore these signals, even if we run below nohup(1).
+    """Processes that tests start do not ignore SIGHUP and SIGTERM, even if we run under nohup(1).
 
-    For SIGINT and SIGQUIT, `tests/conftest.py` does the same for all tests.
+    `tests/conftest.py` does the same for SIGINT and SIGQUIT, in all tests.
     """
     ignored = [
         signum

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Runs for tests: events a second apart, with ids of the same time, and arbitrary sane runs."""
+"""Runs for tests: runs with an event each second, and arbitrary sane runs.
+
+The id of each event has the time of its ts.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -25,12 +28,12 @@ class Clock:
 
 
 class History:
-    """The events of one run so far, to which each method adds one."""
+    """The events of one run. Each method adds an event."""
 
     def __init__(self, run_id: str = RUN) -> None:
         self.run_id = run_id
         self.events: list[omnelog.Event] = []
-        self.after_s = 0  # when the next event is made, beyond a second for each one before it
+        self.after_s = 0  # added to the times of all further events
 
     def _head(self) -> dict[str, str]:
         at_s = START_S + self.after_s + len(self.events)
@@ -75,7 +78,10 @@ class History:
 
 
 def sane_runs() -> SearchStrategy[list["omnelog.Event"]]:
-    """Whole runs as a runner logs them: any nodes, side by side, each with a start and one end."""
+    """Whole runs as a runner logs them: any nodes, several at once.
+
+    Each node starts once and ends once, but a node of an aborted run may have no end.
+    """
     return st.composite(_sane_run)()
 
 
@@ -103,7 +109,7 @@ def _sane_run(draw: st.DrawFn) -> list["omnelog.Event"]:
             history.start(f"n{number}")
     if draw(st.booleans()):
         history.abort()
-        for node in running:  # some recorders outlive the one that ends the run
+        for node in running:  # some recorders go on after another one has ended the run
             if draw(st.booleans()):
                 history.done(node)
     else:

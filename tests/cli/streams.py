@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Standard streams for processes under test: a terminal of their own, a pipe that is full."""
+"""Standard streams for processes under test: a new terminal, or a pipe that is full."""
 
 import fcntl
 import os
@@ -16,9 +16,9 @@ from .volume import Process, Stream, Volume
 def in_terminal(
     volume: Volume, *command: str, stdin: Stream = None, size: tuple[int, int] | None = None
 ) -> Iterator[tuple[int, Process]]:
-    """Start a command in the foreground of a terminal of its own; yield the keyboard and it.
+    """Start a command in the foreground of a new terminal; yield the keyboard and the process.
 
-    `stdin`: its standard input, if that is not the terminal. `size`: rows and columns.
+    `stdin` is its standard input, if that is not the terminal. `size` is rows and columns.
     """
     keyboard, screen = pty.openpty()
     if size is not None:
@@ -38,7 +38,7 @@ def in_terminal(
 
 @contextmanager
 def full_pipe() -> Iterator[int]:
-    """Yield the write end of a pipe that has no room and that nobody reads."""
+    """Yield the write end of a full pipe that nobody reads."""
     outlet, inlet = os.pipe()
     os.set_blocking(inlet, False)
     with suppress(BlockingIOError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`append`: it adds events of the run to the log, and nothing else."""
+"""`append` adds events of the run to the log, and nothing else."""
 
 import errno
 import os
@@ -92,7 +92,7 @@ def test_what_others_append_meanwhile_counts(volume: Volume) -> None:
         assert next(followed) == history.events[0]
         process.stdin.write(given(history.events[1]))
         process.stdin.flush()
-        assert next(followed) == history.events[1]  # or it hangs
+        assert next(followed) == history.events[1]  # hangs if it is not in the log
         with omnelog.EventLog.for_run(volume.root, RUN) as log:
             log.append_many(history.events[2:])
         said = finish(process, given(History().start("m").events[0]))
@@ -157,7 +157,7 @@ def test_each_event_is_in_the_log_before_the_next_is_given(volume: Volume) -> No
         for event in (aborted(), completed()):
             process.stdin.write(given(event))
             process.stdin.flush()
-            assert next(followed) == event  # or it hangs
+            assert next(followed) == event  # hangs if it is not in the log
         assert finish(process).status == 0
 
 
@@ -245,7 +245,7 @@ def test_an_input_that_fails_half_way_is_reported_with_how_much_got_in(
 def test_of_what_may_be_in_the_log_it_says_to_look(
     volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user who continued from that line, as from a refused one, might append it twice."""
+    """A user who continued from this line, as from a refused one, might append it twice."""
     write = os.write
 
     def write_and_fail(fd: int, data: bytes) -> int:

@@ -11,7 +11,7 @@ from .volume import Volume, finish
 
 
 def begun(volume: Volume, *words: str) -> str:
-    """The id of a run that was begun."""
+    """Begin a run; return its id."""
     said = volume.call("begin", "ci", *words)
     assert (said.status, said.err) == (0, "")
     return said.out.decode().removesuffix("\n")
@@ -98,7 +98,7 @@ def test_of_a_run_between_two_steps_nobody_knows_whether_it_goes_on(volume: Volu
 
 
 def test_a_run_of_another_program_has_no_recorder_that_is_known(volume: Volume) -> None:
-    """Other programs lock no captures."""
+    """Only a recorder locks the captures of its nodes."""
     run_id = "other-01kpfntqeej7vhn935kc0tm9vn"
     head = {"id": "01kpfntqeej7vhn935kc0tm9vn", "ts": "2026-01-31T23:59:59Z", "run_id": run_id}
     kind = omnelog.NodeKind.BASH

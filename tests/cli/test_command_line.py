@@ -164,7 +164,7 @@ def test_two_dashes_let_a_run_id_begin_with_one(volume: Volume) -> None:
 
 
 def test_an_interrupt_while_the_verb_is_loaded_ends_it_quietly(volume: Volume) -> None:
-    """Importing the verbs is half of the start. Nothing of ours runs in the half before it."""
+    """Importing the verbs takes half of the start. In the half before, none of our code runs."""
     script = (
         "import signal, sys\n"
         f"from {omnelog.__name__}.cli import main\n"
@@ -184,7 +184,10 @@ def test_python_m_is_the_command(volume: Volume) -> None:
 
 
 def test_the_process_ends_without_taking_the_interpreter_apart(volume: Volume) -> None:
-    """That would take longer than most verbs. The output and the exit status are still complete."""
+    """Taking it apart would take longer than most verbs.
+
+    The output and the exit status are complete without it.
+    """
     run_id = "r" * 200
     volume.write(started(run_id), run_id=run_id)
     script = (

@@ -9,7 +9,7 @@ from .volume import Volume, started
 
 
 def completions(volume: Volume, line: str, blocked: str = "") -> list[str]:
-    """What `line`, at its end, can go on with."""
+    """The words that a shell offers at the end of `line`."""
     out = volume.root / "completions"
     said = volume.shell(
         f"{blocked} _ARGCOMPLETE=1 _ARGCOMPLETE_STDOUT_FILENAME={out} _ARGCOMPLETE_IFS='|' "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`events`: one feed of all sound events of many runs, whatever is wrong with some of them."""
+"""`events` prints all sound events of many runs, even if some of the logs are damaged."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def three(volume: Volume) -> Volume:
 
 
 def printed(said: Said) -> list[str]:
-    """Which events were printed, in short."""
+    """The run, the type and the node of each event that was printed."""
     found = [json.loads(line) for line in said.out.splitlines()]
     return [f"{e['run_id']} {e['type']} {e.get('node_id', '')}".strip() for e in found]
 
@@ -97,7 +97,7 @@ def test_a_reader_that_is_gone_ends_it_quietly(three: Volume) -> None:
 
 
 def test_an_output_that_does_not_block_is_waited_for(volume: Volume) -> None:
-    """The parent may have made the end of the pipe that it shares with us non-blocking."""
+    """The parent may have made the pipe non-blocking, for itself and so for us."""
     history = History().begin().start("n", "loop")
     for number in range(2000):
         history.iterate("n", number)

@@ -22,7 +22,7 @@ FIELDS = {
     "X": {"ph", "name", "cat", "ts", "dur", "pid", "tid", "args"},
     "i": {"ph", "name", "cat", "ts", "s", "pid", "tid", "args"},
 }
-"""Of metadata, complete and instant events."""
+"""The fields of metadata (M), complete (X) and instant (i) events."""
 
 
 def check(event: dict[str, Any]) -> None:

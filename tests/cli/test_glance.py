@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A glance at the ends of a log says the same as the whole log."""
+"""A glance at the beginning and the end of a log says the same as the whole log."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ module = import_module(MODULE)
 
 
 def spelt_otherwise(event: "omnelog.Event") -> bytes:
-    """The line of an event in another spelling: every letter an escape, last member first.
+    """The line of an event in another spelling: its type is last, and every letter of it an escape.
 
     A search for the bytes of a canonical line does not find it.
     """
@@ -32,7 +32,7 @@ def spelt_otherwise(event: "omnelog.Event") -> bytes:
 
 
 def glance(path: Path, *, window: int) -> Any:
-    """Treat every log as a large one, and look at so many bytes at its end first."""
+    """Glance at a log as at a large one, and look at its last `window` bytes first."""
     with patch(f"{MODULE}._WHOLE", 0), patch(f"{MODULE}._WINDOW", window):
         return module.glance(path, full=False)
 
@@ -108,7 +108,7 @@ def test_little_is_read_of_a_large_log_that_has_ended(tmp_path: Path) -> None:
     with patch(f"{MODULE}.decode", wraps=omnelog.decode) as decode:
         found = module.glance(log_path(tmp_path), full=False)
     assert (found.state, found.nodes) == ("completed", None)
-    assert decode.call_count == 3  # the first, the last, and the one that ends the pipe
+    assert decode.call_count == 3  # of the first event, the last event, and the end of the pipe
 
 
 def test_a_small_log_is_read_whole(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ SLOW = {
     *("http", "importlib.metadata", "multiprocessing", "rich", "select", "shlex", "socket"),
     *("statistics", "subprocess", "tempfile", "termios", "tty", "unicodedata", "uuid", "xml"),
 }
-"""Modules that take a millisecond or more, or that only some verbs need."""
+"""Modules that take a millisecond or more to import, or that only some verbs need."""
 
 VERBS: list[tuple[str, int, set[str]]] = [
     ("--help", 8, set()),
@@ -49,7 +49,7 @@ VERBS: list[tuple[str, int, set[str]]] = [
     ("begin pipe", 12, set()),
     (f"record --pipe pipe n -- {sys.executable} -c pass", 21, {"select", "shlex", "termios"}),
 ]
-"""Command lines, how many of our modules each may add to the core, and which of the slow ones."""
+"""Command lines, how many modules of omnelog each may add to the core, and which slow modules."""
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which run is meant by its whole id, its beginning, or ``latest``."""
+"""Which run is meant by a whole id, the beginning or the end of an id, or ``latest``."""
 
 import json
 from dataclasses import replace
@@ -13,7 +13,7 @@ OLD, NEW = "z-01kpfntqeej7vhn935kc0tm9vn", "a-01kpfnwqeej7vhn935kc0tm9vn"
 
 
 def shown(volume: Volume, named: str) -> Said:
-    """What is shown of the run that `named` means."""
+    """What `show` prints about the run that `named` means."""
     return volume.call("show", "--json", named)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which volume the command is about, and what it says when there is none."""
+"""Which volume the command uses, and what it says if there is none."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ def listed(volume: Volume, *words: str) -> list[str]:
 
 @pytest.fixture
 def elsewhere(volume: Volume, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another volume, with a run of its own."""
+    """Another volume, with the run `other`. The current volume has a run as well."""
     root = tmp_path_factory.mktemp("elsewhere")
     (root / ".omne/var/runs/other").mkdir(parents=True)
     volume.write(started())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A run without a log counts as empty; a run whose log we have no permission to see does not."""
+"""A run without a log counts as empty. A run whose log we are not permitted to see does not."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ def test_a_node_is_not_added_before_the_run_has_begun(volume: Volume, touch: boo
 
 @pytest.fixture
 def hidden(volume: Volume) -> Iterator[Volume]:
-    """A volume whose one run is damaged, and in a directory that nobody may enter."""
+    """A volume with one run, which is damaged and in a directory that nobody may enter."""
     directory = volume.write(b"damage\n").parent
     directory.chmod(0)
     yield volume

@@ -14,7 +14,7 @@ PROCESS = f"{omnelog.__name__}.cli.run_command"
 
 
 def only(volume: Volume, run_id: str, cls: type) -> "omnelog.Event":
-    """The one event of a run that is a `cls`."""
+    """The only event of a run that is a `cls`."""
     [event] = [event for event in volume.events(run_id) if isinstance(event, cls)]
     return event
 
@@ -167,7 +167,7 @@ class TestTheCommand:
             assert process.stdout
             assert process.stderr
             run_id = process.stderr.readline().decode().strip().removeprefix("run_id=")
-            assert process.stdout.readline() == b"1\n"  # while the command waits, or it hangs
+            assert process.stdout.readline() == b"1\n"  # hangs if it waits for the command's end
             process.stdin.write(b"go\n")
             process.stdin.flush()
             assert process.stderr.readline() == b"2\n"
@@ -196,7 +196,7 @@ class TestTheCommand:
     def test_may_leave_a_process_that_holds_its_output(
         self, volume: Volume, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The recorder ends, although the process that is left waits until we let it go on."""
+        """The recorder ends although the process that is left is still waiting."""
         monkeypatch.setattr(f"{PROCESS}._READ", 1)
         monkeypatch.setattr(f"{PROCESS}._LINGER_S", 0)
         os.mkfifo("go")
@@ -209,7 +209,7 @@ class TestTheCommand:
     def test_has_all_captured_that_it_wrote_however_late_it_is_read(
         self, volume: Volume, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Most of the output is unread when the command ends, and the recorder waits no longer."""
+        """Most of the output is unread when the command ends, and the recorder waits no more."""
         monkeypatch.setattr(f"{PROCESS}._READ", 1)
         monkeypatch.setattr(f"{PROCESS}._LINGER_S", 0)
         script = "import os; os.write(2, b'e' * 2000); os.write(1, b'o' * 2000)"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a recorded command inherits: descriptors, ignored signals, how programs are found."""
+"""What a recorded command inherits: descriptors, ignored signals, and how programs are found."""
 
 import os
 import signal
@@ -52,7 +52,7 @@ def test_a_descriptor_that_the_command_closes_is_closed(volume: Volume) -> None:
 
 
 def flood(fd: int) -> None:
-    """Write until that fails."""
+    """Write until a write fails."""
     while True:
         os.write(fd, bytes(4096))
 
@@ -150,7 +150,7 @@ def test_what_is_in_the_way_of_the_captures_is_named(volume: Volume, make: objec
 
 
 def as_process_1() -> tuple[str, ...]:
-    """A prefix that makes a command process 1 of its own namespace."""
+    """A prefix with which a command becomes process 1 of its own namespace."""
     return ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
 
 

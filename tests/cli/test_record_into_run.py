@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`record --run`: what adds a node to a run that is going on, and what is refused."""
+"""`record --run`: when it adds a node to a run, and when it refuses to."""
 
 import os
 
@@ -11,7 +11,7 @@ from .volume import RUN, Volume, aborted, completed, started
 
 class TestAddingToARun:
     def record(self, volume: Volume, run_id: str = RUN, node_id: str = "n") -> str:
-        """Try to add a node; return what is said when it is refused and nothing was run."""
+        """Try to add a node, check that this is refused and nothing is run; return the message."""
         before = sorted(volume.root.rglob("*"))
         log = volume.log(run_id) if run_id == RUN else None
         held = log.read_bytes() if log and log.is_file() else None
@@ -69,8 +69,10 @@ class TestAddingToARun:
     def test_is_possible_for_a_node_that_another_program_started_without_claiming_it(
         self, volume: Volume
     ) -> None:
-        """The file for its output is the claim (SPEC: VOL-26). To look for it in the log would
-        take longer and longer, so it is for `verify` to find that the node was started twice.
+        """The claim is the file for the output of the node (SPEC: VOL-26).
+
+        `record` does not look for the node in the log, because that would take longer as the log
+        grows. It is `verify` that finds that the node was started twice.
         """
         kind = omnelog.NodeKind.PROMPT
         ts = "2026-01-31T23:59:59Z"
@@ -83,7 +85,7 @@ class TestAddingToARun:
     def test_reads_the_same_of_a_long_log_and_of_one_twice_as_long(
         self, volume: Volume, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Counted in bytes; 5,000 nodes make a log of a megabyte and a half."""
+        """The test counts the bytes. 5,000 nodes make a log of a megabyte and a half."""
         read: list[int] = []
         totals = []
 
@@ -105,7 +107,7 @@ class TestAddingToARun:
             said = volume.call("record", "--run", RUN, f"n{number}", "--", "true")
             assert said.status == 0
             totals.append(sum(read))
-        assert abs(totals[1] - totals[0]) < 1000 < totals[0]  # the last line is not the same
+        assert abs(totals[1] - totals[0]) < 1000 < totals[0]  # the last lines of the two differ
 
     @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
     def test_is_refused_if_the_log_is_not_a_file(self, volume: Volume, make: object) -> None:

@@ -28,7 +28,7 @@ outputs = import_module(f"{omnelog.__name__}.cli.nonblocking_output")
 
 @contextmanager
 def unread_terminal() -> Iterator[int]:
-    """A terminal whose screen nobody draws."""
+    """A terminal whose output nobody reads."""
     keyboard, screen = pty.openpty()
     yield screen
     os.close(screen)
@@ -53,7 +53,7 @@ def test_an_output_that_nobody_drains_keeps_no_signal_from_the_command(
     stuck: Callable[[], AbstractContextManager[int]],
     options: tuple[str, ...],
 ) -> None:
-    """It does not keep the command from starting either, although standard error is stuck too."""
+    """The command also starts, although nobody drains standard error either."""
     os.mkfifo("up")
     script = "echo > up; exec yes"
     with stuck() as output:
@@ -81,13 +81,13 @@ def test_an_output_that_nobody_drains_does_not_stop_the_time_limit(
 
 
 def test_the_flag_of_a_shared_output_is_never_changed_for_others(volume: Volume) -> None:
-    """A command that reads its terminal would see its reads fail."""
+    """If O_NONBLOCK were set, a command that reads the same terminal would see its reads fail."""
     keyboard, screen = pty.openpty()
     script = "exec 2>&1; yes | head -c 300000; grep flags /proc/self/fdinfo/0 > flags"
     words = ("record", "--pipe", "p", "n", "--", "sh", "-c", script)
     with volume.start(*words, stdin=screen, stdout=screen, stderr=screen) as process:
         os.close(screen)
-        with suppress(OSError):  # so a terminal says that nobody has it open any more
+        with suppress(OSError):  # how a terminal says that nobody has it open any more
             while os.read(keyboard, 65536):
                 pass
         assert process.wait(WATCHDOG_S) == 0
@@ -141,10 +141,13 @@ def fill(output: Any) -> None:
 
 
 def test_an_output_that_cannot_be_opened_again_is_written_to_without_waiting() -> None:
-    """For example, the terminal of another user. Its flag is set only during each write."""
+    """Such an output is, for example, the terminal of another user.
+
+    O_NONBLOCK is set only during each write.
+    """
     outlet, inlet = os.pipe()
     output = outputs.Output(inlet)
-    output.close()  # what it had opened
+    output.close()  # closes what it had opened, not `inlet`
     with pytest.raises(BlockingIOError):
         fill(output)
     assert os.get_blocking(inlet)
@@ -157,7 +160,7 @@ def test_an_output_that_cannot_be_opened_again_is_written_to_without_waiting() -
 
 class TestByLines:
     def test_parallel_recorders_do_not_mix_within_a_line(self, volume: Volume) -> None:
-        """Each command writes the halves of its lines one at a time, in turn with the other."""
+        """The two commands take turns, and each writes half a line at a time."""
         volume.write(started())
         os.mkfifo("ab")
         os.mkfifo("ba")
@@ -183,7 +186,7 @@ class TestByLines:
         assert volume.capture(said.run_id, "n") == b"a\nb"
 
     def test_long_lines_do_not_mix(self, volume: Volume) -> None:
-        """Each is longer than what a pipe takes in one piece, and than what waits for its end."""
+        """Each line is longer than a pipe takes at once, and than what the recorder holds back."""
         volume.write(started())
         outlet, inlet = os.pipe()
         recorders = [
@@ -298,7 +301,7 @@ def test_codes_for_the_terminal_push_no_line_out() -> None:
 def test_output_without_progress_bars_is_not_taken_apart_before_its_end_is_wanted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Recording a gigabyte would take twice as long."""
+    """Otherwise, recording a gigabyte would take twice as long."""
     taken_apart: list[int] = []
     as_seen: Callable[[bytes], bytes] = lastlines.as_seen
 

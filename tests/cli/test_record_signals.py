@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`record` and signals: the command gets each of them once, and the log gets its end."""
+"""`record` and signals: the command gets each signal once, and its end is in the log."""
 
 import os
 import pty
@@ -41,14 +41,14 @@ while True:
 
 
 def line(process: subprocess.Popen[bytes]) -> bytes:
-    """The next line of a process's output, once it is there."""
+    """Wait for the next line of a process's output; return it."""
     assert process.stdout
     return process.stdout.readline()
 
 
 @contextmanager
 def recording(volume: Volume, *command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A recorder of a command that has said "up"."""
+    """Record a command, and yield the recorder once the command has printed "up"."""
     with volume.start("record", "--pipe", "ci", "n", "--", *command) as process:
         assert line(process) == b"up\n"
         yield process
@@ -82,9 +82,9 @@ def test_a_command_that_handles_the_signal_has_the_last_word(volume: Volume) -> 
 
 @pytest.fixture
 def heard(volume: Volume) -> Iterator[IO[bytes]]:
-    """Where the counting command reports each signal that it gets, without the recorder.
+    """A pipe by which the command reports each signal that it gets, without the recorder.
 
-    It can be read only once the command is up: before that, a read finds the end of the file.
+    Read it only once the command is up. Before that, a read finds the end of the file.
     """
     os.mkfifo(volume.root / "heard")
     outlet = os.open(volume.root / "heard", os.O_RDONLY | os.O_NONBLOCK)
@@ -118,9 +118,9 @@ while True:
 CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 BY_HANDLERS = sorted(
     {*CATCHABLE}
-    - {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}  # not for Python to handle
-    - {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}  # the terminal's
-    - {signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ}  # Python's own
+    - {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}  # not safe to handle in Python
+    - {signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}  # a terminal stops programs with these
+    - {signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ}  # Python or the recorder uses these
 )
 
 
@@ -171,19 +171,19 @@ def test_a_signal_that_we_ignored_from_the_start_is_passed_on_too(
 
 
 def child_of(process: subprocess.Popen[bytes]) -> str:
-    """The process id of the command; "" once it has ended and was waited for."""
+    """The process id of the command, or "" once the recorder has waited for its end."""
     with open(f"/proc/{process.pid}/task/{process.pid}/children") as children:
         return children.read().strip()
 
 
 def end_command(process: subprocess.Popen[bytes]) -> None:
-    """Kill a command that heeds no signal, and see that the recorder ends with it."""
+    """Kill a command that no other signal ends, and check that the recorder ends too."""
     os.kill(int(child_of(process)), signal.SIGKILL)
     assert process.wait(WATCHDOG_S) == 128 + signal.SIGKILL
 
 
 class TestJobControl:
-    """A shell with job control, in whose foreground the recorder is."""
+    """The recorder runs in the foreground of a shell with job control."""
 
     @pytest.mark.parametrize("options", [(), ("--timeout", "999"), ("--pty",)], ids=str)
     def test_ctrl_z_stops_the_command_and_fg_continues_it(
@@ -226,7 +226,7 @@ class TestJobControl:
 
 
 def read_until(fd: int, wanted: bytes) -> bytes:
-    """Read what comes until `wanted` has come."""
+    """Read until `wanted` has come; return all that was read."""
     found = b""
     while wanted not in found:
         try:
@@ -237,12 +237,12 @@ def read_until(fd: int, wanted: bytes) -> bytes:
 
 
 def test_an_interrupt_before_the_command_runs_ends_the_recorder(volume: Volume) -> None:
-    """It waits for the lock of the log, which we hold."""
+    """The recorder waits for the lock of the log, which we hold."""
     path = volume.write(started())
     with locked(path):
         process = volume.start("record", "--run", RUN, "n", "--", "touch", "ran")
         capture = path.parent / "nodes" / "n.out"
-        while not capture.exists():  # it is made before the log is locked
+        while not capture.exists():  # the capture is made before the log is locked
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         assert finish(process).status == -signal.SIGINT
@@ -275,7 +275,7 @@ def test_a_second_interrupt_ends_the_wait_for_the_lock_at_the_end(volume: Volume
 def terminal(
     volume: Volume, script: str, *options: str
 ) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """A recorder in the foreground of a terminal of its own: what types into it, the recorder."""
+    """Start a recorder in the foreground of a new terminal; yield the keyboard and the recorder."""
     keyboard, screen = pty.openpty()
     words = ("record", "--pipe", "ci", *options, "n", "--", sys.executable, "-c", script)
     with volume.start(*words, prefix=("setsid", "--ctty"), stdin=screen) as process:
@@ -332,7 +332,9 @@ def test_a_command_that_is_killed_by_a_signal_without_a_name_is_on_record(volume
 def test_a_ctrl_c_which_the_terminal_sends_to_both_is_not_passed_on(
     volume: Volume, heard: IO[bytes]
 ) -> None:
-    """The recorder is stopped until the command has got its signal, or two might count as one.
+    """The recorder is stopped until the command has got its signal from the terminal.
+
+    Otherwise a second SIGINT might come while the first is pending, and not be counted.
 
     The recorder passes SIGUSR1 on after it has dealt with the Ctrl-C.
     """
@@ -400,7 +402,7 @@ def test_a_signal_that_comes_while_its_handler_is_restored_is_handled_by_that(
 
     def change_while_it_comes(signum: int, handler: Any) -> Any:
         if signum == signal.SIGUSR1:
-            signal.raise_signal(signum)  # for this thread: pytest-xdist has others
+            signal.raise_signal(signum)  # to this thread: pytest-xdist has others
         return change(signum, handler)
 
     before = signal.signal(signal.SIGUSR1, lambda signum, _: handled.append(signum))

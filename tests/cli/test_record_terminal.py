@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`record --pty`: the command has a terminal, and afterwards ours is as it was before."""
+"""`record --pty`: the command has its own terminal, and ours is as before once it has ended."""
 
 import fcntl
 import os
@@ -24,14 +24,17 @@ from .volume import WATCHDOG_S, Process, Volume, finish
 def on_screen(
     volume: Volume, *words: str, stdin: IO[bytes] | int | None = None
 ) -> Iterator[tuple[int, Process]]:
-    """`record --pty` in the foreground of a terminal of 33 rows and 111 columns."""
+    """Run `record --pty` in the foreground of a terminal of 33 rows and 111 columns."""
     command = [str(volume.command), "record", "--pty", "--pipe", "p", *words]
     with in_terminal(volume, *command, stdin=stdin, size=(33, 111)) as started:
         yield started
 
 
 def read(keyboard: int, most: int, found: bytes) -> bytes:
-    """What comes next, after `found`. Raises OSError once the terminal is closed."""
+    """Read at most `most` bytes. Raise OSError once the terminal is closed.
+
+    `found` is what came before. It is shown if nothing more comes.
+    """
     poller = select.poll()
     poller.register(keyboard, select.POLLIN)
     assert poller.poll(WATCHDOG_S * 1000), f"nothing comes after {found!r}"
@@ -39,7 +42,7 @@ def read(keyboard: int, most: int, found: bytes) -> bytes:
 
 
 def rest(keyboard: int) -> bytes:
-    """All that comes until the terminal is closed."""
+    """Read all that comes until the terminal is closed."""
     found = b""
     with suppress(OSError):
         while data := read(keyboard, 4096, found):
@@ -48,7 +51,7 @@ def rest(keyboard: int) -> bytes:
 
 
 def until(keyboard: int, wanted: bytes) -> bytes:
-    """What comes up to `wanted`."""
+    """Read what comes, up to and including `wanted`."""
     found = b""
     while wanted not in found:
         found += read(keyboard, 1, found)
@@ -106,7 +109,7 @@ def test_ctrl_c_that_is_typed_reaches_the_command_alone(volume: Volume) -> None:
 def test_a_shell_on_it_has_job_control(volume: Volume) -> None:
     shell = ("env", "PS1=ready> ", "bash", "--norc", "--noediting", "-i")
     with on_screen(volume, "n", "--", *shell) as (keyboard, process):
-        until(keyboard, b"ready> ")  # what is typed earlier is echoed twice, as everywhere
+        until(keyboard, b"ready> ")  # text typed earlier is echoed twice, as on any terminal
         os.write(keyboard, b"cat\r")
         until(keyboard, b"cat\r\n")
         os.write(keyboard, b"echoed\r")
@@ -191,7 +194,7 @@ def test_a_command_whose_monitor_is_killed_is_on_record(volume: Volume) -> None:
 def test_a_command_that_ends_as_soon_as_it_is_stopped_keeps_its_exit_status(
     volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends when the monitor has seen that it is stopped, and has not yet reported that."""
+    """It ends after the monitor has seen that it is stopped, and before the monitor says so."""
     waitid = os.waitid
 
     def late(kind: int, pid: int, options: int) -> os.waitid_result | None:

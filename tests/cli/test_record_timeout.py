@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`record --timeout`: a command that takes too long is ended, with every process it started."""
+"""`record --timeout` ends a command that takes too long, and every process that it started."""
 
 import os
 import select
@@ -35,7 +35,7 @@ def pids(volume: Volume, said: Said) -> list[int]:
 
 
 def assert_gone(pid: int) -> None:
-    """Wait until a process has ended that is not our child."""
+    """Wait until a process that is not our child has ended."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -55,8 +55,8 @@ def test_a_command_that_is_quick_enough_is_left_alone(volume: Volume) -> None:
 def clock(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that jumps an hour ahead once the command has made the file `up`.
 
-    The recorder looks at the clock at the latest when the command prints something. So the command
-    always gets as far as it should before the time is up, even on a slow machine.
+    The recorder looks at the clock whenever the command prints something. So the time is up only
+    once the command has made that file, even on a slow machine.
     """
     up = volume.root / "up"
     monkeypatch.setattr(f"{PROCESS}.monotonic", lambda: monotonic() + 3600 * up.exists())
@@ -94,7 +94,7 @@ class TestWhatTakesTooLong:
     def test_leaves_nothing_running_though_it_has_gone_itself(
         self, volume: Volume, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The command heeds SIGTERM; what it started does not, and holds its output open."""
+        """SIGTERM ends the command. Its child ignores SIGTERM, and holds the output open."""
         monkeypatch.setattr(f"{PROCESS}._LINGER_S", 0.1)
         deaf = "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         deaf += 'print(os.getpid(), flush=True); open("up", "w"); print(flush=True); '

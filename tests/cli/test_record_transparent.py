@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Programs that are recorded see and do what they see and do without the recorder.
+"""A program sees and does the same whether it is recorded or not.
 
-Each is run twice, in two equal directories, and its output is compared. If a program names
-$RECORDER, a part of it is recorded; every other program is recorded as a whole.
+Each program runs twice, in two equal directories, and its outputs are compared. If a program names
+$RECORDER, a part of it is recorded. Every other program is recorded as a whole.
 """
 
 import os
@@ -20,19 +20,19 @@ from .volume import WATCHDOG_S, Volume
 SIGNALS = (
     "import signal\n"
     "for n in sorted(signal.valid_signals()):\n"
-    "    if n not in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):\n"  # Python's own
+    "    if n not in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):\n"  # Python changes these
     "        print(int(n), signal.getsignal(n), n in signal.pthread_sigmask(0, []))\n"
     "print([l for l in open('/proc/self/status') if l.startswith(('SigB', 'SigI', 'SigP'))])\n"
 )
 MAKEFILE = (
     "all: a b\n"
-    "a:\n\t@echo > ab; read x < ba; echo a\n"  # which ends only beside b
+    "a:\n\t@echo > ab; read x < ba; echo a\n"  # a ends only if b runs at the same time
     "b:\n\t@read x < ab; echo > ba; echo b\n"
 )
 DAEMON = "setsid sh -c 'read x < go; echo $PPID > late' < /dev/null > /dev/null 2>&1 & echo started"
 
 RECORDER = "omnelog record --pipe p n --"
-"""Found on the PATH of `Volume.environment`."""
+"""`omnelog` is found on the PATH of `Volume.environment`."""
 
 PROGRAMS = {
     "a shell with a process substitution": (
@@ -105,7 +105,7 @@ def test_a_program_sees_and_does_the_same(volume: Volume, program: tuple[str, ..
 
 
 def seen_on_terminal(volume: Volume, *command: str) -> tuple[int, bytes]:
-    """How a command on a terminal ends, and what it shows; at the end of the text "q" is typed."""
+    """Run a command on a terminal, and type "q" at "(END)"; return its status and its output."""
     keyboard, screen = pty.openpty()
     with subprocess.Popen(
         ["setsid", "--ctty", *command],

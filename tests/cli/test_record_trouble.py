@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""`record` where the disk, the volume, the log or the system fails: the command comes first.
+"""`record` if the disk, the volume, the log or the system fails: the command comes first.
 
-Before the command runs, a failure is a refusal. Once it runs, it runs to its end, which is logged.
-What could not be recorded is reported in one line, and a success becomes status 125.
+If something fails before the command is run, `record` refuses to run it. Once the command runs, it
+runs to its end, which is logged if that is possible. What could not be recorded is reported in one
+line, and a success becomes status 125.
 """
 
 import errno
@@ -23,7 +24,7 @@ SCRIPT = "echo before; sleep 0.1; echo after; echo error >&2"
 
 
 def limited(size: int) -> tuple[str, ...]:
-    """A prefix for a disk on which no file grows beyond `size` bytes."""
+    """A prefix with which no file grows beyond `size` bytes, as on a full disk."""
     return ("prlimit", f"--fsize={size}")
 
 
@@ -47,7 +48,7 @@ class TestAFullDisk:
     def test_that_leaves_the_end_unlogged_does_not_hide_the_commands_status(
         self, volume: Volume
     ) -> None:
-        """Not even the exit status has room in the log, though the start had."""
+        """The log has room for the start of the node, but not for its end."""
         script = "seq 1000 >&2; exit 3"
         said = volume.run(
             "record", "--pipe", "ci", "n", "--", "sh", "-c", script, prefix=limited(450)
@@ -76,7 +77,7 @@ class TestAVolumeThatCannotBeUsed:
         return said.err
 
     def test_for_it_is_read_only(self, volume: Volume) -> None:
-        """Sysfs takes no new file even from root, whom no permission stops."""
+        """Even root, whom permissions do not stop, cannot create a file in sysfs."""
         os.symlink("/sys", volume.root / ".omne" / "var")
         assert ".ulid-last" in self.refused(volume)
 
@@ -140,7 +141,7 @@ def test_a_process_that_the_system_cannot_start_is_not_the_commands_fault(
 
 
 def refuse(number: int) -> Callable[..., Any]:
-    """A function that the system refuses."""
+    """A function that fails with this error number, as a refused system call does."""
 
     def refused(*_: object, **__: object) -> Any:
         raise OSError(number, os.strerror(number))
@@ -149,7 +150,7 @@ def refuse(number: int) -> Callable[..., Any]:
 
 
 class PollRefused:
-    """A poll(2) that fails, as where few descriptors may be open."""
+    """A poll(2) that fails, as it does if few descriptors may be open."""
 
     def register(self, *_: object) -> None: ...
 

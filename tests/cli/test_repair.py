@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`repair`: it shows what the next append would do, asks, and then does only that."""
+"""`repair` shows what the next append would do, asks, and then does only that."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ TORN = b'{"type":"pipe.comp\x1b[31m'
 
 
 def files(volume: Volume) -> dict[str, bytes]:
-    """What is in the directory of the run."""
+    """The name and the content of each file of the run."""
     return {path.name: path.read_bytes() for path in volume.log().parent.iterdir()}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`runs`: it lists the runs and their progress."""
+"""`runs` lists the runs and their progress."""
 
 import json
 import os
@@ -125,7 +125,10 @@ def test_of_a_large_log_the_nodes_are_counted_too(volume: Volume, words: list[st
 
 
 def aged(volume: Volume, *ages_s: int) -> list[str]:
-    """Runs that began so many seconds before the clock of the tests stands, and their ids."""
+    """Make runs that began these numbers of seconds before the first event of a `History`.
+
+    Return their ids.
+    """
     names = []
     for age_s in ages_s:
         history = History("x")
@@ -196,7 +199,7 @@ def test_a_damaged_log_is_a_state_and_a_reason(volume: Volume, damage: bytes, li
         os.mkfifo,
         os.mkdir,
         lambda path: os.symlink("nowhere", path),
-        lambda path: os.symlink("/proc/self/maps", path),  # which has no end to look for
+        lambda path: os.symlink("/proc/self/maps", path),  # where seeking the end fails
     ],
 )
 def test_a_log_that_is_not_a_file_is_damaged_and_hides_no_other(

@@ -12,7 +12,10 @@ STEPS = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", SESSION, re.MULTILINE)
 
 
 def alike(shown: str) -> list[str]:
-    """Its lines without ids, times and sizes, which differ; sorted, because some come together."""
+    """The sorted lines, without the ids, times and sizes, which differ each time.
+
+    They are sorted because nodes that run at the same time print in any order.
+    """
     for pattern, instead in (
         (r"-[0-9a-hjkmnp-tv-z]{26}", "-ULID"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TS"),

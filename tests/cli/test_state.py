@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The state of a run, from its events: every prefix has one, and it never goes back."""
+"""The state of a run: every prefix of its events has one, and it never goes back."""
 
 from importlib import import_module
 from typing import Any  # what a module that is imported by name returns
@@ -52,7 +52,7 @@ def test_any_events_at_all_have_a_summary_that_adds_up(found: list["omnelog.Even
 
 
 def members(node: Any) -> list[object]:
-    """All that is known of a node."""
+    """The values of all attributes of a node."""
     return [getattr(node, name) for name in node.__slots__]
 
 

@@ -18,7 +18,7 @@ from .volume import RUN, Process, Volume, finish
 
 
 def line(process: Process) -> str:
-    """The next line that it prints, once it is there."""
+    """Wait for the next line that a process prints; return it."""
     assert process.stdout
     return process.stdout.readline().decode()
 
@@ -31,7 +31,7 @@ def following(volume: Volume, *words: str) -> Iterator[Process]:
 
 
 def iterations(count: int) -> History:
-    """A run of a loop that is going on."""
+    """A run with a loop that has begun `count` iterations and goes on."""
     history = History().begin().start("n", "loop")
     for number in range(count):
         history.iterate("n", number)
@@ -106,7 +106,7 @@ def test_following_waits_for_a_run_that_is_not_there_yet(volume: Volume) -> None
 def test_following_waits_for_a_log_that_is_not_there_yet(
     volume: Volume, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It comes while the follower waits for the second time."""
+    """The log is created while the follower waits for the second time."""
     path = volume.log()
     real_poll = select.poll
     waits: list[int] = []
@@ -131,7 +131,7 @@ def test_following_waits_for_a_log_that_is_not_there_yet(
 
 
 def test_a_line_is_printed_once_it_is_whole(volume: Volume) -> None:
-    """The line comes byte by byte, and the follower looks after each of them."""
+    """The lines are written byte by byte, while the follower reads the log."""
     history = History().begin().start("n", name="é").complete()
     first, *rest = map(omnelog.encode, history.events)
     path = volume.write(first)
@@ -220,7 +220,7 @@ def test_a_run_that_was_removed_ends_it(volume: Volume) -> None:
 
 
 def test_of_a_large_log_little_is_read(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some hundreds of kilobytes, however many there are."""
+    """`tail` reads some hundreds of kilobytes, however large the log is."""
     read = 0
     pread = os.pread
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""On a terminal: colour if it is wanted and rich is installed, and otherwise the same text."""
+"""Output on a terminal has colour if that is wanted and rich is installed. The text is the same."""
 
 import json
 import os
@@ -26,7 +26,7 @@ VERBS = [["runs"], ["show", RUN], ["tail", RUN], ["timeline", RUN]]
 
 @pytest.fixture
 def run(volume: Volume) -> Volume:
-    """A volume with a run that has something of everything."""
+    """A volume with an aborted run of three nodes: one done, one failed, one without an end."""
     history = History().begin().start("ok").done("ok").start("bad").fail("bad", message="[red]x")
     volume.write(*history.start("ask").iterate("ask", 1).abort().events)
     return volume
@@ -35,7 +35,7 @@ def run(volume: Volume) -> Volume:
 def on_terminal(
     volume: Volume, *words: str, columns: int = 200, environment: dict[str, str] | None = None
 ) -> str:
-    """What a verb writes to a terminal, which its standard error is as well."""
+    """What a verb writes to a terminal, to standard output and to standard error."""
     ours, theirs = pty.openpty()
     variables = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "50"}
     kept = {k: v for k, v in volume.environment().items() if k not in ("NO_COLOR", "FORCE_COLOR")}
@@ -177,7 +177,7 @@ def test_a_terminal_of_40_columns_gets_two_lines_a_run(run: Volume) -> None:
 
 
 def test_a_run_with_a_long_name_gets_two_lines_and_the_others_a_table(run: Volume) -> None:
-    """One that has no node says so."""
+    """The run with the long name has no nodes, and its second line says so."""
     name = "a-long-name-" * 5
     run.write(History(name).begin().events[0], run_id=name)
     heads, *lines = COLOUR.sub("", on_terminal(run, "runs", columns=80)).splitlines()
@@ -232,7 +232,7 @@ def test_in_a_pipe_there_is_no_colour_whatever_the_terminal(run: Volume) -> None
 
 
 def test_long_work_shows_how_far_it_is_and_leaves_no_trace(volume: Volume) -> None:
-    """Twenty logs have a tail, and a lock that we hold: each takes a tenth of a second."""
+    """Twenty logs have a tail, and we hold their locks, so each log takes a tenth of a second."""
     for number in range(20):
         volume.write(*History().begin().events, b'{"torn', run_id=f"r{number:02}")
     with ExitStack() as locks:

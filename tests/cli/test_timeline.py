@@ -42,7 +42,7 @@ def test_each_node_is_a_bar_on_one_scale(volume: Volume) -> None:
     *heads, a, b, c = said.out.decode().splitlines()
     assert heads[:2] == [f"run {RUN}", "completed in 6.0s"]
     assert heads[2].split() == ["0s", *(f"{second}.0s" for second in range(1, 7))]
-    assert a == "✓  a  " + " " * 10 + "█" * 22 + "  2.0s"  # of 65 columns, from 1/6 to 3/6
+    assert a == "✓  a  " + " " * 10 + "█" * 22 + "  2.0s"  # from 1/6 to 3/6 of 65 columns
     assert b == "✗  b  " + " " * 21 + "█" * 33 + "  3.0s"
     assert c == "⏸  c  " + " " * 43 + "·" * 22 + "  no end"
 
@@ -60,12 +60,12 @@ def test_of_a_run_that_goes_on_the_axis_reaches_now(volume: Volume, clock: Clock
     assert heads[1] == "running for 6.0s, last event 3s ago"
     assert heads[2].split() == ["0s", "2.0s", "4.0s", "6.0s"]
     assert a.endswith("█  1.0s")
-    assert (b.count("·"), b.endswith("·  running 3.0s")) == (30, True)  # of 59 columns, half
+    assert (b.count("·"), b.endswith("·  running 3.0s")) == (30, True)  # half of 59 columns
 
 
 def test_of_a_short_run_the_axis_has_milliseconds(volume: Volume) -> None:
     first, start, end, last = History().begin().start("a").done("a").complete().events
-    ids = ["01kgb7zj0r", "01kgb7zj1r", "01kgb7zj4r", "01kgb7zj70"]  # 32 ms, 128 ms, 192 ms
+    ids = ["01kgb7zj0r", "01kgb7zj1r", "01kgb7zj4r", "01kgb7zj70"]  # 0, 32, 128, 200 ms
     volume.write(
         *(
             replace(event, id=f"{ulid:0<26}", ts=first.ts)
@@ -97,7 +97,7 @@ def test_the_marks_of_time_are_few_and_in_order(length_ms: int, most: int) -> No
 
 
 class Page(HTMLParser):
-    """What a page has: its elements, their attributes, the text, and each script."""
+    """What is in a page: elements, names of attributes, links, the policy, text and scripts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -124,12 +124,12 @@ class Page(HTMLParser):
 
 
 def page_of(run: Any, run_id: str = RUN, root: Path = Path("/nowhere"), now_ms: int = 0) -> Page:
-    """The page on a run."""
+    """The page about a run, parsed."""
     return Page("".join(html_report.report(root, run_id, run, now_ms, root)))
 
 
 def text_of(run: Any, now_ms: int = 0) -> str:
-    """The page on a run as it is written."""
+    """The page about a run, as it is written."""
     nowhere = Path("/nowhere")
     return "".join(html_report.report(nowhere, RUN, run, now_ms, nowhere))
 
@@ -160,7 +160,7 @@ def test_a_page_holds_one_script_and_nothing_from_elsewhere(
 
 @pytest.fixture
 def failing(volume: Volume) -> Volume:
-    """A volume with a run of two nodes, of which the second failed and printed something."""
+    """A volume with two runs: in RUN, `b=%/ad` failed; in the other, `b%ad` printed and failed."""
     volume.write(*History().begin().start("ok").done("ok").start("b=%/ad").fail("b=%/ad").events)
     volume.call("record", "--pipe", "ci", "b%ad", "--", "sh", "-c", "echo '<b>boo'; exit 3")
     return volume
@@ -186,7 +186,7 @@ def test_a_node_id_that_leads_elsewhere_has_no_link(failing: Volume) -> None:
 
 
 def parallel(nodes: int, lanes: int, *, failures: int = 0) -> Any:
-    """A run of so many nodes, `lanes` at once, of which the first ones failed."""
+    """A run of `nodes` nodes, `lanes` of them at once. The first `failures` nodes failed."""
     run = state.summarize(History().begin().events)
     for number in range(nodes):
         node = state.Node(f"n{number}")
@@ -269,7 +269,7 @@ def test_a_blocked_node_has_the_sign_of_one_that_waits() -> None:
 
 
 def test_a_page_is_laid_out_for_narrow_windows_and_for_dark_ones() -> None:
-    """A test cannot see what it looks like."""
+    """A test cannot see how a page looks, so this one searches for the style rules."""
     text = text_of(state.summarize(History().begin().start("n").events))
     assert 'name="viewport"' in text
     assert "@media (max-width:640px)" in text
@@ -278,11 +278,11 @@ def test_a_page_is_laid_out_for_narrow_windows_and_for_dark_ones() -> None:
     assert "position:sticky" in text
 
 
-CHARACTER = 8.75  # pixels, of a label of the axis with its margin in a wide font
-TRACK_OF_WINDOW = {  # pixels, and every how many labels one is shown
+CHARACTER = 8.75  # pixels for a character of an axis label, with its margin, in a wide font
+TRACK_OF_WINDOW = {  # window: (track, n), widths in pixels; every nth label is shown
     400: (266, 2),  # a small telephone
     641: (265, 2),  # the narrowest window with a column of names
-    900: (524, 1),  # the narrowest with all labels
+    900: (524, 1),  # the narrowest window with all labels
 }
 
 
@@ -305,7 +305,7 @@ def test_the_labels_of_the_axis_do_not_overlap_and_none_leaves_it(
     )[::every]:
         width = CHARACTER * len(label)
         left = float(place) / 100 * track - (width if last else 0)
-        assert left >= end - 0.1  # of a pixel: the page has rounded places
+        assert left >= end - 0.1  # pixels, because the page rounds positions
         end = left + width
     assert end <= track + 10  # pixels between the track and the next column
 
@@ -338,7 +338,7 @@ def test_a_blocked_node_has_the_same_sign_everywhere_on_a_page() -> None:
     run = state.summarize(History().begin().start("n").fail("n", "blocked").events)
     page = page_of(run)
     assert "✗" not in page.text
-    assert page.text.count("⏸") == 3  # beside the reason, the bar, and in the table
+    assert page.text.count("⏸") == 3  # beside the reason, beside the bar, and in the table
 
 
 def test_a_search_that_finds_nothing_says_so() -> None:

@@ -19,12 +19,12 @@ SECOND_MS = 1_769_903_999_000  # 2026-01-31T23:59:59Z
 
 
 def ulid(ms: int) -> str:
-    """A ULID of that time."""
+    """A ULID of the time `ms`."""
     return "".join(CROCKFORD[ms << 80 >> shift & 31] for shift in range(125, -1, -5))
 
 
 def at(ulid: str, ts: str = "2026-01-31T23:59:59Z") -> int | None:
-    """The moment of an event that has these."""
+    """The moment of an event with this id and this ts."""
     found: int | None = times.moment_ms(omnelog.PipeCompleted(id=ulid, ts=ts, run_id="r"))
     return found
 

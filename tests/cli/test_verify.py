@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`verify`: it finds what is wrong with a log and says where; a sane log is clean."""
+"""`verify` finds what is wrong with a log and says where. A sane log is clean."""
 
 import fcntl
 import json
@@ -26,7 +26,7 @@ checks = import_module(f"{omnelog.__name__}.cli.checks")
 
 
 def begun(*nodes: str) -> History:
-    """A run that has begun, and these of its nodes."""
+    """A run that has begun, and has started these nodes."""
     history = History().begin()
     for node in nodes:
         history.start(node)
@@ -34,7 +34,7 @@ def begun(*nodes: str) -> History:
 
 
 def findings(volume: Volume, *words: str) -> list[str]:
-    """What it finds in the run, each with the path left out."""
+    """The findings of `verify`, without the path of the log."""
     said = volume.call("verify", *(words or (RUN,)))
     lines = said.out.decode().splitlines()
     assert (said.status, bool(lines)) in ((0, False), (1, True))
@@ -301,7 +301,7 @@ def test_what_it_cannot_verify_is_status_2(volume: Volume, words: list[str]) -> 
 
 
 def workers_of(process: Process) -> list[int]:
-    """Descriptors that tell the end of the two processes that a process has started."""
+    """Wait until a process has started two others; return a pidfd of each of the two."""
     children: list[str] = []
     while len(children) < 2 and process.poll() is None:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -310,7 +310,7 @@ def workers_of(process: Process) -> list[int]:
 
 @contextmanager
 def torn_and_locked(volume: Volume, logs: int) -> Iterator[None]:
-    """Whoever reads them waits for long, because each has a tail, and we hold its lock."""
+    """Make logs that take long to read, because each has a tail, and we hold its lock."""
     with ExitStack() as held:
         for number in range(logs):
             path = volume.write(b'{"torn', run_id=f"r{number:03}")
@@ -374,7 +374,7 @@ def test_an_interrupt_ends_it_even_if_its_pool_of_processes_would_not_end(volume
 
 
 def test_a_process_of_it_that_is_killed_is_reported(volume: Volume) -> None:
-    """Its verdicts are missing, so `verify` must not give a verdict about any log."""
+    """The verdicts of that process are missing, so `verify` must not give any verdict."""
     with torn_and_locked(volume, 20):
         with volume.start("verify", "--all", "-j", "2") as process:
             workers = workers_of(process)

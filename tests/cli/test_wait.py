@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`wait`: it waits until a run has ended; the exit status says how."""
+"""`wait` waits until a run has ended. The exit status says how the run ended."""
 
 import shutil
 import signal
@@ -27,7 +27,7 @@ def test_the_last_end_counts(volume: Volume) -> None:
 
 
 def test_it_ends_when_the_run_does(volume: Volume) -> None:
-    """The end is appended after it has begun to wait, or nothing would be tested."""
+    """The end is appended once `wait` has opened the log. Otherwise, nothing would be tested."""
     path = volume.write(started())
     with volume.start("wait", RUN, stdin=subprocess.DEVNULL) as process:
         while str(path).encode() not in _open_files(process.pid):
@@ -84,7 +84,7 @@ def test_an_end_that_is_quoted_is_none(volume: Volume) -> None:
 
 
 def test_an_interrupt_ends_it_quietly(volume: Volume) -> None:
-    """It dies of SIGINT, or exits with 130 if that strikes an exec() of generated code."""
+    """It dies of SIGINT, or exits with 130 if SIGINT comes in an exec() of generated code."""
     path = volume.write(started())
     with volume.start("wait", RUN, stdin=subprocess.DEVNULL) as process:
         while str(path).encode() not in _open_files(process.pid):

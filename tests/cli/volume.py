@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A volume for tests of the command, and two ways to call it: in this process, and as another."""
+"""A volume for tests, and two ways to call the command: in this process, or as a new process."""
 
 import os
 import re
@@ -23,14 +23,14 @@ from .. import omnelog
 main = import_module(f"{omnelog.__name__}.cli").main
 
 RUN = "feature-01kpfntqeej7vhn935kc0tm9vn"
-WATCHDOG_S = 60.0  # only bounds a hang; nothing is measured
+WATCHDOG_S = 60.0  # a process that takes longer counts as hanging; nothing is measured
 
 Stream: TypeAlias = int | IO[bytes] | None
 
 
 @dataclass(frozen=True)
 class Said:
-    """How a call ended and what it wrote, with surrogates for bytes that are not UTF-8."""
+    """How a call ended and what it wrote. `err` has surrogates for bytes that are not UTF-8."""
 
     status: int
     out: bytes
@@ -38,7 +38,7 @@ class Said:
 
     @property
     def run_id(self) -> str:
-        """The run that a `record --pipe` said it began."""
+        """The id of the run that `record --pipe` says it has begun."""
         found = re.search(r"^run_id=(\S+)$", self.err, re.MULTILINE)
         assert found, self.err
         return found[1]
@@ -59,13 +59,13 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def powerless() -> tuple[str, ...]:
-    """A prefix for a command, so that permissions hold for it even if we are root."""
+    """A prefix with which permissions apply to a command even if we are root."""
     without = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
     return without if os.getuid() == 0 else ()
 
 
 class Process(subprocess.Popen[bytes]):
-    """A process that is killed if its test fails, because waiting for it might take for ever."""
+    """A process that is killed if its test fails, because it might never end by itself."""
 
     def __exit__(
         self,
@@ -79,7 +79,7 @@ class Process(subprocess.Popen[bytes]):
 
 
 class Volume:
-    """A new volume. Every call has it as its directory, with `omnelog` on its PATH."""
+    """A new volume. Processes run in its directory, with `omnelog` on their PATH."""
 
     def __init__(self, root: Path, capfd: pytest.CaptureFixture[bytes]) -> None:
         self.root, self._capfd = root, capfd
@@ -100,7 +100,7 @@ class Volume:
         return Said(status, out, err.decode(errors="surrogateescape"))
 
     def environment(self) -> dict[str, str]:
-        """The environment for a process: it finds the command and the package under test."""
+        """An environment in which a process finds the command and the package under test."""
         paths = {
             "PATH": f"{self.command.parent}:{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
@@ -151,27 +151,27 @@ class Volume:
         return Said(done.returncode, done.stdout, done.stderr.decode(errors="surrogateescape"))
 
     def log(self, run_id: str = RUN) -> Path:
-        """The log of a run, its directory made."""
+        """Make the directory of a run; return the path of its log."""
         path = Path(omnelog.events_log_path(self.root, run_id))
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
     def write(self, *events: "omnelog.Event | bytes", run_id: str = RUN) -> Path:
-        """Make a run whose log holds `events`, bytes as they are."""
+        """Make a run whose log holds `events`. Bytes are written as they are."""
         path = self.log(run_id)
         path.write_bytes(b"".join(e if isinstance(e, bytes) else omnelog.encode(e) for e in events))
         return path
 
     def events(self, run_id: str) -> list["omnelog.Event"]:
-        """All events of a run, its log being sound."""
+        """All events of a run, whose log must be sound."""
         return omnelog.read_run(self.root, run_id)
 
     def types(self, run_id: str) -> list[str]:
-        """The same, their types alone."""
+        """The types of all events of a run, whose log must be sound."""
         return [event.type for event in self.events(run_id)]
 
     def runs(self) -> list[str]:
-        """All run ids."""
+        """The ids of all runs."""
         return omnelog.enumerate_runs(self.root)
 
     def capture(self, run_id: str, node_id: str) -> bytes:
@@ -180,7 +180,7 @@ class Volume:
 
 
 def finish(process: subprocess.Popen[bytes], given: bytes = b"") -> Said:
-    """Wait for the end of a process, and whatever it writes until then."""
+    """Give a process its input, and wait for its end; return how it ended and what it wrote."""
     try:
         out, err = process.communicate(given or None, timeout=WATCHDOG_S)
     except subprocess.TimeoutExpired:
@@ -195,12 +195,12 @@ def started(run_id: str = RUN) -> "omnelog.PipeStarted":
 
 
 def completed(run_id: str = RUN) -> "omnelog.PipeCompleted":
-    """The last event of a run that went well."""
+    """The last event of a run that was completed."""
     return omnelog.PipeCompleted(**_head(run_id, "p"))
 
 
 def aborted(run_id: str = RUN) -> "omnelog.PipeAborted":
-    """The last event of a run that did not."""
+    """The last event of a run that was aborted."""
     return omnelog.PipeAborted(**_head(run_id, "q"), reason="given up")
 
 
