@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""A line log of the records of dataclasses-json, pydantic and msgspec, on the real libraries."""
+"""Tests of line logs with the records of the real dataclasses-json, pydantic and msgspec."""

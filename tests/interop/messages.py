@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A record class of each library, and the two functions with which a log writes and reads it."""
+"""A record class of each library, and the functions that encode and decode its records."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from dataclasses_json import DataClassJsonMixin
 
 @dataclass(frozen=True)
 class PlainMessage(DataClassJsonMixin):
-    """A message as dataclasses-json has it."""
+    """A message, as a class of dataclasses-json."""
 
     sender: str
     number: int
@@ -21,7 +21,7 @@ class PlainMessage(DataClassJsonMixin):
 
 
 class ModelMessage(pydantic.BaseModel):
-    """A message as pydantic has it."""
+    """A message, as a class of pydantic."""
 
     model_config = pydantic.ConfigDict(frozen=True)
 
@@ -31,7 +31,7 @@ class ModelMessage(pydantic.BaseModel):
 
 
 class StructMessage(msgspec.Struct, frozen=True):
-    """A message as msgspec has it."""
+    """A message, as a class of msgspec."""
 
     sender: str
     number: int
@@ -83,4 +83,4 @@ PICKLABLE = LIBRARIES | {
         error=msgspec.ValidationError,
     ),
 }
-"""The same functions, for handles that are sent to another process."""
+"""The same libraries, with functions that can be pickled with a handle."""

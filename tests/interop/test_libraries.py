@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Records of other libraries: appended, followed, torn at every byte, repaired, read, pickled."""
+"""Records of other libraries are appended, followed, torn at every byte, repaired and read.
+
+Handles that append them are pickled.
+"""
 
 import os
 import pickle
@@ -69,7 +72,7 @@ def test_several_processes_append_while_one_follows(path: Path, library: Library
 def test_a_tail_torn_at_any_byte_is_repaired_and_the_rest_is_read(
     path: Path, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "fsync", lambda fd: None)  # to save time
+    monkeypatch.setattr(os, "fsync", lambda fd: None)  # saves time
     first = library.message(sender="a", number=1)
     second = library.message(sender="é", number=22, text="x}")
     third = library.message(sender="c", number=3)
