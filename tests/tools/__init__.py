@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What the documents say about other tools, tested on the real tools of `nox -s tools`."""
+"""Tests of what the documents say about other tools, on the tools that `nox -s tools` installs."""

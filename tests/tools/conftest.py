@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tools that may be missing: their tests are then skipped, or fail in `nox -s tools`."""
+"""If a tool is missing, its tests are skipped. In `nox -s tools`, they fail."""
 
 import importlib
 import os
@@ -13,7 +13,7 @@ CACHES = shutil.ignore_patterns(
     *(".git", ".venv", ".nox", ".tox", ".hypothesis", ".omne", ".*_cache"),
     *("__pycache__", "dist", "build", "*.egg-info"),
 )
-"""What a checkout does not have."""
+"""Files that a fresh checkout does not have."""
 
 NEEDED = "OMNELOG_TOOLS" in os.environ
 
@@ -26,12 +26,12 @@ def missing(tool: str) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> None:
-    """Programs of others may leave files. Dask keeps a directory for its next run."""
+    """Allow other programs to leave files. Dask keeps a directory for its next run."""
 
 
 @pytest.fixture
 def module() -> Callable[[str], ModuleType]:
-    """Import a module that need not be installed."""
+    """A function that imports a module, which may be missing."""
 
     def load(name: str) -> ModuleType:
         if importlib.util.find_spec(name) is None:
@@ -43,7 +43,7 @@ def module() -> Callable[[str], ModuleType]:
 
 @pytest.fixture
 def program() -> Callable[[str], str]:
-    """The path of a program that need not be installed."""
+    """A function that finds the path of a program, which may be missing."""
 
     def find(name: str) -> str:
         path = shutil.which(name)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A program that uses omnelog, for mypy and pyright: what they infer, and what they refuse.
+"""A program that uses omnelog, to test what mypy and pyright infer, and what they refuse.
 
-Each line with an ignore must be an error: both checkers are asked to report an ignore that is none.
+Each line with an ignore must be an error: both checkers are set to report unneeded ignores.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ from omnelog import (
 
 
 def narrowed(event: Event) -> str:
-    """`match` narrows to each of the eight, and leaves nothing over."""
+    """`match` narrows an event to each of the eight types, and no type is left over."""
     assert_type(event.id, str)
     match event:
         case PipeStarted(inputs=inputs):
@@ -61,7 +61,7 @@ def narrowed(event: Event) -> str:
 
 
 def left_over(event: Event) -> None:
-    """A checker reports a `match` that forgets seven of them."""
+    """A checker reports a `match` that forgets seven of the types."""
     match event:
         case PipeStarted():
             pass
@@ -70,7 +70,7 @@ def left_over(event: Event) -> None:
 
 
 def used(root: Path, event: NodeStarted) -> None:
-    """What goes in and what comes out."""
+    """What functions take, and what they return."""
     with EventLog.for_run(root, "run", lock_timeout=0.5, durable=True) as log:
         assert_type(log, EventLog)
         assert_type(log.path, Path)

@@ -15,10 +15,10 @@ DAMAGE = [b'{"type":"pipe.comple', b"not JSON\n", b'{"type":"node.fai{"type":"pi
 
 
 class Fleet:
-    """`runs` runs in the volumes `roots`, of which every fiftieth is `damaged`.
+    """`runs` runs in the volumes `roots`. If `damaged`, every fiftieth run is damaged.
 
-    `nodes`: run id, node id and seconds of every node that ended well, except nodes with a `ts`
-    that is not a time. `table`: what examples/fleet.py has to find.
+    `nodes` has the run id, the node id and the seconds of every completed node, except nodes with
+    a `ts` that is not a time. `table` is what examples/fleet.py has to find.
     """
 
     def __init__(self, directory: Path, *, runs: int, volumes: int, damaged: bool = True) -> None:
@@ -51,7 +51,7 @@ class Fleet:
 
         item = omnelog.Input(key="é \u2028", value='"\\\n')
         yield omnelog.PipeStarted(**common(), pipe=pipe, inputs=[item], distro_version="1.2.3")
-        if odd:  # a log may hold a ts that is not a time; then the length is unknown
+        if odd:  # a log may hold a ts that is not a time; then the duration is unknown
             head = common() | {"ts": "yesterday"}
             yield omnelog.NodeStarted(**head, node_id="odd", kind=omnelog.NodeKind.BASH)
             yield omnelog.NodeCompleted(**common(), node_id="odd", output_path="odd.out")
@@ -82,7 +82,7 @@ class Fleet:
             self.counts[pipe, "completed"] += 1
 
     def total(self, name: str) -> int:
-        """A number of the table, over all pipes."""
+        """The sum of a column of the table."""
         return sum(self.counts[pipe, name] for pipe in PIPES)
 
     @property

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A program that keeps line logs, for mypy and pyright: what they infer, and what they refuse.
+"""A program that keeps line logs, to test what mypy and pyright infer, and what they refuse.
 
-Each line with an ignore must be an error: both checkers are set to report an ignore that is none.
+Each line with an ignore must be an error: both checkers are set to report unneeded ignores.
 """
 
 import json
@@ -48,7 +48,7 @@ def to_bytes(message: Message) -> bytes:
 
 
 def dicts(path: Path) -> None:
-    """Without functions of the host's own, records are dicts."""
+    """Without an encoder or, where a function reads, a decoder, records are dicts."""
     with LineLog(path, lock_timeout=0.5, durable=True) as log:
         assert_type(log, LineLog[dict[str, Any]])
         assert_type(log.path, Path)
@@ -70,7 +70,7 @@ def dicts(path: Path) -> None:
 
 
 def messages(path: Path, message: Message) -> None:
-    """With them, records are what they take and make."""
+    """With an encoder or, where a function reads, a decoder, records are of its type."""
     with LineLog(path, encode=Message.to_json, decode=Message.from_json) as log:
         assert_type(log, LineLog[Message])
         log.append(message)
@@ -90,7 +90,7 @@ def messages(path: Path, message: Message) -> None:
 
 
 def kept(log: LineLog[Message], message: Message) -> None:
-    """A handle can be named by its type, from the layer alone as well."""
+    """`LineLog` and `linelog.LineLog` are the same type, and can be used in annotations."""
     same: linelog.LineLog[Message] = log
     same.append(message)
     other: LineLog[str] = log  # type: ignore[assignment]

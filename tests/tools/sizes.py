@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What omnelog costs to download, and to import beside filelock alone, in milliseconds of CPU."""
+"""The download size of omnelog, and the CPU time of its import beside that of filelock alone."""
 
 import argparse
 import statistics

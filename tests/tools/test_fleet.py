@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""examples/fleet.py: two engines, one answer, on 2,000 runs of five volumes."""
+"""Both engines of examples/fleet.py print the same table, of 2,000 runs in five volumes."""
 
 import subprocess
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The checks of omnelog, recorded as docs/command.md shows: a fresh checkout gives the same."""
+"""The checks of omnelog, recorded in a fresh checkout, print what docs/command.md shows."""
 
 import os
 import re

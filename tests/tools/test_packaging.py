@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What is shipped: the same bytes from every build, nothing but the package, and it works.
+"""The wheel and the sdist are the same in every build, hold what they should, and work.
 
-The same holds for types: mypy and pyright find them in an installed omnelog.
+mypy and pyright find the types of an installed omnelog.
 """
 
 import os
@@ -40,7 +40,7 @@ def run(*command: str | Path, cwd: Path | None = None, **variables: str) -> str:
 
 @pytest.fixture(scope="module")
 def builds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two directories with an sdist and a wheel, of two checkouts that differ as checkouts do."""
+    """Two directories with an sdist and a wheel, from checkouts with different modes and times."""
     found = []
     for number, umask in enumerate([0o022, 0o077]):
         checkout = tmp_path_factory.mktemp("checkout") / "omnelog"
@@ -101,7 +101,7 @@ FROM_THE_SDIST = [
     *("test_ci", "test_contributing", "test_documents", "test_house", "test_spec", "test_versions"),
     *("test_events", "test_examples", "test_vendoring", "conformance/test_vectors"),
 ]
-"""The tests that read other files than those of the package."""
+"""The tests that read files outside the package."""
 
 
 def test_tests_pass_from_the_unpacked_sdist(built: list[Path], tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_consumer_has_types(
 def test_every_public_name_has_a_type(
     built: list[Path], module: Callable[[str], ModuleType], tmp_path: Path
 ) -> None:
-    """Of every module, with all extras; pyright takes the python that is first on the path."""
+    """Every module is checked, with all extras. pyright uses the first python on the PATH."""
     module("pyright")
     with_extras = f"{wheel_of(built[0])}[cli,testing]"
     python = new_environment(tmp_path / "environment", with_extras)

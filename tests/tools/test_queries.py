@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The recipes of docs/recipes.md, as they stand there, on 1,000 runs, some of them damaged."""
+"""The recipes of docs/recipes.md, unchanged, work on 1,000 runs, some of which are damaged."""
 
 import json
 import os
@@ -25,9 +25,9 @@ SNIPPETS = dict(zip(("polars", "pandas", "pyspark"), blocks("docs/recipes.md", "
 
 @pytest.fixture(scope="module")
 def volume(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    """A volume of 1,000 runs, of which every fiftieth is damaged, with the feed in a file.
+    """A volume of 1,000 runs, with the feed in a file. Every fiftieth run is damaged.
 
-    One run has an id that looks like a partition, and one that begins with a dot.
+    Two more runs have odd ids: one looks like a partition, the other begins with a dot.
     """
     fleet = Fleet(tmp_path_factory.mktemp("volume"), runs=1000, volumes=1)
     [root] = fleet.roots
@@ -65,7 +65,7 @@ def sound(root: Path) -> list["omnelog.Event"]:
 
 
 def failures(root: Path) -> list[tuple[str, str, str | None]]:
-    """Run, node and message of all failures, in any order."""
+    """Run, node and message of all failures, sorted."""
     found = [event for event in sound(root) if isinstance(event, omnelog.NodeFailed)]
     assert len(found) > 100
     return sorted((event.run_id, event.node_id, event.message) for event in found)
@@ -134,7 +134,7 @@ def test_jq_reads_what_json_of_python_reads(
     every_type: Path, program: Callable[[str], str]
 ) -> None:
     path = omnelog.events_log_path(every_type, RUN)
-    lines = path.read_bytes().splitlines()[: len(of_every_type())]  # it rounds the last offset
+    lines = path.read_bytes().splitlines()[: len(of_every_type())]  # jq rounds the last offset
     done = subprocess.run([program("jq"), "-c", "."], input=b"\n".join(lines), capture_output=True)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert found == [json.loads(line) for line in lines]

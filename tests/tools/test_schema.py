@@ -30,7 +30,7 @@ Valid = Callable[[object], bool]
 
 @pytest.fixture
 def valid(module: Callable[[str], ModuleType]) -> Valid:
-    """What the `jsonschema` package takes the committed schema to accept."""
+    """A function that says whether a value is valid by the committed schema, by `jsonschema`."""
     validator = module("jsonschema").Draft202012Validator
     schema = json.loads(COMMITTED.read_text())
     validator.check_schema(schema)
@@ -39,7 +39,7 @@ def valid(module: Callable[[str], ModuleType]) -> Valid:
 
 
 def test_the_committed_schema_is_what_the_command_prints_anywhere(tmp_path: Path) -> None:
-    """If not: ``omnelog schema > conformance/line.schema.json``."""
+    """If this fails, run ``omnelog schema > conformance/line.schema.json``."""
     command = [sys.executable, "-m", omnelog.__name__, "schema"]
     done = subprocess.run(command, capture_output=True, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, b"")
