@@ -16,7 +16,7 @@ BYTES = b"\xff\x00\x1b[31mred\r\nno newline"
 
 @pytest.fixture
 def working(volume: Volume) -> Volume:
-    """A volume with a run whose one node is at work and has printed something."""
+    """A volume with a run whose only node is at work and has printed something."""
     volume.write(*History().begin().start("n").events)
     capture = volume.log().parent / "nodes" / "n.out"
     capture.parent.mkdir()

@@ -209,7 +209,7 @@ class TestTheCommand:
     def test_has_all_captured_that_it_wrote_however_late_it_is_read(
         self, volume: Volume, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Most of the output is unread when the command ends, and the recorder waits no more."""
+        """Most of the output is unread when the command ends, and the recorder may not wait."""
         monkeypatch.setattr(f"{PROCESS}._READ", 1)
         monkeypatch.setattr(f"{PROCESS}._LINGER_S", 0)
         script = "import os; os.write(2, b'e' * 2000); os.write(1, b'o' * 2000)"

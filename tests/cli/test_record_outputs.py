@@ -186,7 +186,7 @@ class TestByLines:
         assert volume.capture(said.run_id, "n") == b"a\nb"
 
     def test_long_lines_do_not_mix(self, volume: Volume) -> None:
-        """Each line is longer than a pipe takes at once, and than what the recorder holds back."""
+        """Each line is longer than what a pipe takes at once, and than `_LONGEST_LINE`."""
         volume.write(started())
         outlet, inlet = os.pipe()
         recorders = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`show`: how a run went, node by node, also for damaged and hostile logs."""
+"""`show`: how a run went, node by node, even if its log is damaged or hostile."""
 
 import json
 import os

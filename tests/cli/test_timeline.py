@@ -273,7 +273,7 @@ def test_a_page_is_laid_out_for_narrow_windows_and_for_dark_ones() -> None:
     text = text_of(state.summarize(History().begin().start("n").events))
     assert 'name="viewport"' in text
     assert "@media (max-width:640px)" in text
-    assert "code{overflow-wrap:anywhere}" in text  # or the page would scroll sideways
+    assert "code{overflow-wrap:anywhere}" in text  # otherwise the page would scroll sideways
     assert "@media (prefers-color-scheme:dark)" in text
     assert "position:sticky" in text
 

@@ -28,7 +28,7 @@ from omnelog import (
 
 @dataclass
 class Message:
-    """A record class, as dataclasses-json, pydantic and msgspec make them."""
+    """A record class, like those of dataclasses-json, pydantic and msgspec."""
 
     sender: str
 
@@ -48,7 +48,7 @@ def to_bytes(message: Message) -> bytes:
 
 
 def dicts(path: Path) -> None:
-    """Without an encoder or, where a function reads, a decoder, records are dicts."""
+    """By default, records are dicts."""
     with LineLog(path, lock_timeout=0.5, durable=True) as log:
         assert_type(log, LineLog[dict[str, Any]])
         assert_type(log.path, Path)
@@ -70,7 +70,7 @@ def dicts(path: Path) -> None:
 
 
 def messages(path: Path, message: Message) -> None:
-    """With an encoder or, where a function reads, a decoder, records are of its type."""
+    """Records are what the encoder takes, and what the decoder returns."""
     with LineLog(path, encode=Message.to_json, decode=Message.from_json) as log:
         assert_type(log, LineLog[Message])
         log.append(message)

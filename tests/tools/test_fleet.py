@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Both engines of examples/fleet.py print the same table, of 2,000 runs in five volumes."""
+"""Both engines of examples/fleet.py print the right table of 2,000 runs in five volumes."""
 
 import subprocess
 import sys

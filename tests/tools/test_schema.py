@@ -30,7 +30,7 @@ Valid = Callable[[object], bool]
 
 @pytest.fixture
 def valid(module: Callable[[str], ModuleType]) -> Valid:
-    """A function that says whether a value is valid by the committed schema, by `jsonschema`."""
+    """A function that checks a value against the committed schema, with `jsonschema`."""
     validator = module("jsonschema").Draft202012Validator
     schema = json.loads(COMMITTED.read_text())
     validator.check_schema(schema)
@@ -94,7 +94,10 @@ _json = st.recursive(
 
 @st.composite
 def nearly_events(draw: DrawFn) -> Any:
-    """The JSON of an event in which one member was removed, replaced, added or moved."""
+    """The JSON of an event in which at most one member was removed, replaced or added.
+
+    Sometimes it is in a list, or its members are listed as pairs.
+    """
     value = json.loads(omnelog.encode(draw(events())))
     other = json.loads(omnelog.encode(draw(events())))
     part = value
