@@ -9,12 +9,29 @@ from pathlib import Path
 import pytest
 
 from .histories import Clock
-from .volume import Volume
+from .volume import WATCHDOG_S, Volume
+
+
+@pytest.fixture
+def watchdog() -> Iterator[None]:
+    """A test that waits for something that never comes fails, instead of waiting for ever."""
+
+    def give_up(signum: int, frame: object) -> None:
+        raise TimeoutError("the test hangs")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(int(5 * WATCHDOG_S))  # longer than `finish` waits, which says more
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture
 def volume(
-    tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    watchdog: None,
 ) -> Volume:
     """An empty volume, which is the current directory."""
     for variable in ("OMNE_RUN_ID", "OMNE_NODE_ID", "OMNE_VOLUME_ROOT"):

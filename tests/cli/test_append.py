@@ -5,9 +5,10 @@ import errno
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -190,10 +191,9 @@ def test_a_run_id_that_leads_elsewhere_is_refused(volume: Volume, run_id: str) -
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_a_log_that_is_not_a_file_is_an_error_and_does_not_hang(
-    volume: Volume, make: object
+    volume: Volume, make: Callable[[Path], object]
 ) -> None:
     path = volume.log()
-    assert callable(make)
     make(path)
     said = volume.call("append", RUN)
     assert said.status == 1

@@ -34,7 +34,7 @@ def test_latest_is_the_newest(two: Volume) -> None:
     assert shown(two, "latest").out == omnelog.encode(started(NEW))
 
 
-@pytest.mark.parametrize("named", [OLD[-4:], OLD[-30:-20] + OLD[-20:], "vhn935kc0tm9vn"[-14:]])
+@pytest.mark.parametrize("named", [OLD[-4:], OLD[2:], "vhn935kc0tm9vn"])
 def test_an_end_that_no_other_run_has_is_enough(volume: Volume, named: str) -> None:
     volume.write(started(OLD), run_id=OLD)
     volume.write(started("other"), run_id="other")

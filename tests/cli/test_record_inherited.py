@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -138,9 +139,10 @@ def test_a_file_that_may_not_be_run_does_not_hide_one_further_on_the_path(
 
 
 @pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("/nowhere/x")])
-def test_what_is_in_the_way_of_the_captures_is_named(volume: Volume, make: object) -> None:
+def test_what_is_in_the_way_of_the_captures_is_named(
+    volume: Volume, make: Callable[[Path], object]
+) -> None:
     run_id = volume.call("begin", "p").out.decode().strip()
-    assert callable(make)
     nodes = omnelog.nodes_dir(volume.root, run_id)
     make(nodes)
     said = volume.call("record", "--run", run_id, "n", "--", "touch", "ran")

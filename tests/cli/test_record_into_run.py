@@ -2,6 +2,8 @@
 """`record --run`: when it adds a node to a run, and when it refuses to."""
 
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -110,9 +112,10 @@ class TestAddingToARun:
         assert abs(totals[1] - totals[0]) < 1000 < totals[0]  # the last lines of the two differ
 
     @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-    def test_is_refused_if_the_log_is_not_a_file(self, volume: Volume, make: object) -> None:
+    def test_is_refused_if_the_log_is_not_a_file(
+        self, volume: Volume, make: Callable[[Path], object]
+    ) -> None:
         path = volume.log()
-        assert callable(make)
         make(path)
         assert str(path) in self.record(volume)
 

@@ -4,6 +4,8 @@
 import fcntl
 import os
 import pty
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -129,10 +131,9 @@ def test_while_somebody_is_writing_nothing_is_done(torn: Volume) -> None:
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_a_log_that_is_not_a_file_is_one_line_and_none_is_made(
-    volume: Volume, make: object
+    volume: Volume, make: Callable[[Path], object]
 ) -> None:
     path = volume.log()
-    assert callable(make)
     make(path)
     said = volume.call("repair", "--yes", RUN)
     assert (said.status, said.out, said.err.count("\n")) == (1, b"", 1)

@@ -3,7 +3,10 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -203,10 +206,9 @@ def test_a_damaged_log_is_a_state_and_a_reason(volume: Volume, damage: bytes, li
     ],
 )
 def test_a_log_that_is_not_a_file_is_damaged_and_hides_no_other(
-    volume: Volume, make: object
+    volume: Volume, make: Callable[[Path], object]
 ) -> None:
     path = volume.log("odd")
-    assert callable(make)
     make(path)
     volume.write(started("sound"), run_id="sound")
     said = volume.call("runs")
@@ -258,6 +260,4 @@ def test_runs_that_cannot_be_listed_are_an_error(volume: Volume) -> None:
      (999_600, "1.0 MB"), (5_500_000, "5.5 MB"), (2 * 10**12, "2000.0 GB")],
 )  # fmt: skip
 def test_a_size_is_short(size: int, shown: str) -> None:
-    from importlib import import_module
-
     assert import_module(f"{omnelog.__name__}.cli.text").spell_size(size) == shown

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -293,8 +294,8 @@ def test_of_a_damaged_log_all_that_is_sound_is_shown_and_the_rest_is_reported(
     path = volume.write(started(), damage, completed())
     said = volume.call(*options, RUN)
     assert said.status == 1
-    assert b"started" in said.out or b"completed" in said.out
-    assert b"completed" in said.out
+    assert b"feature" in said.out  # from the event before the damage
+    assert b"completed" in said.out  # from the event after it
     assert said.err.startswith(f"{path}:2: ")
     assert said.err.count("\n") == 1
     assert len(said.err) < 1000
@@ -337,10 +338,9 @@ def test_a_sound_line_of_10_megabytes_is_shown_in_short_and_whole_as_json(volume
 @pytest.mark.parametrize("verb", ["show", "tail"])
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_a_log_that_is_not_a_file_is_an_error_and_does_not_hang(
-    volume: Volume, make: object, verb: str
+    volume: Volume, make: Callable[[Path], object], verb: str
 ) -> None:
     path = volume.log()
-    assert callable(make)
     make(path)
     said = volume.call(verb, RUN)
     assert (said.status, said.out) == (1, b"")

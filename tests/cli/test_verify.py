@@ -226,8 +226,9 @@ def test_a_quarantine_is_a_finding_that_says_how_many_tails_it_has(volume: Volum
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("nowhere", path)])
-def test_a_log_that_cannot_be_read_is_a_finding(volume: Volume, make: object) -> None:
-    assert callable(make)
+def test_a_log_that_cannot_be_read_is_a_finding(
+    volume: Volume, make: Callable[[Path], object]
+) -> None:
     make(volume.log())
     [finding] = findings(volume)
     assert finding.startswith(": ")

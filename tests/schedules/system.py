@@ -275,7 +275,7 @@ class ScheduledSystem(System):
     def _record(self, name: str, path: str, data: bytes = b"", fault: str = "") -> None:
         """Nothing: the steps of a run are its record. So each fault of a plan is that of call 0."""
 
-    def _require_locked(self, path: str, what: str) -> None:
+    def _require_locked(self, fd: int, what: str) -> None:
         """Nothing: `Promises.check_holder` asks more, that this very process has the lock."""
 
     def fsync(self, fd: int) -> None:
