@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Faults: nothing acknowledged is ever lost, nothing half-written is ever seen.
+"""Tests of faults: no acknowledged event is lost, and no half-written one is seen.
 
-Every system call the core makes is made to fail in every way it can, a log is cut at every byte,
-and every state that a power loss can leave behind is generated and recovered from. All of it is
-deterministic: a failing case prints its id, and ``OMNELOG_FAULT_CASE=<id>`` replays that one.
-``OMNELOG_FAULTS=thorough`` runs the long versions, and ``python -m tests.faults`` those and, in the
-end, the mutants.
+The tests make every system call of the core fail in every way it can. They cut a log at every byte,
+generate every state that a power loss can leave behind, and recover from it. All of this is
+deterministic: a failing case prints its id, and ``OMNELOG_FAULT_CASE=<id>`` replays that case.
+``OMNELOG_FAULTS=thorough`` runs the long versions. ``python -m tests.faults`` runs the long
+versions too, and then the mutants.
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Every fault at length, then every mutant, then one line that says what came of it.
+"""Run the tests of faults in their long versions, then the mutants; sum up in one line.
 
-``python -m tests.faults`` runs the tests of this folder in their long versions and, if all pass,
-the mutants. Arguments are pytest's, to choose among the tests, say; then the mutants are left out.
+``python -m tests.faults`` runs the mutants only if all tests pass. It hands its arguments to
+pytest, for example to select tests; with arguments, it does not run the mutants.
 """
 
 import os
@@ -22,14 +22,14 @@ from .counts import CRASHED, INTERRUPTED, KILLED, totals
 
 
 class Sums:
-    """What a run of the tests came to."""
+    """The numbers of cases, tests and failures of a run of the tests."""
 
     def __init__(self) -> None:
         self.cases: Counter[str] = Counter()
         self.passed = self.skipped = self.violations = 0
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Take it down."""
+        """Keep the numbers that pytest reports at the end."""
         stats = terminalreporter.stats
         self.cases = totals(terminalreporter)
         self.passed, self.skipped = len(stats.get("passed", ())), len(stats.get("skipped", ()))
@@ -48,13 +48,13 @@ class Sums:
 
 
 def main(arguments: list[str]) -> int:
-    """Run it all; 0 if nothing went wrong."""
+    """Run everything; return 0 if nothing failed."""
     sums = Sums()
     folder = str(Path(__file__).parent)
-    imported = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis, by us: it asserts nothing
+    imported = "ignore::pytest.PytestAssertRewriteWarning"  # of hypothesis, which has no asserts
     code = int(pytest.main(["-n", "auto", "-W", imported, folder, *arguments], [sums]))
     if code == pytest.ExitCode.INTERRUPTED:
-        raise KeyboardInterrupt  # which pytest has reported
+        raise KeyboardInterrupt  # pytest has reported it
     killed = "mutants not tried"
     if not code and not arguments:
         dead, tried = run(MUTANTS)

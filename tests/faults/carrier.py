@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A caller of the core, which carries out a workload and says what it gets.
+"""A caller of the core that carries out a workload and notes what the core returns or raises.
 
-It also says what it should not have got: an event that is not there, another error than promised.
+It also notes violations, for example an event that is not in the log, or an error that the core
+does not promise.
 """
 
 import errno
@@ -20,7 +21,7 @@ TIMEOUT_S = 0.01
 
 
 class Carrier:
-    """Carries out a workload, and gives `note` what its caller gets."""
+    """Carries out a workload, and calls `note` with what the core returns or raises."""
 
     def __init__(self, workload: Workload, volume: Volume, note: Callable[[Note], None]) -> None:
         self.workload, self.volume, self.note = workload, volume, note
@@ -28,11 +29,11 @@ class Carrier:
         self.poisoned: list[omnelog.EventLog] = []  # a sync has failed
         self._system = System()
         self._before: set[int] = set()  # descriptors
-        self._struck = 0  # how many faults had come to pass before this operation
+        self._struck = 0  # the number of faults that struck before this operation
         self._number = 10
 
     def carry_out(self, system: System) -> None:
-        """Do all operations, looking about after each; leave the handles open."""
+        """Do all operations, and look for leaks after each; leave the handles open."""
         self.begin(system)
         with interposed(system):
             for operation in self.workload.operations:
@@ -44,15 +45,15 @@ class Carrier:
             self._violation(violation)
 
     def begin(self, system: System) -> None:
-        """Take down what is open before anything is done."""
+        """Remember which descriptors are open before the first operation."""
         self._system, self._before = system, self.volume.descriptors()
 
     def do(self, operation: str) -> None:
-        """Do one of the operations of which workloads are made."""
+        """Do one operation of a workload."""
         getattr(self, f"_do_{operation}")()
 
     def _do_open(self) -> None:
-        """Open a handle, beside those that are open."""
+        """Open one more handle."""
         try:
             log = omnelog.EventLog.for_run(
                 self.volume.root, RUN, lock_timeout=TIMEOUT_S, durable=self.workload.durable
@@ -72,7 +73,7 @@ class Carrier:
         self._append(3)
 
     def _do_repair(self) -> None:
-        """Repair what a dead writer left, and append nothing."""
+        """Repair what a dead writer left; append nothing."""
         if not self.handles:
             self._do_open()
         if not self.handles:
@@ -107,7 +108,7 @@ class Carrier:
             self._compare("read_run", found, torn=False)
 
     def _do_scan(self) -> None:
-        """Read the log past all damage."""
+        """Read the log, and continue after damage."""
         try:
             scan = omnelog.scan_run(self.volume.root, RUN)
         except omnelog.LogIOError as error:
@@ -121,7 +122,7 @@ class Carrier:
         self._compare("scan_run", scan.events, torn=torn)
 
     def _do_follow(self) -> None:
-        """Follow the log, while somebody else appends to it, until there is no more."""
+        """Follow the log to its end while another writer appends to it."""
         stop = _ScriptedStop([self._append_elsewhere])
         found: list[omnelog.Event] = []
         try:
@@ -140,32 +141,32 @@ class Carrier:
             self.handles.remove(log)
 
     def _do_idle(self) -> None:
-        """Let so much time pass that the next append looks for a replaced log."""
+        """Let enough time pass that the next append checks whether the log was replaced."""
         self._system.now += 1.5
 
     def _do_tear(self) -> None:
-        """Somebody else dies in the middle of a write."""
+        """Another writer dies in the middle of a write."""
         if os.path.exists(self.volume.log) and not self.volume.current()[1]:
             self._number += 1
             self.note(("tail", tail := b"%d" % self._number + GARBAGE))
             self.volume.add(tail)
 
     def _do_forget(self) -> None:
-        """Somebody else dies between a line and its newline."""
+        """Another writer dies after writing a line without its newline."""
         if os.path.exists(self.volume.log) and not self.volume.current()[1]:
             self._number += 1
             self.note(("begins", [line(self._number)]))
             self.volume.add(line(self._number)[:-1])
 
     def _do_move(self) -> None:
-        """The log is moved away, and so much time passes that the next append finds out."""
+        """Move the log away, and let enough time pass that the next append notices."""
         if os.path.exists(self.volume.moved):
-            return  # one is enough
+            return  # moving one log is enough
         if os.path.exists(self.volume.log) and not self.volume.current()[1]:
             os.rename(self.volume.log, self.volume.moved)
         self._do_idle()
 
-    # What they are made of.
+    # The parts of the operations.
 
     def _append(self, count: int) -> None:
         if not self.handles:
@@ -187,14 +188,15 @@ class Carrier:
         except omnelog.AppendIndeterminate as error:
             least = error.appended
             self._excuse("append", error)
-            self.note(("tail", self.volume.current()[1]))  # part of what could not be taken back
+            self.note(("tail", self.volume.current()[1]))  # a part that could not be cut off
             if self._strikes("E", "fdatasync"):
                 self.poisoned.append(log)
                 if least != count and not self._strikes(call="write"):
                     self._violation(f"only {least} of {count} stand, though all are written")
         else:
             self._confirm("append")
-            may_not_look = self._strikes("EACCES", "stat")  # then it goes on where it was
+            # An append that may not look at the path goes on in the file that it has open.
+            may_not_look = self._strikes("EACCES", "stat")
             found = self.volume.lines() if may_not_look else self.volume.current()[0]
             if line(numbers[-1]) not in found:
                 self._violation("acknowledged, and not in the log that is at the path")
@@ -210,7 +212,7 @@ class Carrier:
             self.note(("ended", (1, 1)))
 
     def _strikes(self, prefix: str = "", call: str = "") -> list[tuple[Call, str]]:
-        """The faults of one kind that came to pass in this operation."""
+        """The faults that struck in this operation, of one kind or at one call if given."""
         return [
             strike
             for strike in self._system.struck[self._struck :]
@@ -218,12 +220,12 @@ class Carrier:
         ]
 
     def _confirm(self, what: str) -> None:
-        """Note a violation if the operation had no right to succeed."""
+        """Note a violation if the operation should have failed."""
         if failed := [strike for strike in self._strikes("E") if self._is_needed(*strike)]:
             self._violation(f"{what} succeeds although a sync failed: {failed}")
 
     def _is_needed(self, call: Call, fault: str) -> bool:
-        """Whether what failed is a sync that somebody depends on."""
+        """Whether the failed call is a sync without which the operation must not succeed."""
         if call.name == "open_directory":
             return self.workload.durable
         if call.name == "fsync_directory" and fault in UNSUPPORTED:
@@ -231,7 +233,7 @@ class Carrier:
         return "sync" in call.name
 
     def _excuse(self, what: str, error: "OSError") -> None:
-        """Note a violation unless `error` is what a fault in this operation has to lead to."""
+        """Note a violation unless a fault in this operation explains `error`."""
         faults = [fault for _, fault in self._strikes() if not is_benign(fault)]
         expected = {fault.rpartition(":")[2].replace("9s", "ETIMEDOUT") for fault in faults}
         if what == "append" and self.handles[-1] in self.poisoned:
@@ -247,7 +249,7 @@ class Carrier:
         self._look(f"while handling {error!r}")
 
     def _compare(self, what: str, found: "list[omnelog.Event]", *, torn: bool) -> None:
-        """Note a violation unless `found` is what the log holds, up to a tail if it is `torn`."""
+        """Note a violation unless `found` is the events of the log, without its tail if `torn`."""
         lines, tail = self.volume.current()
         expected = list(map(omnelog.decode, lines))
         if self._strikes("busy:9s") and found == expected:
@@ -258,7 +260,7 @@ class Carrier:
             self._violation(f"{what} gives {found} {torn=} of {lines} {tail!r}")
 
     def _look(self, when: str) -> None:
-        """Note what no operation may leave behind."""
+        """Note locks and descriptors that an operation has leaked."""
         if locked := self.volume.locked():
             self._violation(f"locked {when}: {locked}")
         if len(found := self.volume.descriptors() - self._before) > len(self.handles):
@@ -269,7 +271,7 @@ class Carrier:
 
 
 class _ScriptedStop(threading.Event):
-    """Does the next step instead of waiting; when there is none, says stop."""
+    """An event that does the next step instead of waiting, and is set after the last step."""
 
     def __init__(self, steps: list[Callable[[], None]]) -> None:
         super().__init__()

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A workload is carried out in a new volume while its system fails, and what is left is examined.
+"""Carry out a workload in a new volume while the system fails, and examine what is left.
 
-The log is judged, appended to by the handle that met the fault, by one that was open before and by
-a new one, and judged again. Processes that really die, forked ones that exit on the spot, show that
-a `Witness` sees right; replaying a case's id kills one, too.
+The log is judged. Then three kinds of handles append to it: the one that met the fault, one that
+was open before, and a new one. Then the log is judged again. Most deaths of a process are only
+seen by a `Witness`. Some forked processes really die, to show that the `Witness` is right;
+replaying the id of a case that kills does the same.
 """
 
 import os
@@ -27,7 +28,7 @@ from .workloads import FOUND, RUN, SEED, Case, Plan, Workload, event, is_event, 
 def record(
     workload: Workload, root: Path, plan: Plan = (), system: System | None = None
 ) -> list[Call]:
-    """The system calls of a workload, in a volume that is made at `root` and removed."""
+    """Return the system calls of a workload, in a volume that is made at `root` and removed."""
     system = system or System(dict(plan))
     _carry_out(Case(workload, plan), root, system)
     return system.calls
@@ -36,7 +37,7 @@ def record(
 def carry_out(case: Case, root: Path, wreck: Wreck | None = None) -> list[str]:
     """Carry out a case in a volume that is made at `root` and removed; return its violations.
 
-    It is one, too, if a process that the case kills leaves anything but that `wreck`.
+    With `wreck`, it is also a violation if the killed process leaves anything different.
     """
     return _carry_out(case, root, System(dict(case.plan)), wreck)
 
@@ -44,7 +45,7 @@ def carry_out(case: Case, root: Path, wreck: Wreck | None = None) -> list[str]:
 def wrecks(
     workload: Workload, root: Path, plan: Plan = (), *, every_length: bool = False
 ) -> dict[Case, Wreck]:
-    """What a process leaves that dies at any of the calls after those in `plan`, or in a write."""
+    """What a process leaves if it dies at a call after those in `plan`, or in a write."""
     volume, ledger = Volume(root), Ledger()
     with interposed(System()):
         handles = _prepare(workload, volume, ledger)
@@ -63,7 +64,7 @@ def wrecks(
 
 
 def examine(case: Case, wreck: Wreck, root: Path) -> list[str]:
-    """Go on in a volume with what a dead process left; return the violations."""
+    """Use a volume that a dead process left; return the violations."""
     volume = Volume(root)
     ledger = wreck.ledger()
     with interposed(System()):
@@ -91,12 +92,12 @@ def _carry_out(case: Case, root: Path, system: System, wreck: Wreck | None = Non
 def _finish(
     case: Case, carrier: Carrier, ledger: Ledger, handles: "list[omnelog.EventLog]", now: float
 ) -> None:
-    """Judge what was left, go on with it, judge again, remove the volume."""
+    """Judge the log that is left, append to it, judge it again, and remove the volume."""
     volume = carrier.volume
     ledger.judge(volume.lines(), volume.current()[1])
     with interposed(system := System()):
         system.now = now + 10
-        who = sum(call for call, _ in case.plan)  # repairs what there is to repair
+        who = sum(call for call, _ in case.plan)  # the handle that appends first, and so repairs
         _afterwards(carrier, ledger, handles, who)
     ledger.judge(volume.lines(), volume.current()[1])
     if volume.current()[1]:
@@ -108,7 +109,7 @@ def _finish(
 
 
 def _prepare(workload: Workload, volume: Volume, ledger: Ledger) -> "list[omnelog.EventLog]":
-    """Make the volume as the workload finds it, with a handle that has appended to it if it can."""
+    """Make the volume of the workload; return a handle that has appended if the log allows it."""
     log, torn = FOUND[workload.found]
     os.makedirs(volume.root if log is None else volume.directory)
     if log is None:
@@ -133,16 +134,16 @@ def _prepare(workload: Workload, volume: Volume, ledger: Ledger) -> "list[omnelo
 
 
 def _in_child(carrier: Carrier, system: System, ledger: Ledger) -> None:
-    """Carry out a workload that a fault kills in a process that can die of it."""
+    """Carry out a workload in a forked process, because a fault kills it."""
     inbound, outbound = os.pipe()
-    with warnings.catch_warnings():  # that there are threads, pytest-xdist's: the child needs none
+    with warnings.catch_warnings():  # of pytest-xdist's threads, which the child does not need
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if not pid:
         try:
             carrier.note = lambda note: _send(outbound, note)
             carrier.carry_out(system)
-        except BaseException:  # or pytest would go on in the child
+        except BaseException:  # otherwise pytest would continue in the child
             _send(outbound, ("violation", traceback.format_exc()))
         os._exit(0)
     os.close(outbound)
@@ -166,9 +167,9 @@ _OTHER_THREAD = ThreadPoolExecutor(1)  # one for all cases: starting a thread ta
 def _afterwards(
     carrier: Carrier, ledger: Ledger, handles: "list[omnelog.EventLog]", who: int
 ) -> None:
-    """Read, append with every handle there is, and read again.
+    """Read, append with every handle, and read again.
 
-    The appends are another thread's: a mutex that is still held would let its holder in.
+    Another thread does the appends, because a leaked mutex would not stop the thread that holds it.
     """
     volume = carrier.volume
     checks = Carrier(carrier.workload, volume, ledger.note)

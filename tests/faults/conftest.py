@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where the volumes of the fault tests are, and where their cases are counted."""
+"""Fixtures of the fault tests: a place for volumes, and a counter of cases."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ __all__ = ["pytest_terminal_summary"]
 
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
-    """Where a volume can be made, again and again: in memory where the system has such a place."""
+    """A path at which a test can make volumes, one after another; in memory if possible."""
     place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tmp_path
     with TemporaryDirectory(prefix="omnelog-faults-", dir=place) as directory:
         yield Path(directory, "volume")
@@ -23,5 +23,5 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def count(record_property: Callable[[str, object], None]) -> Count:
-    """Takes down that so many cases of a kind were run."""
+    """A function that records how many cases of a kind the test has run."""
     return lambda kind, cases: record_property(PREFIX + kind, cases)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""How many faults the tests are to meet, and how many they met: a report at the end of the run.
+"""How many cases the tests run, and a report of their numbers at the end.
 
-A test counts its cases in a property of its report, which pytest-xdist brings to the process that
-sums them up. That process loads no conftest below the folder it was asked to test. So the
-topmost conftest has to import `pytest_terminal_summary` from here, or some runs report no sums.
+A test stores the number of its cases as a property of its report. pytest-xdist sends the reports to
+the process that adds the numbers up. That process loads no conftest from below the folder it was
+asked to test. So the topmost conftest has to import `pytest_terminal_summary` from here; otherwise
+some runs report no sums.
 """
 
 import os
@@ -16,7 +17,10 @@ import pytest
 THOROUGH = os.environ.get("OMNELOG_FAULTS") == "thorough"
 KILLS = int(os.environ.get("OMNELOG_KILLS", "2000" if THOROUGH else "60"))
 INTERRUPTS = int(os.environ.get("OMNELOG_INTERRUPTS", "100000" if THOROUGH else "3000"))
-"""By real signals; the tests say what else these three stand for."""
+"""How many appends a real signal interrupts.
+
+The tests that use these three constants say what else they stand for.
+"""
 
 KILLED = "writers killed at a random moment"
 INTERRUPTED = "appends interrupted, at every bytecode or by a signal"
@@ -29,7 +33,7 @@ _is_printed = pytest.StashKey[bool]()
 
 
 def totals(reporter: pytest.TerminalReporter) -> Counter[str]:
-    """How many cases of each kind were run."""
+    """Return how many cases of each kind were run."""
     total: Counter[str] = Counter()
     for reports in reporter.stats.values():
         for report in reports:
@@ -42,7 +46,7 @@ def totals(reporter: pytest.TerminalReporter) -> Counter[str]:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say how many cases of each kind were run, once."""
+    """Print once how many cases of each kind were run."""
     total = totals(terminalreporter)
     if total and not config.stash.get(_is_printed, False):
         config.stash[_is_printed] = True

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the caller of a log knows, and what must hold of the log whatever happened.
+"""What the caller of a log knows, and what must be true of the log after any fault.
 
-Which events must be in the log, which may be, and which bytes must not be lost.
+The ledger knows which events must be in the log, which may be, and which bytes must not be lost.
 """
 
 import json
@@ -12,12 +12,18 @@ from typing import TypeAlias
 from .workloads import OLDER, is_event
 
 Note: TypeAlias = tuple[str, object]
-"""An append begins with these lines, or ended with so many; a tail that was seen; a violation."""
+"""A pair of a kind and a value.
+
+- ``begins``: an append begins; the value is its lines
+- ``ended``: it has ended; the value is the least and the most of its lines that are in the log
+- ``tail``: the torn tail that was seen
+- ``violation``: its text
+"""
 
 
 @dataclass(slots=True)
 class Segment:
-    """Lines that one call was to append: of them, from `least` to `most` stand, the first ones."""
+    """The lines of one call of append: the first `least` to `most` of them are in the log."""
 
     lines: list[bytes]
     least: int
@@ -26,14 +32,14 @@ class Segment:
 
 @dataclass(slots=True)
 class Ledger:
-    """What a caller knows, and what was seen on the way."""
+    """What a caller knows, the torn tails it has seen, and the violations."""
 
     segments: list[Segment] = field(default_factory=list)
     fragments: list[bytes] = field(default_factory=list)  # torn tails that were seen
     violations: list[str] = field(default_factory=list)
 
     def note(self, note: Note) -> None:
-        """Take down what a workload, perhaps in a process that is dead by now, says."""
+        """Record a note of a workload, whose process may be dead by now."""
         match note:
             case "begins", list(lines):
                 self.segments.append(Segment(lines, 0, len(lines)))
@@ -48,7 +54,7 @@ class Ledger:
                 raise AssertionError(note)
 
     def judge(self, lines: list[bytes], tail: bytes) -> None:
-        """Note what is wrong with the terminated `lines` of the log, and with its tail."""
+        """Record what is wrong with the terminated `lines` of the log, and with its tail."""
         at, open_ends = 0, []
         for segment in self.segments:
             pairs = zip(lines[at:], segment.lines, strict=False)
@@ -73,7 +79,7 @@ class Ledger:
                 self.violations.append(f"{line!r} is not a line of JSON")
 
     def judge_quarantine(self, lines: list[bytes], quarantined: bytes) -> None:
-        """Note which bytes were lost, or set aside twice, or should not have been."""
+        """Record which bytes are lost, and which are in the quarantine twice or wrongly."""
         if quarantined and not quarantined.endswith(b"\n"):
             self.violations.append(f"the quarantine is left torn: {quarantined!r:.99}")
         aside = quarantined.split(b"\n")[:-1]

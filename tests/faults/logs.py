@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Logs as the fault tests make and examine them: by their bytes, not through the reader under test.
+"""Make and examine logs for the fault tests, by their bytes and not with the reader under test.
 
-`between` stands between the core and the system where the language already allows it: it replaces
-the name ``os`` in the core's modules, and nothing else.
+`between` replaces functions of the system that the core calls. It only replaces the name ``os`` in
+the core's modules.
 """
 
 import fcntl
@@ -45,7 +45,7 @@ def close_logs() -> Iterator[None]:
 def open_log(
     root: Path, *, lock_timeout: float = 60.0, durable: bool = False, run: str = RUN
 ) -> "omnelog.EventLog":
-    """A handle on the log of a run in the volume at `root`, closed when the test is over."""
+    """Open a handle on the log of a run in the volume at `root`, until the test is over."""
     log = omnelog.EventLog.for_run(root, run, lock_timeout=lock_timeout, durable=durable)
     _OPENED.append(log)
     return log
@@ -62,14 +62,14 @@ def line(number: int, who: str = "w", size: int = 40) -> bytes:
 
 
 def names(data: bytes) -> list[tuple[str, int]]:
-    """Who wrote the lines in `data` and with which numbers; each must be whole JSON, none open."""
+    """The writer and the number of every line in `data`; all must be terminated and valid JSON."""
     assert not data or data.endswith(b"\n"), f"an open end: {data[-80:]!r}"
     parsed = [json.loads(line) for line in data.splitlines()]
     return [(member["run_id"], int(member["id"])) for member in parsed]
 
 
 def quarantine(path: Path) -> list[bytes]:
-    """The fragments beside the log at `path`."""
+    """The fragments in the quarantine of the log at `path`."""
     torn = path.with_name(path.name + ".torn")
     if not torn.exists():
         return []
@@ -79,7 +79,7 @@ def quarantine(path: Path) -> list[bytes]:
 
 
 def lock_is_free(path: Path) -> bool:
-    """Whether a descriptor of nobody else's can take the lock of the file at `path` at once."""
+    """Whether a new descriptor can take the lock of the file at `path` without waiting."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -92,9 +92,10 @@ def lock_is_free(path: Path) -> bool:
 
 @contextmanager
 def holding(path: Path) -> Iterator[Callable[[], None]]:
-    """Hold the lock of the file at `path`, as a program that knows nothing of omnelog would.
+    """Hold the lock of the file at `path`, as a program without omnelog would.
 
-    Gives a function that frees it early. What is open goes by another name: see the next function.
+    Yields a function that frees the lock early. The file is opened under another name, by which
+    `open_descriptors` recognizes it.
     """
     other_name = path.with_name("held")
     other_name.hardlink_to(path)
@@ -108,7 +109,7 @@ def holding(path: Path) -> Iterator[Callable[[], None]]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield free
     finally:
-        free()  # which closing does not do while a forked child has it open
+        free()  # closing does not free the lock while a forked child has the descriptor, too
         os.close(descriptor)
 
 
@@ -118,7 +119,7 @@ def open_descriptors(root: Path) -> list[str]:
     for number in os.listdir("/proc/self/fd"):
         try:
             target = os.readlink(f"/proc/self/fd/{number}")
-        except FileNotFoundError:  # the one that lists them
+        except FileNotFoundError:  # the descriptor that os.listdir used
             continue
         if target.startswith(f"{root}/") and not target.endswith("/held (deleted)"):
             found.append(f"{number} -> {target}")
@@ -142,5 +143,5 @@ def between(patch: pytest.MonkeyPatch, **functions: Callable[..., Any]) -> None:
 
 
 def write_at_most(size: int) -> Callable[[int, Any], int]:
-    """An os.write that takes no more than `size` bytes: without a lock, lines would mingle."""
+    """An os.write that writes at most `size` bytes, so that lines would mix without a lock."""
     return lambda descriptor, data: os.write(descriptor, data[:size])

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Power loss: from what the core did to its files, every state it can leave on the disk.
+"""Generate every state that a power loss can leave on the disk, from what the core has written.
 
-A `Recorder` keeps a journal of what was made, written, cut and synced. From any beginning of it,
-`crash_states` generates what the disk may hold when the power fails there. What was synced is on
-the disk. Of what was not, in any combination:
+A `Recorder` keeps a journal of what was made, written, cut and synced. `crash_states` generates
+what the disk may hold if the power fails after any step of the journal. Everything that was synced
+is on the disk. To the rest, any combination of these may happen:
 
-- of a file's writes and cuts, any later part is lost, and any number of bytes at a write's end
-- of what was written, any number of bytes at the file's end are NULs: its size is on the disk, its
-  data is not
-- a cut did not happen, though what was written after it did
-- a name is not in its directory, and whatever is below it is gone
+- the last writes and cuts of a file are lost, and any number of bytes at the end of a write
+- any number of written bytes at the end of a file are NULs: the size is on the disk, but the data
+  is not
+- a cut is lost, but a write after it is on the disk
+- a name is not in its directory, and everything below that name is lost
 
-Not modelled: of several unsynced writes, a later one whole and an earlier one lost. Some file
-systems may do that; it can leave a damaged line between others, which no log recovers from without
-losing it, and concerns no line that was synced.
+One state is not modelled: of several unsynced writes, an earlier one is lost and a later one is
+whole. Some file systems may leave it. Then a damaged line can be between others, and no log can
+restore that line. It is never a line that was synced.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from .system import System
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A file or directory was made: its name is in its directory, which is not synced yet."""
+    """A file or directory was made; the directory that has its name is not synced yet."""
 
     path: str
 
@@ -42,7 +42,7 @@ class Wrote:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A file was cut to `size` bytes, or a hole made it that long."""
+    """A file was cut to `size` bytes, or a hole extended it to that size."""
 
     path: str
     size: int
@@ -57,7 +57,7 @@ class Synced:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """`lines` were appended, and their caller knows; if `durable`, for good."""
+    """`lines` were acknowledged to the caller, as durable if `durable`."""
 
     lines: tuple[bytes, ...]
     durable: bool
@@ -65,7 +65,7 @@ class Acknowledged:
 
 Step: TypeAlias = Made | Wrote | Cut | Synced | Acknowledged
 Disk: TypeAlias = Mapping[str, bytes | None]
-"""What is where: the contents of files, None for directories."""
+"""The contents of files by their path, and None for each directory."""
 
 
 class Recorder(System):
@@ -90,17 +90,17 @@ class Recorder(System):
 
 @dataclass(slots=True)
 class _File:
-    """What of a file is on the disk for certain, and what has happened to it since."""
+    """The synced content of a file, and what was done to the file since."""
 
     synced: bytes
     since: list[Wrote | Cut] = field(default_factory=list)
 
     def now(self) -> bytes:
-        """What is in it as long as the power is on."""
+        """The content of the file while the power is on."""
         return _apply(self.synced, self.since)
 
     def states(self) -> list[bytes]:
-        """What may be in it on the disk: as little as possible first, all of it last."""
+        """The contents that the disk may have: the least first, all that was written last."""
         states = {self.synced: None}
         cuts = [step for step in self.since if isinstance(step, Cut)]
         for skipped in (skip for n in range(len(cuts) + 1) for skip in combinations(cuts, n)):
@@ -135,9 +135,10 @@ def _apply(content: bytes, steps: "Sequence[Wrote | Cut]") -> bytes:
 
 
 def crash_states(found: Disk, journal: Sequence[Step]) -> Iterator[tuple[Disk, list[bytes]]]:
-    """Every state of the disk, starting from `found`, at every step of `journal`.
+    """Yield every state that the disk may have at a step of `journal`; it begins as `found`.
 
-    Each comes once, with the lines that were acknowledged as durable the last time it is possible.
+    Each state comes once, with the lines that were acknowledged as durable by the last step at
+    which it is possible.
     """
     files = {path: _File(content) for path, content in found.items() if content is not None}
     directories = {path for path, content in found.items() if content is None}
@@ -178,7 +179,7 @@ def _states(
         states = [files[path].states() for path in left]
         for which, every in enumerate(
             states
-        ):  # one file in every state, the others in extreme ones
+        ):  # one file in each of its states, the others in their first or last one
             extremes = [{state[0]: None, state[-1]: None} for state in states]
             extremes[which] = dict.fromkeys(every)
             for contents in product(*extremes):

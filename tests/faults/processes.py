@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Child processes for the fault tests: forked, spoken to through a pipe, ended by their own pid.
+"""Forked child processes for the fault tests, which talk to the test through a pipe.
 
-A child runs a function of the test that starts it, so whatever the test has patched holds there as
-well. What it sends comes back in order; what it raises fails the test that listens to it. Nothing
-here sleeps: one end waits for what the other says, and the watchdog only bounds a hang.
+A child runs a function of the test that starts it, so the test's patches are in effect there, too.
+The test receives what the child sends, in order, and fails if the child has raised something.
+Nothing here sleeps: one end waits for a message of the other, and the watchdog only limits a hang.
 """
 
 import ctypes
@@ -23,13 +23,14 @@ from typing import Any, NoReturn
 from .. import omnelog
 
 WATCHDOG_S = 120.0
-"""Longer than anything here takes on a busy machine: past it a test hangs."""
+"""Longer than anything here takes on a busy machine: a test that takes longer hangs."""
 
 
 def fork() -> int:
-    """os.fork, of a process that may have threads: what the child does is what the tests are about.
+    """Call os.fork without the warning that this process may have threads.
 
-    CPython 3.12 and later warn of that, and rightly so, for a child that goes on as usual.
+    CPython 3.12 and later give it, because a child may need what another thread has locked. What a
+    child can still do then is what these tests are about.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
@@ -44,7 +45,7 @@ class _Raised:
 
 
 class Channel:
-    """One end of the talk between a test and its child."""
+    """One end of the pipe between a test and its child."""
 
     def __init__(self, pipe: "Connection[Any, Any]") -> None:
         self.pipe = pipe
@@ -54,7 +55,7 @@ class Channel:
         self.pipe.send(message)
 
     def hear(self) -> Any:
-        """Return what the other end says next; what it raised is an AssertionError here."""
+        """Return the next message of the other end; raise AssertionError if it has raised."""
         assert self.pipe.poll(WATCHDOG_S), "the other process says nothing: it hangs"
         message = self.pipe.recv()
         assert not isinstance(message, _Raised), f"in the child:\n{message.text}"
@@ -70,23 +71,23 @@ class Child(Channel):
         self._ended = False
 
     def send_signal(self, number: int) -> None:
-        """Send it the signal `number`."""
+        """Send the child the signal `number`."""
         os.kill(self.pid, number)
 
     def stop(self) -> None:
-        """SIGSTOP it, and return when it stands still."""
+        """Send the child SIGSTOP, and return when it has stopped."""
         self.send_signal(signal.SIGSTOP)
         _, status = os.waitpid(self.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status), status
 
     def kill(self) -> None:
-        """SIGKILL it, and return when it is gone."""
+        """Send the child SIGKILL, and return when it has ended."""
         if not self._ended:
             self.send_signal(signal.SIGKILL)
             self._reap()
 
     def wait(self) -> int:
-        """Wait until it ends by itself; return its exit code, negative if a signal ended it."""
+        """Wait until the child ends; return its exit code, negative if a signal ended it."""
         handle = os.pidfd_open(self.pid)
         try:
             assert select.select([handle], [], [], WATCHDOG_S)[0], "the child does not end"
@@ -102,7 +103,7 @@ class Child(Channel):
 
 @contextmanager
 def forked(body: Callable[[Channel], object]) -> Iterator[Child]:
-    """A child that runs ``body(channel)``, says what it returns, and is gone afterwards."""
+    """Fork a child that runs ``body(channel)`` and sends its result; kill the child afterwards."""
     ours, theirs = Pipe()
     pid = fork()
     if not pid:
@@ -118,13 +119,13 @@ def forked(body: Callable[[Channel], object]) -> Iterator[Child]:
 
 
 def run_and_exit(body: Callable[[Channel], object], channel: Channel) -> NoReturn:
-    """Be a forked child: run `body`, send what it returns or raises, leave without any clean-up."""
+    """In a forked child, run `body`, send what it returns or raises, and exit without clean-up."""
     code = 1
     try:
         sys.settrace(None)
         channel.tell(body(channel))
         code = 0
-    except BaseException:  # nothing may go on from here into pytest's own frames
+    except BaseException:  # no exception may get from here into pytest's frames
         with suppress(OSError):
             channel.tell(_Raised(traceback.format_exc()))
     finally:
@@ -132,13 +133,13 @@ def run_and_exit(body: Callable[[Channel], object], channel: Channel) -> NoRetur
 
 
 def in_child(body: Callable[[Channel], object]) -> Any:
-    """What `body` returns, run in a child of its own."""
+    """Run `body` in a child, and return what it returns."""
     with forked(body) as child:
         return child.hear()
 
 
 def append_numbers(log: "omnelog.EventLog", who: str, count: int) -> None:
-    """Append `count` events of `who`, numbered from 0: what a `multiprocessing.Process` runs."""
+    """Append `count` events of `who`, numbered from 0; a `multiprocessing.Process` runs this."""
     for number in range(count):
         log.append(omnelog.PipeAborted(id=str(number), ts="", run_id=who, reason="r" * number))
 
@@ -148,9 +149,10 @@ _MS_REC, _MS_PRIVATE = 0x4000, 0x40000
 
 
 def mount_tmpfs(path: Path, options: str) -> str | None:
-    """Mount a tmpfs at `path`, in mount namespaces of this process alone; or say why it cannot.
+    """Mount a tmpfs at `path` for this process only; return why if that is impossible.
 
-    To be called in a child with one thread. Without privileges a user namespace gives them.
+    Call this in a child with one thread: it makes a mount namespace of its own. A process without
+    privileges gets them from a user namespace.
     """
     libc = ctypes.CDLL(None, use_errno=True)
 

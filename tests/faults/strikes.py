@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Striking between any two steps of an append, on every way through it.
+"""Strike between any two steps of an append, on every way through the append.
 
-What a trace function raises or does comes out of, or happens at, the very place it was called for,
-as with a signal handler: a `Strike` does it at one chosen bytecode. `WAYS` are the ways that an
-append can take, each arranged again before every strike.
+A trace function runs at the very place it was called for, and its exception comes out of that
+place, as with a signal handler. A `Strike` uses this to act at one chosen bytecode. `WAYS` are the
+ways that an append can take; each is arranged again before every strike.
 """
 
 import _weakrefset
@@ -43,7 +43,7 @@ from .processes import WATCHDOG_S
 SPARED = (
     os.path.dirname(__file__),
     _weakrefset.__file__,
-    os.path.dirname(hypothesis.__file__),  # which the garbage collector calls
+    os.path.dirname(hypothesis.__file__),  # the garbage collector calls it
 )
 
 
@@ -59,20 +59,20 @@ class _Places:
         reraised = {at + 2 for at in ends}
         nothing_done = {at.offset for at in steps if at.opname in {"NOP", "NOT_TAKEN"}}
         self.unheeded = frozenset(nothing_done | ends | reraised)
-        """Where no signal handler is called, but a trace function is.
+        """The places where CPython calls a trace function, but no signal handler.
 
-        One kind is a bytecode that does nothing: of a ``try:`` CPython may leave out the NOP of
-        another in it, and CPython 3.14 the NOT_TAKEN behind a jump. The other is the end of a
-        generator, where a StopIteration becomes a RuntimeError: CPython 3.12 goes there to close a
-        generator that is dropped, out of which no exception comes.
+        Some are bytecodes that do nothing. CPython may leave out the NOP of a ``try:`` that is
+        inside another, and CPython 3.14 the NOT_TAKEN after a jump. The others are the end of a
+        generator, where a StopIteration becomes a RuntimeError. CPython 3.12 goes there to close a
+        generator that is dropped, and no exception comes out of that.
         """
         looks = ("CALL", "RESUME", "JUMP_BACKWARD")
         self.looks = frozenset(at.offset for at in steps if at.opname.startswith(looks))
-        """Where CPython calls signal handlers: after a call, at the start, and in a loop."""
+        """The bytecodes after which CPython calls signal handlers: calls, starts and loops."""
 
     @classmethod
     def of(cls, code: CodeType) -> "_Places":
-        """The one of `code`, looked up by identity: the hash of a code object takes long."""
+        """Return the places of `code`, by its id, because its hash takes long."""
         places = cls._known.get(id(code))
         if places is None:
             places = cls._known[id(code)] = cls(code)
@@ -85,9 +85,9 @@ Test = ParamSpec("Test")
 def in_a_thread(test: Callable[Test, None]) -> Callable[Test, None]:
     """Run a test in a thread of its own.
 
-    An exception that is raised between any two bytecodes, in the clean-up of an ``except`` clause
-    for example, may stay in the sys.exc_info() of its thread for ever, and every later error there
-    would be chained to it. It goes with the thread.
+    An exception that is raised between two bytecodes, for example in the clean-up of an ``except``
+    clause, may stay in the sys.exc_info() of its thread for ever. Every later error of the thread
+    would be chained to that exception. The end of the thread removes it.
     """
 
     @wraps(test)
@@ -99,12 +99,12 @@ def in_a_thread(test: Callable[Test, None]) -> Callable[Test, None]:
 
 
 class Strike:
-    """Calls `act` once: before the bytecode number `at` of what this thread calls.
+    """Call `act` before bytecode number `at` of what this thread runs.
 
-    Counts the bytecodes of all frames except those of the tests, and of callbacks of weak
-    references and of the garbage collector, out of which Python lets no exception come. With
-    `at_looks`, it counts only those before which CPython looks for signals. `then` makes it strike
-    again, each time so many calls later.
+    Bytecodes of the tests do not count. Those of callbacks of weak references and of the garbage
+    collector do not count either, because Python lets no exception out of such callbacks. With
+    `at_looks`, only the bytecodes count before which CPython looks for signals. `then` adds more
+    strikes: each number says how many calls after the strike before it.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Strike:
         self.last: tuple[CodeType | None, int] = None, -1
         self.file = ""  # of the code that was struck
         self.then = list(then)
-        self.struck = 0  # how often
+        self.struck = 0  # how often it has struck
 
     def __enter__(self) -> Self:
         self.thread = get_ident()
@@ -131,7 +131,7 @@ class Strike:
         self._stop()
 
     def step(self, code: CodeType, offset: int) -> None:
-        """Count the bytecode at `offset`, which comes next."""
+        """Count the bytecode at `offset`, which is about to run."""
         places = _Places.of(code)
         if offset in places.unheeded:
             return
@@ -155,7 +155,7 @@ class Strike:
             self._watch_again()
         self.act()
 
-    # Trace functions see every bytecode up to CPython 3.11, and not reliably in 3.12 and 3.13.0.
+    # Trace functions see every bytecode up to CPython 3.11. In 3.12 and 3.13.0 they may miss some.
 
     if sys.version_info >= (3, 12):
 
@@ -188,8 +188,8 @@ class Strike:
             sys.settrace(self._trace)
 
         def _watch_again(self) -> None:
-            # A trace function that raises is removed, and a profile function takes its place,
-            # which is called after each call into C; and the other way round.
+            # CPython removes a trace function that raises. A profile function then replaces it,
+            # which is called after each call into C. A trace function replaces that one in turn.
             if self.struck % 2:
                 sys.setprofile(self._profile)
                 return
@@ -221,7 +221,7 @@ class Strike:
 
 
 def with_system(patch: pytest.MonkeyPatch, **functions: Callable[..., Any]) -> None:
-    """As `between`, and let no sync take the time that a disk does."""
+    """Replace functions as `between` does, and let no sync wait for a disk."""
     quick: Any = {"fsync": lambda _: None, "fdatasync": lambda _: None}
     between(patch, **(quick | functions))
 
@@ -230,11 +230,11 @@ Arrange = Callable[["omnelog.EventLog", pytest.MonkeyPatch, ExitStack], None]
 
 
 def uncontended(_log: "omnelog.EventLog", _patch: pytest.MonkeyPatch, _stack: ExitStack) -> None:
-    """Nobody else is there."""
+    """No other writer is there."""
 
 
 def reopened(log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _: ExitStack) -> None:
-    """The file is looked at, is no longer at the path, and the path is opened again."""
+    """The append finds another file at the path, and opens that one."""
     patch.setattr(APPENDER, "PATH_CHECK_INTERVAL_S", 0.0)
     new = log.path.with_suffix(".new")
     new.touch()
@@ -242,25 +242,25 @@ def reopened(log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _: ExitStack) -
 
 
 def looked_at(_log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _stack: ExitStack) -> None:
-    """The file is looked at and is where it should be."""
+    """The append checks that its file is still at the path."""
     patch.setattr(APPENDER, "PATH_CHECK_INTERVAL_S", 0.0)
 
 
 def contended(log: "omnelog.EventLog", patch: pytest.MonkeyPatch, stack: ExitStack) -> None:
-    """Another process has the lock, and frees it while it is waited for."""
+    """Another process holds the lock, and frees it while the append waits."""
     free, here = stack.enter_context(holding(log.path)), os.getpid()
     patch.setattr(LOCK, "sleep", lambda _: free() if os.getpid() == here else None)
 
 
 def polite(log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _: ExitStack) -> None:
-    """The handle has held the lock for long, and lets others have a turn."""
+    """The handle has held the lock for long, and gives other writers a turn."""
     patch.setattr(APPENDER, "LONG_HOLD_S", -1.0)
     log.append(event(0, "before"))
     patch.setattr(APPENDER, "sleep", lambda _: None)
 
 
 def torn(log: "omnelog.EventLog", _patch: pytest.MonkeyPatch, _stack: ExitStack) -> None:
-    """The log ends in a piece of a line."""
+    """The log ends in a torn line."""
     with log.path.open("ab") as file:
         file.write(line(0, "torn")[:-9])
 
@@ -272,12 +272,12 @@ def unterminated(log: "omnelog.EventLog", _patch: pytest.MonkeyPatch, _stack: Ex
 
 
 def short_write(_log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _stack: ExitStack) -> None:
-    """The system takes a line in pieces."""
+    """The system writes a line in pieces."""
     with_system(patch, write=lambda descriptor, data: os.write(descriptor, data[:31]))
 
 
 def failing_write(_log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _stack: ExitStack) -> None:
-    """The system takes half of a line and no more."""
+    """The system writes a part of a line, and then fails."""
     written: list[int] = []
 
     def write(descriptor: int, data: Any) -> int:
@@ -290,7 +290,7 @@ def failing_write(_log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _stack: E
 
 
 def timed_out(log: "omnelog.EventLog", _: pytest.MonkeyPatch, stack: ExitStack) -> None:
-    """Another process has the lock, and keeps it."""
+    """Another process holds the lock, and keeps it."""
     stack.enter_context(holding(log.path))
     log.lock_timeout = 0
 
@@ -298,8 +298,8 @@ def timed_out(log: "omnelog.EventLog", _: pytest.MonkeyPatch, stack: ExitStack) 
 def waiting_for_a_thread(
     log: "omnelog.EventLog", patch: pytest.MonkeyPatch, stack: ExitStack
 ) -> None:
-    """Another thread is in an append, which ends when it is about to be waited for."""
-    is_in, go, out = (threading.Lock() for _ in range(3))  # in C: nothing in them can be struck
+    """Another thread is in an append, which ends when this one is about to wait for it."""
+    is_in, go, out = (threading.Lock() for _ in range(3))  # written in C: no strike inside them
     for closed_gate in (is_in, go, out):
         closed_gate.acquire()
 
@@ -337,7 +337,7 @@ def waiting_for_a_thread(
 
 
 def failing_sync(_log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _stack: ExitStack) -> None:
-    """The line gets into the file, and not to the disk."""
+    """The line gets into the file, but the sync fails."""
 
     def fdatasync(_: int) -> None:
         raise OSError(5, "Input/output error")
@@ -350,7 +350,7 @@ class Way:
     """A way that an append can take."""
 
     arrange: Arrange
-    expected: type[BaseException] | None = None  # without an interrupt
+    expected: type[BaseException] | None = None  # what it raises if nothing interrupts it
     durable: bool = False
     batch: int = 1
     leaves_tail: bool = False  # an interrupt of the clean-up may leave a torn tail
@@ -379,16 +379,16 @@ WAYS = {
 
 @pytest.fixture(autouse=True)
 def nothing_but_the_append(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make a path through the core the same every time.
+    """Make every append of a way take the same path through the core.
 
-    Being traced takes time: nobody is polite because of that. Disks do not matter here. And the
-    garbage collector runs other people's code, out of which no exception comes.
+    Tracing takes time, but no handle gives others a turn because of that. No sync waits for a disk.
+    The garbage collector is off, because it runs other code, and no exception comes out of that.
     """
     monkeypatch.setattr(APPENDER, "LONG_HOLD_S", float("inf"))
     with_system(monkeypatch)
     gc.disable()
     yield
-    with warnings.catch_warnings():  # a file may have been opened, and an interrupt taken it away
+    with warnings.catch_warnings():  # an interrupt may have dropped a file that was just opened
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
     gc.enable()
@@ -396,7 +396,7 @@ def nothing_but_the_append(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def lost(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """What was raised where Python lets nothing come out: in finalizers, that is."""
+    """The types of the exceptions that Python let not out, because a finalizer raised them."""
     lost: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda what: lost.append(what.exc_type))
     return lost
@@ -410,7 +410,7 @@ def other_thread() -> Iterator[ThreadPoolExecutor]:
 
 
 class Bench:
-    """A log, what an append to it is interrupted by, and what must hold afterwards."""
+    """A log whose appends are struck, and the checks of what must be true afterwards."""
 
     def __init__(self, root: Path, way: Way, pool: ThreadPoolExecutor) -> None:
         self.root, self.way, self.pool = root, way, pool
@@ -427,7 +427,7 @@ class Bench:
         at_looks: bool = False,
         then: Sequence[int] = (),
     ) -> tuple[BaseException | None, bool]:
-        """Append with `act` striking at bytecode `at`: what came out, and whether it struck."""
+        """Append while `act` strikes at bytecode `at`; return the exception, and if it struck."""
         self.count += 1
         self.log.lock_timeout = 60.0
         size = self.log.path.stat().st_size
@@ -435,7 +435,7 @@ class Bench:
         strike = Strike(at, act, at_looks=at_looks, then=then)
         with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
             self.way.arrange(self.log, patch, stack)
-            self.before = min(size, self.log.path.stat().st_size)  # which may be another file's
+            self.before = min(size, self.log.path.stat().st_size)  # a new file may be shorter
             try:
                 if self.way.batch == 1:
                     one = event(self.count, "struck")
@@ -445,20 +445,20 @@ class Bench:
                     batch = [event(self.count, "struck")] * self.way.batch
                     with strike:
                         self.log.append_many(batch)
-            except BaseException as error:  # whatever comes out
+            except BaseException as error:  # any exception is an outcome
                 outcome = error
         self.where = f"struck at bytecode {at}: {strike.where}"
         self.file = strike.file
         return outcome, strike.struck > 0
 
     def fresh(self) -> bytes:
-        """What is in the log since the strike."""
+        """The bytes that are in the log since the strike."""
         with self.log.path.open("rb") as file:
             file.seek(self.before)
             return file.read()
 
     def look(self) -> int:
-        """Check that nothing is leaked and all works again; how much of the append is there."""
+        """Check that no lock leaked and appends work; return how many struck events are there."""
         path, log = self.log.path, self.log
         assert lock_is_free(path), f"the lock of the file is leaked; {self.where}"
         tail = self.fresh().rpartition(b"\n")[2]

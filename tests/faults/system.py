@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""A system between the core and the real one: it records every call, and fails some by a plan.
+"""A system between the core and the real one: it records every call, and makes planned calls fail.
 
-A `System` takes the place of the name ``os`` in the modules of the core that touch files, and of
-the few names by which they reach the system otherwise: the descriptor lock, the closing of a file,
-``os.mkdir`` under `pathlib`, the clock. Calls are numbered from 0; a plan says which of them suffer
-which fault. What it hands on is done by the real system, except that nothing waits: time passes
-only when somebody sleeps, and a sync is only recorded.
+A `System` replaces the name ``os`` in the modules of the core that touch files. It also replaces
+the few other names by which these modules reach the system: the descriptor lock, the closing of a
+file, ``os.mkdir`` under `pathlib`, and the clock. Calls are numbered from 0; a plan says which call
+meets which fault. The real system does the other calls, but nothing waits: time passes only in a
+sleep, and a sync is only recorded.
 
-It also watches what no test could see afterwards: that whatever changes a log or its quarantine is
-done while the log is locked, and that no log is synced while it is, unless a fault struck before.
+A `System` also checks two things that no test could see afterwards. The core changes a log or its
+quarantine only while the log is locked. And it syncs no log that is locked, unless a fault struck
+before.
 
-Faults are spelt in a case's id as they are in a plan:
+Faults have the same names in the id of a case as in a plan:
 
-- ``ENOSPC`` and so on: the call fails with that error, without effect (but a close is done)
-- ``short:5``: a write writes 5 bytes and says so; ``short:5:ENOSPC``: and the next write fails
-- ``short:5:foreign``: the same, and a writer that takes no lock adds a line in between
-- ``part:5:EIO``: a write writes 5 bytes, or all, and says that it failed, as a remote disk's may
+- ``ENOSPC`` and so on: the call fails with that error and has no effect (but a close closes)
+- ``short:5``: a write writes 5 bytes and returns 5; with ``short:5:ENOSPC``, the next write fails
+- ``short:5:foreign``: as ``short:5``, and then a writer that takes no lock adds a line
+- ``part:5:EIO``: a write writes 5 bytes, or all, but fails, as a write to a remote disk may
 - ``before``, ``after``: the process dies just before the call, or just after it
-- ``dies:5``: the process dies when a write has written 5 bytes
-- ``busy:4ms``, ``busy:9s``: somebody else holds the lock for that long
+- ``dies:5``: the process dies after a write has written 5 bytes
+- ``busy:4ms``, ``busy:9s``: another process holds the lock for that long
 """
 
 import errno
@@ -39,19 +40,19 @@ CORE = (
     omnelog.linelog.reader,
     omnelog.linelog.repair,
 )
-"""The modules that the system is put under."""
+"""The modules whose system is replaced."""
 
 DEAD = 86
 """The exit status of a process that a fault killed."""
 
 FOREIGN_LINE = b'{"type":"pipe.aborted","id":"0","ts":"","run_id":"","reason":"foreign"}\n'
-"""What a writer that takes no lock adds."""
+"""The line that a writer without the lock adds."""
 
 _WRITE_ERRORS = ("ENOSPC", "EIO", "EINTR", "EDQUOT", "EFBIG")
 _OPEN_ERRORS = ("EACCES", "EIO", "EINTR", "EMFILE")
 _SYNC_ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EINTR")
 UNSUPPORTED = ("EINVAL", "ENOTSUP", "ENOSYS")
-"""What a file system says that cannot sync directories."""
+"""The errors of a file system that cannot sync directories."""
 
 ERRORS = {
     "mkdir": ("EACCES", "ENOSPC", "EDQUOT", "EIO"),
@@ -81,7 +82,7 @@ KINDS["seek_data"] = ("EINVAL", "EIO")
 KINDS["stat"] = ("EIO", "EACCES")  # EACCES: the append goes on in the file that it has open
 KINDS["open_directory"] = ("EACCES", "EIO")
 KINDS["fsync_directory"] = ("EIO", "EINVAL")
-"""One for each way of failing."""
+"""For each call, one error of every kind that the core handles differently."""
 
 _PURE = {
     "PathLike",
@@ -94,7 +95,7 @@ _PURE = {
     "path",
     "register_at_fork",
 }
-_files: dict[int, str] = {}  # what the core has opened, under whichever system
+_files: dict[int, str] = {}  # the paths that the core has opened, with any System
 _Returned = TypeVar("_Returned")
 _try_lock = omnelog.linelog.lock.try_lock
 _unlock = omnelog.linelog.lock.unlock
@@ -104,14 +105,14 @@ _close_file = omnelog.linelog.lock.LockableFile.close
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call the core made: its name, the file's, and what it was to write."""
+    """A call of the core: its name, the name of the file, and the data of a write."""
 
     name: str
     file: str
     data: bytes = b""
 
     def faults(self, *, every_error: bool = False, every_length: bool = False) -> Iterator[str]:
-        """The faults that this call can get over, or report: all, or one of each kind."""
+        """Yield the faults of this call that kill no process: all, or one of each kind."""
         yield from ERRORS[self.name] if every_error else KINDS[self.name]
         if self.name == "write":
             for length in self.lengths(every=every_length):
@@ -121,7 +122,7 @@ class Call:
                 yield f"part:{length}:EIO"
 
     def lengths(self, *, every: bool) -> Iterable[int]:
-        """At which lengths a write can be cut short: all, or those that make a difference."""
+        """Return the lengths at which a write can end early: all, or one for each effect."""
         if every and len(self.data) < 500:
             return range(1, len(self.data))
         ends = [newline.start() for newline in re.finditer(b"\n", self.data)]
@@ -131,24 +132,24 @@ class Call:
 
 
 def is_benign(fault: str) -> bool:
-    """Whether the core is to get over `fault` without its caller's noticing."""
+    """Whether the core must handle `fault` so that its caller does not notice."""
     return fault == "busy:4ms" or (fault.startswith("short:") and fault.count(":") == 1)
 
 
 class System:
-    """The stand-in for ``os``; made with a plan, put in place with `interposed`."""
+    """A replacement for ``os`` with a plan; `interposed` puts it in place."""
 
     def __init__(self, plan: Mapping[int, str] | None = None) -> None:
         self.plan = plan or {}
         self.calls: list[Call] = []
-        self.struck: list[tuple[Call, str]] = []  # the faults that came to pass
+        self.struck: list[tuple[Call, str]] = []  # the faults that have struck
         self.violations: list[str] = []
         self.now = 1000.0
-        self._next_write = ""  # what the second part of a short write meets
+        self._next_write = ""  # the fault of the write after a short write
         self._busy_until = 0.0
 
     def next_operation(self) -> None:
-        """Whoever held the lock lets it go."""
+        """Let the process that holds the lock release it."""
         self._busy_until = 0.0
 
     def __getattr__(self, name: str) -> Any:  # whatever type it has in os
@@ -156,7 +157,7 @@ class System:
             return getattr(os, name)
         raise AssertionError(f"the core calls os.{name}, of which these tests know nothing")
 
-    # What follows is called by the core, in place of what it is named after.
+    # The core calls these functions instead of those with the same names.
 
     def open(self, name: PathLike[str], flags: int, mode: int = 0o777) -> int:
         """os.open."""
@@ -204,7 +205,7 @@ class System:
         return self._call("stat", os.fspath(name), lambda: os.stat(name))
 
     def lseek(self, fd: int, offset: int, whence: int) -> int:
-        """os.lseek, which may also be asked where a hole ends."""
+        """os.lseek, which can also find the end of a hole."""
         name = "seek_data" if whence == os.SEEK_DATA else "lseek"
         return self._call(name, self._file(fd), lambda: os.lseek(fd, offset, whence))
 
@@ -264,13 +265,14 @@ class System:
     def fdatasync(self, fd: int) -> None:
         """os.fdatasync, recorded only."""
         path = self._file(fd)
-        getting_over = any(not is_benign(fault) for _, fault in self.struck)  # time is no matter
+        # After a fault, the core may sync a locked log: it is rare, so the time does not matter.
+        getting_over = any(not is_benign(fault) for _, fault in self.struck)
         if not getting_over and is_locked(_at(fd)):
             self.violations.append(f"{path} is synced while it is locked")
         self._call("fdatasync", path, lambda: self.synced(path))
 
     def try_lock(self, fd: int) -> bool:
-        """What `omnelog.linelog.lock` takes the lock with."""
+        """Acquire the lock, for `omnelog.linelog.lock`."""
         fault = self.plan.get(len(self.calls), "")
         if fault.startswith("busy:"):
             self._record("try_lock", self._file(fd), b"", fault)
@@ -281,11 +283,11 @@ class System:
         return self._call("try_lock", self._file(fd), lambda: _try_lock(fd))
 
     def unlock(self, fd: int) -> None:
-        """What `omnelog.linelog.lock` frees the lock with."""
+        """Release the lock, for `omnelog.linelog.lock`."""
         self._call("unlock", self._file(fd), lambda: _unlock(fd))
 
     def monotonic(self) -> float:
-        """time.monotonic, which moves only while something sleeps."""
+        """time.monotonic, which advances only in `sleep`."""
         return self.now
 
     def sleep(self, seconds: float) -> None:
@@ -293,13 +295,13 @@ class System:
         self.now += max(seconds, 1e-6)
 
     def uniform(self, low: float, high: float) -> float:
-        """random.uniform, the middle always."""
+        """random.uniform, always the middle."""
         return (low + high) / 2
 
-    # What follows is for a subclass that looks at the files meanwhile, or keeps a journal of them.
+    # A subclass overrides these to look at the files during a call, or to keep a journal of them.
 
     def instant(self, when: str, path: str, data: bytes = b"") -> None:
-        """A call is about to be made, which is to write `data` if any; or was made, unharmed."""
+        """A call is about to begin, with `data` if it is a write, or has ended without a fault."""
 
     def created(self, path: str) -> None:
         """A file or directory was made."""
@@ -313,7 +315,7 @@ class System:
     def synced(self, path: str) -> None:
         """A file or directory was synced."""
 
-    # And this is how a call is made.
+    # How a call is made.
 
     def _file(self, fd: int) -> str:
         if fd not in _files:
@@ -344,7 +346,7 @@ class System:
         if fault == "before":
             os._exit(DEAD)
         if fault == "after" or name == "close":
-            with suppress(OSError):  # it was to die when the call was over, however it went
+            with suppress(OSError):  # whether the real call succeeds makes no difference
                 really()
         if fault == "after":
             os._exit(DEAD)
@@ -368,7 +370,7 @@ def _at(fd: int) -> str:
 
 
 def is_locked(path: str) -> bool:
-    """Whether anybody holds the lock of the file at `path`, asked on a descriptor of our own."""
+    """Whether any other descriptor holds the lock of the file at `path`."""
     fd = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The files of a volume, looked at without the core's help, and what a dead process leaves of them.
+"""The files of a volume, read without the core, and the files that a dead process leaves.
 
-What a process leaves that dies at a system call is seen by a `Witness` at that very call, before
-anything after it runs, and is examined on its own.
+A `Witness` sees what a process would leave if it died at a system call. It looks at that very call,
+before anything after it runs. What it sees is examined later.
 """
 
 import os
@@ -17,7 +17,7 @@ from .workloads import HOLE, RUN
 
 
 class Volume:
-    """A volume with one run, looked at without the core's help."""
+    """A volume with one run, read without the core."""
 
     def __init__(self, root: Path) -> None:
         self.root = str(root)
@@ -27,11 +27,11 @@ class Volume:
         self.moved = f"{self.directory}/moved"
 
     def read(self) -> bytes:
-        """What is in the log."""
+        """The content of the log."""
         return _read(self.log)
 
     def lines(self) -> list[bytes]:
-        """The terminated lines of the log, those that were moved away first."""
+        """The terminated lines of the log that was moved away, then those of the log."""
         return [line for path in (self.moved, self.log) for line in _split(path)[0]]
 
     def current(self) -> tuple[list[bytes], bytes]:
@@ -39,7 +39,7 @@ class Volume:
         return _split(self.log)
 
     def files(self) -> tuple[bytes | None, bytes | None, bytes | None]:
-        """What is in the log, in its quarantine, and in the log that was moved away."""
+        """The contents of the log, of its quarantine, and of the log that was moved away."""
         log, torn, moved = (
             _read(path) if os.path.exists(path) else None
             for path in (self.log, self.torn, self.moved)
@@ -47,14 +47,14 @@ class Volume:
         return log, torn, moved
 
     def deepest(self) -> str:
-        """The run's directory, or the deepest there is of those above it."""
+        """The run's directory or, if it does not exist, the deepest above it that does."""
         directory = self.directory
         while not os.path.exists(directory):
             directory = os.path.dirname(directory)
         return directory
 
     def restore(self, wreck: "Wreck") -> None:
-        """Put a volume into the state that a dead process left it in; files stay the same files."""
+        """Put the volume into the state that a dead process left; keep the inodes of its files."""
         os.makedirs(wreck.directory, exist_ok=True)
         if wreck.files[2] is not None:
             os.rename(self.log, self.moved)
@@ -66,7 +66,7 @@ class Volume:
                 os.remove(path)
 
     def add(self, data: bytes) -> None:
-        """Write at the log's end, as another program would."""
+        """Write to the end of the log, as another program would."""
         before, hole, after = data.partition(HOLE)
         with open(self.log, "ab", buffering=0) as log:
             log.write(before)
@@ -74,16 +74,16 @@ class Volume:
             log.write(after)
 
     def descriptors(self) -> set[int]:
-        """The descriptors this process has in the volume."""
+        """The descriptors of this process that are open in the volume."""
         found = set()
         for fd in map(int, os.listdir("/proc/self/fd")):
-            with suppress(FileNotFoundError):  # the one of listdir itself
+            with suppress(FileNotFoundError):  # the descriptor that os.listdir used
                 if os.readlink(f"/proc/self/fd/{fd}").startswith(self.root):
                     found.add(fd)
         return found
 
     def locked(self) -> list[str]:
-        """The files of the run that somebody has locked."""
+        """The files of the run that are locked."""
         paths = (self.log, self.torn, self.moved)
         return [path for path in paths if os.path.exists(path) and is_locked(path)]
 
@@ -102,17 +102,17 @@ def _split(path: str) -> tuple[list[bytes], bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Wreck:
-    """What a process leaves behind that dies at some instant: files, and a ledger."""
+    """What a process leaves if it dies at some instant: files, and a ledger."""
 
     fault: str
-    directory: str  # the deepest there is
-    files: tuple[bytes | None, bytes | None, bytes | None]  # the log, the quarantine, one moved
+    directory: str  # the deepest that exists
+    files: tuple[bytes | None, bytes | None, bytes | None]  # log, quarantine, log moved away
     segments: tuple[tuple[tuple[bytes, ...], int, int], ...]
     fragments: tuple[bytes, ...]
 
     @classmethod
     def at(cls, fault: str, volume: Volume, ledger: Ledger) -> "Wreck":
-        """What is left at this instant."""
+        """Return what would be left at this instant."""
         segments = tuple((tuple(s.lines), s.least, s.most) for s in ledger.segments)
         return cls(fault, volume.deepest(), volume.files(), segments, tuple(ledger.fragments))
 
@@ -123,10 +123,10 @@ class Wreck:
 
 
 class Witness(System):
-    """A system that sees what a process would leave behind if it died at any of its calls.
+    """A system that sees what a process would leave if it died at any of its calls.
 
-    That is all it wrote until then: its own clean-up cannot be part of it, and its locks and
-    descriptors go with the process.
+    These are the files as they are at that call. A dead process does not clean up, and its locks
+    and descriptors end with it.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Witness(System):
         self._every_length = every_length
         self.wrecks: list[Wreck] = []
         self._volume, self._ledger = volume, ledger
-        self._after = max(plan, default=-1)  # before that it is another case's
+        self._after = max(plan, default=-1)  # a death at an earlier call belongs to another case
 
     def instant(self, when: str, path: str, data: bytes = b"") -> None:
         if len(self.calls) <= self._after:

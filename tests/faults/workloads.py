@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A log as it is found, and what is done to it while its system fails."""
+"""The workloads: a log as it is found, and the operations on it while the system fails."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -13,12 +13,12 @@ Plan: TypeAlias = tuple[tuple[int, str], ...]
 
 
 def event(number: int) -> "omnelog.PipeCompleted":
-    """A short event of its own: each of its bytes is a place to fail at."""
+    """A short event, because a write can fail at each byte of it."""
     return omnelog.PipeCompleted(id=str(number), ts="t", run_id=RUN)
 
 
 def line(number: int) -> bytes:
-    """The line of `event`, spelt by hand."""
+    """The line of `event`, written without the encoder."""
     return b'{"type":"pipe.completed","id":"%d","ts":"t","run_id":"r"}\n' % number
 
 
@@ -27,8 +27,8 @@ GARBAGE = b'{"type":"node.started","id":"torn","run'
 WHOLE = line(3)[:-1]
 OLDER = b"older"
 NULS = bytes(40)
-LARGE = b'{"type":"' + b"x" * 600_000  # more than two of the blocks in which it is copied
-HOLE = bytes(600_000)  # which takes no room on the disk
+LARGE = b'{"type":"' + b"x" * 600_000  # more than two of the blocks that a repair copies
+HOLE = bytes(600_000)  # takes no room on the disk
 FOUND: dict[str, tuple[bytes | None, bytes | None]] = {
     "absent": (None, None),
     "empty": (b"", None),
@@ -43,14 +43,14 @@ FOUND: dict[str, tuple[bytes | None, bytes | None]] = {
     "half-copied": (SEED + GARBAGE, OLDER + b"\n" + GARBAGE[:20]),
     "large": (SEED + LARGE, None),
     "sparse": (SEED + GARBAGE + HOLE + GARBAGE, None),
-    "others": (SEED + GARBAGE, None),  # and the log belongs to somebody else, where one may do that
+    "others": (SEED + GARBAGE, None),  # the log has another owner, if this user may set one
 }
 """A log, and its quarantine, as a workload finds them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A log as it is found, whether the handle is durable, and what is done."""
+    """A log as it is found, whether the handle is durable, and the operations."""
 
     found: str
     durable: bool
@@ -68,7 +68,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A workload, and which of its system calls meet which faults."""
+    """A workload, and the faults that its system calls meet."""
 
     workload: Workload
     plan: Plan
@@ -90,5 +90,5 @@ class Case:
 
 
 def is_event(line: bytes) -> bool:
-    """Whether `line`, which comes from here, is a whole event."""
+    """Whether `line`, made from the constants above, is a whole event without its newline."""
     return line.startswith(b"{") and line.endswith(b"}")
