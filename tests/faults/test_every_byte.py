@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Every byte: wherever a log of all eight event types is torn, it is read as far as it is sound.
+"""A log of all eight event types, torn at any byte, is read up to that byte and repaired.
 
-For each offset, or by default for every third, the log is broken, proved broken, repaired by an
-append, read, appended to again and read again. What is cut off is in the quarantine, byte for byte.
-A handle that was open all along does as well as a new one, provided that the file's length has
-changed: that is how it finds out.
+For each offset, or by default for every third, the test damages the log and checks what a reader
+says. Then an append repairs the log, and the test reads, appends and reads once more. The bytes
+that are cut off are all in the quarantine. A handle that was open before the damage works as well
+as a new one if the length of the file has changed, because it checks the length.
 """
 
 import threading
@@ -21,7 +21,7 @@ from .counts import THOROUGH, Count
 from .system import System, interposed, is_locked
 
 EVERY_NTH = 1 if THOROUGH else 3
-"""By default, each way of damaging a log does it at every third offset, three of them at others."""
+"""By default, each kind of damage is done at every third offset; the first offsets differ."""
 
 EVENTS = of_every_type()
 LOG = lines(*EVENTS)
@@ -33,17 +33,20 @@ def _cut() -> Iterator[bytes]:
 
 
 def _overwritten() -> Iterator[bytes]:
-    """The log, from every offset NULs."""
+    """The log with NULs from an offset to its end, for every offset."""
     return (LOG[:offset] + bytes(len(LOG) - offset) for offset in range(len(LOG)))
 
 
 def _overwritten_with_one_more() -> Iterator[bytes]:
-    """The log, from every offset NULs, one more than there were bytes."""
+    """The log with NULs from an offset to its end, and one more NUL, for every offset."""
     return (broken + b"\0" for broken in _overwritten())
 
 
 def _prove_broken(root: Path, broken: bytes) -> tuple[bytes, bytes]:
-    """Read a log that ends wherever; return its terminated lines and its tail."""
+    """Check what a reader finds in a log that ends anywhere; return its whole lines and its tail.
+
+    The tail is empty if it is a whole event, which only lacks its newline.
+    """
     end = broken.rfind(b"\n") + 1
     whole, tail = broken[:end], broken[end:]
     sound = EVENTS[: whole.count(b"\n")]
@@ -109,7 +112,7 @@ def test_a_log_torn_at_any_byte_is_read_repaired_and_gone_on_with(
     log, quarantine = log_path(root), quarantine_path(root)
     cases = 0
     tried = islice(damage(), first % EVERY_NTH, None, EVERY_NTH)
-    for cases, broken in enumerate(tried, start=1):  # noqa: B007  # how many there were
+    for cases, broken in enumerate(tried, start=1):  # noqa: B007  # counts the cases
         with found(root, broken) as handle:
             whole, torn = _prove_broken(root, broken)
             repaired = whole if torn or whole == broken else broken + b"\n"
@@ -133,7 +136,7 @@ def test_a_log_torn_at_any_byte_is_read_repaired_and_gone_on_with(
 
 
 def test_what_is_torn_again_and_again_is_all_set_aside(root: Path, count: Count) -> None:
-    """The log is torn at every offset, one after another: the quarantine keeps every fragment."""
+    """The log is torn again after every append: the quarantine keeps every fragment."""
     fragments: list[bytes] = []
     last = LOG.splitlines(keepends=True)[-1]
     with omnelog.EventLog.for_run(root, RUN) as handle:
@@ -151,7 +154,7 @@ def test_what_is_torn_again_and_again_is_all_set_aside(root: Path, count: Count)
 def test_a_log_that_was_replaced_by_a_torn_one_of_the_same_length_is_repaired(
     root: Path, count: Count
 ) -> None:
-    """Its length tells an open handle nothing, but that it is another file does."""
+    """An open handle notices that another file is at the path, even if the length is the same."""
     log, quarantine, another = log_path(root), quarantine_path(root), root / "another"
     last = LOG.rfind(b"\n", 0, -1) + 1
     for offset in range(last, len(LOG)):

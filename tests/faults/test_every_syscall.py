@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""Every system call, every fault: whatever the system does to a call, the log keeps its promises.
+"""The log keeps its promises whichever system call fails, and however it fails.
 
-For each workload, its system calls are recorded; then it is carried out again for each of them and
-each fault it can suffer: errors, short writes that go on or then fail, a lock that is taken, the
-death of the process before it, after it or with part of a write done. By default most workloads
-meet only a third of the failures.
+The test records the system calls of each workload. Then it carries out the workload again for each
+call and each fault of that call: an error, a short write after which the next one succeeds or
+fails, a lock that is taken, or the death of the process before the call, after it or during a
+write. By default most workloads meet only a third of the failures.
 
-After each: no acknowledged event is missing, none is there twice, one that was denied is absent and
-one of which nothing is known is there once or not at all; every terminated line is valid; cut bytes
-are in the quarantine, once; an error is of the promised type and names its cause and its file; no
-lock, mutex or descriptor is left; and the next append, by any handle, and the next read succeed.
+After each fault, all of these are true:
 
-Volumes are made in ``/dev/shm`` where there is one, for speed: no real disk takes part.
+- no acknowledged event is missing, and none is there twice
+- an event whose append failed is absent; an event of an indeterminate append is there once or not
+- every terminated line is valid
+- bytes that were cut off are in the quarantine, once
+- an error has the promised type and names its cause and its file
+- no lock, mutex or descriptor is leaked
+- the next append, by any handle, and the next read succeed
+
+Volumes are made in ``/dev/shm`` if it exists, for speed, so no real disk is used.
 """
 
 import errno
@@ -87,9 +92,10 @@ AT_LENGTH = [
         "unterminated/plain/append",
     )
 ]
-"""Where a call fails with every error there is, and a write is cut short at every byte.
+"""The workloads in which a call fails with every error, and a write is cut short at every byte.
 
-Elsewhere there is one error of each kind, and the bytes are those where it makes a difference.
+In the others, a call fails with one error of each kind, and a write is cut short only at the bytes
+that make a difference.
 """
 REALLY_KILLED = [
     Workload.parse(text)
@@ -120,12 +126,12 @@ def _is_at_length(workload: Workload) -> bool:
 
 
 def _cases(workload: Workload, root: Path) -> list[Case]:
-    """Every system call of `workload`, each with every fault it can suffer and live on.
+    """Every system call of `workload`, with each of its faults that kills no process.
 
-    By default it is every third case of most workloads, because they have many calls in common.
-    All cases are kept of a log that belongs to others, which alone makes the core call fchown(2),
-    of a sparse one, which alone makes it extend the quarantine with ftruncate(2), and of one that
-    is moved away, where a fault can lead to the wrong file.
+    By default these are every third case of most workloads, because they have many calls in common.
+    Three kinds of logs keep all their cases. Only a log that belongs to another user makes the core
+    call fchown(2). Only a sparse one makes it extend the quarantine with ftruncate(2). And with a
+    log that is moved away, a fault can lead to the wrong file.
     """
     every_length = _is_at_length(workload)
     every_error = THOROUGH or every_length
@@ -139,7 +145,7 @@ def _cases(workload: Workload, root: Path) -> list[Case]:
 
 
 def _first_faults(workload: Workload, root: Path) -> Iterator[Plan]:
-    """Each fault of a call that changes something, if it has to be reported."""
+    """Each fault that must be reported, by default only of a call that changes something."""
     for number, call in enumerate(record(workload, root)):
         for fault in call.faults() if THOROUGH or call.name in CHANGING else ():
             if not is_benign(fault) and (THOROUGH or not fault.startswith("part")):
@@ -147,7 +153,7 @@ def _first_faults(workload: Workload, root: Path) -> Iterator[Plan]:
 
 
 def _second_faults(workload: Workload, root: Path, plan: Plan) -> Iterator[Case]:
-    """A fault of each kind in any call after those in `plan`."""
+    """A fault of each kind in each call after those in `plan`."""
     for number, call in enumerate(record(workload, root, plan)):
         if number > plan[-1][0]:
             for fault in call.faults():
@@ -163,7 +169,7 @@ def _assert_none(violations: dict[Case, list[str]]) -> None:
 
 
 def _examine_all(wrecks: dict[Case, Wreck], root: Path) -> dict[Case, list[str]]:
-    """The violations of each, where several are the same, of one."""
+    """The violations of each wreck; of several that are equal, one is examined."""
     distinct = {replace(wreck, fault=""): case for case, wreck in wrecks.items()}
     return {case: examine(case, wrecks[case], root) for case in distinct.values()}
 
@@ -177,12 +183,12 @@ def test_no_failing_call_breaks_a_promise(workload: Workload, root: Path, count:
 
 
 def _kind(fault: str) -> str:
-    """A fault without its lengths."""
+    """The fault without its numbers."""
     return "".join(character for character in fault if not character.isdigit())
 
 
 def test_each_fault_of_each_call_on_each_file_strikes_in_some_workload(root: Path) -> None:
-    """What is left out of one workload is in another."""
+    """A case that is left out of one workload is in another."""
     possible: set[tuple[str, str, str]] = set()
     tried: set[tuple[str, str, str]] = set()
     for workload in WORKLOADS:
@@ -222,7 +228,7 @@ def test_no_fault_while_getting_over_another_breaks_a_promise(
 def test_a_process_that_really_dies_leaves_what_was_foreseen(
     workload: Workload, root: Path, count: Count
 ) -> None:
-    """It is forked and exits on the spot, before or after a call or with part of it done."""
+    """A forked process exits before a call, after it, or with a part of a write done."""
     violations = {
         case: carry_out(case, root, wreck)
         for case, wreck in wrecks(workload, root, every_length=THOROUGH).items()
@@ -232,7 +238,7 @@ def test_a_process_that_really_dies_leaves_what_was_foreseen(
 
 
 def test_a_printed_case_can_be_replayed(root: Path) -> None:
-    """Set OMNELOG_FAULT_CASE to its id; without it, one is replayed for example."""
+    """OMNELOG_FAULT_CASE is the id of the case; without it, the test replays an example."""
     workload = Workload.parse("torn/durable/append")
     writes = [number for number, call in enumerate(record(workload, root)) if call.data]
     example = Case(workload, ((writes[0], "short:5"), (writes[-1] + 1, "short:5:ENOSPC")))
@@ -245,7 +251,7 @@ def test_a_printed_case_can_be_replayed(root: Path) -> None:
 def test_a_repair_asks_for_holes_gives_the_quarantine_away_and_syncs_its_directory(
     root: Path,
 ) -> None:
-    """That is, these calls are among those that were made to fail."""
+    """So these calls are among those that the other tests make fail."""
     made: set[str] = set()
     for found in ("sparse", "others"):
         made |= {call.name for call in record(Workload.parse(f"{found}/plain/append"), root)}
@@ -283,7 +289,7 @@ def test_a_reader_waits_for_the_lock_for_a_tenth_of_a_second(operation: str, roo
 def test_bytes_that_come_after_a_torn_tail_while_it_is_copied_are_never_cut(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody writes without the lock: what was seen is copied, and the log left as it is."""
+    """A writer without the lock adds bytes: the tail that was seen is copied, but not cut off."""
     log = omnelog.EventLog.for_run(root, RUN)
     volume = Volume(root)
     volume.add(b"torn")
@@ -299,13 +305,14 @@ def test_bytes_that_come_after_a_torn_tail_while_it_is_copied_are_never_cut(
 def test_bytes_of_a_writer_that_takes_no_lock_are_never_cut(
     number_of_events: int, root: Path, count: Count
 ) -> None:
-    """They come after part of what is appended; then the rest cannot be written."""
+    """The bytes come after a part of the appended lines, so the rest must not be written."""
     events = [event(number) for number in range(number_of_events)]
     data = b"".join(map(line, range(number_of_events)))
     for length in range(1, len(data)):
         with interposed(System()) as system, omnelog.EventLog.for_run(root, RUN) as log:
             log.append(event(99))
-            system.plan = {len(system.calls) + 2: f"short:{length}:foreign"}  # locked, looked, then
+            # The append locks, looks at the end of the file, and then writes.
+            system.plan = {len(system.calls) + 2: f"short:{length}:foreign"}
             with pytest.raises(omnelog.AppendIndeterminate) as caught:
                 log.append_many(events)
         assert Volume(root).read() == line(99) + data[:length] + FOREIGN_LINE

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Fork: a lock belongs to an open file, which fork shares, so a child must open its own.
+"""A handle works on both sides of a fork, in the parent and in the child.
 
-A handle may be used on both sides of a fork, whatever its threads were doing; the child holds none
-of the parent's files, so that a parent's lock dies with it. If a signal
-handler forks during an append, the child never writes by its parent's descriptor nor under its
-lock: its copy of the append fails, or is one of its own. That is tried at every system call and at
-every bytecode.
+A lock belongs to an open file, and a fork shares open files, so a child must open the log itself.
+It works whatever the threads of the parent were doing. The child keeps none of the parent's files
+open, so the lock of a parent ends with the parent.
+
+If a signal handler forks during an append, the child never writes with the descriptor of its
+parent, nor under the lock of its parent. The append of the child fails, or appends a line of its
+own. The tests try that at every system call and at every bytecode.
 """
 
 import math
@@ -60,7 +62,7 @@ def in_order(data: bytes, who: str) -> list[int]:
 def test_a_log_opened_before_the_fork_serves_parent_and_children_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system takes 7 bytes at a time here, so that whoever writes without the lock is seen."""
+    """A write takes only 7 bytes at a time here, so lines would mix without the lock."""
     between(monkeypatch, write=write_at_most(7))
     log, count = open_log(tmp_path), 40
     log.append(event(0, "before"))
@@ -89,7 +91,7 @@ def test_a_log_opened_before_the_fork_serves_parent_and_children_at_once(
 
 @pytest.mark.spec("APP-46")
 def test_a_child_holds_none_of_its_parents_files(tmp_path: Path) -> None:
-    """Neither a handle's nor a reader's: an idle one would keep a dead parent's lock."""
+    """An idle child would keep the lock of a dead parent if it kept a handle's or reader's file."""
     log = open_log(tmp_path)
     log.append(event(0))
     log.append(event(1))
@@ -139,7 +141,7 @@ def test_a_child_that_closes_its_handle_leaves_the_parents_open(tmp_path: Path) 
 
 @contextmanager
 def ended(pid: int) -> Iterator[None]:
-    """A child that is gone at the end, whatever it waited for."""
+    """Kill the child `pid` at the end, whatever it waits for."""
     try:
         yield
     finally:
@@ -151,7 +153,7 @@ def ended(pid: int) -> Iterator[None]:
 
 
 class Held:
-    """A thread that stands still inside an append, in the system call of the given name."""
+    """A thread that waits inside an append, in the system call `call`."""
 
     def __init__(self, log: "omnelog.EventLog", patch: pytest.MonkeyPatch, call: str) -> None:
         self._is_in, self._go = threading.Event(), threading.Event()
@@ -184,12 +186,12 @@ class Held:
 def test_a_fork_while_another_thread_writes_leaves_the_lock_to_the_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The child waits for the parent, not for a thread that it does not have."""
+    """The child waits for the lock of the parent, but not for a thread that it does not have."""
     log = open_log(tmp_path)
 
     def body(channel: Channel) -> None:
         log.lock_timeout = 0
-        for _again in range(2):  # the first one's clean-up must not unlock the parent's lock either
+        for _again in range(2):  # the clean-up of the first must not free the parent's lock
             with pytest.raises(omnelog.LockTimeout) as caught:
                 log.append(event(1, "child"))
             assert caught.value.holder_pid == os.getppid()
@@ -210,7 +212,7 @@ def test_a_fork_while_another_thread_writes_leaves_the_lock_to_the_parent(
 def test_a_fork_while_another_thread_has_only_the_mutex_does_not_make_the_child_wait(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A durable append syncs with the lock free: only threads of its own process wait for it."""
+    """A durable append syncs without the lock, so only threads of its own process wait for it."""
     log = open_log(tmp_path, durable=True)
 
     def body(_: Channel) -> None:
@@ -225,7 +227,7 @@ def test_a_fork_while_another_thread_has_only_the_mutex_does_not_make_the_child_
 def test_a_parent_killed_during_an_append_takes_its_lock_with_it_though_its_child_lives(
     tmp_path: Path,
 ) -> None:
-    """The child has the handle, and would have the lock if it had kept the file."""
+    """The child has the handle, and would keep the lock if it kept the file."""
     log = open_log(tmp_path, lock_timeout=0)
     ours, theirs = Pipe()
 
@@ -248,7 +250,7 @@ def test_a_parent_killed_during_an_append_takes_its_lock_with_it_though_its_chil
             assert Channel(ours).hear() == "alive"
             assert not lock_is_free(log.path)
             child.kill()
-            os.kill(orphan, 0)  # it lives
+            os.kill(orphan, 0)  # the orphan is alive
             log.append(event(1))
             assert lock_is_free(log.path)
     finally:
@@ -259,11 +261,14 @@ def test_a_parent_killed_during_an_append_takes_its_lock_with_it_though_its_chil
     assert log.path.read_bytes() == line(1)
 
 
-# What runs in the processes on both sides of a fork.
+# The code that runs on both sides of a fork.
 
 
 def test_a_fork_runs_no_code_of_ours_in_the_parent_that_a_signal_could_strike() -> None:
-    """Python drops what a handler raises during a fork's hooks; what they hold would stay held."""
+    """Python drops an exception that a signal handler raises during the hooks of a fork.
+
+    If the hooks held a lock, it would stay held.
+    """
     package, ran = str(Path(omnelog.__file__).parent), []
 
     def note(frame: FrameType, what: str, _: object) -> None:
@@ -285,13 +290,13 @@ def test_a_fork_runs_no_code_of_ours_in_the_parent_that_a_signal_could_strike() 
 
 
 class Forker:
-    """Forks once, and lets the child's append end before the parent's goes on.
+    """Forks once, and lets the child's append end before the parent's continues.
 
-    If it `reuses_number`, the child opens another file, which gets the number of the descriptor
-    that the child closed. That file must stay empty, whatever the child's append goes on to do.
+    If `reuses_number`, the child opens another file, which gets the number of the descriptor that
+    the child closed. The append of the child must not write to that file.
     """
 
-    appended = False  # by the child, as an append of its own
+    appended = False  # whether the child appended a line of its own
     reuses_number = False
     other_file: IO[bytes] | None = None
 
@@ -300,7 +305,7 @@ class Forker:
         self.log, self.forked, self.in_child, self.ended = log, False, False, False
 
     def fork(self) -> None:
-        """Fork; return in the child at once, in the parent when the child's append has ended."""
+        """Fork; return in the child at once, and in the parent after the child's append."""
         self.forked = True
         before = self.log.path.read_bytes() if self.log.path.exists() else None
         free = before is not None and lock_is_free(self.log.path)
@@ -334,7 +339,7 @@ class Forker:
             raise
 
     def leave(self, error: BaseException | None, *, dies: bool) -> None:
-        """In the child: say how the append ended, and whether the handle works in the end."""
+        """In the child: send how the append ended, then append once more when asked, and exit."""
         written = os.fstat(self.other_file.fileno()).st_size if self.other_file else 0
         self.channel.tell((error, open_descriptors(self.root), written))
 
@@ -346,12 +351,12 @@ class Forker:
         run_and_exit(body, self.channel)
 
     def append_in_child(self) -> None:
-        """In the parent: let the child go on."""
+        """In the parent: let the child append once more."""
         self.child.tell()
         self.child.hear()
 
     def end(self) -> None:
-        """In the parent: the child is gone."""
+        """In the parent: end the child."""
         if not self.ended:
             self.ended = True
             os.kill(self.pid, signal.SIGKILL)
@@ -363,9 +368,9 @@ CALLS = ("open", "lseek", "pread", "write", "ftruncate", "fsync", "fdatasync", "
 
 
 def fork_at(patch: pytest.MonkeyPatch, forker: Forker, nth: int, *, after: bool) -> list[str]:
-    """Fork in the `nth` call from now of the system or of the lock; return the calls as they come.
+    """Fork in the `nth` call of the system or of the lock; return a list that the calls fill.
 
-    Those that are patched already, by the way that is taken, are wrapped as they are.
+    A function that the way has patched is wrapped as it is.
     """
     seen: list[str] = []
     counted = os.getpid()
@@ -398,11 +403,11 @@ Arm = Callable[[pytest.MonkeyPatch, Forker], Strike | None]
 
 
 def append_and_fork(root: Path, name: str, arm: Arm) -> bool:
-    """Append on one of the ways with a fork in the middle, check both sides; whether it forked."""
+    """Append on the way `name` with a fork in between; check both sides; return if it forked."""
     way = WAYS[name]
     log = open_log(root, durable=way.durable)
     with pytest.MonkeyPatch.context() as before:
-        # However slow this append is, the next one must not let others go first because of it.
+        # This append may be slow, but the next one must not give others a turn because of that.
         before.setattr(APPENDER, "LONG_HOLD_S", math.inf)
         log.append(event(0, "before"))
     size = log.path.stat().st_size
@@ -413,7 +418,7 @@ def append_and_fork(root: Path, name: str, arm: Arm) -> bool:
         with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
             between(
                 patch, fsync=os.fstat, fdatasync=os.fstat
-            )  # quick, but fails if the file is closed
+            )  # fstat is quick, and fails if the file is closed
             way.arrange(log, patch, stack)
             context = arm(patch, forker)
             try:
@@ -434,7 +439,7 @@ def append_and_fork(root: Path, name: str, arm: Arm) -> bool:
         assert found.count(("child", 0)) == forker.forked or way.dies
         stands = int(way.expected in (None, omnelog.AppendIndeterminate))
         if forker.forked:
-            stands += forker.appended  # the child's own
+            stands += forker.appended  # the line of the child
         assert found.count(("struck", 0)) == stands, "the parent's append is not there once"
         assert lock_is_free(log.path)
         assert log.path.stat().st_size >= size
@@ -461,8 +466,8 @@ def test_an_append_that_forks_in_any_system_call_leaves_lock_and_file_to_the_par
 
         def arm(patch: pytest.MonkeyPatch, forker: Forker, nth: int = nth) -> None:
             nonlocal calls
-            # Before a call, its arguments are known already, so a number in them is that of the
-            # parent. CPython calls no signal handler there.
+            # Not before a call, whose arguments already have the number of the parent's descriptor:
+            # CPython calls no signal handler there.
             forker.reuses_number = moment == "after"
             calls = fork_at(patch, forker, nth, after=moment == "after")
 
@@ -478,7 +483,10 @@ EVERY_NTH = 1 if INTERRUPTS >= 100_000 else 23
 def test_an_append_that_forks_at_any_bytecode_leaves_lock_and_file_to_the_parent(
     tmp_path: Path, name: str, count: Count
 ) -> None:
-    """As a signal handler may. At every 23rd, or at all if ``OMNELOG_INTERRUPTS`` >= 100,000."""
+    """A signal handler may fork at any bytecode.
+
+    The test forks at every 23rd, or at each if ``OMNELOG_INTERRUPTS`` is 100,000 or more.
+    """
     at = 1 + len(name) % EVERY_NTH
 
     def arm(_: pytest.MonkeyPatch, forker: Forker) -> Strike:
@@ -491,7 +499,7 @@ def test_an_append_that_forks_at_any_bytecode_leaves_lock_and_file_to_the_parent
 
 
 def append_one(root: Path) -> bool:
-    """Whether it was appended by a new handle, which does not wait."""
+    """Append an event with a new handle that does not wait; return True."""
     open_log(root, lock_timeout=0).append(event(1))
     return True
 
@@ -500,7 +508,7 @@ def append_one(root: Path) -> bool:
 def test_a_fork_while_a_file_is_opened_leaves_it_to_the_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, use: Callable[[Path], object]
 ) -> None:
-    """The child must not go on with a file, and so a lock, that it shares."""
+    """The child must not use the file, because it would share the lock with its parent."""
     ours, theirs = Pipe()
     pids: list[int] = []
 
@@ -536,7 +544,7 @@ def test_a_fork_while_a_file_is_opened_leaves_it_to_the_parent(
 def test_a_fork_while_another_thread_looks_at_a_file_it_opened_leaves_the_file_to_the_parent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """The child has no thread that could notice, nor one that would ever close the file."""
+    """The child does not have the thread that could notice the fork and close the file."""
     open_log(tmp_path).close()
     is_in, has_forked, here = threading.Event(), threading.Event(), threading.get_ident()
     opened: list[omnelog.EventLog | list[omnelog.Event]] = []
@@ -571,9 +579,9 @@ def test_a_fork_while_another_thread_looks_at_a_file_it_opened_leaves_the_file_t
 def test_a_fork_never_waits_for_a_thread_that_opens_or_closes_a_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    """That thread may itself be waiting for a lock that is held over the fork.
+    """That thread may itself wait for a lock that is held during the fork.
 
-    `logging` and `concurrent.futures` hold locks of theirs over each fork.
+    `logging` and `concurrent.futures` hold such locks during each fork.
     """
     held, is_in, here = threading.Lock(), threading.Event(), threading.get_ident()
 
@@ -612,7 +620,7 @@ def test_a_fork_never_waits_for_a_thread_that_opens_or_closes_a_log(
 def test_a_handle_is_an_argument_for_a_process_however_it_is_started(
     tmp_path: Path, method: Literal["fork", "spawn", "forkserver"]
 ) -> None:
-    """Run in a child, so that what multiprocessing starts for itself ends with it."""
+    """The test runs in a child, so that the helper processes of multiprocessing end with it."""
     count = 20
 
     def body(_: Channel) -> list[int | None]:

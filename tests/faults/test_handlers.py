@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Whatever a signal handler raises, and wherever: it arrives as it is, and no sound line suffers.
+"""An exception of a signal handler reaches the caller unchanged, and no valid line is rejected.
 
-A handler may raise an exception of a class that the core itself catches somewhere. Here each of
-these classes is raised wherever CPython looks for signals after a call, in every public call that
-touches a log. An exception has to come out as the very object that was raised, unless the caller
-gets no exception, because nothing went wrong.
+A handler may raise an exception of a class that the core itself catches somewhere. These tests
+raise each of these classes at each place where CPython looks for signals after a call, in every
+public call that touches a log. The caller must get the very object that was raised, unless the call
+succeeds.
 """
 
 import errno
@@ -51,7 +51,7 @@ __all__ = ["close_logs", "lost", "nothing_but_the_append", "other_thread"]  # fi
 
 
 class ErrnoError(Exception):
-    """Not an OSError, but it looks like one, as those of some libraries do."""
+    """An exception that looks like an OSError but is not one, as in some libraries."""
 
     def __init__(self) -> None:
         super().__init__(errno.EAGAIN, "Resource temporarily unavailable")
@@ -69,16 +69,19 @@ KINDS: dict[str, Callable[[], BaseException]] = {
     "UnicodeDecodeError": lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "a handler's own"),
     "JSONDecodeError": lambda: json.JSONDecodeError("a handler's own", "", 0),
 }
-"""What a handler raises, by its class."""
+"""The exceptions that a handler raises, by their class."""
 
 
 def is_swallowed(file: str) -> bool:
-    """Whether it is of `pathlib`, which catches a TypeError here and a ValueError there."""
+    """Whether `file` is of `pathlib`, which catches TypeError or ValueError in some places."""
     return "pathlib" in file
 
 
 OF_A_PARSER = {"UnicodeDecodeError", "JSONDecodeError"}
-"""What one call of the codec each raises itself. There it may come out as the cause of another."""
+"""Exceptions that a call in the codec raises itself.
+
+If a handler raises one of them there, it may come out as the cause of another exception.
+"""
 
 OF_A_DECODER = {*OF_A_PARSER, "DeserializeError"}
 
@@ -86,8 +89,8 @@ OF_A_DECODER = {*OF_A_PARSER, "DeserializeError"}
 def places(kind: str, way: int = 0, every_nth: int = 1) -> Iterator[int]:
     """The places at which `kind` is raised on one way through the core, without an end.
 
-    At length these are all. By default one kind is raised at each place, or at every nth place, and
-    the next way, which has the next number, goes on to the next kind there.
+    In the long versions these are all places. By default only one kind is raised at each place, or
+    at every nth. On the way with the next number, the next kind is raised at that place.
     """
     if INTERRUPTS >= 100_000:
         return itertools.count(1)
@@ -97,7 +100,7 @@ def places(kind: str, way: int = 0, every_nth: int = 1) -> Iterator[int]:
 
 
 class Handler:
-    """What a strike does: it raises, and remembers what."""
+    """The action of a strike: it raises an exception, and remembers it."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -108,7 +111,7 @@ class Handler:
         raise self.raised
 
     def came_out(self, outcome: BaseException | None) -> bool:
-        """Whether `outcome` is what was raised, or where that cannot be known, comes from it."""
+        """Whether `outcome` is the raised exception, or may only have it as its cause."""
         if self.kind in OF_A_PARSER and outcome is not self.raised and outcome is not None:
             return outcome.__cause__ is self.raised
         return outcome is self.raised
@@ -142,7 +145,7 @@ def test_what_a_handler_raises_in_an_append_arrives_and_no_sound_line_is_condemn
     for at in places(kind, WAYS_OF_AN_APPEND.index(name)):
         handler = Handler(kind)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)  # /proc/locks, between open and with
+            warnings.simplefilter("ignore", ResourceWarning)  # of /proc/locks, before its with
             outcome, struck = bench.strike(at, handler, at_looks=True)
         bench.look()
         if struck:
@@ -251,7 +254,7 @@ WAYS_OF_READING: list[Callable[[Path], object]] = [read, iterate, scan, follow]
 def test_what_a_handler_raises_in_reading_arrives_and_no_sound_line_is_condemned(
     tmp_path: Path, lost: list[object], how: Callable[[Path], object], end: str, kind: str
 ) -> None:
-    """Where a line is damaged, an exception of the decoder's own class looks like that one."""
+    """At a damaged line, an exception of the decoder's classes may look like that damage."""
     path = omnelog.events_log_path(tmp_path, RUN)
     path.parent.mkdir(parents=True)
     bad = BAD + b" \n" if how is scan else b""
@@ -319,11 +322,11 @@ def test_what_a_handler_raises_in_allocating_a_ulid_arrives_and_leaves_nothing_l
     assert open_descriptors(tmp_path) == []
 
 
-# A decoder of the user's own.
+# A decoder of the user.
 
 
 class Decoder:
-    """A decoder that does what a script says, and decodes when that is at its end."""
+    """A decoder that raises the exceptions of a script, None meaning none, and then decodes."""
 
     def __init__(self, *script: Exception | None) -> None:
         self.script = list(script)
@@ -339,7 +342,7 @@ class Decoder:
 @pytest.mark.spec("OBJ-6", "OBJ-7")
 @pytest.mark.parametrize("terminated", [True, False], ids=["line", "tail"])
 class TestADecoderThatIsInterrupted:
-    """What is a dict to `json.loads` is sound; the decoder refuses what a script says."""
+    """The line is valid, but the decoder raises what its script says."""
 
     @staticmethod
     def path(tmp_path: Path, *, terminated: bool) -> Path:
@@ -366,7 +369,7 @@ class TestADecoderThatIsInterrupted:
     def test_as_it_is_asked_again_lets_that_out(
         self, tmp_path: Path, alarm: Exception, *, terminated: bool
     ) -> None:
-        """The refusal before and after shows which of the two is the decoder's."""
+        """The decoder raises `no` twice, which shows that `alarm` is not its own exception."""
         path = self.path(tmp_path, terminated=terminated)
         no = ValueError("no")
         for script in ([no, alarm, no], [alarm, no, no]):

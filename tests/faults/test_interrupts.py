@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Interrupts: an exception or a signal handler may strike between any two steps of an append.
+"""An exception or a signal handler may strike between any two steps of an append.
 
-The first half strikes at every single bytecode of an append, in every way through it, in the
-core's own frames and in those of all it calls: what a trace function raises comes out of the very
-place it was called for, as what a signal handler raises does. The second half uses real signals.
-After each strike the lock of the file is free, so is the one between threads, the log is valid,
-the append is in it whole or not at all, and the handle works again.
+The first half strikes at the bytecodes of an append, on every way through it, in the frames of the
+core and of everything it calls. It uses a trace function, whose exception comes out of the very
+place it was called for, as that of a signal handler does. The second half uses real signals. After
+each strike the lock of the file is free, the mutex is free, the log is valid, the append is in it
+whole or not at all, and the handle works.
 
-``OMNELOG_INTERRUPTS`` tells how many real ones there are (3,000, or 100,000 in the long versions);
-from 100,000 on, no bytecode is left out anywhere.
+``OMNELOG_INTERRUPTS`` is the number of real signals (3,000, or 100,000 in the long versions). If it
+is 100,000 or more, the tests leave out no bytecode.
 """
 
 import os
@@ -46,12 +46,14 @@ from .strikes import (
 __all__ = ["close_logs", "lost", "nothing_but_the_append", "other_thread"]  # fixtures
 
 STEP = 1 if INTERRUPTS >= 100_000 else 5
-"""By default, handlers that append or raise strike at every fifth bytecode, and so do interrupts of
-opening and reading."""
+"""By default, handlers that append or raise strike at every fifth bytecode only.
+
+So do interrupts of opening and reading.
+"""
 
 
 def interrupt() -> None:
-    """What happens to a program when somebody types ^C."""
+    """Raise what Python raises when a user types ^C."""
     raise KeyboardInterrupt
 
 
@@ -65,7 +67,7 @@ def test_an_interrupt_wherever_one_can_strike_leaks_no_lock_and_no_half_line(
     bench = Bench(tmp_path, way, other_thread)
     at, struck = 0, True
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # a file between being opened and kept
+        warnings.simplefilter("ignore", ResourceWarning)  # of a file just opened
         while struck:
             at += 1
             outcome, struck = bench.strike(at, interrupt, at_looks=True)
@@ -88,7 +90,7 @@ def test_an_interrupt_wherever_one_can_strike_leaks_no_lock_and_no_half_line(
 def test_an_append_from_a_handler_at_any_bytecode_is_whole_or_refused_at_once(
     tmp_path: Path, other_thread: ThreadPoolExecutor, name: str
 ) -> None:
-    """LogBusy, never a deadlock; and the append that was interrupted is as if nothing had been."""
+    """A nested append raises LogBusy and never hangs; the append that it interrupts still works."""
     way = WAYS[name]
     bench = Bench(tmp_path, way, other_thread)
     outcomes: dict[object, int] = {}
@@ -151,7 +153,7 @@ def test_closing_from_a_handler_at_any_bytecode_of_an_append_is_done_or_refused_
 
 @in_a_thread
 def test_an_append_from_a_handler_at_any_bytecode_of_closing_never_hangs(tmp_path: Path) -> None:
-    """Also where it fails: the handle is closed in the end, and free for every thread."""
+    """Even if that append fails, the handle is closed in the end, and no lock is leaked."""
     at, struck, other = 0, True, 0
     for full in (False, True):
         at, struck = 0, True
@@ -209,9 +211,10 @@ def test_an_append_that_fails_in_a_handler_leaves_the_interrupted_one_its_locks(
 def test_what_a_handler_raises_comes_out_and_frees_the_lock_whatever_its_class(
     tmp_path: Path, other_thread: ThreadPoolExecutor, name: str
 ) -> None:
-    """A handler of SIGALRM raises TimeoutError, an OSError; one that appends, LockTimeout or so.
+    """A handler of SIGALRM may raise TimeoutError, an OSError; one that appends, LockTimeout.
 
-    None of them may be taken for an error of the system, or of the append that it strikes.
+    The core must not treat such an exception as an error of the system, or of the append that the
+    handler interrupts.
     """
     bench = Bench(tmp_path, WAYS[name], other_thread)
     raised: list[BaseException] = []
@@ -246,7 +249,7 @@ def test_what_a_handler_raises_comes_out_and_frees_the_lock_whatever_its_class(
                 outcome, struck = bench.strike(at, act)
             bench.look()
             expected = raised[0] if raised else None
-            if isinstance(outcome, omnelog.SerializeError):  # it struck the encoder
+            if isinstance(outcome, omnelog.SerializeError):  # the strike was in the encoder
                 outcome = outcome.__cause__
             assert outcome is expected, f"{bench.where}: {outcome!r} instead of {expected!r}"
 
@@ -254,7 +257,7 @@ def test_what_a_handler_raises_comes_out_and_frees_the_lock_whatever_its_class(
 def test_a_handler_that_appends_with_another_handle_waits_no_longer_than_its_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It cannot get the lock that its own thread holds: nothing else can happen meanwhile."""
+    """It cannot get the lock, because its own thread holds it and cannot continue meanwhile."""
     log, other = open_log(tmp_path), open_log(tmp_path, lock_timeout=0.02)
 
     def write(descriptor: int, data: Any) -> int:
@@ -270,7 +273,7 @@ def test_a_handler_that_appends_with_another_handle_waits_no_longer_than_its_dea
     assert names(log.path.read_bytes()) == [("w", 1), ("w", 3)]
 
 
-# What is not an append.
+# Calls other than appends.
 
 
 @in_a_thread
@@ -297,7 +300,7 @@ def test_an_interrupt_between_any_two_bytecodes_of_opening_leaves_nothing_locked
 def test_an_interrupt_wherever_signals_strike_in_opening_keeps_no_other_thread_from_it(
     tmp_path: Path, other_thread: ThreadPoolExecutor, *, durable: bool
 ) -> None:
-    """Whatever is held over an opening, against forks for instance, is free again."""
+    """A lock that is held during an opening, against forks for example, is free again."""
 
     def open_as_well() -> None:
         with open_log(tmp_path, lock_timeout=0) as log:
@@ -322,7 +325,7 @@ def test_an_interrupt_wherever_signals_strike_in_opening_keeps_no_other_thread_f
 def test_an_interrupt_wherever_signals_strike_in_closing_is_got_over_by_closing(
     tmp_path: Path, other_thread: ThreadPoolExecutor
 ) -> None:
-    """And keeps no other thread from opening and closing."""
+    """Another thread can open and close the log, too."""
     at, struck = 0, True
     while struck:
         at += 1
@@ -341,11 +344,11 @@ def test_an_interrupt_wherever_signals_strike_in_closing_is_got_over_by_closing(
 
 
 THEN = [(), *((n,) for n in range(1, 13)), *((n, m) for n in (1, 2, 3, 5) for m in (1, 2, 3, 5))]
-"""After how many calls the second and the third of several interrupts come."""
+"""After how many more calls the second and the third interrupt come."""
 
 
 def mutex_is_free(log: "omnelog.EventLog", thread: ThreadPoolExecutor) -> bool:
-    """Whether a thread can enter an append to `log` at once."""
+    """Whether `thread` can acquire the mutex of `log` without waiting."""
 
     def enter() -> bool:
         entered = mutex_of(log).acquire(blocking=False)
@@ -430,13 +433,13 @@ class Interrupter:
         self.armed = False
 
     def handle(self, _number: int, _frame: FrameType | None) -> None:
-        """What Python does about SIGINT."""
+        """Raise KeyboardInterrupt, as Python does for SIGINT."""
         if self.armed:
             self.armed = False
             raise KeyboardInterrupt
 
     def arm(self, delay_s: float) -> None:
-        """Interrupt what comes next."""
+        """Interrupt the code that runs next."""
         raise NotImplementedError
 
     def end(self) -> None:
@@ -444,7 +447,7 @@ class Interrupter:
 
 
 class Timer(Interrupter):
-    """By the kernel's interval timer: at any moment, in the middle of system calls too."""
+    """Signals of the kernel's interval timer: at any moment, also during system calls."""
 
     def arm(self, delay_s: float) -> None:
         self.armed = True
@@ -455,19 +458,19 @@ class Timer(Interrupter):
 
 
 class Thread(Interrupter):
-    """By another thread: at the moments when the interpreter lets it run."""
+    """Signals of another thread: at the moments when the interpreter lets it run."""
 
     number = signal.SIGUSR1
 
     def __init__(self) -> None:
         super().__init__()
-        self.go, self.over = threading.Lock(), False  # in C: no interrupt can leave it half done
+        self.go, self.over = threading.Lock(), False  # in C: not interruptible
         self.go.acquire()
         self.thread = threading.Thread(target=self.send)
         self.thread.start()
 
     def send(self) -> None:
-        """Send a signal each time it is armed."""
+        """Send a signal each time `arm` is called."""
         main = threading.main_thread().ident
         assert main
         while self.go.acquire() and not self.over:
@@ -484,30 +487,31 @@ class Thread(Interrupter):
 
 
 class Storm:
-    """A handle that appends under interrupts, and what must be in its log."""
+    """A handle whose appends are interrupted, and the checks of its log."""
 
     def __init__(self, root: Path, pool: ThreadPoolExecutor, *, durable: bool) -> None:
         self.log, self.pool = open_log(root, durable=durable, lock_timeout=0), pool
-        self.begun = self.done = self.looked = 0  # appends
-        self.size = 0  # of the log as far as it was looked at
+        self.begun = self.done = self.looked = 0  # the numbers of appends
+        self.size = 0  # how many bytes of the log were checked
 
     def append_until_interrupted(self, interrupter: Interrupter, choice: random.Random) -> int:
-        """Append one after the other, alone or in batches, to a torn log now and then."""
+        """Append events, alone or in batches, sometimes to a torn log; return the batch size."""
         batch = choice.choice((1, 1, 1, 3))
         if choice.random() < 0.1:
             with self.log.path.open("ab") as file:
                 file.write(line(0, "torn")[: choice.randrange(1, 60)])
         self.looked = self.done = self.begun
         delay_s = choice.uniform(10e-6, 200e-6)
-        # The loop has a function of its own: in CPython 3.14 a `try:` around a loop does not cover
-        # the jump back, where signals are handled.
+        # The loop is in a function of its own, because in CPython 3.14 a `try:` around a loop does
+        # not cover the jump back, where signals are handled.
         with suppress(KeyboardInterrupt):
             interrupter.arm(delay_s)
             self._append_while_armed(interrupter, batch)
         return batch
 
     def _append_while_armed(self, interrupter: Interrupter, batch: int) -> None:
-        while interrupter.armed:  # until it strikes, perhaps where Python lets nothing come out
+        # Python may drop the exception, in a finalizer for example: `armed` shows the strike.
+        while interrupter.armed:
             self.begun += 1
             if batch == 1:
                 self.log.append(event(self.begun, "storm"))
@@ -516,7 +520,7 @@ class Storm:
             self.done = self.begun
 
     def look(self, batch: int) -> None:
-        """Check what the interrupt left."""
+        """Check the log and the locks after the interrupt."""
         path, log = self.log.path, self.log
         assert lock_is_free(path), "the lock of the file is leaked"
         self.pool.submit(log.append, event(self.begun, "other")).result(WATCHDOG_S)
@@ -545,7 +549,7 @@ def test_real_interrupts_leak_no_lock_and_no_half_line(
     *,
     durable: bool,
 ) -> None:
-    """Those that strike in a finalizer or a weak reference's callback are lost, as always."""
+    """Python always drops exceptions in a finalizer or in the callback of a weak reference."""
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("REAL INTERRUPTS WERE NOT TESTED: signals need the main thread")
     choice = random.Random(f"{kind.__name__} {durable}")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Faults that the kernel itself makes: a size limit, a full disk, a stopped process, chattr +a.
+"""Faults of the real kernel: a size limit, a full disk, a stopped process, and chattr +a.
 
-Nothing is simulated here. A log on a file system that takes part of a line and then no more is cut
-back to its last whole line, says so, and goes on when there is room; where cutting back is
-impossible, that is said instead. A writer that stands still in the middle of its line is named to
-those who wait for it and harms no reader.
+Nothing is simulated here. If the file system takes only a part of a line, the core cuts the log
+back to its last whole line and raises an error. The next append succeeds when there is room. If the
+core cannot cut the log back, the error says so. A writer that is stopped in the middle of a line is
+named in the error of those who wait for it, and does not disturb readers.
 """
 
 import errno
@@ -30,13 +30,13 @@ LINE = len(line(0))
 
 
 def limit_file_size(size: int) -> None:
-    """Let no file grow beyond `size` bytes: SIGXFSZ, which CPython ignores, or else EFBIG."""
+    """Make writes beyond `size` bytes fail with EFBIG, because CPython ignores SIGXFSZ."""
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
 
 
 def unlimit_file_size() -> None:
-    """Let files grow again."""
+    """Remove that limit."""
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
@@ -116,7 +116,7 @@ def test_a_torn_tail_that_the_quarantine_cannot_take_whole_stays(tmp_path: Path)
 
 
 def on_small_disk(tmp_path: Path, body: Any) -> None:
-    """Run ``body(root, ballast)`` on a tmpfs of 64 KiB where `ballast` is a file that fills 32."""
+    """Run ``body(root, ballast)`` on a tmpfs of 64 KiB; `ballast` is a file of 32 KiB on it."""
     disk = tmp_path / "disk"
     disk.mkdir()
 
@@ -217,11 +217,11 @@ def test_a_disk_without_room_for_another_file_is_a_clear_error(tmp_path: Path) -
         pytest.skip(f"A FULL DISK WAS NOT TESTED: {why}")
 
 
-# A writer that stands still.
+# A writer that is stopped.
 
 
 def stopped_mid_line(root: Path) -> Any:
-    """The body of a child that writes half of its line, says so, and goes on when asked to."""
+    """The body of a child that writes half of its line, says so, and continues when asked."""
 
     def body(channel: Channel) -> str:
         with pytest.MonkeyPatch.context() as patch:
@@ -289,7 +289,7 @@ def test_a_stopped_writer_that_is_killed_gives_the_lock_away(tmp_path: Path) -> 
 
 @contextmanager
 def only_growing(path: Path) -> Iterator[None]:
-    """Set the append-only attribute on `path`, where one may."""
+    """Set the append-only attribute on `path`, or skip the test if that is not permitted."""
     chattr = shutil.which("chattr")
     if not chattr:
         pytest.skip("AN APPEND-ONLY FILE WAS NOT TESTED: there is no chattr")

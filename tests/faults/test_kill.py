@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Writers killed at random moments: what they said was appended is there, once, in order.
+"""Writers are killed at random moments: their acknowledged events are there once and in order.
 
-Victims append lines from a few bytes to a megabyte, alone and in batches, as fast as they can, some
-of them to a log that another one's death left torn; what was acknowledged comes back over a pipe.
-To half of them the system gives only a part of a line at a time, as it may: they leave far more
-torn tails than the others, whose single write must be caught at the edge of a page.
+The victims append as fast as they can, alone and in batches; their lines have from a few bytes to a
+megabyte. Some append to a log that another dead writer left torn. They send their acknowledgements
+over a pipe. For half of them, each write writes only a part of a line, as the system may do. They
+leave many more torn tails than the others, which write a line with one call: a kill can tear such a
+write only at the edge of a page.
 
-After each SIGKILL every acknowledged event is in the log exactly once and in order, of those that
-were under way at most the first few lines, and each whole; the lock is free, the next append and
-the next read succeed, and what was torn is in the quarantine and nowhere else. A survivor goes on
-meanwhile.
+After each SIGKILL every acknowledged event is in the log exactly once and in order. Of the append
+that was under way, at most the first lines are there, and each is whole. The lock is free, the next
+append and the next read succeed, and torn lines are in the quarantine and nowhere else. The other
+victims continue meanwhile.
 
-``OMNELOG_KILLS`` tells how many kills (60, or 2,000 in the long versions). A failing case is
-replayed by its number, though not by its timing, which is the kernel's.
+``OMNELOG_KILLS`` is the number of kills (60, or 2,000 in the long versions). The number of a case
+replays a failure, but not its timing, which depends on the kernel.
 """
 
 import os
@@ -47,23 +48,26 @@ __all__ = ["close_logs"]  # a fixture
 KILLS_PER_LOG = 20
 
 SIZES = (1, 100, 300, 1000, 4000, 9000, 70_000, 1_000_000)
-"""From a part of a page to hundreds: a write that is killed stops at the edge of a page."""
+"""Sizes of events in bytes, from a part of a page to hundreds of pages.
+
+A write that is killed stops at the edge of a page.
+"""
 
 
-@cache  # and filled before the fork, so that a victim does little else than append
+@cache  # so that a victim spends little time on anything but its appends
 def size_of(number: int) -> int:
-    """How long a line the event has: random, but the same in every process."""
+    """Return the size of event `number`: random, but the same in every process."""
     choice = random.Random(number)
     return choice.choice(SIZES[: choice.choice((3, 5, len(SIZES)))])
 
 
 def event(number: int, who: str) -> "omnelog.Event":
-    """Event `number` of `who`, of that size."""
+    """Event `number` of `who`, in the size of its number."""
     return plain_event(number, who, size_of(number))
 
 
 def batches(who: str) -> Iterator[range]:
-    """The numbers that `who` appends at a time: mostly one."""
+    """The numbers of the events that `who` appends with each call: mostly one."""
     choice, number = random.Random(who), 0
     while True:
         size = choice.choice((1, 1, 1, 1, 2, 5))
@@ -72,14 +76,14 @@ def batches(who: str) -> Iterator[range]:
 
 
 class Victim:
-    """A child that appends until it is killed, and how far it said it had come."""
+    """A child that appends until it is killed, and its acknowledgements."""
 
     def __init__(self, child: Child, acknowledgements: int, who: str) -> None:
         self.child, self.who = child, who
         self._pipe, self._acknowledged = acknowledgements, 0
 
     def acknowledged(self, *, at_least: int = 0) -> int:
-        """How many events it said were appended, once they are so many."""
+        """Wait for `at_least` acknowledged events; return how many there are."""
         while True:
             wait_s = WATCHDOG_S if self._acknowledged < at_least else 0
             if not select.select([self._pipe], [], [], wait_s)[0]:
@@ -94,7 +98,7 @@ class Victim:
 
 
 def victimize(root: Path, who: str, acknowledgements: int) -> None:
-    """Append as `who`, and say after each how many were, until killed."""
+    """Append as `who` until killed; after each append, send the number of events so far."""
     choice = random.Random(who)
     log = open_log(root, durable=choice.random() < 0.05)
     if choice.random() < 0.5:
@@ -109,27 +113,27 @@ def victimize(root: Path, who: str, acknowledgements: int) -> None:
 
 
 class Scene:
-    """One log, and all that is known of what should be in it."""
+    """One log, its victims, and the checks of what must be in it."""
 
     def __init__(self, root: Path, seed: str) -> None:
         self.root, self.seed, self.choice = root, seed, random.Random(seed)
         self.log = open_log(root, lock_timeout=0)
         self.path = self.log.path
         self.kills = self.victims = self.witnesses = 0
-        self.checked = 0  # bytes of the log that were
-        self.fragments = 0  # of the quarantine that were
+        self.checked = 0  # how many bytes of the log were checked
+        self.fragments = 0  # how many fragments of the quarantine were checked
         self.open_victims: list[Victim] = []
         self.seen: dict[str, int] = {}
 
     def plant_a_torn_tail(self) -> None:
-        """Leave what a dead writer would, for the next victim to be killed while it repairs."""
+        """Leave a torn tail as a dead writer would, so that a victim may be killed in a repair."""
         who = f"{self.seed}/dead{self.victims}"
         torn = line(0, who, self.choice.choice((50, 3000, 2_000_000)))
         with self.path.open("ab") as file:
             file.write(torn[: self.choice.randrange(1, len(torn) - 1)])
 
     def round(self, count: int) -> None:
-        """Let `count` victims write at once, and kill one after the other."""
+        """Let `count` victims write at the same time, and kill one after the other."""
         victims: list[Victim] = []
         contexts = []
         pipes: list[int] = []
@@ -161,19 +165,19 @@ class Scene:
                 os.close(pipe)
 
     def kill(self, victim: Victim, survivors: list[Victim]) -> None:
-        """Kill `victim` at a random moment; look at everything once nobody writes."""
+        """Kill `victim` at a random moment; check everything if no victim is left."""
         victim.acknowledged(at_least=self.choice.choice((0, 1, 5, 20)))
-        time.sleep(self.choice.uniform(0, 0.005))  # the random moment itself
+        time.sleep(self.choice.uniform(0, 0.005))  # makes the moment random
         victim.child.kill()
         self.kills += 1
         self.seen[victim.who] = victim.acknowledged()
-        for survivor in survivors:  # none of them waits for the dead one's lock
+        for survivor in survivors:  # the lock of the dead one stops none of them
             survivor.acknowledged(at_least=survivor.acknowledged() + 2)
         if not survivors:
             self.look()
 
     def look(self) -> None:
-        """Nobody writes: check what is new in the log and beside it."""
+        """Check what is new in the log and in the quarantine, while no victim writes."""
         assert lock_is_free(self.path)
         tail = self.fresh().rpartition(b"\n")[2]
         self.witnesses += 1
@@ -195,16 +199,16 @@ class Scene:
         self.seen.clear()
 
     def fresh(self) -> bytes:
-        """What was not in the log when it was looked at last."""
+        """The bytes that were added to the log since the last check."""
         with self.path.open("rb") as file:
             file.seek(self.checked)
             return file.read()
 
     def look_at_quarantine(self, tail: bytes) -> None:
-        """Every fragment is the beginning of a line, and the last one is what the log ended in."""
+        """Check that each fragment begins a line, and that the last one is the torn `tail`."""
         fragments = quarantine(self.path)[self.fragments :]
         self.fragments += len(fragments)
-        whole_event = tail.endswith(b"}")  # which only lacked its newline
+        whole_event = tail.endswith(b"}")  # only its newline is missing
         if tail and not whole_event:
             assert fragments[-1] == tail
         for fragment in fragments:
