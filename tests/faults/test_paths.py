@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The log is removed, moved or replaced while handles are open, writing and reading.
+"""The log is removed, moved or replaced while writers and readers have it open.
 
-A writer follows the path within a second of its own clock, or fails and names the path; it never
-hangs, and no append is acknowledged into a file that left the path longer ago than that. A follower
-reads to the end what the writers may have put into the old file, then follows the path, too.
+A writer follows the path within a second of its own clock, or fails and names the path. It never
+hangs, and acknowledges no append to a file that left the path longer ago than a second. A follower
+first reads what writers may still append to the old file, and then follows the path, too.
 
-No test sleeps through that second: the clocks of the core are moved by hand. What that proves is
-that the core looks when its own clock says a second has passed since it looked last, wherever the
-time went; it proves nothing about the system's clock.
+No test sleeps for that second: the tests set the clocks of the core. So they prove that the core
+looks at the path when, by its own clock, a second has passed since the last look. They prove
+nothing about the clock of the system.
 """
 
 import errno
@@ -43,7 +43,7 @@ __all__ = ["close_logs"]  # a fixture
 
 
 class Clock:
-    """The time as the core sees it."""
+    """The clock that the core reads."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -58,7 +58,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Moves the time by which the core waits and looks at the path."""
+    """The clock by which the core waits and looks at the path."""
     clock = Clock()
     for module in (APPENDER, LOCK, READER):
         monkeypatch.setattr(module, "monotonic", clock)
@@ -148,7 +148,7 @@ FOLLOWED: list[Callable[[Path], None]] = [
     dangling_link,
     renew_directory,
 ]
-"""After these the path leads to another log, or one can be made there."""
+"""After one of these, the path leads to another log, or a log can be made there."""
 
 REFUSED: dict[Callable[[Path], None], int] = {
     make_directory: errno.EISDIR,
@@ -160,7 +160,7 @@ REFUSED: dict[Callable[[Path], None], int] = {
     rename_directory: errno.ENOENT,
     directory_becomes_file: errno.ENOTDIR,
 }
-"""After these there is no log at the path, and none can be made."""
+"""After one of these, no log is at the path, and none can be made there."""
 
 
 @pytest.mark.spec("APP-51")
@@ -183,7 +183,7 @@ def test_a_writer_follows_the_path_within_a_second(
 def test_a_writer_follows_the_path_on_a_machine_that_has_only_just_started(
     tmp_path: Path, clock: Clock
 ) -> None:
-    """There the clock begins at 0, and a second is a long part of all the time there was."""
+    """The clock begins at 0 there, so a time of 0 may mean now, and not long ago."""
     clock.now = 1.0
     log = open_log(tmp_path)
     log.append(event(1))
@@ -233,7 +233,7 @@ def test_a_process_stopped_as_it_opens_or_looks_sees_at_its_next_append_what_was
         log = open_log(tmp_path)
         monkeypatch.setattr(LOCK.LockableFile, step, stopped_after)
         clock.advance(1.0)
-        log.append(event(1))  # looked, was stopped, and went on into the old file
+        log.append(event(1))  # looks at the path, is stopped, and then appends to the old file
     assert not stops
     log.append(event(2))
     assert names(log.path.read_bytes()) == [("new", 0), ("w", 2)]
@@ -298,7 +298,7 @@ def test_the_path_is_looked_at_once_a_second_and_no_more(
 def test_a_log_that_is_replaced_while_the_lock_is_waited_for_is_noticed(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wait may have taken longer than the second: the clock is asked after it."""
+    """The wait may take longer than a second, so the core reads the clock after it."""
     log = open_log(tmp_path)
     log.append(event(1))
     with holding(log.path) as free:
@@ -316,7 +316,7 @@ def test_a_log_that_is_replaced_while_the_lock_is_waited_for_is_noticed(
 def test_a_log_that_is_replaced_while_another_thread_is_waited_for_is_noticed(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be in a sync that takes for ever, with the lock of the file free."""
+    """That thread may be in a long sync, during which the lock of the file is free."""
     log = open_log(tmp_path, durable=True)
     is_in, go = threading.Event(), threading.Event()
 
@@ -344,7 +344,7 @@ def test_a_log_that_is_replaced_while_another_thread_is_waited_for_is_noticed(
 def test_a_lock_that_is_stuck_on_a_file_that_was_moved_away_does_not_stop_a_writer_for_good(
     tmp_path: Path, clock: Clock
 ) -> None:
-    """The append that waited for it fails; the next one finds the file that is at the path."""
+    """The append that waited for the lock fails; the next one opens the file at the path."""
     log = open_log(tmp_path, lock_timeout=5.0)
     log.append(event(1))
     with holding(log.path):
@@ -371,7 +371,7 @@ def test_a_log_that_is_replaced_again_and_again_is_followed_each_time(
 def test_a_log_that_is_replaced_while_it_is_opened_again_is_followed_at_once(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twice in a row: between the opening and the lock a third file has come to the path."""
+    """The log is replaced twice: after it is opened and before it is locked, a third file comes."""
     log = open_log(tmp_path)
     replace(log.path)
     clock.advance(1.0)
@@ -395,7 +395,7 @@ def test_a_log_that_is_replaced_while_it_is_opened_again_is_followed_at_once(
 def test_a_durable_handle_that_opens_its_log_again_syncs_the_way_to_it_again(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever put another file there may not have synced the entry of it."""
+    """The program that replaced the file may not have synced its directory entry."""
     synced: list[str] = []
 
     def record(descriptor: int) -> None:
@@ -428,7 +428,7 @@ def test_a_torn_tail_of_the_file_that_came_to_the_path_is_repaired(
 def test_a_replacement_of_the_same_size_with_a_torn_end_is_repaired(
     tmp_path: Path, clock: Clock
 ) -> None:
-    """The handle knows how long the log was when it left it: that is of another file."""
+    """The length that the handle remembers is that of the old file."""
     log = open_log(tmp_path)
     log.append(event(1))
     torn = line(1, "other", 80)[: len(line(1))]
@@ -470,7 +470,7 @@ def test_opening_what_is_no_log_fails_and_names_a_path(
     open_log(tmp_path).close()
     path = tmp_path / ".omne" / "var" / "runs" / RUN / "events.jsonl"
     fault(path)
-    if fault in (remove_directory, rename_directory):  # which opening makes again
+    if fault in (remove_directory, rename_directory):  # opening makes the directory again
         open_log(tmp_path).append(event(1))
         assert path.read_bytes() == line(1)
         return
@@ -510,10 +510,10 @@ def test_a_snapshot_is_read_to_its_end_whatever_becomes_of_the_path(
 
 
 class Stop(threading.Event):
-    """Stops a follower when there is nothing left to do; a look costs it no time but the clock's.
+    """Stops a follower when its script is done, and moves the clock instead of waiting.
 
-    Each entry of `script` is done instead of a wait for the next look. Who looks on and on without
-    a wait fails, for on this clock that would never end.
+    Each entry of `script` runs in place of one wait. A follower that looks again and again without
+    a wait fails, because the clock stands still then and the follower would never stop.
     """
 
     def __init__(self, clock: Clock, *script: Callable[[], object]) -> None:
@@ -543,7 +543,7 @@ def follow(root: Path, stop: threading.Event, poll_interval: float = 0.5) -> Ite
 
 @contextmanager
 def held_open(path: Path) -> Iterator[int]:
-    """A descriptor of somebody who goes on appending to that file, wherever it is moved."""
+    """A descriptor with which a test still appends to the file after it is moved."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND)
     try:
         yield fd
@@ -552,7 +552,7 @@ def held_open(path: Path) -> Iterator[int]:
 
 
 def nothing() -> None:
-    """Wait for the next look."""
+    """Do nothing until the next look."""
 
 
 @pytest.mark.parametrize("fault", [replace, link_to_file])
@@ -560,7 +560,7 @@ def nothing() -> None:
 def test_a_follower_reads_the_replaced_log_to_its_end_and_goes_on_with_the_new_one(
     tmp_path: Path, clock: Clock, fault: Callable[[Path], None], poll_interval: float
 ) -> None:
-    """Whoever had it open may append to the old one for a second: also after a look in between."""
+    """A writer may append to the old log for a second, also after a look of the follower."""
     log = open_log(tmp_path)
     log.append(event(1))
     with held_open(log.path) as old:
@@ -579,7 +579,7 @@ def test_a_follower_reads_the_replaced_log_to_its_end_and_goes_on_with_the_new_o
 def test_a_follower_reads_what_is_appended_to_the_old_log_for_two_seconds_more(
     tmp_path: Path, clock: Clock
 ) -> None:
-    """However often it has looked meanwhile: as late as that, somebody may not have noticed yet."""
+    """It does so however often it looks, because a writer may notice the new log that late."""
     log = open_log(tmp_path)
     log.append(event(1))
     with held_open(log.path) as old:
@@ -593,7 +593,7 @@ def test_a_follower_reads_what_is_appended_to_the_old_log_for_two_seconds_more(
 def test_a_follower_yields_no_event_twice_of_a_log_that_is_moved_away_and_back(
     tmp_path: Path, clock: Clock, away: int
 ) -> None:
-    """For one look, or until just before it would be left."""
+    """It is away for one look, or until just before the follower would leave it."""
     log = open_log(tmp_path)
     log.append(event(1))
     script = [lambda: rename(log.path), *[nothing] * (away - 1), lambda: rename_back(log.path)]
@@ -605,7 +605,7 @@ def test_a_follower_yields_no_event_twice_of_a_log_that_is_moved_away_and_back(
 def test_a_follower_yields_no_event_twice_of_a_log_that_is_back_just_as_it_would_be_left(
     tmp_path: Path, clock: Clock
 ) -> None:
-    """When the last look has been, and what it found is being dealt with."""
+    """It comes back after the follower's last look, while the caller handles an event of it."""
     log = open_log(tmp_path)
     log.append(event(1))
     with held_open(log.path) as old:
@@ -686,7 +686,7 @@ def test_a_follower_of_a_log_whose_final_lines_were_cut_off_fails(
 def test_a_follower_waits_while_a_torn_tail_is_cut_off_and_written_again(
     tmp_path: Path, clock: Clock
 ) -> None:
-    """It has passed none of it on: what comes in its place is what everybody reads."""
+    """The follower has yielded nothing of the torn tail, so it reads what replaces the tail."""
     log = open_log(tmp_path)
     log.append(event(1))
 

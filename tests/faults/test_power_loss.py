@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Power loss: what was acknowledged as durable survives it, and every log recovers from it.
+"""Durable events survive a power loss, and every log recovers from one.
 
-For each scenario, everything the core does to its files is recorded, and every state that the disk
-can be left in at any point is generated (see `power`). A durable handle's acknowledged events are
-in each of them. Whatever handle it was: the terminated lines that survive are the first ones, in
-order; reading raises nothing but TornTailError; the next append repairs the log, keeps what
-survived, byte for byte, and sets aside what was torn, which no power loss took away either.
+For each scenario, the test records everything the core does to its files, and generates every state
+that a power loss can leave at any point (see `power`). The acknowledged events of a durable handle
+are in each of these states. With every handle, the lines that survive are the first ones, in order,
+and reading raises only TornTailError. The next append repairs the log: it keeps the lines that
+survived, byte for byte, and sets the torn tail aside. A power loss loses no torn tail either.
 
-The model is shown to fail where a sync is left out or comes too early.
+Other tests show that the model finds a sync that is missing or too early.
 """
 
 import os
@@ -58,12 +58,12 @@ class Stage:
             self.fragments.append(tail)
 
     def open(self, *, durable: bool) -> "omnelog.EventLog":
-        """A handle of the run."""
+        """Open a handle of the run."""
         self.logs.append(omnelog.EventLog.for_run(self.volume.root, RUN, durable=durable))
         return self.logs[-1]
 
     def append(self, log: "omnelog.EventLog", *numbers: int) -> None:
-        """Append events with one call, which may fail, and take down what it acknowledges."""
+        """Append events with one call, which may fail, and record what it acknowledges."""
         lines = list(map(line, numbers))
         durable = log.durable
         try:
@@ -77,7 +77,7 @@ class Stage:
         self.recorder.journal.append(Acknowledged(tuple(lines), durable))
 
     def fail(self, calls_from_now: int, fault: str) -> None:
-        """Let a system call suffer a fault."""
+        """Make a later system call meet `fault`."""
         self.recorder.plan = {len(self.recorder.calls) + calls_from_now: fault}
 
 
@@ -180,7 +180,7 @@ SCENARIOS: dict[str, tuple[str, Play]] = {
 
 
 def _play(name: str, root: Path) -> Stage:
-    """Play a scenario; what is left of it is its record."""
+    """Play a scenario and remove its volume; return the stage with its records."""
     found, play = SCENARIOS[name]
     stage = Stage(root, found)
     with interposed(stage.recorder):
@@ -194,7 +194,7 @@ def _play(name: str, root: Path) -> Stage:
 
 
 def _lost(stage: Stage, disk: Disk, promised: Sequence[bytes]) -> Iterator[str]:
-    """What was promised or torn and is not in `disk`, and what is in its log but not appended."""
+    """What was promised or torn but is not in `disk`, and lines in its log that are wrong."""
     log = disk.get(stage.volume.log)
     *terminated, tail = (log or b"").split(b"\n")
     lines = [text + b"\n" for text in terminated]
@@ -210,7 +210,7 @@ def _lost(stage: Stage, disk: Disk, promised: Sequence[bytes]) -> Iterator[str]:
 
 
 def _recover(volume: Volume, disk: Disk) -> Iterator[str]:
-    """Put `disk` in place, go on with it, and say what is wrong."""
+    """Put `disk` in place, read the log and append to it, and yield what is wrong."""
     for path, content in sorted(disk.items()):  # directories before what is in them
         if content is None:
             os.mkdir(path)
@@ -248,8 +248,7 @@ def _recover(volume: Volume, disk: Disk) -> Iterator[str]:
 
 
 _RECOVERED: dict[frozenset[tuple[str, bytes | None]], list[str]] = {}
-"""What is wrong with the recovery from a disk: it depends on nothing else, and many scenarios leave
-the same disk."""
+"""What is wrong with the recovery from each disk: many scenarios leave the same one."""
 
 
 def _recovery(stage: Stage, disk: Disk) -> list[str]:
@@ -262,7 +261,7 @@ def _recovery(stage: Stage, disk: Disk) -> list[str]:
 
 
 def _violations(stage: Stage, journal: Sequence[Step]) -> Iterator[list[str]]:
-    """Of every state that can be left behind, what is wrong in it."""
+    """What is wrong with each state that a power loss can leave."""
     for number, (disk, promised) in enumerate(crash_states(stage.found, journal)):
         files = {path.rpartition("/")[2]: content for path, content in disk.items() if content}
         found = [*_lost(stage, disk, promised), *_recovery(stage, disk)]
@@ -282,14 +281,14 @@ def test_what_is_durable_survives_and_the_log_recovers(
 
 
 def _without(suffixes: tuple[str, ...]) -> Edit:
-    """Nothing whose name ends like that is synced."""
+    """Drop the syncs of the paths that end with one of `suffixes`."""
     return lambda journal: [
         step for step in journal if not (isinstance(step, Synced) and step.path.endswith(suffixes))
     ]
 
 
 def _earlier(kind: type[Step], suffix: str, than: type[Step]) -> Edit:
-    """What is done to a file comes before what precedes it."""
+    """Move each step of one kind on a file before the last step of the kind `than`."""
 
     def edit(journal: Sequence[Step]) -> list[Step]:
         edited: list[Step] = []
@@ -359,7 +358,7 @@ LOST, GONE = "was acknowledged as durable, and is lost", "the torn tail"
 def test_the_model_finds_a_sync_that_is_missing_or_too_early(
     scenario: str, edit: Edit, violation: str, root: Path
 ) -> None:
-    """A call that is not in the journal is one that the core does not make."""
+    """A core that does not make a call is imitated by a journal without its step."""
     stage = _play(scenario, root)
     edited = edit(stage.recorder.journal)
     assert edited != stage.recorder.journal
@@ -377,8 +376,8 @@ def test_the_model_generates_every_state_of_what_was_not_synced() -> None:
     assert {disk.get("/v/b.torn", b"absent") for disk in states} == {b"", b"absent"}
     assert {disk["/v/a.jsonl"] for disk in states} == {
         *(b"ABCD", b"A"),  # nothing happened, or only the cut
-        *(b"Ax", b"Axy", b"A\0\0", b"Ax\0"),  # some of the write, or of its data
-        *(b"AxCD", b"AxyD", b"A\0\0\0", b"Ax\0\0", b"Axy\0"),  # all that, but not the cut
+        *(b"Ax", b"Axy", b"A\0\0", b"Ax\0"),  # a part of the write, or of its data
+        *(b"AxCD", b"AxyD", b"A\0\0\0", b"Ax\0\0", b"Axy\0"),  # the same without the cut
     }
 
 

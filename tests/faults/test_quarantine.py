@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Repairs and roll-backs of great length, with little memory or room, and whose the quarantine is.
+"""Repairs and roll-backs of long tails with little memory or room, and the quarantine's owner.
 
-A log may be longer than memory, and a power loss can leave gigabytes of zeros in it that no disk
-block backs. Nothing that is done with the lock held may take memory or time by such a length.
+A log may be longer than the memory. A power loss can leave a hole of gigabytes in it, which reads
+as zeros but uses no disk blocks. While the lock is held, the core must not need memory or time in
+proportion to such a length.
 """
 
 import errno
@@ -35,7 +36,7 @@ GIB = 1 << 30
 
 
 class Reads:
-    """Stands for ``os.pread``: counts what is read, and has memory for one block only."""
+    """A replacement for ``os.pread`` that counts bytes, and has memory for one block only."""
 
     def __init__(self, patch: pytest.MonkeyPatch, **functions: Any) -> None:
         self.bytes = 0
@@ -55,7 +56,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
 
 
 def add(path: Path, data: bytes) -> None:
-    """Write at the end of a file, as another program would."""
+    """Write to the end of a file, as another program would."""
     with path.open("ab") as file:
         file.write(data)
 
@@ -107,7 +108,7 @@ def test_what_is_another_writers_in_a_later_block_is_not_rolled_back(
 
 @pytest.fixture
 def short_bound(monkeypatch: pytest.MonkeyPatch) -> int:
-    """A bound on what is decoded under the lock that a test can exceed."""
+    """A bound on what is decoded under the lock, so small that a test can exceed it."""
     bound = 2 * BLOCK
     monkeypatch.setattr(REPAIR, "LONGEST_DECODED", bound)
     monkeypatch.setattr(READER, "LONGEST_DECODED", bound)
@@ -123,7 +124,7 @@ def whole_of(length: int) -> bytes:
 def test_a_tail_too_long_to_be_decoded_is_whole_if_it_ends_with_a_brace(
     tmp_path: Path, short_bound: int, reads: Reads
 ) -> None:
-    """Whatever it is, and without being read: a reader says that it is damaged."""
+    """The repair does not read the tail, which is no event here; a reader reports the damage."""
     log = open_log(tmp_path)
     tail = b"{" * short_bound + b"}"
     add(log.path, tail)
@@ -200,7 +201,7 @@ def test_a_tail_whose_last_byte_ends_no_object_is_not_decoded(
 def test_what_a_lenient_decoder_accepts_is_torn_unless_it_is_an_object(
     tmp_path: Path, tail: bytes
 ) -> None:
-    """Because its beginning may be all that was written of another record."""
+    """It may be only the beginning of another record."""
     path = tmp_path / "log"
     path.write_bytes(tail)
     with omnelog.LineLog(path, decode=bytes) as log:
@@ -289,7 +290,7 @@ def test_a_copy_that_can_be_neither_completed_nor_cut_off_is_reported_as_it_fail
 class TestTheOwnerOfTheQuarantine:
     @pytest.fixture
     def others(self, tmp_path: Path) -> "omnelog.EventLog":
-        """A log that belongs to somebody else, with a torn tail."""
+        """A log of another user, with a torn tail."""
         if os.geteuid() != 0:
             pytest.skip("THE OWNER OF THE QUARANTINE WAS NOT TESTED: only root may give files away")
         log = open_log(tmp_path)
@@ -345,7 +346,7 @@ def test_the_mode_of_the_quarantine_is_that_of_its_log_less_the_umask(
 
 
 def make_hole(path: Path, length: int, end: bytes = b"") -> None:
-    """Add so many bytes of nothing, and `end` behind them."""
+    """Add a hole of `length` bytes, and then `end`."""
     with path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         file.truncate(size + length)
@@ -355,7 +356,7 @@ def make_hole(path: Path, length: int, end: bytes = b"") -> None:
 
 @pytest.fixture
 def sparse(tmp_path: Path) -> Path:
-    """Where a file of gigabytes may be, as long as nothing is in it; or the test is skipped."""
+    """A directory whose files can have holes; skip the test if the file system has none."""
     probe = tmp_path / "probe"
     probe.touch()
     make_hole(probe, 1 << 24, b"x")
@@ -409,7 +410,7 @@ def test_what_is_between_holes_is_copied_where_it_stands(sparse: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"x" * 5000], ids=["empty", "longer"])
 def test_the_last_newline_is_found_before_a_hole(sparse: Path, content: bytes) -> None:
-    """Wherever in its block the newline stands."""
+    """The newline can be anywhere in its block."""
     path = sparse / "file"
     for shift in (0, 1, 4095, BLOCK - 1, BLOCK, BLOCK + 1):
         path.write_bytes(b"\n" + b"y" * shift + content)

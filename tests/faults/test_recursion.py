@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The recursion limit: at any depth a call works or raises RecursionError, and holds nothing.
+"""At any depth of the stack, a call works or raises RecursionError, and leaks nothing.
 
-A program that logs where it catches an error may do so on a stack that is nearly used up. Here
-each public call is made with room for 0, 1, 2 … more frames, until it works. After each the log is
-whole, another thread can append and read at once, and no descriptor is left. All of it is done in
-a thread of its own, so that no other test is near the limit.
+A program that logs in an ``except`` clause may do so when the stack is nearly full. These tests
+make each public call with room for 0, 1, 2 … more frames, until it works. After each call the log
+is whole, another thread can append and read at once, and no descriptor is leaked. The calls are
+made in a thread of their own, so that no other test is near the limit.
 """
 
 import gc
@@ -47,18 +47,18 @@ TAILS = {
     "nested": b'{"type":"pipe.completed","id":"1","ts":"","run_id":"tail","x":%b}'
     % (b"[" * 120 + b"]" * 120),
 }
-"""How a log ends: all but the torn one are sound."""
+"""The ends of a log: all except the torn one are valid."""
 
 Act = Callable[[], object]
 
 
 def descend(frames: int, act: Act) -> object:
-    """Return what `act` returns when it is called so many frames deeper."""
+    """Call `act` from `frames` more frames down, and return what it returns."""
     return descend(frames - 1, act) if frames else act()
 
 
 def depth() -> int:
-    """How many frames `descend` can go down from here."""
+    """Return how many frames `descend` can go down from here."""
     low, high = 0, sys.getrecursionlimit()
     while high - low > 1:
         middle = (low + high) // 2
@@ -79,14 +79,14 @@ def thread() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def other() -> Iterator[ThreadPoolExecutor]:
-    """A thread that never does."""
+    """A thread that never comes near the limit."""
     with ThreadPoolExecutor(1) as pool:
         yield pool
 
 
 @pytest.fixture(autouse=True)
 def lost(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
-    """What was raised where Python lets nothing come out; the limit may be met there, too."""
+    """The types of exceptions in finalizers, which Python drops; only RecursionError may occur."""
     lost: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda what: lost.append(what.exc_type))
     yield lost
@@ -99,9 +99,10 @@ def at_every_depth(
     look: Callable[[object], None],
     expected: type[BaseException] | None = None,
 ) -> None:
-    """Call `act` with ever more room, until it ends as `expected`; `prepare` and `look` at each.
+    """Call `act` with more and more room, until it ends as `expected` `ENOUGH` times in a row.
 
-    `look` gets what it returned, or the class of what it raised.
+    Call `prepare` before each call and `look` after it. `look` gets what `act` has returned, or the
+    class of what it has raised.
     """
     met = 0
     worked = 0
@@ -129,7 +130,7 @@ def at_every_depth(
 
 
 class Log:
-    """A log with a tail, which one call after the other is made on, each on a fresh copy."""
+    """A log with a tail, which is made again before each call."""
 
     def __init__(
         self, root: Path, tail: bytes, other: ThreadPoolExecutor, *, durable: bool = False
@@ -143,7 +144,7 @@ class Log:
         self.torn = self.path.with_name("events.jsonl.torn")
 
     def prepare(self) -> None:
-        """Make the log what it was at the beginning, under a handle that has appended to it."""
+        """Make the log as at the beginning: one event of the handle, and the tail."""
         self.torn.unlink(missing_ok=True)
         os.truncate(self.path, 0)
         self.log.append(event(0))
@@ -151,7 +152,10 @@ class Log:
             file.write(self.tail)
 
     def look(self, appended: int | None) -> None:
-        """Check that nothing is held, and that nothing is lost: of the append, so many lines."""
+        """Check that nothing is leaked and nothing is lost.
+
+        The log must have `appended` lines of the append or, if that is None, at most 3.
+        """
         assert lock_is_free(self.path)
         assert len(open_descriptors(self.root)) <= 1
         self.other.submit(self.log.append, event(9, "other")).result(WATCHDOG_S)
@@ -269,7 +273,7 @@ def test_opening_at_any_depth_works_or_is_refused_and_leaves_nothing_open(
 
 
 class Reading:
-    """A log that is read, with a bad line in it, and what each way of reading has to find."""
+    """A log that is read, and the events that each way of reading must find."""
 
     def __init__(self, root: Path, tail: bytes) -> None:
         self.root = root
@@ -345,7 +349,7 @@ def test_a_ulid_at_any_depth_is_allocated_or_refused_and_holds_nothing(
 def test_decoding_at_any_depth_says_the_same_or_is_refused(
     thread: ThreadPoolExecutor, written: bytes
 ) -> None:
-    """Also where the reader of a type is made for the first time."""
+    """The first half also makes the reader of each type at that depth, for the first time."""
     codec = sys.modules[omnelog.decode.__module__]
     try:
         found: object = omnelog.decode(written)

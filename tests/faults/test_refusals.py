@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a system, a file system or a security module does not allow: said once, or done without.
+"""A system, a file system or a security module refuses a call: an error, or the core works on.
 
-A lock that is refused for good is not one that somebody holds. A directory that cannot be synced,
-or a path that may not be looked at, does not stop appends unless something depends on it.
+A lock that the system refuses is an error, and not a lock that another process holds. A directory
+that cannot be synced, or a path that may not be looked at, stops an append only if the promises of
+the handle depend on it.
 """
 
 import errno
@@ -52,7 +53,7 @@ def refusing(code: int) -> Callable[..., Any]:
 
 @pytest.mark.spec("LOCK-17", "READ-11")
 class TestALockThatASecurityModuleRefuses:
-    """As of a process that may write the log but not lock it: flock fails with EACCES."""
+    """A process may write the log but not lock it: flock fails with EACCES."""
 
     @pytest.fixture
     def log(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "omnelog.EventLog":
@@ -86,7 +87,7 @@ class TestALockThatASecurityModuleRefuses:
 def test_a_lock_that_is_free_when_the_deadline_has_passed_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system is asked once more, itself: that may as well succeed."""
+    """At the deadline, the core asks the system once more, and that may succeed."""
     log = open_log(tmp_path, lock_timeout=0)
     monkeypatch.setattr(APPENDER, "try_lock", lambda _: False)
     monkeypatch.setattr(LOCK, "try_lock", lambda _: False)
@@ -98,7 +99,7 @@ def test_a_lock_that_is_free_when_the_deadline_has_passed_is_taken(
 def test_a_lock_is_tried_four_times_before_the_first_sleep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Since most appends hold it for less time than the shortest sleep takes."""
+    """Most appends hold the lock for less time than the shortest sleep takes."""
     tries = [0]
 
     def try_lock(_: int) -> bool:
@@ -170,7 +171,7 @@ class TestAPathThatMayNotBeLookedAt:
 
 
 def fsync_of_files_only(code: int) -> Callable[[int], None]:
-    """An fsync that fails with `code` for a directory, as of some network file systems."""
+    """An fsync that fails with `code` for a directory, as on some network file systems."""
 
     def fsync(descriptor: int) -> None:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
@@ -180,7 +181,7 @@ def fsync_of_files_only(code: int) -> Callable[[int], None]:
 
 
 def open_of_files_only(path: Any, flags: int, mode: int = 0o777) -> int:
-    """An open that refuses directories, as where one may search but not read them."""
+    """An open that refuses directories, as if they could be searched but not read."""
     if flags & os.O_DIRECTORY:
         raise OSError(errno.EACCES, os.strerror(errno.EACCES))
     return os.open(path, flags, mode)
@@ -234,7 +235,7 @@ class TestADirectoryThatCannotBeSynced:
 def test_a_directory_whose_sync_fails_stops_the_repair_in_every_mode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It can be synced, and was not: the quarantine may be lost, so the log is not cut."""
+    """The quarantine may be lost if its directory is not synced, so the log is not cut."""
     log = open_log(tmp_path)
     log.path.write_bytes(b"torn")
     between(monkeypatch, fsync=fsync_of_files_only(errno.EIO))
@@ -291,7 +292,7 @@ def run_python(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_the_holder_is_named_where_default_encodings_are_warned_of(tmp_path: Path) -> None:
-    """The warning, an error here, must not come out in place of the LockTimeout."""
+    """The warning is an error here, and must not replace the LockTimeout."""
     log = open_log(tmp_path)
     log.append(event(0))
     script = f"""

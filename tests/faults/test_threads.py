@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Threads that share a handle, handles that share a process, and what becomes of a handle.
+"""Threads that share a handle, handles in one process, closed handles and pickled ones.
 
-One handle may be used by any number of threads, and closed by any of them; two handles exclude each
-other as two processes do, in one process too; a handle that nobody holds any more keeps neither
-file nor lock; a pickled one opens its log again, wherever it is unpickled.
+Any number of threads may use one handle, and any of them may close it. Two handles of one process
+exclude each other as two processes do. A handle without references keeps no file open and no lock.
+A pickled handle opens its log again, wherever it is unpickled.
 """
 
 import json
@@ -43,23 +43,23 @@ __all__ = ["close_logs"]  # a fixture
 
 
 class Gate:
-    """Where the first thread that comes stands still until the gate is opened."""
+    """The first thread that comes waits here until the gate is opened."""
 
     def __init__(self) -> None:
         self._reached, self._opened = threading.Event(), threading.Event()
 
     def stand_still(self) -> None:
-        """Wait here, if first."""
+        """Wait until the gate is opened, if no other thread came before."""
         if not self._reached.is_set():
             self._reached.set()
             assert self._opened.wait(WATCHDOG_S)
 
     def reached(self) -> None:
-        """Wait until somebody stands there."""
+        """Wait until a thread waits at the gate."""
         assert self._reached.wait(WATCHDOG_S)
 
     def open(self) -> None:
-        """Let it go on."""
+        """Let the waiting thread continue."""
         self._opened.set()
 
 
@@ -67,7 +67,7 @@ class Gate:
 def standing_still(
     monkeypatch: pytest.MonkeyPatch, log: "omnelog.EventLog", *, call: str = "write"
 ) -> Iterator[Callable[[], None]]:
-    """Another thread is inside an append to `log`; gives a function that lets it end."""
+    """Keep another thread inside an append to `log`; yield a function that lets it end."""
     gate, real = Gate(), getattr(os, call)
 
     def slow(*args: Any) -> Any:
@@ -93,7 +93,7 @@ def standing_still(
 def test_32_threads_on_one_handle_append_whole_lines_each_in_its_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system takes 7 bytes at a time here, so that threads in one another's way are seen."""
+    """A write takes only 7 bytes at a time here, so lines would mix without the mutex."""
     between(monkeypatch, write=write_at_most(7))
     log, threads, count = open_log(tmp_path), 32, 10
     start = threading.Barrier(threads)
@@ -149,12 +149,12 @@ def test_threads_exclude_each_other(
 def test_the_wait_for_another_thread_ends_at_the_deadline_and_is_reported_in_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Time is moved by hand, by all that is left and half a second."""
+    """The test moves the clock: each wait takes the time that is left and half a second more."""
     log, now = open_log(tmp_path, lock_timeout=2.5), [7.0]
     asked: list[float] = []
 
     class Taken:
-        """A mutex that another thread has."""
+        """A mutex that another thread holds."""
 
         def _is_owned(self) -> bool:
             return False
@@ -183,9 +183,9 @@ def test_the_wait_for_another_thread_ends_at_the_deadline_and_is_reported_in_sec
 def test_one_deadline_covers_the_wait_for_threads_and_for_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of ten seconds, nine go by before the mutex is free: one is left for the lock of the file.
+    """Of ten seconds, nine pass before the mutex is free: one is left for the lock of the file.
 
-    Time is moved by hand: what is proven is the arithmetic, not how long the system sleeps.
+    The test moves the clock, so it proves the arithmetic, but not how long the system sleeps.
     """
     log, now = open_log(tmp_path, lock_timeout=10.0), [0.0]
     monkeypatch.setattr(APPENDER, "LONG_HOLD_S", float("inf"))
@@ -221,7 +221,7 @@ def test_one_deadline_covers_the_wait_for_threads_and_for_processes(
 def test_an_interrupt_as_an_append_ends_does_not_close_the_file_under_another_threads_append(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which enters as soon as the mutex is free, before the interrupted one has left."""
+    """The other thread enters as soon as the mutex is free, before the interrupted append ends."""
     log = open_log(tmp_path, lock_timeout=0)
     with ThreadPoolExecutor(1) as pool:
         gate = Gate()
@@ -231,7 +231,7 @@ def test_an_interrupt_as_an_append_ends_does_not_close_the_file_under_another_th
             return os.write(descriptor, data)
 
         class Mutex:
-            """Lets another thread in when it is released, and is interrupted then."""
+            """A mutex whose release lets another thread in, and is then interrupted."""
 
             def __init__(self, mutex: Any) -> None:
                 self.mutex = mutex
@@ -266,7 +266,7 @@ def test_an_interrupt_as_an_append_ends_does_not_close_the_file_under_another_th
 def test_closing_waits_for_the_append_that_another_thread_is_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = open_log(tmp_path, lock_timeout=0)  # which is about appends
+    log = open_log(tmp_path, lock_timeout=0)  # the timeout is only for appends
     order: list[bytes] = []
 
     def close() -> None:
@@ -288,7 +288,7 @@ def test_closing_waits_for_the_append_that_another_thread_is_in(
 def test_closing_waits_for_a_sync_that_another_thread_is_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Closing would give the number of the descriptor away, and the sync go to another file."""
+    """Otherwise another file could get the number of the descriptor, and be synced instead."""
     log, stayed_open = open_log(tmp_path, durable=True), []
     gate = Gate()
 
@@ -346,7 +346,10 @@ def test_closing_twice_is_harmless_and_nothing_is_appended_afterwards(tmp_path: 
 
 
 def test_a_handle_that_nobody_holds_keeps_neither_file_nor_lock(tmp_path: Path) -> None:
-    """It closes itself without a warning, which tests turn into an error: nothing is buffered."""
+    """The file closes itself without a warning, because nothing is buffered.
+
+    The tests turn a warning into an error.
+    """
     log = omnelog.EventLog.for_run(tmp_path, RUN)
     log.append(event(1))
     path, handles = log.path, [log]
@@ -360,7 +363,7 @@ def test_a_handle_that_nobody_holds_keeps_neither_file_nor_lock(tmp_path: Path) 
 
 
 def test_a_thread_that_ends_leaves_its_handle_usable(tmp_path: Path) -> None:
-    """Thread identifiers are used again: no thread may be taken for a former one."""
+    """The system reuses thread identifiers, so a new thread may have that of an ended one."""
     log = open_log(tmp_path, lock_timeout=0)
     for number in range(50):
         thread = threading.Thread(target=log.append, args=(event(number),))

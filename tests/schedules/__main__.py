@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Run every schedule of every scenario at length, or one schedule again.
+"""Run the schedules of all scenarios in the long search, or one schedule again.
 
-Without arguments, more than a million schedules are run on all processors, and their numbers are
-printed. It takes about half an hour. ``--schedule LINE`` runs one schedule again, as a failure
-prints it, and shows the calls of each process in a column of its own.
+Without arguments, run more than a million schedules on all processors, and print their numbers.
+This takes about half an hour. With ``--schedule LINE``, run one schedule again, as a failure prints
+it, and show the calls of each process in a column of its own.
 """
 
 import argparse
@@ -29,7 +29,7 @@ BROKEN = 1
 WRONG_USE = 2
 
 DEPTH = 6
-"""At which step a search is split into parts, so that all processors have something to do."""
+"""The step at which a search is split into parts, so that all processors have work."""
 
 _systems: list[ScheduledSystem] = []
 _stack = ExitStack()
@@ -41,7 +41,7 @@ def _prepare_worker() -> None:
 
 
 def _search(part: tuple[Entry, tuple[int, ...]]) -> Counts | str:
-    """Search one part; return what it came to, or the schedule that broke a promise."""
+    """Search one part; return its counts, or the schedule that broke a promise."""
     entry, prefix = part
     search = entry.search(_systems[0], prefix)
     try:
@@ -61,7 +61,7 @@ def _parts(entries: list[Entry]) -> Iterator[tuple[Entry, tuple[int, ...]]]:
 
 
 def search_all(entries: list[Entry]) -> int:
-    """Search all entries on all processors, print what each came to; return the exit status."""
+    """Search all entries on all processors, print the counts of each; return the exit status."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     parts = list(_parts(entries))
     left = {entry: sum(of is entry for of, _ in parts) for entry in entries}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where the files of the schedules are, and where the schedules are counted."""
+"""Fixtures of the schedules: a system with its files, and a counter."""
 
 from collections.abc import Iterator
 
