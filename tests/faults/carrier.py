@@ -195,7 +195,7 @@ class Carrier:
                     self._violation(f"only {least} of {count} stand, though all are written")
         else:
             self._confirm("append")
-            # An append that may not look at the path goes on in the file that it has open.
+            # An append that may not look at the path continues in the file that it has open.
             may_not_look = self._strikes("EACCES", "stat")
             found = self.volume.lines() if may_not_look else self.volume.current()[0]
             if line(numbers[-1]) not in found:

@@ -3,7 +3,7 @@
 
 A test stores the number of its cases as a property of its report. pytest-xdist sends the reports to
 the process that adds the numbers up. That process loads no conftest from below the folder it was
-asked to test. So the topmost conftest has to import `pytest_terminal_summary` from here; otherwise
+asked to test. So the topmost conftest must import `pytest_terminal_summary` from here; otherwise
 some runs report no sums.
 """
 

@@ -48,7 +48,7 @@ SPARED = (
 
 
 class _Places:
-    """What a `Strike` has to know about the bytecodes of one code object."""
+    """What a `Strike` must know about the bytecodes of one code object."""
 
     _known: ClassVar[dict[int, "_Places"]] = {}
 
@@ -396,7 +396,7 @@ def nothing_but_the_append(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def lost(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The types of the exceptions that Python let not out, because a finalizer raised them."""
+    """The types of exceptions that Python dropped, because a finalizer raised them for example."""
     lost: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda what: lost.append(what.exc_type))
     return lost

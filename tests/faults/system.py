@@ -79,7 +79,7 @@ ERRORS = {
 KINDS = {name: errors[:1] for name, errors in ERRORS.items()}
 KINDS["try_lock"] = ("EINTR", "busy:4ms", "busy:9s")
 KINDS["seek_data"] = ("EINVAL", "EIO")
-KINDS["stat"] = ("EIO", "EACCES")  # EACCES: the append goes on in the file that it has open
+KINDS["stat"] = ("EIO", "EACCES")  # EACCES: the append continues in the file that it has open
 KINDS["open_directory"] = ("EACCES", "EIO")
 KINDS["fsync_directory"] = ("EIO", "EINVAL")
 """For each call, one error of every kind that the core handles differently."""
@@ -152,7 +152,7 @@ class System:
         """Let the process that holds the lock release it."""
         self._busy_until = 0.0
 
-    def __getattr__(self, name: str) -> Any:  # whatever type it has in os
+    def __getattr__(self, name: str) -> Any:  # of the type that it has in os
         if name in _PURE or name.startswith(("O_", "SEEK_")):
             return getattr(os, name)
         raise AssertionError(f"the core calls os.{name}, of which these tests know nothing")

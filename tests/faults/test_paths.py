@@ -183,7 +183,7 @@ def test_a_writer_follows_the_path_within_a_second(
 def test_a_writer_follows_the_path_on_a_machine_that_has_only_just_started(
     tmp_path: Path, clock: Clock
 ) -> None:
-    """The clock begins at 0 there, so a time of 0 may mean now, and not long ago."""
+    """The clock of such a machine is near 0, so 0 is not a time long ago."""
     clock.now = 1.0
     log = open_log(tmp_path)
     log.append(event(1))

@@ -38,7 +38,7 @@ from .processes import WATCHDOG_S
 __all__ = ["close_logs"]  # a fixture
 
 MOST_ROOM = 250  # frames: no call needs more
-ENOUGH = 5  # times in a row that a call has to work
+ENOUGH = 5  # times in a row that a call must work
 
 TAILS = {
     "clean": b"",
@@ -349,7 +349,7 @@ def test_a_ulid_at_any_depth_is_allocated_or_refused_and_holds_nothing(
 def test_decoding_at_any_depth_says_the_same_or_is_refused(
     thread: ThreadPoolExecutor, written: bytes
 ) -> None:
-    """The first half also makes the reader of each type at that depth, for the first time."""
+    """The first run forgets the readers of all types, so that one is made at that depth."""
     codec = sys.modules[omnelog.decode.__module__]
     try:
         found: object = omnelog.decode(written)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A system, a file system or a security module refuses a call: an error, or the core works on.
+"""Calls that the system, a file system or a security module refuses.
 
 A lock that the system refuses is an error, and not a lock that another process holds. A directory
 that cannot be synced, or a path that may not be looked at, stops an append only if the promises of

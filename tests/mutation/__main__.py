@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""``python -m tests.mutation``: every mutant, or those that are chosen."""
+"""``python -m tests.mutation`` runs all mutants, or the chosen ones."""
 
 from conformance.program import run
 
 
 def _main() -> int:
-    from .run_mutants import main  # not above: Ctrl-C has to end this import cleanly as well
+    from .run_mutants import main  # here, so that Ctrl-C ends this import cleanly, too
 
     return main()
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Runs tests on a copy of the project in which one module may be another.
+"""Run tests on a copy of the project in which one module may have another text.
 
-Several such runs go on at once, in the threads of `parallel_runs`. Ctrl-C ends them all.
+The threads of `parallel_runs` do several such runs at once. Ctrl-C ends all of them.
 """
 
 import os
@@ -26,21 +26,21 @@ _interrupted = Event()
 
 @contextmanager
 def parallel_runs(jobs: int) -> Iterator[ThreadPoolExecutor]:
-    """Yield threads that call `run_tests`. If this is interrupted, the tests that run are ended."""
+    """Yield a pool of threads to call `run_tests`. An interrupt ends the tests that run."""
     _interrupted.clear()
     with ThreadPoolExecutor(jobs) as pool:
         try:
             yield pool
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
-            _interrupted.set()  # for a thread that has not noted its process yet
+            _interrupted.set()  # for a thread whose process is not in `_running` yet
             for process in _running.copy():
                 _kill(process)
             raise
 
 
 def _kill(process: "subprocess.Popen[str]") -> None:
-    """End tests, with what they started."""
+    """End a run of tests, and the processes that it started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
@@ -48,9 +48,9 @@ def _kill(process: "subprocess.Popen[str]") -> None:
 def run_tests(
     tests: str, module: str = "", text: str = "", timeout_s: float = TIMEOUT_S
 ) -> tuple[int | None, str]:
-    """Run `tests` on a copy of the project, with `text` as that module.
+    """Run `tests` on a copy of the project, in which `text` is the text of `module`.
 
-    Return their exit code, which is None if they took too long, and the last line of their output.
+    Return the exit code, which is None if the tests took too long, and the last line of the output.
     Hypothesis tries the same examples every time.
     """
     with tempfile.TemporaryDirectory(prefix="omnelog-mutant-") as name:
@@ -71,7 +71,7 @@ def run_tests(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            start_new_session=True,  # to end what the tests started with them
+            start_new_session=True,  # so that `_kill` also ends what the tests started
         )
         _running.add(process)
         if _interrupted.is_set():

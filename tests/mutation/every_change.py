@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Every small change to a module of the core, one at a time.
+"""Make every small change to a module of the core, one at a time, and run its tests.
 
-``python -m tests.mutation.every_change MODULE`` runs it.
+The command is ``python -m tests.mutation.every_change MODULE``.
 
-`mutants` makes the mistakes that people make. This makes all changes that a mutation tester knows:
-another operator, another number, a condition negated, an exception not caught. If no test notices a
-change, it has to be listed in ``survivors.toml``, which says why a test cannot see a difference.
-The run fails if a survivor is not listed, or if a listed change does not survive. It runs some
-tests several hundred times, and takes that long.
+`mutants` has the mistakes that people make. This program makes all changes that a mutation tester
+knows: another operator, another number, a negated condition, an exception that is not caught. A
+change that no test notices must be listed in ``survivors.toml``, with the reason why no test can
+notice it. The run fails if a change that survives is not listed, or if a listed change does not
+survive. It takes long, because it runs some tests several hundred times.
 """
 
 import argparse
@@ -29,10 +29,10 @@ from conformance.program import run as run_program
 from .copy_of_project import PROJECT, parallel_runs, run_tests
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
-TIMEOUT_S = 300  # an endless loop counts as noticed; in parallel the slowest tests take 100 s
+TIMEOUT_S = 300  # after that, a change is noticed; in parallel the slowest tests take 100 s
 WORKERS = 2 * (
     os.cpu_count() or 1
-)  # many changes are noticed because a wait ends by its time limit
+)  # many tests notice a change only when a wait times out, and use no processor until then
 
 TESTS = {
     "codec": "test_codec.py test_events.py",
@@ -54,12 +54,12 @@ TESTS = {
         "test_appender.py faults/test_quarantine.py faults/test_refusals.py test_calls.py"
     ),
 }
-"""The tests that notice a change to each module, the quickest first."""
+"""The tests that notice changes to each module, the quickest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A module with one small change: the text `line` in it is replaced by `becomes`."""
+    """A module with one small change: `becomes` replaces `line`, and `text` is the result."""
 
     module: str
     text: str
@@ -71,12 +71,12 @@ class Change:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Its key in the list of survivors."""
+        """The key of the change in the list of survivors."""
         return self.module, self.line, self.becomes
 
 
 def changes(module: str) -> Iterator[Change]:
-    """All changes that the mutation tester can make to a module."""
+    """Yield all changes that the mutation tester can make to a module."""
     source = (PROJECT / "omnelog" / f"{module}.py").read_text()
     for name in operator_names():
         if name.rpartition("/")[2].startswith("Variable"):
@@ -85,7 +85,7 @@ def changes(module: str) -> Iterator[Change]:
         for occurrence in count():
             try:
                 text = mutate_code(source, operator, occurrence)
-            except AttributeError:  # the tester stumbles over ``except (*THESE, That)``
+            except AttributeError:  # the tester fails on ``except (*THESE, That)``
                 continue
             if text is None:
                 break
@@ -98,13 +98,13 @@ def changes(module: str) -> Iterator[Change]:
 
 
 def survives(change: Change) -> tuple[bool, str]:
-    """Whether the tests pass with a change, and the last line of their output."""
+    """Return whether the tests pass with a change, and the last line of their output."""
     code, said = run_tests(TESTS[change.module], change.module, change.text, timeout_s=TIMEOUT_S)
     return code == pytest.ExitCode.OK, said
 
 
 def listed(modules: Sequence[str]) -> set[tuple[str, str, str]]:
-    """The keys of those that are known to survive."""
+    """Return the keys of the changes to `modules` that are known to survive."""
     entries = tomllib.loads(SURVIVORS.read_text())
     return {
         (module, entry["line"], becomes)
@@ -115,7 +115,7 @@ def listed(modules: Sequence[str]) -> set[tuple[str, str, str]]:
 
 
 def run(module: str, known: set[tuple[str, str, str]]) -> bool:
-    """Try all changes to a module and print the survivors; return whether these are as listed."""
+    """Try all changes to a module; print those that survive; return whether they are as listed."""
     code, said = run_tests(TESTS[module])
     if code != pytest.ExitCode.OK:
         print(f"without any change, the tests of {module} do not pass: {said}")
@@ -143,7 +143,7 @@ def run(module: str, known: set[tuple[str, str, str]]) -> bool:
 
 
 def main() -> int:
-    """Try the given modules, or all; return 1 if the survivors of one are not as listed."""
+    """Try the given modules, or all; return 1 if the survivors in a module are not as listed."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.mutation.every_change", description=__doc__
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The mutants: mistakes in the core, of the kind that a careless change would make.
+"""The mutants: mistakes in the core that a careless change could make.
 
-`MUTANTS` lists them, each with the tests that have to notice it. Whoever changes a line of the core
-that a mutant names changes the mutant as well; ``tests/test_house.py`` fails until then.
+`MUTANTS` lists them, each with the tests that must notice it. If you change a line of the core that
+a mutant names, change the mutant as well: ``tests/test_house.py`` fails until then.
 """
 
 import shlex
@@ -14,10 +14,10 @@ from .copy_of_project import PROJECT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """A mistake: in `module`, `before`, which stands there once, becomes `after`.
+    """A mistake: in `module`, `after` replaces `before`, which must be there exactly once.
 
-    `tests`: what pytest is to run, from the folder of the tests; those of the module by default.
-    `hangs`: that is how the tests notice it.
+    `tests` are arguments for pytest, relative to the folder of the tests; by default they are those
+    of the module. `hangs` says that the tests may hang, which counts as killed, too.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Mutant:
     hangs: bool = False
 
     def text(self, package: Path = PROJECT / "omnelog") -> str:
-        """The module of `package` with the mistake in it; ValueError if it cannot be made."""
+        """Return the text of the module with the mistake; raise ValueError if it cannot be made."""
         path = package / f"{self.module}.py"
         text = path.read_text()
         if text.count(self.before) != 1:
@@ -69,7 +69,7 @@ TESTS = {
     "linelog/reader": "test_reader.py",
     "linelog/repair": "test_appender.py",
 }
-"""Those of each module."""
+"""The tests of each module, for mutants that name none."""
 
 
 def _tests(file: str, *names: str) -> str:
@@ -118,7 +118,7 @@ HANDLERS = _tests(
     f"{_IN_READING}[scan-torn-TimeoutError]",
 )
 
-# Text of the core that several mutants change, each in another way.
+# Text of the core that several mutants change in different ways.
 
 CLEAN_UP = (
     "            # The clean-up in three stages; see the theory of operation.\n"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Puts each mutant into a copy of the project, and checks that the tests named with it fail.
+"""Put each mutant into a copy of the project, and check that its tests fail.
 
-A mutant is killed if they fail with it; without it they have to pass. The run fails if a mutant
-survives, or if the text that it replaces is not in the core any more.
+A mutant is killed if its tests fail with it; without it they must pass. The run fails if a mutant
+survives, or if the text that it replaces is not in the core exactly once.
 """
 
 import argparse
@@ -19,7 +19,7 @@ HANG_S = 60  # the time limit for a mutant that may hang
 
 
 def killed(mutant: Mutant) -> tuple[bool, str]:
-    """Whether the tests fail because of the mistake, and the last line of their output."""
+    """Return whether the tests fail with the mutant, and the last line of their output."""
     try:
         text = mutant.text()
     except ValueError as error:
@@ -30,7 +30,7 @@ def killed(mutant: Mutant) -> tuple[bool, str]:
 
 
 def sound(mutants: Sequence[Mutant]) -> dict[str, str]:
-    """The tests of all `mutants` for each file, as arguments for pytest."""
+    """Return the tests of all `mutants` by their file, as arguments for pytest."""
     named: dict[str, set[str]] = {}
     for mutant in mutants:
         for test in shlex.split(mutant.tests or TESTS[mutant.module]):
@@ -41,9 +41,9 @@ def sound(mutants: Sequence[Mutant]) -> dict[str, str]:
 
 
 def run(mutants: Sequence[Mutant], jobs: int | None = None) -> tuple[int, int]:
-    """Try all `mutants` and print each result; return how many were killed, and of how many.
+    """Try all `mutants` and print each result; return how many were killed, and how many tried.
 
-    `jobs`: how many at once, by default one for each core.
+    `jobs` is how many run at once, by default one for each core.
     """
     dead = 0
     with parallel_runs(jobs or os.cpu_count() or 1) as pool:
@@ -60,7 +60,7 @@ def run(mutants: Sequence[Mutant], jobs: int | None = None) -> tuple[int, int]:
 
 
 def main() -> int:
-    """Run all mutants, or those that are chosen; 1 if any survives."""
+    """Run all mutants, or the chosen ones; return 1 if any survives."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("words", nargs="*", help="run only mutants with one of these in their name")
     parser.add_argument(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ctrl-C ends the mutants: the command, and the tests that it runs."""
+"""Ctrl-C ends the command that runs the mutants, and the tests that it started."""
 
 import sys
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_slow():
 
 
 def test_ctrl_c_ends_the_mutants_and_the_tests_that_run(tmp_path: Path) -> None:
-    """The test that runs holds the standard output of the command open, so it must have ended."""
+    """A test that still runs would keep the output open, and this test would fail."""
     project = tmp_path / "project"
     for part in ("omnelog", "tests"):
         (project / part).mkdir(parents=True)

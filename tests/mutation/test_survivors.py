@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The list of changes that no test can notice follows the core."""
+"""The list of changes that no test can notice names only lines of the core."""
 
 import tomllib
 from pathlib import Path

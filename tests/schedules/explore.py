@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""All schedules of a scenario, each run from its beginning: a search in depth.
+"""Search all schedules of a scenario, depth first; each is run from its beginning.
 
-Two things bound the search, and never both at once:
+Two things can limit a search, but never both at once:
 
 *Pruning.* Two actions commute if neither writes what the other reads or writes (see `system`). Two
 schedules that differ only in the order of neighbours that commute make the same calls with the same
-results, so one of them is enough. Each promise speaks of the order of calls that do not commute: of
-the changes of one file, of the holders of one lock, of a change and a look at the same file. So it
-is kept in both or broken in both. The search leaves out the second one by sleep sets (Godefroid,
-1996): when all schedules that go on with action X have been run, X sleeps in the schedules that go
-on with something else, until an action that conflicts with X was performed. A schedule in which X
-came next would be one of those that were run, with neighbours exchanged. Whatever can enable or
-disable an action conflicts with it.
+results, so one of them is enough. Each promise depends only on the order of calls that do not
+commute: of changes of one file, of holders of one lock, of a change of a file and a look at it. So
+both schedules keep the promise, or both break it. The search leaves out the second schedule with
+sleep sets (Godefroid, 1996). After all schedules that continue with action X were run, X sleeps in
+the schedules that continue with another action. It sleeps until an action that conflicts with X is
+performed. If X came next before that, the schedule would be one of those that were run, with
+neighbours exchanged. Everything that can enable or disable an action conflicts with it.
 
-*Preemptions.* A preemption takes the turn from a process that could go on. Most faults need few of
-them (Musuvathi and Qadeer, 2007). A bound cannot be combined with sleep sets, because the one
-schedule that is kept may need more preemptions than the one that it stands for.
+*Preemptions.* A preemption takes the turn from a process that could continue. Most faults need only
+a few preemptions (Musuvathi and Qadeer, 2007). A bound on them cannot be combined with sleep sets:
+the one schedule that is kept may need more preemptions than the schedule that it represents.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ from .system import ScheduledSystem
 
 @dataclass(slots=True)
 class _Node:
-    """A moment of the schedule that is run, and what was tried there."""
+    """A moment of the current schedule, and the actions that were tried there."""
 
     actions: list[Action]
     asleep: dict[str, Action]
@@ -37,7 +37,7 @@ class _Node:
     chosen: int
     preemptions: int  # so far
     last: str  # the letter of the process that ran before
-    can_go_on: bool  # whether that process still can
+    can_go_on: bool  # whether that process can continue
 
     @property
     def action(self) -> Action:
@@ -50,10 +50,10 @@ class _Node:
 
 @dataclass(slots=True)
 class Counts:
-    """What a search came to."""
+    """The counts of a search."""
 
     schedules: int = 0
-    redundant: int = 0  # runs that were left because all that could follow was asleep
+    redundant: int = 0  # runs that were stopped because every next action was asleep
     steps: int = 0
 
     def add(self, other: "Counts") -> None:
@@ -65,7 +65,8 @@ class Counts:
 class Search:
     """A search through the schedules of a scenario, or through those that begin with `prefix`.
 
-    `pruned`: leave out what commutes. `most_preemptions`: leave out what has more; not pruned then.
+    With `pruned`, leave out schedules that differ only in the order of actions that commute. With
+    `most_preemptions`, do not prune, but leave out schedules with more preemptions.
     """
 
     def __init__(
@@ -89,7 +90,10 @@ class Search:
         self._ends: set[object] = set()
 
     def runs(self) -> Iterator[Run]:
-        """Run all schedules and yield each run that came to its end. Raises PromiseBroken."""
+        """Run all schedules, and yield each run that is complete.
+
+        Raise PromiseBroken if a promise is broken.
+        """
         while True:
             run = Run(self.scenario, self._system, self._ends)
             self._position = 0
@@ -104,9 +108,9 @@ class Search:
                 return
 
     def prefixes(self, depth: int) -> list[tuple[int, ...]]:
-        """Return prefixes of which each schedule has exactly one, for searches that share the work.
+        """Return prefixes for searches that share the work: each schedule has exactly one of them.
 
-        They have `depth` steps, or fewer where a schedule is that short.
+        A prefix has `depth` steps, or fewer if the schedule is shorter.
         """
         self._depth = depth
         found = []
@@ -119,7 +123,7 @@ class Search:
                 return found
 
     def _advance(self) -> bool:
-        """Choose another action at the last moment where there is one; whether there is."""
+        """Choose another action at the last moment that has one; return whether one has."""
         while self._nodes:
             node = self._nodes[-1]
             if self._pruned:
@@ -149,7 +153,7 @@ class Search:
         return actions[node.chosen]
 
     def _new_node(self, actions: list[Action]) -> _Node | None:
-        """Return the moment after the last one, or None if all that can follow is asleep."""
+        """Return the moment after the last one, or None if every next action is asleep."""
         asleep: dict[str, Action] = {}
         preemptions = 0
         possible = list(range(len(actions)))
@@ -166,7 +170,7 @@ class Search:
         if preemptions == self._most_preemptions and can_go_on:
             possible = [index for index in possible if actions[index].token[0] == last]
         if self._position < len(self._prefix):
-            # Others search what comes before in this place, so it sleeps here.
+            # Other searches try the actions before `chosen` here, so these actions sleep.
             chosen = self._prefix[self._position]
             if self._pruned:
                 asleep |= {actions[index].token: actions[index] for index in range(chosen)}

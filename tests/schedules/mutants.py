@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Mistakes in the core that only a schedule shows, and the scenarios that show them.
 
-All other mistakes are in ``tests/mutation``.
-
-Each is put into the running core by compiling the text of one function again, with an edit.
+All other mistakes are in ``tests/mutation``. To put a mistake into the running core, a mutant edits
+the text of one function and compiles it again.
 """
 
 import inspect
@@ -56,10 +55,13 @@ class Mutant:
     module: ModuleType
     function: str  # with its class, as in ``LineLog._append``
     edits: tuple[tuple[str, str], ...]
-    scenario: str  # one that shows it
+    scenario: str  # a scenario that shows the mistake
     preemptions: int
-    """How many a schedule needs to show it. 0: any schedule breaks a promise that is checked after
-    each step, although only a preemption makes harm of it."""
+    """How many preemptions a schedule needs to show the mistake.
+
+    With 0, any schedule breaks a promise that is checked after each step, although the mistake does
+    harm only with a preemption.
+    """
 
     def mutated(self) -> tuple[str, str]:
         """Return the text of the module without and with the mistake."""
@@ -86,7 +88,7 @@ class Mutant:
         owner_name, _, name = self.function.rpartition(".")
         text = self._edited(inspect.getsource(original))
         namespace: dict[str, Any] = {}
-        # The body of a class may be indented as a method is, and a function need not be.
+        # The text of a method is indented, so it is compiled as the body of a class.
         header = "class Owner:\n" if owner_name else ""
         exec(compile(header + text, self.name, "exec"), vars(self.module), namespace)
         replacement = vars(namespace["Owner"])[name] if owner_name else namespace[name]
@@ -204,4 +206,4 @@ MUTANTS = [
         preemptions=1,
     ),
 ]
-"""Each is found by every exhaustive search through its scenario."""
+"""Every exhaustive search through its scenario finds each of them."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A process that runs only when the scheduler lets it: a greenlet that stops before each call.
+"""Processes that run only when the scheduler lets them: greenlets that stop before each call.
 
-A switch between two greenlets takes about 0.5 µs, one between two threads by locks 15 µs, and by
-semaphores 30 µs. All greenlets are in one thread. That makes no difference to the core: what it
-asks about a thread is whether it holds the mutex of a handle, and no two processes share a handle.
+A switch between two greenlets takes about 0.5 µs; between two threads it takes 15 µs with locks,
+and 30 µs with semaphores. All greenlets are in one thread. That makes no difference to the core: it
+only asks whether the current thread holds the mutex of a handle, and no two processes share one.
 """
 
 from collections.abc import Callable
@@ -20,16 +20,16 @@ CLOCK = 1
 
 
 class Killed(BaseException):
-    """The process died here. It makes no system call any more, except that its files close."""
+    """The process died here. It makes no more system calls, except that its files are closed."""
 
 
 @dataclass(slots=True, eq=False)
 class Action:
-    """Something that the scheduler can do next, spelt as `token` in a schedule.
+    """A thing that the scheduler can do next, written as `token` in a schedule.
 
-    ``A`` lets process A make the call before which it stopped, ``A!`` kills it there, ``A!7`` kills
-    it when its write has written 7 bytes, and with ``A~`` it gives up waiting for the lock.
-    `reads` and `writes` are sets of bits: what the action depends on, and what it changes.
+    ``A`` lets process A make the call before which it stopped. ``A!`` kills A before the call.
+    ``A!7`` kills it after its write has written 7 bytes. With ``A~``, it gives up waiting for the
+    lock. `reads` and `writes` are sets of bits: what the action depends on, and what it changes.
     """
 
     token: str
@@ -38,7 +38,7 @@ class Action:
     writes: int
 
     def conflicts(self, other: "Action") -> bool:
-        """Whether it can make a difference which of the two comes first."""
+        """Whether the order of the two actions can make a difference."""
         return bool(
             self.process is other.process
             or self.process.letter == other.process.letter  # the same process in another run
@@ -49,16 +49,16 @@ class Action:
 
 @dataclass(slots=True, eq=False)
 class Operation:
-    """One operation of a process, and what came of it."""
+    """One operation of a process, and its results."""
 
     process: "Process"
     name: str
     called_at: float  # the time when it was called
-    lines: list[bytes] = field(default_factory=list)  # what it is to append, without newlines
+    lines: list[bytes] = field(default_factory=list)  # the lines to append, without newlines
     began: int | None = None  # the step of its first call
     has_ended: bool = False
     error: Exception | None = None
-    records: list[dict[str, object]] = field(default_factory=list)  # what it read
+    records: list[dict[str, object]] = field(default_factory=list)  # the records it has read
     problems: list[Exception] = field(default_factory=list)
     tail_in_flight: bool = False
     found_taken: bool = False  # it found the lock taken at least once
@@ -66,13 +66,13 @@ class Operation:
 
 @dataclass(slots=True, eq=False)
 class Stop:
-    """Where a process stopped: before which call, and what can be done with it."""
+    """The call before which a process stopped, and the actions that are possible there."""
 
     call: str
     step: Action
     deaths: list[Action]
     gives_up: Action | None = None
-    is_ready: Callable[[], bool] | None = None  # it always is where this is None
+    is_ready: Callable[[], bool] | None = None  # None: it is always ready
 
 
 class Process:
@@ -89,8 +89,8 @@ class Process:
         self.is_dead = False
         self.gives_up = False  # its deadline has come while it waits for the lock
         self.stopped: Stop | None = None
-        self.result = ""  # of its last call, for those who look at the schedule
-        self.faults: list[str] = []  # what its next writes of lines meet
+        self.result = ""  # of its last call, to be shown in the schedule
+        self.faults: list[str] = []  # the faults of its next writes of lines
         if plan.traits & {"short", "full"}:
             self.faults.append("short")
         if "full" in plan.traits:
@@ -101,7 +101,7 @@ class Process:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it does nothing any more."""
+        """Whether the process has ended."""
         return self._greenlet is not None and self._greenlet.dead
 
     def start(self, body: Callable[[], None]) -> None:
@@ -116,13 +116,13 @@ class Process:
         self._greenlet.switch()
 
     def resume(self, *, cut: int | None = None) -> None:
-        """Run up to the next call; with `cut`, only write so many bytes and die."""
+        """Run to the next call; with `cut`, write only that many bytes and die."""
         assert self._greenlet is not None
         self._cut = cut
         self._greenlet.switch()
 
     def stop(self, stop: Stop) -> int | None:
-        """Wait until the scheduler lets it go on; return at which byte of its write it dies."""
+        """Wait for the scheduler; return after how many bytes of its write the process dies."""
         self.stopped = stop
         self._scheduler.switch()
         if self.is_dead:
@@ -130,16 +130,16 @@ class Process:
         return self._cut
 
     def die(self) -> None:
-        """Die where it stopped. Its files close, which releases its locks."""
+        """Die here. The files of the process close, which releases its locks."""
         self.is_dead = True
         if self._greenlet is not None and not self._greenlet.dead:
             self._greenlet.switch()
         self.close()
 
     def close(self) -> None:
-        """Close its handles."""
+        """Close the handles of the process."""
         self.is_scheduled = False
         for handle in self.handles:
-            with suppress(Killed):  # which closes the file nevertheless
+            with suppress(Killed):  # the file is closed nevertheless
                 handle.close()
         self.handles.clear()

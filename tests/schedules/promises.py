@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""What must hold after every step of every schedule, whatever the order (SPEC: APP, READ, LOCK).
+"""What must be true after every step of every schedule, in any order (SPEC: APP, READ, LOCK).
 
-`Promises` is informed of each change of a file, each release of a lock, each death, and each end of
-an operation, and notes what is wrong. The promises:
+A system calls `Promises` at each change of a file, each release of a lock, each death, and each end
+of an operation; `Promises` notes what is wrong. The promises:
 
-- A terminated line stays as it is. It is a line that somebody appends or that was found, it is
-  there once, and the lines of one append stand together.
+- A terminated line does not change. It is a line that a process appends or that was found. It is in
+  the log once, and the lines of one append are next to each other.
 - A line becomes final while its append runs. So if one append returned before another began, its
   line comes first.
-- An append that returned has all its lines in the log, on disk if it is durable. One that was
-  refused has no line there but those it counted.
+- An append that returned has all its lines in the log, on disk if it is durable. An append that
+  raised has no lines there except those it counted.
 - Only the holder of the lock changes the log or its quarantine. When the lock is released, the log
   ends with a newline, or with a tail whose author is dead.
-- Only a torn tail whose author is dead is cut off, and its copy in the quarantine is on disk then.
-  The quarantine holds each such tail once, and of a copy that was interrupted by a death a part.
-- A snapshot is the beginning of the log: all that was final when it opened the log, in order, and
-  a whole tail. So it is the beginning of every later one.
-- A reader reports a torn tail only where there was one while it looked, and leaves a tail out only
-  if it found the lock taken.
-- A follower yields each line once it is final, in order. It yields all lines that were final when
+- Only a torn tail whose author is dead is cut off. Before that, its copy in the quarantine is on
+  disk.
+  The quarantine has each such tail once, and perhaps a part of a copy that a death interrupted.
+- A snapshot is the beginning of the log: all lines that were final when it opened the log, in
+  order, perhaps more, and perhaps a whole tail. So it is the beginning of every later snapshot.
+- A reader reports a torn tail only if there was one while it looked. It leaves a tail out only if
+  it found the lock taken.
+- A follower yields each line when it is final, in order. It yields all lines that were final when
   it was asked to stop.
 - An append that is called 1 s after its log was replaced goes to the log at the path.
 - No operation keeps the lock or a file, however it ends.
@@ -35,7 +36,7 @@ from .scenarios import READING, SEED, WHOLE
 
 @dataclass(slots=True, eq=False)
 class WatchedFile:
-    """A file, looked at by a descriptor of our own, and who holds its lock."""
+    """A file, a descriptor to look at it, and the holder of its lock."""
 
     label: str
     is_log: bool
@@ -43,8 +44,8 @@ class WatchedFile:
     data_bit: int
     lock_bit: int
     content: bytes = b""
-    lines: list[bytes] = field(default_factory=list)  # those that are final, without newlines
-    version: int = 0  # how often it changed
+    lines: list[bytes] = field(default_factory=list)  # the final lines, without newlines
+    version: int = 0  # how often the file has changed
     synced_version: int = -1
     synced_size: int = 0
     entry_is_synced: bool = True
@@ -56,18 +57,18 @@ class WatchedFile:
 
     @property
     def final_size(self) -> int:
-        """Where the last newline ends."""
+        """The offset after the last newline."""
         return self.content.rfind(b"\n") + 1
 
     @property
     def tail(self) -> bytes:
-        """What follows the last newline."""
+        """The bytes after the last newline."""
         return self.content[self.final_size :]
 
 
 @dataclass(slots=True, eq=False)
 class TornTail:
-    """A tail whose author is dead, from step `since` on until it was repaired."""
+    """A torn tail whose author is dead, from step `since` to the step of its repair."""
 
     file: WatchedFile
     offset: int
@@ -78,7 +79,7 @@ class TornTail:
 
 @dataclass(slots=True, eq=False)
 class FinalLine:
-    """Where a final line is, and since when."""
+    """The place of a final line, and the step at which it became final."""
 
     file: WatchedFile
     index: int
@@ -88,16 +89,16 @@ class FinalLine:
 
 @dataclass(slots=True, eq=False)
 class Reading:
-    """What is known about an operation that reads."""
+    """The state of an operation that reads."""
 
     file: WatchedFile
     final_when_opened: int
     opened: int
-    yielded: int = 0  # by a follower, from this file
+    yielded: int = 0  # how many lines of this file a follower has yielded
 
 
 class Promises:
-    """What was promised in one run, and what was broken of it."""
+    """The state of one run, and the promises that were broken in it."""
 
     def __init__(self) -> None:
         self.violations: list[str] = []
@@ -114,13 +115,13 @@ class Promises:
         self._readings: dict[Operation, Reading] = {}
 
     def violated(self, text: str) -> None:
-        """Note what is wrong."""
+        """Note a violation."""
         self.violations.append(text)
 
     # The files
 
     def found(self, file: WatchedFile, content: bytes) -> None:
-        """The file was opened for the first time, with this content."""
+        """Note that a file was opened for the first time, and its content."""
         self.files.append(file)
         file.content = content
         if file.is_log:
@@ -129,7 +130,7 @@ class Promises:
             self._left_tail(file)
 
     def changed(self, file: WatchedFile, content: bytes, process: Process) -> None:
-        """The process changed the file; this is its content now."""
+        """Check a change that a process made; `content` is the new content of the file."""
         old = file.content
         if content == old:
             return
@@ -216,7 +217,7 @@ class Promises:
     # Locks and deaths
 
     def check_holder(self, file: WatchedFile, process: Process, what: str) -> None:
-        """The process is about to change the file."""
+        """Check that the process, which is about to change the file, holds the lock."""
         logs = [file] if file.is_log else [log for log in self.files if log.is_log]
         if not any(log.holder is process for log in logs):
             self.violated(f"{file.label} is {what} by {process.letter}, who has not the lock")
@@ -227,17 +228,17 @@ class Promises:
             self.violated(f"{file.label} left the path 1 s before the append, which writes it")
 
     def acquired(self, file: WatchedFile, process: Process) -> None:
-        """The kernel gave the process the lock."""
+        """Check that no other process had the lock that this process acquired."""
         if file.holder is not None:
             self.violated(f"{file.label}: {process.letter} got the lock of {file.holder.letter}")
 
     def released(self, file: WatchedFile) -> None:
-        """The holder released the lock; if it died, `died` comes after this."""
+        """Check the tail of a file whose lock a living process released."""
         if file.is_log and file.tail != file.ownerless_tail:
             self.violated(f"{file.label}: {file.tail!r} was left there by one who lives")
 
     def died(self, held: list[WatchedFile]) -> None:
-        """A process died while it held the locks of these files."""
+        """Note that a process died while it held the locks of these files."""
         for file in held:
             self._left_tail(file)
         quarantine = self._quarantine()
@@ -245,7 +246,7 @@ class Promises:
             self._interrupted_copies.append(quarantine.tail)
 
     def _left_tail(self, file: WatchedFile) -> None:
-        """Nobody writes the tail of the file any more."""
+        """Note that the author of the file's tail is dead."""
         tail = file.tail
         if tail and tail != file.ownerless_tail:
             file.ownerless_tail = tail
@@ -255,16 +256,16 @@ class Promises:
     # Operations
 
     def begins(self, operation: Operation) -> None:
-        """An operation is about to begin."""
+        """Note an operation that is about to begin."""
         self.operations.append(operation)
 
     def offers(self, operation: Operation) -> None:
-        """An operation is going to append its lines."""
+        """Note the lines that an operation is going to append."""
         for index, line in enumerate(operation.lines):
             self._authors[line] = operation, index
 
     def ends(self, operation: Operation) -> None:
-        """An operation has ended, with its result in it."""
+        """Check an operation that has ended; its result is in it."""
         operation.has_ended = True
         process = operation.process
         who = f"{process.letter}'s {operation.name}"
@@ -305,13 +306,13 @@ class Promises:
     # Reading
 
     def opened_to_read(self, operation: Operation, file: WatchedFile) -> None:
-        """An operation that reads opened a log."""
+        """Note that an operation that reads opened a log."""
         reading = self._readings.get(operation)
         if reading is None or reading.file is not file:
             self._readings[operation] = Reading(file, len(file.lines), self.step)
 
     def has_yielded(self, operation: Operation, record: dict[str, object]) -> None:
-        """A follower yielded a record."""
+        """Check that the record that a follower yielded is the next one."""
         reading = self._readings[operation]
         line = _line_of(record)
         if reading.file.lines[reading.yielded : reading.yielded + 1] != [line]:
@@ -365,12 +366,12 @@ class Promises:
     # The end
 
     def state(self) -> object:
-        """Return what the last append depends on, when every process has ended."""
+        """Return what the last append of a run depends on, after every process has ended."""
         files = sorted((file.label, file.content, file.ownerless_tail) for file in self.files)
         return tuple(files), tuple(torn.data for torn in self.torn)
 
     def at_the_end(self) -> None:
-        """Every process has ended, a last append has repaired the log, and nothing is open."""
+        """Check the files after every process has ended and a last append has repaired the log."""
         for file in self.files:
             if file.tail and file.left_path_at is None:
                 self.violated(f"{file.label}: {file.tail!r} is still there after a repair")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One run of a scenario: which schedule it takes is the choice of a function."""
+"""One run of a scenario; a function chooses its schedule, step by step."""
 
 import os
 import re
@@ -16,10 +16,10 @@ from .scenarios import FOUND, HANDLE_OPERATIONS, Plan, Scenario
 from .system import IMPATIENT_S, Flag, ScheduledSystem
 
 Choose = Callable[[list[Action]], Action | None]
-"""Picks one of the actions that are possible, or None to leave the run where it is."""
+"""A function that returns one of the possible actions, or None to stop the run there."""
 
 MOST_STEPS = 2000
-"""No scenario takes so many steps unless somebody waits in a circle."""
+"""A run with more steps has processes that wait in a circle."""
 
 _TOKEN = re.compile(r"[A-Y](?:![0-9]*|~)?")
 
@@ -29,14 +29,14 @@ class PromiseBroken(AssertionError):
 
     def __init__(self, run: "Run") -> None:
         self.schedule = run.schedule
-        directory = f"{run.directory}/"  # another one each time
+        directory = f"{run.directory}/"  # differs from run to run
         self.violations = [text.replace(directory, "") for text in run.promises.violations]
         super().__init__("\n".join(["", *self.violations, "", run.columns(), "", self.schedule]))
 
 
 @dataclass(slots=True)
 class Step:
-    """A step of a schedule, for those who look at it."""
+    """A step of a schedule, to be shown."""
 
     action: Action
     call: str
@@ -49,14 +49,18 @@ class Run:
     def __init__(
         self, scenario: Scenario, system: ScheduledSystem, ends: set[object] | None = None
     ) -> None:
-        """`ends`: states in which runs ended and a last append succeeded; this run adds its own."""
+        """Make a run.
+
+        `ends` has the states in which runs ended and a last append succeeded. The run adds its own,
+        and leaves the last append out if its state is among them.
+        """
         self._ends = set() if ends is None else ends
         self._end: object = None
         self.scenario = scenario
         self.promises = Promises()
         self.processes = [Process(plan) for plan in scenario.processes]
         self.steps: list[Step] = []
-        self.preemptions = 0  # how often a process lost its turn although it could go on
+        self.preemptions = 0  # how often a process lost its turn but could continue
         self.directory = system.directory
         self._system = system
         self._last: Process | None = None
@@ -67,7 +71,10 @@ class Run:
         return f"{self.scenario} = {''.join(step.action.token for step in self.steps)}"
 
     def execute(self, choose: Choose) -> bool:
-        """Run until every process has ended; whether it came to that. Raises PromiseBroken."""
+        """Run until every process has ended; return False if `choose` stops the run before.
+
+        Raise PromiseBroken if a promise is broken.
+        """
         system = self._system
         system.begin(self.promises)
         _clear(system.directory)
@@ -104,7 +111,7 @@ class Run:
         self._check()
 
     def _actions(self) -> list[Action]:
-        """What can be done next: first that the process that ran last goes on."""
+        """The actions that are possible; the first continues the last process, if it can."""
         actions, deaths = self._enabled()
         if not actions and not self._system.are_asked_to_stop:
             self._system.tell_to_stop()
@@ -167,7 +174,7 @@ class Run:
             raise PromiseBroken(self)
 
     def _finish(self) -> None:
-        """Close all, append once more, and see that all is in order."""
+        """Close all handles, append once more, and check the files."""
         system = self._system
         for process in self.processes:
             system.current = process
@@ -209,7 +216,7 @@ class Run:
         self.promises.begins(operation)
         try:
             getattr(self, f"_{name}")(process, operation)
-        except Exception as error:  # the promises say which are right
+        except Exception as error:  # `Promises.ends` checks whether it is right
             operation.error = error.with_traceback(None)
         self.promises.ends(operation)
 
@@ -223,7 +230,7 @@ class Run:
         )
 
     def _records(self, operation: Operation, count: int) -> list[dict[str, object]]:
-        """Make records that say who wrote them."""
+        """Make records that name their process."""
         process = operation.process
         records: list[dict[str, object]] = []
         for _ in range(count):
@@ -278,10 +285,10 @@ class Run:
     def _stop(self, process: Process, operation: Operation) -> None:
         self._system.stop_followers()
 
-    # What came of it
+    # The results
 
     def outcome(self) -> object:
-        """What the files and the processes were like at the end, to compare schedules by."""
+        """The state of the files and the results of the operations, to compare schedules."""
         shown = [
             (
                 operation.process.letter,
@@ -297,7 +304,7 @@ class Run:
         return self._end, sorted(shown, key=lambda one: one[0])
 
     def columns(self) -> str:
-        """The calls in their order, in a column for each process."""
+        """The calls in their order, each in the column of its process."""
         rows = []
         for number, step in enumerate(self.steps):
             note = {"!": " †", "~": " gives up"}.get(step.action.token[1:2], "")
@@ -325,7 +332,7 @@ def _clear(directory: str) -> None:
 
 @contextmanager
 def in_memory() -> Iterator[str]:
-    """Make a directory for files that no disk need see, where the system has such a place."""
+    """Make a temporary directory, in memory if the system has such a place."""
     place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with TemporaryDirectory(prefix="omnelog-schedules-", dir=place) as directory:
         yield directory
@@ -333,16 +340,17 @@ def in_memory() -> Iterator[str]:
 
 @contextmanager
 def scheduled(directory: str) -> Iterator[ScheduledSystem]:
-    """Put a system in place whose processes are scheduled; their files are in `directory`."""
+    """Put a system with scheduled processes in place; their files are in `directory`."""
     system = ScheduledSystem(directory)
     with interposed(system):
         yield system
 
 
 def replay(line: str, system: ScheduledSystem) -> Run:
-    """Run a schedule as `Run.schedule` spells it. Raises PromiseBroken, and ValueError.
+    """Run a schedule that `Run.schedule` has returned.
 
-    A schedule that ends early goes on with whoever ran last.
+    After the end of a schedule that is too short, the process that ran last continues. Raise
+    PromiseBroken if a promise is broken, and ValueError if `line` is not a schedule.
     """
     text, equals, spelt = line.partition("=")
     tokens = _TOKEN.findall(spelt)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the processes of a scenario find and do, in one line of text.
+"""Scenarios: what the processes find and do, in one line of text.
 
 A scenario is the log as it is found, and processes with their operations::
 
@@ -7,20 +7,20 @@ A scenario is the log as it is found, and processes with their operations::
 
 Each process has a letter, traits and operations. The traits:
 
-- ``mortal``: it may die before any of its calls, or when a write has written some of its bytes
-- ``impatient``: while it waits for the lock, its deadline may come
+- ``mortal``: it may die before any of its calls, or after a part of a write
+- ``impatient``: its deadline may pass while it waits for the lock
 - ``durable``: its handle is durable
-- ``short``: its first write of a line writes two thirds; the rest takes another call
-- ``full``: the same, and the disk is full then
+- ``short``: its first write of a line writes only two thirds; the rest takes another call
+- ``full``: as ``short``, and the write of the rest fails because the disk is full
 
 The operations are those of a `LineLog` (``append``, ``many``, ``repair``), those of a reader
 (``read``, ``scan``, ``follow``), and:
 
-- ``open``: open the handle, which is otherwise open when the schedule begins
+- ``open``: open the handle; without it, the handle is open when the schedule begins
 - ``once``: `append_log`, which opens, appends and closes
 - ``move``, ``swap``: rename the log; replace it by an empty one
-- ``idle``: sleep for 1.2 s, longer than a handle trusts that its file is still at the path
-- ``stop``: ask the followers to stop; if nobody does, that happens when all others are finished
+- ``idle``: sleep for 1.2 s, after which a handle looks at the path again
+- ``stop``: ask the followers to stop; without it, they are asked when all others have ended
 """
 
 import re
@@ -48,7 +48,7 @@ _PROCESS = re.compile(r"([A-Y])((?:/[a-z]+)*):([a-z+]+)")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one process is and does."""
+    """The letter, the traits and the operations of one process."""
 
     letter: str
     traits: frozenset[str]
@@ -60,7 +60,7 @@ class Plan:
 
     @classmethod
     def parse(cls, text: str) -> "Plan":
-        """The plan whose `str` is `text`. Raises ValueError."""
+        """Return the plan whose `str` is `text`. Raise ValueError if there is none."""
         match = _PROCESS.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is not a process, such as A/mortal:append+read")
@@ -84,7 +84,7 @@ class Scenario:
 
     @classmethod
     def parse(cls, text: str) -> "Scenario":
-        """The scenario whose `str` is `text`. Raises ValueError."""
+        """Return the scenario whose `str` is `text`. Raise ValueError if there is none."""
         found, *processes = text.split()
         if found not in FOUND:
             raise ValueError(f"{found!r} is not a log; there are {', '.join(FOUND)}")

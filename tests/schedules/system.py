@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The stand-in of the fault tests, before each call of which a scheduled process stops.
+"""The `System` of the fault tests, in which a scheduled process stops before each call.
 
-The calls are made by the real system, and the lock is the kernel's. Three things are added:
+The real system does the calls, and the lock is the kernel's. This module adds three things:
 
-- Whoever found the lock taken is not ready to try again until it is free. A try that fails changes
-  nothing, so the tries in between need not be enumerated. An impatient process can also give up:
-  then time passes until its deadline has come, in one step.
-- Time passes only for those who sleep. A follower does not poll: it looks again when something has
-  changed, or when 2 s have passed after the log left its path.
-- Each call says what it reads and what it writes, so that one can tell which calls commute. A file
-  has two such things: its data and its lock. A path has one: the file to which it leads. Whatever
-  lets time pass conflicts with everything.
+- A process that found the lock taken is not ready to try again until the lock is free. A try that
+  fails changes nothing, so the tries in between need not be enumerated. An impatient process can
+  also give up: then the time until its deadline passes in one step.
+- Time passes only in a sleep. A follower does not poll: it looks again when something has changed,
+  or when 2 s have passed since the log left its path.
+- Each call says what it reads and what it writes, which shows which calls commute. A file has two
+  such things: its data and its lock. A path has one: the file to which it leads. A call that lets
+  time pass conflicts with every other.
 """
 
 import os
@@ -35,7 +35,7 @@ _Returned = TypeVar("_Returned")
 
 
 class ScheduledSystem(System):
-    """The system under several processes, of which `current` makes the calls."""
+    """The system of several processes; the process `current` makes the calls."""
 
     def __init__(self, directory: str) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class ScheduledSystem(System):
         self.now = 1000.0
         self.current: Process | None = None
         self.are_asked_to_stop = False
-        self.names_version = 0  # how often a path was made to lead elsewhere
+        self.names_version = 0  # how often a path got another file
         self.violations = promises.violations
         self._by_inode: dict[int, WatchedFile] = {}  # by inode
         self._open: dict[int, tuple[Process | None, WatchedFile | None]] = {}  # by descriptor
@@ -65,11 +65,11 @@ class ScheduledSystem(System):
 
     @property
     def logs(self) -> list[WatchedFile]:
-        """The logs there are: one, and those that were moved away or put in its place."""
+        """The logs of this run: the one at the path, and those that were moved away."""
         return [file for file in self.promises.files if file.is_log]
 
     def open_files(self) -> list[WatchedFile | None]:
-        """What the core has open; None stands for a directory."""
+        """The files that the core has open; None stands for a directory."""
         return [file for _, file in self._open.values()]
 
     # Stopping
@@ -84,7 +84,7 @@ class ScheduledSystem(System):
         data: bytes = b"",
         is_ready: Callable[[], bool] | None = None,
     ) -> int | None:
-        """Let the current process stop before a call; return at which byte of it it dies."""
+        """Stop the current process before a call; return after how many bytes it dies, or None."""
         process = self.current
         if process is None:
             return None
@@ -179,7 +179,7 @@ class ScheduledSystem(System):
     def close(self, fd: int) -> None:
         try:
             self._closes(fd)
-        finally:  # all files of a process that dies here close
+        finally:  # also if the process dies here
             super().close(fd)
         self._done(None)
 
@@ -209,7 +209,7 @@ class ScheduledSystem(System):
 
     def fstat(self, fd: int) -> os.stat_result:
         file = self._of(fd)
-        self._stop("fstat", file.label)  # asked for what never changes
+        self._stop("fstat", file.label)  # the core asks only for what never changes
         return super().fstat(fd)
 
     def stat(self, name: PathLike[str]) -> os.stat_result:
@@ -273,10 +273,10 @@ class ScheduledSystem(System):
         self.promises.changed(file, os.pread(file.fd, 1 << 16, 0), process)
 
     def _record(self, name: str, path: str, data: bytes = b"", fault: str = "") -> None:
-        """Nothing: the steps of a run are its record. So each fault of a plan is that of call 0."""
+        """Record nothing, because a run has its steps; so a plan has only the call number 0."""
 
     def _require_locked(self, fd: int, what: str) -> None:
-        """Nothing: `Promises.check_holder` asks more, that this very process has the lock."""
+        """Check nothing: `Promises.check_holder` checks that this very process has the lock."""
 
     def fsync(self, fd: int) -> None:
         _, file = self._open[fd]
@@ -313,7 +313,7 @@ class ScheduledSystem(System):
             has_failed = operation is not None and operation.found_taken
             is_ready = (lambda: file.holder is None) if has_failed else None
             self._stop("try_lock", file.label, writes=file.lock_bit, is_ready=is_ready)
-        # A process that gives up is let on without a stop, by `give_up`.
+        # A process that gave up sleeps past its deadline, and then tries again without a stop.
         is_taken = not super().try_lock(fd)
         if is_taken:
             if file.holder is None:
@@ -346,7 +346,7 @@ class ScheduledSystem(System):
     # What the scheduler and the scenario do
 
     def die(self, process: Process) -> None:
-        """Let the process die where it stopped."""
+        """Let the process die where it stopped; its locks become free."""
         held = self._held_by(process)
         self.current = process
         process.die()
@@ -358,7 +358,7 @@ class ScheduledSystem(System):
         self.promises.died(held)
 
     def move(self, replacement: bytes | None = None) -> None:
-        """Rename the log away; with `replacement`, put another file in its place."""
+        """Rename the log; with `replacement`, put a file with that content in its place."""
         self._stop("rename", "log", writes=self._bit(self.log_path))
         self._moved += 1
         try:
@@ -391,19 +391,19 @@ class ScheduledSystem(System):
             file.final_when_asked = len(file.lines)
 
     def stop_followers(self) -> None:
-        """Do the same, as a step of a process."""
+        """Tell the followers to stop, as a step of a process."""
         self._stop("set", "flag", writes=self._bit("flag"))
         self.tell_to_stop()
 
-    # What a follower asks
+    # The calls of a follower's flag
 
     def may_stop(self) -> bool:
-        """Whether the followers are asked to stop."""
+        """Return whether the followers are asked to stop."""
         self._stop("is_set", "flag", reads=self._bit("flag"))
         return self._done(self.are_asked_to_stop)
 
     def wait_for_change(self) -> bool:
-        """Wait until there is something to look at; return whether the followers are to stop."""
+        """Wait, as a follower, until something has changed; return whether to stop."""
         process = self.current
         assert process is not None
         file, version, names_version = self._seen[process]
@@ -424,7 +424,7 @@ class ScheduledSystem(System):
 
 
 class Flag(Event):
-    """The flag by which a follower is asked to stop."""
+    """The flag that asks a follower to stop."""
 
     def __init__(self, system: ScheduledSystem) -> None:
         super().__init__()
@@ -438,7 +438,7 @@ class Flag(Event):
 
 
 def _lengths(data: bytes) -> list[int]:
-    """At which of its bytes a write can end by a death."""
+    """The numbers of bytes after which a death can end a write."""
     if len(data) > 4:
         return [len(data) * 2 // 3, len(data) - 1]
     return []

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Which scenarios are searched, and how far.
+"""The scenarios that are searched, and how.
 
-Three ways: ``all`` schedules; all but those that differ only in what commutes (``pruned``); and all
-that have at most so many preemptions.
+There are three ways: ``all`` schedules; ``pruned``, which leaves out schedules that differ only in
+the order of actions that commute; and all schedules with at most a number of preemptions.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .system import ScheduledSystem
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A scenario, how it is searched, and how many schedules it is known to have at least."""
+    """A scenario, how it is searched, and the least number of schedules it must have."""
 
     title: str
     scenario: str
@@ -77,7 +77,7 @@ BRIEF = [
         "a moved log, a follower", "sound A:append+idle+append B:move C:follow", "1 preemption", 200
     ),
 ]
-"""What the tests search: a subset that takes half a minute on one processor."""
+"""The entries that the tests search: they take half a minute on one processor."""
 
 THOROUGH = [
     *BRIEF,
@@ -124,4 +124,4 @@ THOROUGH = [
         1,
     ),
 ]
-"""What ``nox -s schedules`` searches."""
+"""The entries that ``nox -s schedules`` searches."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Mistakes that only a schedule shows are found by the search, pruned, bounded or at random."""
+"""The searches, pruned, bounded or at random, find mistakes that only a schedule shows."""
 
 import pytest
 from hypothesis import HealthCheck, find, settings
@@ -15,7 +15,7 @@ each = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name
 
 
 def broken(search: Search) -> PromiseBroken | None:
-    """What the search finds."""
+    """The broken promise that the search finds, if any."""
     try:
         for _ in search.runs():
             pass

@@ -12,7 +12,7 @@ from .scenarios import Plan, Scenario
 from .system import ScheduledSystem
 
 Interruptions: TypeAlias = list[tuple[int, int]]
-"""After how many steps something else is done than to go on, and which of the possible things."""
+"""Pairs: for how many steps a process continues, and which of the possible actions comes then."""
 
 interruptions: st.SearchStrategy[Interruptions] = st.lists(
     st.tuples(st.integers(0, 25), st.integers(1, 6)), max_size=12
@@ -24,7 +24,7 @@ TORN = ("torn", "unterminated")
 
 
 def interrupted_by(points: Interruptions) -> Choose:
-    """Let whoever runs go on, except at these points."""
+    """Let the process that ran last continue, except at `points`."""
     left = list(points)
     steps = 0
 
@@ -42,12 +42,13 @@ def interrupted_by(points: Interruptions) -> Choose:
 
 @st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
-    """Two to four processes, of which some append, some read, and one may replace the log."""
+    """Two to four processes that append or read; another may replace the log, or say stop."""
     is_replaced = draw(st.booleans())
     found = draw(
         st.sampled_from(["sound", "empty", "absent", *TORN] if not is_replaced else ["sound"])
     )
-    # Torn tails of two logs are mixed in one quarantine (SPEC: NOT-7).
+    # If the log is replaced, no process dies: the torn tails of both logs would be in the one
+    # quarantine (SPEC: NOT-7).
     traits = PATIENT_TRAITS if is_replaced else TRAITS
     plans = []
     for letter in "ABCD"[: draw(st.integers(2, 4))]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every schedule of many scenarios keeps every promise, and the search is what it claims to be."""
+"""Every schedule of many scenarios keeps every promise; a search leaves out only what it may."""
 
 import pytest
 
@@ -23,7 +23,7 @@ SMALL = [
     "torn A/mortal:append B:append",
     "absent A:open+append B:open+append",
 ]
-"""Scenarios of which the schedules can all be run without pruning."""
+"""Scenarios so small that all schedules can be run without pruning."""
 
 
 @pytest.mark.parametrize("entry", BRIEF, ids=str)
@@ -42,9 +42,9 @@ def test_there_are_twenty_thousand_of_them() -> None:
 
 
 def order_of_conflicts(run: Run) -> frozenset[tuple[str, str]]:
-    """Return which step comes before which, for each two that conflict.
+    """Return the order of each two steps that conflict.
 
-    It is the same for two runs that differ only in the order of neighbours that commute.
+    The result is the same for two runs that differ only in the order of neighbours that commute.
     """
     pairs: set[tuple[str, str]] = set()
     earlier: list[tuple[str, Action]] = []

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""How often a minute of the stress harness finds the mistakes that only a schedule shows.
+"""Measure how often the stress harness finds the mistakes that only a schedule shows.
 
-``python -m tests.schedules.under_stress [WORD...]`` puts each mutant, or those with one of the
-words in their name, into a copy of the project and lets the stress harness run there for a minute.
-It says in how many rounds the harness found it.
+``python -m tests.schedules.under_stress [WORD...]`` puts each mutant, or each with one of the words
+in its name, into a copy of the project, and runs the stress harness there for a minute. It prints
+in how many rounds the harness noticed the mutant.
 """
 
 import json
@@ -20,7 +20,7 @@ TIMEOUT_S = 600
 
 
 def rounds_that_notice(mutant: Mutant) -> tuple[int, int]:
-    """Return in how many rounds of a minute the mutant was noticed, and how many there were."""
+    """Run for a minute; return how many rounds noticed the mutant, and how many there were."""
     with TemporaryDirectory(prefix="omnelog-mutant-") as name:
         copy = Path(name)
         for part in ("omnelog", "stress", "conformance"):
@@ -36,14 +36,14 @@ def rounds_that_notice(mutant: Mutant) -> tuple[int, int]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             timeout=TIMEOUT_S,
-            check=False,  # it fails when it finds something
+            check=False,  # it fails if it finds a violation
         )
         rounds = json.loads(report.read_text())["rounds"]
         return sum(bool(one["violations"]) for one in rounds), len(rounds)
 
 
 def main(words: list[str]) -> int:
-    """Try them one after the other, since each keeps all processors busy."""
+    """Try the mutants one after the other, because each run keeps all processors busy."""
     for mutant in MUTANTS:
         if not words or any(word in mutant.name for word in words):
             noticed, rounds = rounds_that_notice(mutant)
