@@ -94,7 +94,7 @@ def lock_is_free(path: Path) -> bool:
 def holding(path: Path) -> Iterator[Callable[[], None]]:
     """Hold the lock of the file at `path`, as a program without omnelog would.
 
-    Yields a function that frees the lock early. The file is opened under another name, by which
+    Yields a function that releases the lock early. The file is opened under another name, by which
     `open_descriptors` recognizes it.
     """
     other_name = path.with_name("held")
@@ -109,7 +109,7 @@ def holding(path: Path) -> Iterator[Callable[[], None]]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield free
     finally:
-        free()  # closing does not free the lock while a forked child has the descriptor, too
+        free()  # closing does not release it while a forked child has the descriptor, too
         os.close(descriptor)
 
 

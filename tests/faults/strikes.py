@@ -247,7 +247,7 @@ def looked_at(_log: "omnelog.EventLog", patch: pytest.MonkeyPatch, _stack: ExitS
 
 
 def contended(log: "omnelog.EventLog", patch: pytest.MonkeyPatch, stack: ExitStack) -> None:
-    """Another process holds the lock, and frees it while the append waits."""
+    """Another process holds the lock, and releases it while the append waits."""
     free, here = stack.enter_context(holding(log.path)), os.getpid()
     patch.setattr(LOCK, "sleep", lambda _: free() if os.getpid() == here else None)
 

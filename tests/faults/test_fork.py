@@ -191,7 +191,7 @@ def test_a_fork_while_another_thread_writes_leaves_the_lock_to_the_parent(
 
     def body(channel: Channel) -> None:
         log.lock_timeout = 0
-        for _again in range(2):  # the clean-up of the first must not free the parent's lock
+        for _again in range(2):  # the clean-up of the first must not release the parent's lock
             with pytest.raises(omnelog.LockTimeout) as caught:
                 log.append(event(1, "child"))
             assert caught.value.holder_pid == os.getppid()
