@@ -12,7 +12,7 @@ import nox
 
 nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "uv|venv"  # uv takes 2 s where pip takes 15 s
-nox.options.download_python = "never"  # an interpreter that is missing is said to be skipped
+nox.options.download_python = "never"  # nox reports a missing interpreter as skipped
 nox.options.error_on_external_run = True
 nox.options.sessions = ["tests", "lint", "types"]
 
@@ -23,14 +23,14 @@ LOCKING = ["tests/linelog", "tests/test_ulid.py", "tests/test_lock.py", "tests/t
 IN_PARALLEL = ["-n", str(2 * (os.cpu_count() or 1)), "--dist", "worksteal"]
 NONE_MISSING = {"OMNELOG_TOOLS": "1"}
 CONSTRAINTS = Path("constraints.txt")
-TO_END_S = 30.0  # after Ctrl-C, for what has to end processes and remove files; nox gives 0.3 s
-BRIEF = {"HYPOTHESIS_PROFILE": "brief"}  # where the same code is tried at length elsewhere
+TO_END_S = 30.0  # after Ctrl-C, to end processes and remove files; the default of nox is 0.3 s
+BRIEF = {"HYPOTHESIS_PROFILE": "brief"}  # for code that other tests try at length
 
 
 def pytest(session: nox.Session, *arguments: str, **environment: str) -> None:
-    """Run pytest. Tests start hundreds of interpreters, none of which should compile omnelog again.
+    """Run pytest, and keep bytecode in nox's cache even if PYTHONDONTWRITEBYTECODE is set.
 
-    So bytecode is kept, out of the way, even where PYTHONDONTWRITEBYTECODE is set.
+    Tests start hundreds of interpreters, and each would otherwise compile omnelog again.
     """
     bytecode = {
         "PYTHONDONTWRITEBYTECODE": "",
@@ -40,7 +40,7 @@ def pytest(session: nox.Session, *arguments: str, **environment: str) -> None:
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Install omnelog as it is here, and what the dependency groups name, in pinned versions."""
+    """Install this checkout of omnelog, and the dependency groups in pinned versions."""
     requirements = nox.project.dependency_groups(PYPROJECT, *groups)
     session.install("-c", str(CONSTRAINTS), "-e", ".", *requirements)
 
@@ -54,7 +54,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=["3.11", "3.12", "3.13", "3.14", "3.14t"])
 def core(session: nox.Session) -> None:
-    """Run the core's tests on each interpreter; with the oldest filelock, those that lock."""
+    """Run the core's tests on each interpreter; run those that lock on the oldest filelock too."""
     install(session, "tests")
     pytest(session, *IN_PARALLEL, *CORE, *session.posargs)
     [filelock] = PYPROJECT["project"]["dependencies"]
@@ -71,21 +71,21 @@ def stress(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Meet every fault at length, with 2,000 kills, then every mutant (half an hour or so)."""
+    """Test every fault at length, with 2,000 kills, then every mutant (about half an hour)."""
     install(session, "tests")
     session.run("python", "-m", "tests.faults", *session.posargs, interrupt_timeout=TO_END_S)
 
 
 @nox.session
 def schedules(session: nox.Session) -> None:
-    """Run the core in every order of system calls, half an hour (-- --schedule LINE for one)."""
+    """Run the core in every order of system calls (half an hour; -- --schedule LINE for one)."""
     install(session, "tests")
     session.run("python", "-m", "tests.schedules", *session.posargs)
 
 
 @nox.session
 def properties(session: nox.Session) -> None:
-    """Try each property on 2,000 examples instead of 50 (half an hour or so)."""
+    """Try each property on 2,000 examples instead of 50 (about half an hour)."""
     install(session, "tests")
     thorough = {"HYPOTHESIS_PROFILE": "thorough"}
     pytest(session, *IN_PARALLEL, "-m", "hypothesis", *session.posargs, **thorough)
@@ -100,7 +100,10 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session
 def tools(session: nox.Session) -> None:
-    """Try what others use, on the real jq, DuckDB, Dask, pyright, pip; none may be missing."""
+    """Test recipes, types and packages with the real jq, DuckDB, Dask, pyright and pip.
+
+    The tests fail if one of these programs is missing.
+    """
     install(session, "tests", "tools")
     others = [*IN_PARALLEL, "tests/tools", "-k", "not pyspark"]
     pytest(session, *others, *session.posargs, **NONE_MISSING)
@@ -125,7 +128,7 @@ def vendoring(session: nox.Session) -> None:
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Make every small change to the core, or MODULE, and list those no test notices (hours)."""
+    """Make every small change to the core, or to MODULE; list those that pass all tests (hours)."""
     install(session, "tests", "mutation")
     session.run(
         "python", "-m", "tests.mutation.every_change", *session.posargs, interrupt_timeout=TO_END_S
@@ -139,7 +142,7 @@ PERL = ["perl", "conformance/adapters/perl/adapter.pl"]
 
 @nox.session
 def conformance(session: nox.Session) -> None:
-    """Run the vectors of SPEC.md against omnelog and against Perl, apart and side by side."""
+    """Run the vectors of SPEC.md on omnelog, on the implementation in Perl, and on both together."""
     install(session)
     kit = [*KIT, "--jobs", "4"]  # the checks mostly wait
     session.run(*kit, *session.posargs, "--", *ADAPTER)
@@ -165,7 +168,7 @@ def system(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure how fast it is, beside what else one could use (-- --quick, --only, --json)."""
+    """Measure the speed of omnelog beside alternatives (-- --quick, --only, --json)."""
     install(session, "bench")
     session.run("python", "-m", "stress.bench", *session.posargs)
 
@@ -187,7 +190,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def constraints(session: nox.Session) -> None:
-    """Pin the newest versions of all tools in constraints.txt, as the oldest Python takes them."""
+    """Pin all tools in constraints.txt, in the newest versions that the oldest Python can use."""
     groups = [name for name in PYPROJECT["dependency-groups"] if name != "spark"]
     requirements = nox.project.dependency_groups(PYPROJECT, *groups)
     session.install("-c", str(CONSTRAINTS), "pip")
@@ -196,7 +199,7 @@ def constraints(session: nox.Session) -> None:
     session.run(*resolve, "--report", str(report), *requirements)
     found = [item["metadata"] for item in json.loads(report.read_text())["install"]]
     pins = {re.sub("[-_.]+", "-", item["name"]).lower(): item["version"] for item in found}
-    del pins["filelock"]  # the core is tested with the newest and the oldest
+    del pins["filelock"]  # the core is tested with the newest one and with the oldest one
     lines = [f"{name}=={version}" for name, version in sorted(pins.items())]
     CONSTRAINTS.write_text("\n".join(["# Written by `nox -s constraints`.", *lines, ""]))
     hooks = Path(".pre-commit-config.yaml")

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""One table of how the runs of many volumes went, by pipe: `fleet.py ENGINE ROOT...`.
+"""Print how the runs of many volumes went, one row for each pipe: `fleet.py ENGINE ROOT...`.
 
-With ``dask`` each log is scanned by a worker, as strictly as omnelog reads: a process of this
-machine, or of a cluster whose workers see the volumes, if `Client` is given its address instead.
-With ``duckdb`` one machine answers the same by SQL; it takes any JSON for an event, a node that
-started twice for two, and must have UTF-8, so damage of such kinds is for the scan and for `omnelog
-verify` to find. Prints comma-separated values.
+With ``dask``, workers scan the logs, as strictly as omnelog reads them. The workers are processes
+of this machine. Give `Client` the address of a cluster instead if its workers see the volumes.
+
+With ``duckdb``, one machine computes the same table by SQL. This is less strict: it takes any JSON
+for an event, counts a node that started twice as two, and needs logs in UTF-8. The scan and
+`omnelog verify` find such damage. The output is comma-separated values.
 """
 
 import csv
@@ -33,14 +34,14 @@ class Row(NamedTuple):
     completed: int = 0
     aborted: int = 0
     failed_nodes: int = 0
-    node_seconds: int = 0  # of nodes that ended well
+    node_seconds: int = 0  # of nodes that completed
     bad_lines: int = 0
 
 
 def scan(root: str, run_id: str) -> Row:
-    """One run, read past all damage."""
+    """Return the row of one run. It counts damaged lines and reads on after them."""
     found = omnelog.scan_run(root, run_id)
-    row = Row(run_id[:-27], runs=1, bad_lines=len(found.problems))  # -<26 digits of a ULID>
+    row = Row(run_id[:-27], runs=1, bad_lines=len(found.problems))  # without "-" and a ULID
     started: dict[str, str] = {}
     for event in found.events:
         match event:
@@ -59,7 +60,10 @@ def scan(root: str, run_id: str) -> Row:
 
 
 def between(start: str, end: str) -> int:
-    """Return seconds; 0 if either is not a time, because a log may hold any text as one."""
+    """Return the seconds from `start` to `end`, or 0 if one of them is not a time.
+
+    A log may have any text in the place of a time.
+    """
     try:
         began, ended = (datetime.strptime(ts, SPELLING).replace(tzinfo=UTC) for ts in (start, end))
     except ValueError:
@@ -68,18 +72,18 @@ def between(start: str, end: str) -> int:
 
 
 def add(one: Row, other: Row) -> Row:
-    """Two rows of one pipe, as one."""
+    """Return the sum of two rows of one pipe."""
     return Row(one.pipe, *(sum(pair) for pair in zip(one[1:], other[1:], strict=True)))
 
 
 def logs(roots: Sequence[str]) -> list[tuple[str, str]]:
-    """Root and run id of every log there is."""
+    """Return the root and the run id of every log."""
     runs = [(root, run_id) for root in roots for run_id in omnelog.enumerate_runs(root)]
     return [run for run in runs if omnelog.events_log_path(*run).exists()]
 
 
 def with_dask(roots: Sequence[str]) -> list[Row]:
-    """Scan each log in some worker, and add the rows up where they come to be."""
+    """Return the table; the workers scan the logs and add up their own rows."""
     with LocalCluster(dashboard_address=":0") as cluster, Client(cluster):
         rows = dask.bag.from_sequence(logs(roots), partition_size=100).starmap(scan)
         return sorted(row for _, row in rows.foldby(attrgetter("pipe"), add, combine=add).compute())
@@ -109,7 +113,7 @@ GROUP BY pipe ORDER BY pipe
 
 
 def with_duckdb(roots: Sequence[str]) -> list[Row]:
-    """Ask DuckDB the same."""
+    """Return the table, computed by DuckDB."""
     paths = [glob.escape(str(omnelog.events_log_path(*run))) for run in logs(roots)]
     return [Row(*row) for row in duckdb.execute(QUERY, {"logs": paths}).fetchall()]
 

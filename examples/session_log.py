@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Several processes log one conversation, and one follows it: `session_log.py LOG SPEAKER...`.
 
-Each speaker is a process of its own, which appends to LOG what it says and reads there what the
-others say. The main process prints each message once it is in the log. Everything is still there
-afterwards: run it again, and the conversation goes on.
+Each speaker is a process of its own. It appends to LOG what it says, and reads there what the
+others say. The main process prints each message once it is in the log. The log is kept: run the
+program again, and the conversation continues.
 """
 
 import json
@@ -39,8 +39,8 @@ class Message:
 
 
 def speak(path: str, speaker: str) -> None:
-    """Say all words, in a process of its own; any number of them may append at once."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that prints
+    """Say all words. Each speaker does so in its own process, and all of them may append at once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the process that prints handles Ctrl-C
     try:
         with LineLog(path, encode=Message.to_json, decode=Message.from_json) as log:
             for text in WORDS:
@@ -59,7 +59,7 @@ def stop_after(speakers: list[BaseProcess], stop: threading.Event) -> None:
 
 def main(path: str, *names: str) -> int:
     """Print the conversation while it takes place; return the exit status."""
-    LineLog(path).close()  # so that there is a log to follow
+    LineLog(path).close()  # creates the log, so that it can be followed
     speakers: list[BaseProcess] = [
         multiprocessing.Process(target=speak, args=(path, name)) for name in names
     ]

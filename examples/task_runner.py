@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A task runner that logs itself: `task_runner.py TASKS.toml [JOBS]`, within an omne volume.
 
-Each table of TASKS.toml is a task: its `command`, and the tasks that it comes `after`, if any. JOBS
-commands run at once. What depends on a failed task is not run. A task may run this program again:
-then that process adds its tasks to the same run, at the same time as all others.
+Each table of TASKS.toml is a task: its `command`, and the tasks that it comes `after`, if any. Up
+to JOBS commands run at once. A task that depends on a failed task is not run. A task may run this
+program again: the new process then adds its tasks to the same run, while other tasks run.
 """
 
 import os
@@ -13,7 +13,7 @@ import tomllib
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any  # a task is what TOML says
+from typing import Any  # a task may have any values that TOML has
 
 from omnelog import ErrorKind, NodeKind, OmnelogError, find_omne_root
 from omnelog.recording import RUN_VARIABLE, NodeFailure, Run, node_id_for
@@ -43,7 +43,7 @@ def perform_all(run: Run, tasks: dict[str, Any], jobs: int) -> None:
             for name in order.get_ready():
                 running[pool.submit(perform, run, name, tasks[name]["command"])] = name
             if not running:
-                break  # all that is left waits for a task that failed
+                break  # every task that is left waits for a task that failed
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 name = running.pop(future)
                 if future.exception() is None:
@@ -55,7 +55,7 @@ def perform_all(run: Run, tasks: dict[str, Any], jobs: int) -> None:
 
 
 def main(path: str, jobs: str = "4") -> None:
-    """Run the tasks of the file at `path` in a run of their own, or in the run that we are in."""
+    """Run the tasks of the file at `path` in a new run, or in the run that started this process."""
     tasks = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     root = find_omne_root(".") or "."
     in_a_run = bool(os.environ.get(RUN_VARIABLE))

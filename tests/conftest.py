@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What all tests share. How many examples hypothesis tries is in `linelog.profiles`.
+"""What all tests share. `linelog.profiles` says how many examples hypothesis tries.
 
 A shell starts ``command &`` with SIGINT and SIGQUIT ignored, and an ignored signal stays ignored
-over every exec. Here both get their default handling back, so that the programs under test end as
-they do elsewhere.
+after every exec. This module restores the default handling of both, so that the programs under
+test end as they do elsewhere.
 """
 
 import gc
@@ -26,14 +26,14 @@ __all__ = [
     "pytest_terminal_summary",  # prints how many faults were met; xdist finds it here
 ]
 
-# Programs under test that use hypothesis run in directories of their own. There each would make
-# hypothesis's tables of Unicode again, which takes 2 s.
+# Programs under test run in directories of their own. By default, each program that uses hypothesis
+# would make the tables of Unicode again there, which takes 2 s.
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(Path.cwd() / ".hypothesis"))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Collect the tests without the garbage collector, which would take a fifth of that time."""
+    """Switch the garbage collector off while tests are collected; it takes a fifth of the time."""
     gc.disable()
     try:
         return (yield)
@@ -42,16 +42,16 @@ def pytest_collection() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that wait most, so that others keep the processors busy meanwhile."""
+    """Run the conformance tests first: they wait most, while others keep the processors busy."""
     items.sort(key=lambda item: "tests/conformance/" not in item.path.as_posix())
 
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_collections() -> None:
-    """Let the garbage collector pass over what exists before the tests of a file.
+    """Make the garbage collector ignore the objects that exist before the tests of a file.
 
-    That is half a million objects, which each full collection would go through in 0.1 s. Many
-    tests ask for such a collection, to see that nothing is left open.
+    There are half a million of them, so each full collection would take 0.1 s. Many tests ask for
+    one, to see that nothing is left open.
     """
     gc.collect()
     gc.freeze()
@@ -59,7 +59,7 @@ def quick_collections() -> None:
 
 @pytest.fixture(scope="session")
 def temporary_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where this process and those it starts make their temporary files."""
+    """The directory for the temporary files of this process and of the processes that it starts."""
     directory = tmp_path_factory.mktemp("temporary")
     os.environ["TMPDIR"] = str(directory)
     tempfile.tempdir = str(directory)
@@ -68,9 +68,10 @@ def temporary_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(temporary_directory: Path) -> Iterator[None]:
-    """A test leaves no temporary file, and no exception to which later failures would be chained.
+    """Check that a test leaves no temporary file, and no exception in sys.exc_info().
 
-    The one directory that multiprocessing makes in a process is removed when the process ends.
+    Later failures would be chained to such an exception. One directory is allowed: multiprocessing
+    makes it once in a process, and removes it when the process ends.
     """
     files_before = {*temporary_directory.iterdir()}
     error_before = sys.exc_info()[1]

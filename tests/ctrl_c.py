@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Presses Ctrl-C on a program that runs, and waits for its end."""
+"""Presses Ctrl-C on a running program, and waits for its end."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Timer
 
 PROJECT = Path(__file__).parents[1]
-TOO_LONG_S = 100  # only ever reached by a program that hangs; then it is killed
+TOO_LONG_S = 100  # a program that takes longer hangs, and is killed
 
 
 def press_ctrl_c(
@@ -23,7 +23,7 @@ def press_ctrl_c(
     """
     with subprocess.Popen(
         command,
-        bufsize=0,  # so that what comes after the line is left to be read
+        bufsize=0,  # so that the output after the line can still be read
         cwd=PROJECT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -35,7 +35,7 @@ def press_ctrl_c(
         try:
             any(when(line.decode()) for line in process.stdout)  # reads up to that line
             watchdog.cancel()
-            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+            os.killpg(process.pid, signal.SIGINT)  # to the whole group, as a terminal does
             rest, errors = process.communicate(timeout=TOO_LONG_S)
         finally:
             watchdog.cancel()

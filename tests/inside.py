@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The one place where tests use private names of the package.
 
-Each function says why a test needs it. If a private name changes, only this file changes. Two
-things are not here. The modules of the core look up their constants, ``os``, ``monotonic``,
-``sleep`` and the functions of the lock in their own name space at every call, so tests replace
-those there, as ``faults/logs.py`` and ``faults/system.py`` do. And ``linelog/`` can be copied
-without the other tests, so it does not use this file.
+Each function says why a test needs it. If a private name changes, only this file changes. There are
+two exceptions. The modules of the core look up their constants, ``os``, ``monotonic``, ``sleep``
+and the functions of the lock in their own name space at every call. Tests replace these names
+there, as ``faults/logs.py`` and ``faults/system.py`` do. And the tests in ``linelog/`` can be
+copied without the other tests, so they do not use this file.
 """
 
 from typing import Any
@@ -29,12 +29,12 @@ def file_of(log: "omnelog.LineLog[Any]") -> Any:
 
 
 def is_closed(log: "omnelog.LineLog[Any]") -> bool:
-    """Whether the handle is closed for good. Public methods would open it or raise."""
+    """Whether the handle is closed for good. A public method would open its file or raise."""
     return log._closed
 
 
 def path_was_checked(log: "omnelog.LineLog[Any]", at_s: float) -> None:
-    """Make the next append assume that the path was checked at that time.monotonic()."""
+    """Make the next append assume that the path was checked at `at_s`, by time.monotonic()."""
     log._path_checked_at = at_s
 
 
@@ -44,7 +44,7 @@ def functions_of(log: "omnelog.LineLog[Any]") -> tuple[object, object]:
 
 
 def pause_s(tries: int, age_s: float) -> float:
-    """How long a waiter sleeps after so many tries. Only these numbers show that it is fair."""
+    """How long a waiter sleeps after `tries` tries. Only these numbers show that waiting is fair."""
     return omnelog.linelog.lock._pause_s(tries, age_s)
 
 

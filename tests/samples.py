@@ -12,7 +12,7 @@ TS = "2026-01-31T23:59:59Z"
 
 
 def node(number: int, padding: int = 0) -> "omnelog.PipeAborted":
-    """An event that says `number`, on a line `padding` bytes longer than need be."""
+    """An event with `number` in its reason. The line is longer by `padding` bytes."""
     return omnelog.PipeAborted(id=ULID, ts=TS, run_id=RUN, reason=f"{number:06}" + "x" * padding)
 
 
@@ -39,14 +39,14 @@ def of_every_type() -> list["omnelog.Event"]:
 
 
 def log_path(root: Path) -> Path:
-    """The log of `RUN`, its directory made."""
+    """The path of the log of `RUN`. Its directory is made if it does not exist."""
     path = omnelog.events_log_path(root, RUN)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def quarantine_path(root: Path) -> Path:
-    """Where torn tails of `RUN` go."""
+    """The path of the quarantine of `RUN`."""
     return log_path(root).with_name("events.jsonl.torn")
 
 
@@ -56,5 +56,5 @@ def lines(*events: "omnelog.Event") -> bytes:
 
 
 def open_descriptors() -> set[str]:
-    """The descriptors of this process."""
+    """The open descriptors of this process."""
     return set(os.listdir("/proc/self/fd"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Strategies for hypothesis: those of `omnelog.testing`, and strings that are not run ids."""
+"""Strategies for hypothesis: those of `omnelog.testing`, and values that are not run ids."""
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -42,11 +42,11 @@ HOSTILE_RUN_IDS: dict[str, object] = {
     "dict": {"run": 1},
     "set": {"run"},
 }
-"""Strings that every function has to refuse as a run id, by what is wrong with them."""
+"""Values that every function has to refuse as a run id, by what is wrong with them."""
 
 
 def hostile_run_ids() -> SearchStrategy[object]:
-    """Strings that are not run ids: those of the table, and longer ones with a bad character."""
+    """Values that are not run ids: those of the table, and strings with a bad character."""
     forbidden = st.sampled_from("/\\\0\ud800\udfff")
     around = st.tuples(texts(), forbidden, texts()).map("".join)
     return st.sampled_from(list(HOSTILE_RUN_IDS.values())) | around

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""`nox -s vendoring`: a host with copies of omnelog and filelock, as a wheel, runs elsewhere.
+"""`nox -s vendoring`: the wheel of a host with copies of omnelog and filelock runs elsewhere.
 
 The host is made, and built by each build backend, as docs/vendoring.md says. Its wheel is installed
-into a directory of its own, without a network and without dependencies, and its program runs with
-only the standard library on its path.
+into a directory of its own, without a network and without dependencies. Apart from that directory,
+its program has only the standard library on its path.
 """
 
 import re
@@ -38,7 +38,7 @@ OUTPUT = "pipe.started node.started node.completed pipe.completed\n{'n': 1}\n"
 
 
 def made_host(directory: Path, configuration: str) -> Path:
-    """A host of that configuration, with the copies in it."""
+    """A host with the copies in it, and with `configuration` as its pyproject.toml."""
     host = new_host(directory)
     run(host, "sh", "-ec", BY_HAND + FILELOCK_TOO)
     (host / "omnelog").unlink()
@@ -48,7 +48,7 @@ def made_host(directory: Path, configuration: str) -> Path:
 
 
 def built(host: Path, into: Path) -> Path:
-    """The wheel of a host."""
+    """The wheel of a host, built in `into`."""
     pip = (sys.executable, "-m", "pip", "wheel", "-q", "--no-index", "--no-build-isolation")
     run(host, *pip, "--no-deps", "-w", into, ".")
     [wheel] = into.glob("host-1.0-*.whl")
@@ -62,7 +62,7 @@ def output(wheel: Path, directory: Path) -> "subprocess.CompletedProcess[str]":
     root.mkdir(parents=True)
     pip = (sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps")
     run(directory, *pip, "--no-compile", "--target", site, wheel)
-    command = [sys.executable, "-S", "-m", "host", str(root)]  # -S: no packages but the wheel's
+    command = [sys.executable, "-S", "-m", "host", str(root)]  # -S: no site-packages
     return subprocess.run(
         command, cwd=root, env={"PYTHONPATH": str(site)}, capture_output=True, text=True, timeout=60
     )

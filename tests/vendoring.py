@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""`nox -s vendoring`: omnelog vendored into a host, and its own tests run on the copy.
+"""`nox -s vendoring`: vendors omnelog into hosts, and runs its own tests on the copies.
 
 Five hosts are made in a temporary directory, by the commands and the configuration that
-docs/vendoring.md shows. Two have layer 1 alone, copied by hand: with filelock installed, and with
-the two functions that do without it. Three have the whole of omnelog: copied by hand with filelock
-installed, copied by hand with filelock, and fetched by the `vendoring` tool with filelock.
+docs/vendoring.md shows. Two have layer 1 alone, copied by hand. One of them has filelock installed,
+the other has the two functions that replace filelock. Three have the whole of omnelog: copied by
+hand with filelock installed, copied by hand together with filelock, and fetched by the `vendoring`
+tool together with filelock.
 
-None of them can import omnelog by its own name, or filelock if that was vendored or is not used, so
-only the copy can be tested. The tests are those of layer 1 and of the core. Only the lines of
-``tests/__init__.py`` and ``tests/linelog/__init__.py`` that import the package are changed.
+A host cannot import omnelog by its own name. It can import filelock only if filelock is installed
+for it. So only the copy can be tested. The tests are those of layer 1 and of the core. Only the
+lines of ``tests/__init__.py`` and ``tests/linelog/__init__.py`` that import the package change.
 
 Before that, hosts with copies are built as wheels, installed and run: see ``vendored_wheels.py``.
 """
@@ -24,13 +25,13 @@ from tempfile import TemporaryDirectory
 PROJECT = Path(__file__).parents[1]
 DOCUMENT = "docs/vendoring.md"
 LAYER_1 = "tests/linelog"
-HOUSE = ["tests/test_house.py", "tests/test_vendoring.py"]  # these know filelock by its name
+HOUSE = ["tests/test_house.py", "tests/test_vendoring.py"]  # these need filelock by its own name
 
 
 def main(arguments: list[str]) -> int:
     """Run pytest in each host with `arguments`; return 0, or 1 if any test failed.
 
-    `arguments` are options and the tests of the core. A host of layer 1 runs its tests alone.
+    `arguments` are options and the tests of the core. In a host of layer 1, only its tests run.
     """
     text = (PROJECT / DOCUMENT).read_text()
     layer_1_by_hand, by_hand, filelock_too = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
@@ -92,14 +93,14 @@ def wheels_of_hosts_run(site: Path) -> bool:
 
 
 def new_host(host: Path) -> Path:
-    """A directory with a checkout of omnelog in it, where the commands look for one."""
+    """A directory with a checkout of omnelog at the place where the commands look for it."""
     host.mkdir()
     (host / "omnelog").symlink_to(PROJECT)
     return host
 
 
 def updated(host: Path, script: str, **environment: Path) -> None:
-    """Check that copying by hand again leaves no old file, and that copies have licences."""
+    """Check that a second copy by hand leaves no old file, and that copies have licences."""
     vendor = host / "host" / "_vendor"
     copies = sorted(path.parent for path in vendor.glob("*/__init__.py"))
     for copy in copies:
@@ -142,7 +143,7 @@ def run(directory: Path, *command: str | Path, **environment: Path) -> None:
 
 
 def replace_import(tests: Path, line: str, vendored: str) -> None:
-    """Let the tests in a folder import the copy."""
+    """Make the tests in a folder import the copy."""
     seam = tests / "__init__.py"
     text = seam.read_text()
     assert f"\n{line}\n" in text
@@ -151,7 +152,7 @@ def replace_import(tests: Path, line: str, vendored: str) -> None:
 
 def tested(host: Path, arguments: list[str], site: Path | None) -> bool:
     """Run tests on the host's copy, with the packages in `site`; return whether they passed."""
-    (host / "omnelog").unlink()  # from here on there is no omnelog but the copy
+    (host / "omnelog").unlink()  # from here on the copy is the only omnelog
     if (host / "host" / "_vendor" / "omnelog").exists():
         shutil.copytree(PROJECT / "tests", host / "tests")
         package = "host._vendor.omnelog"
