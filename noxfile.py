@@ -142,7 +142,7 @@ PERL = ["perl", "conformance/adapters/perl/adapter.pl"]
 
 @nox.session
 def conformance(session: nox.Session) -> None:
-    """Run the vectors of SPEC.md on omnelog, on the implementation in Perl, and on both together."""
+    """Run the vectors of SPEC.md on omnelog, on the Perl implementation, and on both together."""
     install(session)
     kit = [*KIT, "--jobs", "4"]  # the checks mostly wait
     session.run(*kit, *session.posargs, "--", *ADAPTER)

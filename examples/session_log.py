@@ -39,7 +39,7 @@ class Message:
 
 
 def speak(path: str, speaker: str) -> None:
-    """Say all words. Each speaker does so in its own process, and all of them may append at once."""
+    """Say all words. Each speaker does so in its own process, at the same time as the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the process that prints handles Ctrl-C
     try:
         with LineLog(path, encode=Message.to_json, decode=Message.from_json) as log:

@@ -44,7 +44,7 @@ def functions_of(log: "omnelog.LineLog[Any]") -> tuple[object, object]:
 
 
 def pause_s(tries: int, age_s: float) -> float:
-    """How long a waiter sleeps after `tries` tries. Only these numbers show that waiting is fair."""
+    """How long a waiter sleeps after so many tries. Only these numbers show that it is fair."""
     return omnelog.linelog.lock._pause_s(tries, age_s)
 
 

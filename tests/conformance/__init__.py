@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The conformance kit: its vectors are sound, its runner tells the truth, and it can fail."""
+"""The conformance kit: its vectors are sound, its runner reports correctly, and it finds faults."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Adapters with one fault each: ``python tests/conformance/faulty.py NAME``.
 
-Each names the kind of the vectors that may catch it, some vectors that must, and the clauses that
-it breaks. A vector that catches it has to check one of these clauses.
+Each fault names the kinds of the vectors that may catch it, some vectors that must catch it, and
+the clauses that it breaks. A vector that catches it has to check one of these clauses.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ from typing import Any
 import omnelog
 from conformance.adapters.omnelog_adapter import Adapter, Json, build, plain, report
 
-Change = Callable[[bytes], bytes]  # to a line, on its way in or out
+Change = Callable[[bytes], bytes]  # to a line that is read or was written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ FAULTS: dict[str, Fault] = {}
 def fault(
     kinds: str, caught_by: str, clauses: str
 ) -> Callable[[Callable[[Adapter], None]], Callable[[Adapter], None]]:
-    """Enter the decorated function as a fault, by its name."""
+    """Add the decorated function to `FAULTS`, by its name with hyphens."""
 
     def enter(spoil: Callable[[Adapter], None]) -> Callable[[Adapter], None]:
         FAULTS[spoil.__name__.replace("_", "-")] = Fault(
@@ -69,7 +69,7 @@ def before_decoding(adapter: Adapter, change: Change) -> None:
 
 
 def rejecting(adapter: Adapter, wrong: Callable[[bytes], bool]) -> None:
-    """Reject lines for which `wrong` says so."""
+    """Reject the lines for which `wrong` is true."""
     decode = adapter.decode
 
     def strict(request: Json) -> Json:
@@ -343,7 +343,7 @@ def makes_integers_of_numbers(adapter: Adapter) -> None:
 
 
 def reading(adapter: Adapter, read: Callable[[Path], list[Json]]) -> None:
-    """Answer reads with `read`. Scans are left out, because they have faults of their own."""
+    """Answer reads with `read`, and offer no scans, because these would not have the fault."""
 
     def op(request: Json) -> Json:
         return {"events": read(omnelog.events_log_path(request["root"], request["run_id"]))}
@@ -515,7 +515,7 @@ def wants_tame_run_ids(adapter: Adapter) -> None:
 
 
 def appending(adapter: Adapter, write: Callable[[int, bytes], None], lock: str | None = "") -> None:
-    """Append as `write` does, under a lock on the log with this suffix, or on nothing."""
+    """Append by `write`, with a lock on the log's path plus the suffix `lock`; None is no lock."""
 
     def op(request: Json) -> Json:
         data = b"".join(omnelog.encode(build(event)) for event in request["events"])
@@ -643,7 +643,7 @@ def keeps_the_lock(adapter: Adapter) -> None:
     def op(request: Json) -> Json:
         response = original(request)
         fd = os.open(omnelog.events_log_path(request["root"], request["run_id"]), os.O_RDWR)
-        fcntl.flock(fd, fcntl.LOCK_EX)  # and the descriptor stays open
+        fcntl.flock(fd, fcntl.LOCK_EX)  # the descriptor is never closed, so the lock stays
         return response
 
     vars(adapter)["append"] = op

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""An implementation of chapters 6 to 10 on a few pages, which can do each thing wrong on purpose.
+"""A short implementation of chapters 6 to 10 of SPEC.md, which can be wrong on purpose.
 
-``python tests/conformance/handmade.py FAULT`` is an adapter with this one fault, ``right`` one
-without. Only events are encoded and decoded by omnelog; everything else is here, so that a fault is
-one line in its place, which asks ``self.wrong``.
+``python tests/conformance/handmade.py FAULT`` is an adapter with this one fault. With ``right`` in
+the place of FAULT, it has no fault. Events, paths and errors are those of omnelog. All that these
+chapters demand is here, so that each fault is one line in its place, which asks ``self.wrong``.
 """
 
 import ctypes
@@ -33,7 +33,7 @@ Wrong = Callable[[str], bool]
 
 
 class SyncFailed(OSError):
-    """So many lines are written, but not known to be on disk."""
+    """A sync failed: `stand` lines are written, but may not be on disk."""
 
     stand = 0
 
@@ -106,7 +106,7 @@ class File:
 
 
 class Log:
-    """A handle."""
+    """A handle: it appends to one log and repairs it."""
 
     def __init__(self, root: Path, run_id: str, timeout: float, durable: bool, wrong: Wrong):
         self.path = omnelog.events_log_path(root, run_id)
@@ -147,7 +147,7 @@ class Log:
             self.sync_failed = True
             self.drop()
             raise unsure(error, self.path, error.stand) from error
-        except OSError as error:  # errors of omnelog are among them
+        except OSError as error:  # this includes errors of omnelog
             if not self.wrong("keeps-its-descriptor"):
                 self.drop()
             elif self.file is not None:
@@ -393,7 +393,7 @@ class Follower:
 
 
 class Handmade(Adapter):
-    """The adapter."""
+    """The adapter, with one fault or without."""
 
     def __init__(self, fault: str) -> None:
         super().__init__()
@@ -540,7 +540,7 @@ class Handmade(Adapter):
 
     def decode(self, request: Json) -> Json:
         line = b64decode(request["line"])
-        most = {  # of what, and how many take 0.8 s
+        most = {  # what makes it slow, and how many of these take 0.8 s
             "is-slow-with-members": (b'"k', 24_000),
             "is-slow-with-digits": (b"1", 240_000),
             "is-slow-with-escapes": (b"\\u", 80_000),
@@ -576,7 +576,7 @@ class Handmade(Adapter):
                 return {"ulid": self.next_ulid(file)}
             finally:
                 if not self.wrong("gives-ulids-without-the-lock"):
-                    with suppress(OSError):  # closing frees it as well
+                    with suppress(OSError):  # closing releases the lock as well
                         file.unlock()
                 file.close()
         except OSError as error:

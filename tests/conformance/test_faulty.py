@@ -18,9 +18,9 @@ VECTORS = list(load())
 
 
 def concerned(fault: Fault) -> Iterator[Vector]:
-    """The vectors that must catch it, and a tenth of those of that kind that must not.
+    """The vectors that must catch a fault, and a tenth of those of its kinds that must not.
 
-    Left out are those that check one of its clauses but are not named: they may catch it or not.
+    Vectors that check one of its clauses but are not named are left out. They may catch it or not.
     """
     for kind in fault.kinds:
         name, _, glob = kind.partition(":")
@@ -36,7 +36,7 @@ def concerned(fault: Fault) -> Iterator[Vector]:
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_faulty_adapter_is_caught(name: str) -> None:
     fault = FAULTS[name]
-    program = Path(faulty.__file__)  # not -m, which would import hypothesis each time
+    program = Path(faulty.__file__)  # -m would import hypothesis each time
     path = f"PYTHONPATH={program.parents[2]}"
     command = ["env", path, sys.executable, str(program), name]
     vectors = list(concerned(fault))

@@ -127,15 +127,15 @@ def found(fault: str, pattern: str, stage: Stage) -> list[Case]:
 
 
 def once(vector: Vector) -> Vector:
-    """The vector with one try: more only help an adapter that is right, on a busy machine.
+    """The vector with one try. More tries only help a correct adapter on a busy machine.
 
-    So one failure counts as noticing a fault, even if the machine caused it.
+    So one failure counts as noticing a fault, even if the busy machine caused it.
     """
     return replace(vector, data={**vector.data, "tries": 1})
 
 
 def verdict(name: str, fault: str) -> str:
-    """The verdict of a vector on a fault, which a busy machine can hide: then it is tried again."""
+    """The verdict of a vector on a fault. A pass is tried again, as a busy machine hides faults."""
     for _ in range(TRIES):
         vectors = [once(VECTORS[name])]
         [result] = conduct(vectors, dict.fromkeys("ABC", command(fault)), 5.0, set())
@@ -145,7 +145,7 @@ def verdict(name: str, fault: str) -> str:
 
 
 def catches(case: Case, stage: Stage) -> bool:
-    """Whether the case fails. It is played again only if its call was not made."""
+    """Whether the case fails. It is played again only if the call that it is about was not made."""
     for _ in range(TRIES):
         try:
             stage.play(case, Seen())
@@ -171,7 +171,7 @@ def test_a_fault_is_caught_by_the_system_cases_that_are_named_for_it(fault: str)
         try:
             cases = found(fault, pattern, stage)
         except Mismatch:
-            return  # it shows when nothing else is wrong
+            return  # the fault shows even when no system call fails
         assert cases, pattern
         assert any(catches(case, stage) for case in cases)
 
@@ -212,5 +212,5 @@ def test_every_fault_is_tried() -> None:
 
 
 def test_an_adapter_leaves_when_it_is_asked() -> None:
-    """Its input is still open, so that cannot be what it leaves for."""
+    """Its input stays open, so the end of its input cannot be the reason."""
     assert Adapter(command("right"), 10.0).quit() == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The commands of the checkout end without a traceback, whoever stops them."""
+"""The commands of the checkout end without a traceback at Ctrl-C and when nobody reads them."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ PROGRAMS = [
 
 
 def without_reader(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    """Run a program whose output nobody reads, and which writes it as late as it can."""
+    """Run a program whose output nobody reads. It buffers, so it writes as late as it can."""
     buffered = {name: of for name, of in os.environ.items() if name != "PYTHONUNBUFFERED"}
     read_end, write_end = os.pipe()
     os.close(read_end)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The runner reports correctly about adapters that die, hang, babble, lack things, or fail."""
+"""The runner reports correctly on adapters that die, hang, send nonsense, lack an op, or fail."""
 
 import json
 import os
@@ -56,14 +56,14 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     with redirect_stdout(output), redirect_stderr(errors):
         try:
             code = main(arguments)
-        except SystemExit as ended:  # by argparse
+        except SystemExit as ended:  # raised by argparse
             code = int(ended.code or 0)
     return subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
 
 
 @pytest.fixture
 def adapter(tmp_path: Path) -> Callable[[str], list[str]]:
-    """Makes an adapter that says hello, leaves when it is asked, and runs the given Python."""
+    """A function that makes an adapter: it says hello, quits when asked, and runs given code."""
 
     def make(then: str) -> list[str]:
         program = tmp_path / "adapter.py"
@@ -133,7 +133,7 @@ def test_what_is_not_an_adapter_is_reported_at_once(command: list[str], said: st
 
 
 def test_an_adapter_that_takes_no_request_is_a_failure(adapter: Callable[[str], list[str]]) -> None:
-    """A long line fills the pipe; then only the time limit ends the wait."""
+    """A long line fills the pipe. After that, only the time limit ends the wait."""
     done = run("--timeout", "3", "--only", "LINE-13.long-line", "--", *adapter("time.sleep(60)"))
     assert "takes no request within its time limit" in done.stdout
     assert done.returncode == 1
@@ -312,7 +312,7 @@ def test_progress_is_for_terminals_alone(adapter: Callable[[str], list[str]]) ->
     shown = os.read(ours, 10_000).decode()
     os.close(ours)
     assert f"1/1 {ONE}" in shown
-    assert shown.endswith("\r\x1b[K")  # and nothing of it stays
+    assert shown.endswith("\r\x1b[K")  # the progress line is erased
     assert b"\x1b" not in done.stdout
 
 
@@ -408,7 +408,7 @@ for line in sys.stdin:
 def test_a_second_answer_is_noticed_however_late_it_is(
     delay_s: float, adapter: Callable[[str], list[str]]
 ) -> None:
-    """Only the answer to an op that does not exist differs from a second answer."""
+    """The runner asks for an op that does not exist. A second answer is not the answer to that."""
     twice = TWICE % ("DeserializeError", delay_s)
     done = run("--only", ONE, "--", *adapter(twice))
     assert "answers twice" in done.stdout or "was not asked" in done.stdout
@@ -435,7 +435,7 @@ for line in sys.stdin:
 
 
 def test_the_example_in_the_help_works_in_a_checkout_without_an_installation() -> None:
-    """The package omnelog is found beside the kit."""
+    """The adapter finds the package omnelog beside the kit."""
     program = "import sys; sys.path[:] = [p for p in sys.path if 'editable' not in p]; import runpy"
     adapter = "conformance/adapters/omnelog_adapter.py"
     done = subprocess.run(

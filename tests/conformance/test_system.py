@@ -37,7 +37,7 @@ def run(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess
     )
 
 
-# What is right.
+# What the ledger accepts.
 
 BEFORE = line(1) + line(4)
 
@@ -115,7 +115,7 @@ def test_files_that_are_wrong_are_found(
     assert said in "; ".join(found.faults([content], quarantine))
 
 
-# What strace says.
+# How the output of strace is understood.
 
 
 def parsed(text: str) -> list[Call]:
@@ -194,7 +194,7 @@ def test_where_strace_is_missing_it_says_so(tmp_path: Path) -> None:
 
 
 def test_where_strace_may_not_trace_it_says_so(tmp_path: Path) -> None:
-    """As in a container without the right to trace."""
+    """This happens in a container without the right to trace."""
     refusing = tmp_path / "strace"
     words = "strace: attach: ptrace(PTRACE_SEIZE, 1): Operation not permitted"
     refusing.write_text(f"#!/bin/sh\n[ \"$1\" = -V ] || echo '{words}' >&2\nexit 1\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The vectors are many, are as their schema says, and are those that the clauses make."""
+"""The vectors are many, follow their schema, and are those that the generators make."""
 
 import json
 import subprocess

@@ -12,5 +12,5 @@ __all__ = ["profiles"]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a log may be; nothing is there yet."""
+    """The path of a log that does not exist yet."""
     return tmp_path / "log.jsonl"

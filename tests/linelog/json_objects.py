@@ -32,7 +32,7 @@ def records() -> SearchStrategy[dict[str, Any]]:
 
 
 def unfit_scalars() -> SearchStrategy[object]:
-    """What no record can hold."""
+    """Values that no record can hold."""
     floats = st.sampled_from([float("nan"), float("inf"), -float("inf")])
     integers = st.sampled_from([LARGEST * 2, -LARGEST * 2, 10**309])
     surrogates = st.sampled_from(["\ud800", "a\udfff", "\udc00\ud800"])
@@ -41,7 +41,7 @@ def unfit_scalars() -> SearchStrategy[object]:
 
 
 def unfit_keys() -> SearchStrategy[object]:
-    """What is not the name of a member."""
+    """Keys that cannot be the name of a member."""
     return st.sampled_from([None, True, 0, 1.5, b"key", (), ("a", "b"), "\ud800"])
 
 
@@ -61,7 +61,7 @@ def perhaps_records() -> SearchStrategy[Any]:
 
 
 def nested(levels: int, innermost: object = "x") -> dict[str, Any]:
-    """A record of so many nested levels, objects and arrays in turn; its own level counts."""
+    """A record with `levels` nested levels, objects and arrays in turn. Its own level counts."""
     value = innermost
     for level in range(levels - 1):
         value = {"o": value} if level % 2 else [value]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Forked children for the tests of layer 1: each runs a function, and its result comes back.
 
-A child runs a function of the test that starts it, so what the test has patched is patched there as
-well. Every child is gone when the ``with`` ends. Nothing here sleeps; `WATCHDOG_S` bounds a hang.
+A child runs a function of the test that starts it, so what the test has patched is patched in the
+child too. Every child is gone when the ``with`` ends. Nothing here sleeps, and `WATCHDOG_S` limits
+how long a child can hang.
 """
 
 import os
@@ -29,7 +30,7 @@ class Child:
         self._pipe = pipe
 
     def result(self) -> Any:
-        """Return what the child's function returned; what it raised is an AssertionError here."""
+        """Return what the child's function returned. Raise AssertionError if it raised or hangs."""
         assert self._pipe.poll(WATCHDOG_S), "the child says nothing: it hangs"
         result, raised = self._pipe.recv()
         assert raised is None, f"in the child:\n{raised}"
@@ -44,7 +45,7 @@ class Child:
 
 @contextmanager
 def forked(*bodies: Callable[[], object]) -> Iterator[list[Child]]:
-    """One child for each of `bodies`, all of them running at once."""
+    """Yield a child for each of `bodies`. All of them run at once."""
     children: list[Child] = []
     try:
         for body in bodies:
@@ -86,18 +87,18 @@ def in_child(body: Callable[[], object]) -> Any:
 
 
 def fork() -> int:
-    """Call os.fork. A process with threads may do so here, which CPython 3.12 and later warn of."""
+    """Call os.fork without the warning of CPython 3.12 and later for a process with threads."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
         return os.fork()
 
 
 def _run_and_exit(body: Callable[[], object], pipe: "Connection[Any, Any]") -> NoReturn:
-    """Be the child: run `body`, send its result, and leave without any clean-up."""
+    """Run `body` in the child, send its result, and exit without any clean-up."""
     try:
         sys.settrace(None)
         pipe.send((body(), None))
-    except BaseException:  # nothing may go on from here into pytest's own frames
+    except BaseException:  # no exception may reach pytest in the child
         with suppress(OSError):
             pipe.send((None, traceback.format_exc()))
     finally:

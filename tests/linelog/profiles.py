@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""How many examples hypothesis tries, by the environment variable HYPOTHESIS_PROFILE.
+"""How many examples hypothesis tries. The environment variable HYPOTHESIS_PROFILE says it.
 
-``usual`` is the default. ``thorough`` tries forty times as many (`nox -s properties`), and
-``brief`` less than half, where the usual number was tried elsewhere on the same code.
-``repeatable`` tries the same examples every time, and twice the usual number, so that a mutant that
-one run kills does not survive the next.
+``usual`` is the default. ``thorough`` tries forty times as many (`nox -s properties`). ``brief``
+tries less than half as many, for code that other runs test with the usual number. ``repeatable``
+tries the same examples every time, twice as many as usual, so that a mutant that one run kills does
+not survive the next.
 
-There is no deadline and no complaint about slow data: a loaded machine is not a bug.
+There is no deadline, and slow data is not reported, because a busy machine is not a bug.
 """
 
 import os
@@ -21,7 +21,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("thorough", settings.get_profile("usual"), max_examples=2000)
-# It keeps no examples, because copies of the project that are broken on purpose are tested with it.
+# `brief` keeps no examples, because it also tests copies that are broken on purpose.
 settings.register_profile("brief", settings.get_profile("usual"), max_examples=20, database=None)
 settings.register_profile(
     "repeatable", settings.get_profile("usual"), max_examples=100, derandomize=True

@@ -58,7 +58,7 @@ class TestAppending:
     def test_after_another_handles_reads_one_byte_of_a_healthy_log(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The lock is held meanwhile, so others would wait for anything more."""
+        """The lock is held during the read, so others would wait for each byte more."""
         asked: list[int] = []
         pread = os.pread
 
@@ -152,7 +152,7 @@ class TestAPath:
         self, tmp_path: Path, name: str, error: type[Exception], reason: str, durable: bool
     ) -> None:
         places = [tmp_path / name, tmp_path / name / "log.jsonl"]
-        if error is ValueError:  # which is raised before the directories above are created
+        if error is ValueError:  # raised before the directories above it are created
             places.append(tmp_path / "new" / name)
         for place in places:
             with pytest.raises(error, match=reason):
@@ -235,7 +235,7 @@ class TestAPath:
     def test_in_a_directory_that_may_not_be_written_is_an_io_error(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool
     ) -> None:
-        """The superuser may write anywhere, so the system's answer is a stand-in here."""
+        """The test gives the system's answer, because the superuser may write anywhere."""
         real_open = os.open
 
         def refuse_to_create(path: Any, flags: int, mode: int = 0o777) -> int:
@@ -403,7 +403,7 @@ class TestRepair:
     def test_gives_a_new_quarantine_the_owner_of_its_log_where_the_system_allows_it(
         self, path: Path, monkeypatch: pytest.MonkeyPatch, is_allowed: bool
     ) -> None:
-        """The system's part is played here, since it allows this to the superuser alone."""
+        """The test plays the system's part, because only the superuser may change an owner."""
         given: list[tuple[str, int, int]] = []
         real_fstat = os.fstat
 
@@ -447,7 +447,7 @@ class TestAPathThatLeadsElsewhere:
     def test_that_may_not_be_looked_at_leaves_the_log_that_is_open(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """As for a process that gave up the privileges with which it opened the log."""
+        """A process may have given up the privileges with which it opened the log."""
         with LineLog(path) as log:
             log.append(A)
 
@@ -486,7 +486,7 @@ class TestTheLock:
     def test_that_the_system_refuses_for_good_is_an_io_error_by_the_deadline(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A security module may; libraries take its EACCES for a lock that somebody holds."""
+        """A security module may do so with EACCES, which libraries take for a lock that is held."""
 
         def refuse(fd: Any, operation: int) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Copies of a handle: pickled, copied, forked; each opens the log for itself."""
+"""Copies of a handle, by pickle, by copy and by fork: each copy opens the log itself."""
 
 import copy
 import json
@@ -32,7 +32,7 @@ def descriptors(directory: Path) -> list[str]:
     for name in os.listdir("/proc/self/fd"):
         try:
             target = os.readlink(f"/proc/self/fd/{name}")
-        except OSError:  # the one that listed them
+        except OSError:  # the descriptor that listed the others, closed by now
             continue
         if target.startswith(f"{directory}/"):
             found.append(target)
@@ -141,7 +141,7 @@ class TestAForkedHandle:
 
     @pytest.mark.spec("APP-49")
     def test_that_forks_in_a_decoder_leaves_the_log_to_the_parent(self, path: Path) -> None:
-        """A decoder runs with the lock held, which is the parent's."""
+        """A decoder runs while the lock is held, and the lock belongs to the parent."""
         path.write_bytes(b'{"n":1}')
 
         pids: list[int] = []
@@ -173,7 +173,7 @@ def encode_pair(record: tuple[str, int]) -> bytes:
 
 class TestProcesses:
     def test_that_append_at_once_to_one_log_of_their_own_records(self, path: Path) -> None:
-        """Each opens the log itself, as programs do that know nothing of each other."""
+        """Each process opens the log itself, as programs do that know nothing of each other."""
         count = 30
 
         def append(name: str) -> None:

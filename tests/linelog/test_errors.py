@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every error of layer 1, provoked: which builtin it is, what it carries, and that it pickles."""
+"""Every error of layer 1: which builtin it is, what it carries, and that it can be pickled."""
 
 import copy
 import errno
@@ -38,7 +38,7 @@ def lock_is_taken(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def used_during_its_own_append(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By what runs between two system calls, as a signal handler does."""
+    """Use the handle between two system calls of its own append, as a signal handler may."""
     caught: list[BaseException] = []
     write = os.write
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Layer 1 needs nothing but itself, the standard library and a lock: that is why it vendors."""
+"""Layer 1 needs only itself, the standard library and a lock, so that it can be vendored."""
 
 import ast
 import sys
@@ -12,11 +12,11 @@ from . import linelog
 
 FOLDER = Path(linelog.__file__).parent
 FILES = sorted(FOLDER.rglob("*.py"))
-LOCKS = {"filelock", linelog.__name__.split(".")[0]}  # which may have a filelock of its own
+LOCKS = {"filelock", linelog.__name__.split(".")[0]}  # a host may have its own filelock
 
 
 def statements_that_run(tree: ast.AST) -> Iterator[ast.AST]:
-    """All parts of a file but those that only a type checker reads."""
+    """All parts of a file except those that only a type checker reads."""
     yield tree
     for part in ast.iter_child_nodes(tree):
         if isinstance(part, ast.If) and ast.unparse(part.test) == "TYPE_CHECKING":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Dicts as records: what is written of them, what is read, and what is refused with its place."""
+"""Dicts as records: how they are written and read, and which are refused, with the place."""
 
 import enum
 import importlib.util
@@ -21,7 +21,7 @@ encode_object = linelog.encode_object
 
 
 def as_read(value: Any) -> Any:
-    """What a record is after it was written and read: tuples are lists."""
+    """`value` as it is after it was written and read: tuples become lists."""
     if isinstance(value, dict):
         return {key: as_read(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
@@ -30,7 +30,7 @@ def as_read(value: Any) -> Any:
 
 
 def spelled(value: Any) -> str:
-    """`value` with its types: ``1``, ``1.0`` and ``True`` are equal, but are different JSON."""
+    """`value` as text with its types: ``1``, ``1.0`` and ``True`` are equal, but not as JSON."""
     return repr(as_read(value))
 
 
@@ -73,7 +73,7 @@ class TestARecord:
     @example({"\ud800": 1})
     @example({"a": math.nan, 1: 1})
     def test_is_written_if_it_can_be_read_again_and_refused_otherwise(self, record: Any) -> None:
-        """The quick way through the encoder and the strict one agree on which it is."""
+        """The fast path of the encoder and its strict check agree on which records are refused."""
         try:
             linelog.objects._require_json("record", record, 1)
             reason = None
@@ -114,7 +114,7 @@ class TestARecord:
 
 
 class Name(str):
-    """A str that shows itself as something else."""
+    """A str whose str() is another text."""
 
     __slots__ = ()
 
@@ -123,7 +123,7 @@ class Name(str):
 
 
 class Whole(int):
-    """An int that shows itself as something else."""
+    """An int whose repr, str and float are those of something else."""
 
     def __repr__(self) -> str:
         return "another"
@@ -135,7 +135,7 @@ class Whole(int):
 
 
 class Ratio(float):
-    """A float that shows itself as something else."""
+    """A float whose repr is another text."""
 
     def __repr__(self) -> str:
         return "another"
@@ -149,7 +149,7 @@ class Level(enum.IntEnum):
     HIGH = 3
 
 
-Pair = namedtuple("Pair", ["left", "right"])  # noqa: PYI024 - one with types is the same here
+Pair = namedtuple("Pair", ["left", "right"])  # noqa: PYI024 - NamedTuple would be the same
 
 SUBCLASSES: dict[str, tuple[Any, bytes]] = {
     "str": (Name("a"), b'"a"'),

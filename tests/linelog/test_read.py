@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reading a line log, also that of another tool: what is skipped, what is reported, and where."""
+"""Reading a line log, even that of another tool: what is skipped, what is reported, and where."""
 
 import errno
 import fcntl
@@ -45,7 +45,7 @@ BLANK_LINES = [b"", b" ", b"\t", b"\r", b" \r", "\u00a0\u2028\u3000".encode()]
 
 @contextmanager
 def log_of(content: bytes) -> Iterator[Path]:
-    """A log of its own for each example of a property, where `tmp_path` is one for all of them."""
+    """A new log for each example of a property, because all examples share one `tmp_path`."""
     with TemporaryDirectory() as directory:
         path = Path(directory, "log.jsonl")
         path.write_bytes(content)
@@ -61,7 +61,7 @@ class TestALogOfAnotherTool:
     def test_is_read_record_by_record_with_the_place_of_each_bad_line(
         self, data: st.DataObject
     ) -> None:
-        """All three ways to read it agree."""
+        """All three ways to read the log agree."""
         kinds = st.sampled_from(["record", "record", "bad", "blank"])
         content = b""
         expected: list[object] = []
@@ -191,7 +191,7 @@ class TestASnapshot:
     def test_reports_a_tail_that_is_too_long_to_decode(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Also if it begins with what is a whole record by itself."""
+        """This holds even if the tail begins with a whole record."""
         monkeypatch.setattr(linelog.repair, "LONGEST_DECODED", 100)
         for tail in (b'{"b":"' + b"x" * 1000, b'{"b":1}' + b" " * 1000 + b"x"):
             path.write_bytes(b'{"a":1}\n' + tail)
@@ -224,7 +224,7 @@ class TestASnapshot:
 
 
 class Steps(threading.Event):
-    """A stop event: each wait runs the next step instead, and after the last it is set."""
+    """A stop event. Each wait runs the next step instead, and the wait after the last sets it."""
 
     def __init__(self, *steps: Callable[[], object]) -> None:
         super().__init__()
@@ -240,7 +240,7 @@ class Steps(threading.Event):
 
 
 def with_one_record(path: Path) -> tuple[Iterator[dict[str, Any]], threading.Event]:
-    """A follower of a new log, which has given the one record there is, and what stops it."""
+    """A follower that has yielded the only record of a new log, and the event that stops it."""
     linelog.append_log(path, {"n": 1})
     stop = threading.Event()
     following = linelog.follow_log(path, stop=stop)
@@ -274,7 +274,7 @@ class TestAFollower:
         assert list(linelog.follow_log(path, stop=steps)) == [{"a": 1}, {"b": 2}, {"c": 3}]
 
     def test_names_a_bad_line_by_its_place_in_the_whole_log(self, path: Path) -> None:
-        """Also where it came after many looks."""
+        """This holds even if the line came after several looks."""
         path.write_bytes(b'{"a":1}\n\n')
         steps = Steps(lambda: write(path, b'{"b":2}\n'), lambda: write(path, b"[]\n"))
         following = linelog.follow_log(path, stop=steps)

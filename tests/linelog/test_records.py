@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Records of the host's own: what its encoder may return, and what its decoder may do.
+"""Records of a host's own class: what its encoder may return, and what its decoder may do.
 
 If an encoder returns anything except one JSON object on one line, the log is not even locked. A
-decoder may raise anything; a sound line is never moved, and nothing is lost.
+decoder may raise anything: a sound line is never moved, and nothing is lost.
 """
 
 import json
@@ -22,7 +22,7 @@ LineLog = linelog.LineLog
 
 @dataclass(frozen=True)
 class Message:
-    """A record class as a host may have one."""
+    """A record class, such as a host may have."""
 
     sender: str
     number: int
@@ -178,7 +178,7 @@ class TestAnEncoder:
 
     @pytest.mark.spec("LOCK-16", "OBJ-5")
     def test_may_use_the_log(self, path: Path) -> None:
-        """It runs before anything is locked."""
+        """The encoder runs before anything is locked."""
 
         def encode(record: dict[str, Any]) -> bytes:
             if "inner" in record:
@@ -201,14 +201,14 @@ class TestAnEncoder:
 
 
 class Mute(Exception):
-    """Cannot be shown."""
+    """An exception whose message cannot be shown."""
 
     def __str__(self) -> str:
         raise ValueError("no words")
 
 
 def refuse(error: BaseException) -> Callable[[bytes], Any]:
-    """A decoder that raises `error` for every line that says so."""
+    """A decoder that raises `error` for every line that contains ``bad``."""
 
     def decode(line: bytes) -> Any:
         if b"bad" in line:
@@ -275,7 +275,7 @@ class TestADecoder:
     def test_that_chains_its_errors_in_a_circle_can_be_scanned(
         self, path: Path, length: int
     ) -> None:
-        """As ``raise error from error`` does."""
+        """``raise error from error`` makes such a circle."""
         errors = [ValueError(str(number)) for number in range(length)]
         for number, error in enumerate(errors):
             error.__cause__ = errors[number - 1]
@@ -387,7 +387,7 @@ class TestADecoder:
 
     @pytest.mark.spec("OBJ-8", "READ-5")
     def test_may_be_slow_while_others_read_and_append(self, path: Path) -> None:
-        """A reader decodes a tail when it has released the lock."""
+        """A reader decodes a tail after it has released the lock."""
 
         def slow(line: bytes) -> object:
             linelog.append_log(path, {"more": 1}, lock_timeout=0)

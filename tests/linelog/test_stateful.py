@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Any sequence of appends, torn tails and foreign writers, compared with a list of the records.
 
-The records are arbitrary JSON objects. The invariant: once the log is repaired, it is their lines,
-byte for byte.
+The records are arbitrary JSON objects. The invariant: once the log is repaired, it consists of
+their lines, byte for byte.
 """
 
 import pickle
@@ -35,17 +35,17 @@ def line_of(record: Objects) -> bytes:
 
 
 class LogMachine(RuleBasedStateMachine):
-    """Several handles, readers, a follower, foreign writers and death, on one log."""
+    """Several handles, readers, a follower, foreign writers and deaths on one log."""
 
-    handles: Bundle[int] = Bundle("handles")  # where in `open` they are
+    handles: Bundle[int] = Bundle("handles")  # indexes into `open`
 
     @initialize()
     def make_the_log(self) -> None:
         self.directory = tempfile.TemporaryDirectory()
         self.path = Path(self.directory.name, "new", "log.jsonl")
         self.model: list[Objects] = []
-        self.content = b""  # the lines of the model, in whatever spelling they were written
-        self.tail = b""  # after the last newline
+        self.content = b""  # the lines of the model, in the spelling of their writers
+        self.tail = b""  # the bytes after the last newline
         self.torn: list[bytes] = []
         self.open: list[linelog.LineLog[Objects]] = []
         linelog.LineLog(self.path).close()
@@ -95,7 +95,7 @@ class LogMachine(RuleBasedStateMachine):
     def append_what_may_not_be_a_record(
         self, handle: int, sound: list[Objects], record: Any
     ) -> None:
-        """Nothing is written unless all of a batch can be, and then nothing is repaired either."""
+        """If one record of a batch cannot be written, nothing is written, and nothing repaired."""
         try:
             line = line_of(record)
         except linelog.SerializeError:
