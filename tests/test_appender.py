@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Appending: what is then in the log, in which order, after which damage, and what is refused."""
+"""Appending: what the log then holds, in which order, after which damage, and what is refused."""
 
 import errno
 import math
@@ -187,7 +187,7 @@ class TestAppendMany:
             left -= written
             return written
 
-        before = b"\n" * (room % 4)  # blank lines: it is the same wherever the log ended
+        before = b"\n" * (room % 4)  # blank lines, so that the log ends in various places
         log_path(tmp_path).write_bytes(before)
         with EventLog.for_run(tmp_path, RUN) as log:
             with monkeypatch.context() as patch:
@@ -207,7 +207,7 @@ class TestShortWrites:
     @given(st.lists(st.integers(1, 50), min_size=1))
     @example([1])
     def test_a_line_written_in_pieces_is_whole(self, pieces: list[int]) -> None:
-        """Each write takes as many bytes as the list says. Later appends find the log in order."""
+        """Each write takes as many bytes as the list says. Later appends find a sound log."""
         write = os.write
         script = iter(pieces * 1000)
         with pytest.MonkeyPatch.context() as patch, testing.new_volume() as root:
@@ -252,7 +252,7 @@ class TestShortWrites:
 
 class TestWhatCannotBeTakenBack:
     def refuse_one_unlock(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let the system refuse to release the lock the next time."""
+        """Make the system refuse the next release of the lock."""
 
         def refuse(_: int) -> None:
             monkeypatch.undo()
@@ -282,7 +282,7 @@ class TestWhatCannotBeTakenBack:
     def test_foreign_bytes_in_the_place_of_ours_do_not_count_as_ours(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """There are as many of them as there were left to write."""
+        """There are as many foreign bytes as there were bytes left to write."""
         write = os.write
 
         def write_half_then_let_another_in(fd: int, data: bytes) -> int:
@@ -365,7 +365,7 @@ class TestWhatCannotBeTakenBack:
     def test_a_write_that_left_nothing_needs_no_cut(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Which a file that can only be appended to would not allow."""
+        """A file that can only be appended to would not allow the cut."""
 
         def refuse(*_: object) -> int:
             raise OSError(errno.ENOSPC, "full")
@@ -469,7 +469,7 @@ class TestRepair:
             (b"", b"torn\n"),
             (b"torn\n", b"torn\n"),
             (b"other\ntorn\n", b"other\ntorn\n"),
-            (b"of\ntorn\n", b"of\ntorn\n"),  # an even number of bytes, unlike the one above
+            (b"of\ntorn\n", b"of\ntorn\n"),  # an even number of bytes, unlike the case above
             (b"torn", b"torn\n"),
             (b"to", b"to\ntorn\n"),
             (b"xtorn\n", b"xtorn\ntorn\n"),
@@ -482,7 +482,7 @@ class TestRepair:
     def test_what_the_quarantine_ends_with_is_not_copied_again(
         self, tmp_path: Path, quarantined: bytes, expected: bytes
     ) -> None:
-        """This is the case if a writer died between the copy and the cut, or during the copy."""
+        """A writer may have died between the copy and the cut, or during the copy."""
         log_path(tmp_path).write_bytes(lines(node(0)) + b"torn")
         quarantine_path(tmp_path).write_bytes(quarantined)
         with EventLog.for_run(tmp_path, RUN) as log:
@@ -492,7 +492,7 @@ class TestRepair:
 
     @pytest.mark.spec("APP-17")
     def test_what_the_quarantine_ends_with_and_more_is_not_a_copy(self, tmp_path: Path) -> None:
-        """Although they are the same for as long as the tail goes, a whole number of blocks."""
+        """Tail and quarantine agree over the length of the tail, a whole number of blocks."""
         tail = bytes(256 * 1024)
         log_path(tmp_path).write_bytes(tail)
         quarantine_path(tmp_path).write_bytes(tail + b"x\n")
@@ -507,7 +507,7 @@ class TestRepair:
     def test_a_log_that_is_cut_while_its_tail_is_copied_is_not_lengthened_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """By somebody who takes no lock; what is cut to where it ended before would grow NULs."""
+        """Another program cuts the log without the lock. A cut at the old place would add NULs."""
         log_path(tmp_path).write_bytes(lines(node(0)) + b"torn")
 
         def cut(_: int) -> None:
@@ -649,7 +649,7 @@ class TestClosing:
 class TestDurable:
     @pytest.fixture
     def synced(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """The paths of what is synced, in order; ``locked`` before those synced under the lock."""
+        """The paths of what is synced, in order."""
         synced: list[str] = []
 
         def record(fd: int) -> None:
@@ -721,7 +721,7 @@ class TestDurable:
     def test_the_default_syncs_nothing(
         self, tmp_path: Path, synced: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """It does not sync the lines of a failed batch that stand, either."""
+        """Not even the lines that stand after a failed batch are synced."""
         write = os.write
 
         def write_170_of_300_then_fail(fd: int, data: bytes) -> int:
@@ -815,7 +815,7 @@ class TestWhatASignalHandlerRaises:
     def test_comes_out_as_it_is_and_leaves_no_lock(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
     ) -> None:
-        """A handler's TimeoutError has no errno; what the system refuses has one."""
+        """The TimeoutError of a signal handler has no errno. An error of the system has one."""
         log_path(tmp_path).write_bytes(b"torn")
         alarm = TimeoutError("alarm")
 
@@ -899,7 +899,7 @@ class TestSystemCalls:
     def test_an_uncontended_append_makes_four(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Lock, find the end, write, unlock: whatever is added costs every append."""
+        """The calls lock, find the end, write and unlock. One more would slow every append down."""
         calls: list[str] = []
         # On a busy machine the first append may take so long that the second one does more.
         monkeypatch.setattr(omnelog.linelog.appender, "LONG_HOLD_S", math.inf)

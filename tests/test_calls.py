@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What SPEC.md demands of single system calls and of defaults, if only these show it."""
+"""What SPEC.md demands of single system calls and of defaults, where nothing else shows it."""
 
 import errno
 import inspect
@@ -17,7 +17,7 @@ from .samples import RUN, node
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Name and flags of each file that is opened, except directories."""
+    """The name and the flags of each file that is opened, except directories."""
     calls: list[tuple[str, int]] = []
     real = os.open
 
@@ -52,7 +52,7 @@ def test_every_file_is_opened_for_itself_and_never_inherited_nor_waited_for(
 def test_the_lock_is_freed_although_somebody_has_a_copy_of_the_descriptor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
 ) -> None:
-    """A program that was spawned during the append has one, so closing alone frees nothing."""
+    """A program spawned during the append has a copy, so closing ours does not release the lock."""
     copies: list[int] = []
 
     def spawn_and_fail(fd: int, data: bytes) -> int:
@@ -80,7 +80,10 @@ def test_the_lock_is_freed_although_somebody_has_a_copy_of_the_descriptor(
 def test_a_writer_that_held_the_lock_for_long_pauses_before_taking_it_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lock_timeout_s: float, pause_s: float
 ) -> None:
-    """It never pauses past its deadline, or below 0 s. The clock starts with the machine."""
+    """The writer never pauses past its deadline, or for less than 0 s.
+
+    The clock begins near 0 s, as on a machine that has just started.
+    """
     clock = [0.001]
     held_s = [0.0]
     pauses: list[float] = []
@@ -109,12 +112,12 @@ def test_a_writer_that_held_the_lock_for_long_pauses_before_taking_it_again(
 def test_a_writer_that_waited_long_for_the_lock_has_not_held_it_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whether it waited for a process or a thread, its next append does not pause."""
+    """The next append does not pause, whether the writer waited for a process or for a thread."""
     clock = [100.0]
     pauses: list[float] = []
 
     class Mutex:
-        """A mutex that is free after a second."""
+        """A mutex that can be acquired only after a wait of one second."""
 
         def __init__(self, real: Any) -> None:
             self.real = real
@@ -152,7 +155,6 @@ def test_a_writer_that_waited_long_for_the_lock_has_not_held_it_for_long(
 def test_no_two_waiters_sleep_for_the_same_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They wait for the same lock, and each of them sleeps for other times."""
     clock = [100.0]
     slept: list[float] = []
 
@@ -171,7 +173,7 @@ def test_no_two_waiters_sleep_for_the_same_times(
             with omnelog.linelog.lock.LockableFile(log.path, os.O_RDWR) as waiter:
                 with pytest.raises(omnelog.LockTimeout):
                     waiter.acquire(clock[0], 0.5)
-            series.append(slept[:-1])  # the last one ends at the deadline
+            series.append(slept[:-1])  # the last sleep ends at the deadline
         holder.close()
     assert 0 < max(map(max, series)) <= 0.025
     assert len({*series[0], *series[1]}) == len(series[0]) + len(series[1])

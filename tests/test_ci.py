@@ -22,9 +22,9 @@ done
 
 
 def commands(directory: Path, failing: str) -> tuple[int, list[str]]:
-    """Run a copy of `.ci/run` where pip and nox only note how they are called.
+    """Run a copy of `.ci/run` in which pip and nox only write down how they are called.
 
-    A call that contains `failing` fails. Returns the exit status and the calls.
+    A call that contains `failing` fails. Return the exit status and the calls.
     """
     programs = directory / "programs"
     programs.mkdir()

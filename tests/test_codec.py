@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """One event to one line and back: the line byte for byte, what is accepted, what is refused.
 
-The lines and the schema below are written down by hand, not derived from the package: they are
-what it is held to. Two other encoders, `json` and dataclasses-json, check them once more.
+The lines and the schema below are written by hand and not derived from the package, because the
+package is checked against them. It is also compared with two other encoders, `json` and
+dataclasses-json.
 """
 
 import copy
@@ -156,12 +157,12 @@ BASE = {
 
 
 def line_with(member: str, value: str) -> bytes:
-    """A line that is sound, unless `member` and `value`, raw JSON, spoil it."""
+    """A sound line with one more member. `member` and `value` are raw JSON and may spoil it."""
     return f'{json.dumps(BASE)[:-1]},"{member}":{value}}}'.encode()
 
 
 def refusal(line: bytes) -> omnelog.DeserializeError:
-    """The error of a line that is refused, having checked what holds of each of them."""
+    """Check that a line is refused, and what holds for every such error. Return the error."""
     with pytest.raises(omnelog.DeserializeError) as caught:
         decode(line)
     error = caught.value
@@ -177,7 +178,7 @@ def refusal(line: bytes) -> omnelog.DeserializeError:
 
 
 def check_any(line: bytes) -> None:
-    """`line` is either refused with the one exception, or an event that can be written."""
+    """Check that `line` is refused with DeserializeError, or is an event that can be written."""
     try:
         event = decode(line)
     except omnelog.DeserializeError as error:
@@ -261,7 +262,7 @@ ESCAPED = {
     "\x1e": r"\u001e",
     "\x1f": r"\u001f",
 }
-"""All that is escaped in a string."""
+"""The characters that are escaped in a string, and how."""
 
 
 def aborted(reason: str) -> omnelog.PipeAborted:
@@ -322,7 +323,7 @@ def wire_objects() -> SearchStrategy[dict[str, Any]]:
 
 
 def canonical(wire: dict[str, Any]) -> bytes:
-    """The line of `wire` from the standard library, which escapes as serde_json does."""
+    """The line of `wire`, made by the standard library, which escapes as serde_json does."""
     return json.dumps(wire, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
@@ -334,7 +335,7 @@ def test_a_canonical_line_decodes_and_encodes_to_itself(wire: dict[str, Any]) ->
 @given(wire_objects())
 @example({**BASE, "message": '"\\\n\x1b'})
 def test_a_canonical_line_is_not_taken_the_long_way(wire: dict[str, Any]) -> None:
-    """Which would say the same, four times as slowly."""
+    """The long way gives the same result, but is four times slower."""
 
     def accept(text: str) -> NoReturn:
         raise AssertionError(text)
@@ -345,7 +346,7 @@ def test_a_canonical_line_is_not_taken_the_long_way(wire: dict[str, Any]) -> Non
 
 
 def test_every_type_has_a_function_that_writes_its_line() -> None:
-    """A ninth one is declared in `events` and written in `codec`: this names what was forgotten."""
+    """A ninth type is declared in `events` and written in `codec`. A failure names it."""
     assert {cls.__name__ for cls in omnelog.codec._WRITERS} == {
         cls.__name__ for cls in get_args(omnelog.Event)
     }
@@ -360,7 +361,7 @@ def test_every_member_lands_in_the_attribute_of_its_name(wire: dict[str, Any]) -
 
 @pytest.fixture
 def jsonable() -> Iterator[Callable[[type[Any]], Any]]:
-    """dataclasses-json's decorator on the very event classes, undone after the test."""
+    """dataclasses-json's decorator for the event classes themselves, undone after the test."""
     seen: dict[type[Any], set[str]] = {}
 
     def decorate(cls: type[Any]) -> Any:
@@ -388,7 +389,7 @@ def test_dataclasses_json_agrees(name: str, jsonable: Callable[[type[Any]], Any]
             **without_nulls(json.loads(foreign.to_json(event))),
         }
         assert foreign.from_json(line) == event
-        assert encode(foreign.from_json(line)) == line  # so enums are enums, not their values
+        assert encode(foreign.from_json(line)) == line  # only if enums are enums, not their values
 
     agrees()
 
@@ -410,7 +411,7 @@ TOKENS = [
 
 
 def edited(lines: SearchStrategy[bytes]) -> SearchStrategy[bytes]:
-    """Lines with up to five cuts, each filled with something else."""
+    """Lines with one to five edits, each of which replaces up to six bytes by others."""
     filling = st.binary(max_size=4) | st.sampled_from(TOKENS).map(str.encode)
     edits = st.lists(
         st.tuples(st.integers(0, 400), st.integers(0, 6), filling), min_size=1, max_size=5
@@ -429,7 +430,7 @@ def edited(lines: SearchStrategy[bytes]) -> SearchStrategy[bytes]:
 
 
 def outcome_of(call: Callable[[], object]) -> object:
-    """What `call` returns, with its class; or that it refuses, in the way that it should."""
+    """What `call` returns, with its class, or "refused" if it raises an error for bad input."""
     try:
         found = call()
     except (omnelog.DeserializeError, omnelog.SerializeError, omnelog.linelog.objects.Unfit):
@@ -438,7 +439,7 @@ def outcome_of(call: Callable[[], object]) -> object:
 
 
 def assert_read_alike(line: bytes) -> None:
-    """The fast path may only ever say what the strict one says."""
+    """Check that the fast path has the same result as the strict one."""
     objects = omnelog.linelog.objects
     strictly = outcome_of(lambda: read_strictly(objects.text_of(line)))
     assert outcome_of(lambda: decode(line)) == strictly
@@ -495,7 +496,7 @@ _NEARLY = {
     "no end": (b'"reason":"interrupted"}', b'"reason":"interrupted"'),
     "no UTF-8": (b'"interrupted"', b'"inter\xffrupted"'),
 }
-"""What makes of a canonical line one that is nearly so: a piece of it, and what takes its place."""
+"""A piece of a canonical line, and what replaces it, so that the line is only nearly canonical."""
 
 
 @pytest.mark.spec("ACC-20")
@@ -587,7 +588,7 @@ def test_a_one_byte_edit_anywhere_never_ends_in_another_exception(name: str) -> 
 
 @st.composite
 def spellings(draw: DrawFn, wire: dict[str, Any]) -> str:
-    """Another RFC 8259 spelling of `wire`: order, white space, escapes, and unknown members."""
+    """Another RFC 8259 spelling of `wire`, in order, white space, escapes and unknown members."""
     space = draw(st.sampled_from(["", " ", "\t", "\r", " \r\t "]))
     spell = draw(st.sampled_from([spell_raw, spell_ascii, spell_upper, spell_mixed]))
     extra = draw(st.dictionaries(st.text(max_size=2).map("x-{}".format), json_values(), max_size=2))
@@ -627,7 +628,7 @@ def spell_mixed(text: str) -> str:
 
 
 def json_values() -> SearchStrategy[Any]:
-    """Any JSON value that is an event's own affair, small enough to stay within 127 levels."""
+    """Any JSON value for an unknown member, small enough to stay within 127 levels."""
     floats = st.floats(allow_nan=False, allow_infinity=False)
     leaves = st.none() | st.booleans() | st.integers() | floats | texts()
     return st.recursive(
@@ -910,7 +911,7 @@ def test_127_nested_containers_are_accepted_and_128_are_not(nest: Callable[[int]
 
 
 ENDS = {"[": "]", '{"a":': "}", '[{"a":': "}]", "[ \t": "]"}
-"""What opens a level or two, and what closes it."""
+"""What opens one or two levels, and what closes them."""
 
 
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "never-closed"])
@@ -938,7 +939,7 @@ def test_brackets_side_by_side_or_in_strings_do_not_nest() -> None:
 def test_many_quotes_backslashes_and_brackets_take_no_more_than_linear_time(
     piece: str,
 ) -> None:
-    """Were it quadratic, this would take minutes: no clock is needed to tell."""
+    """Quadratic time would be minutes, so the test needs no clock."""
     many = piece * 200_000
     refusal(("[" * 200 + '"' + many).encode())
     refusal(line_with("[" * 200, f'"{many}')[:-1])
@@ -1035,7 +1036,7 @@ def test_a_member_of_another_type_is_refused_and_named(
     member = member.removesuffix("?")
     for raw in _WRONG[shape]:
         reason = refusal(spoilt(name, member, raw)).reason
-        if len(raw) < 400:  # else it is beyond a double, which no line may hold
+        if len(raw) < 400:  # a longer one is beyond a double, which no line may hold
             assert reason.startswith(f"{name}.{member}"), raw
 
 
@@ -1122,7 +1123,7 @@ def test_a_blank_line_is_not_an_event_and_an_event_is_not_blank(line: bytes) -> 
 def test_no_integer_is_made_of_more_digits_than_a_double_has(
     digits: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which takes quadratic time, also where the interpreter's own limit is switched off."""
+    """Such an integer would take quadratic time. The interpreter's own limit may be off."""
     made: list[int] = []
 
     def spy(text: str) -> int:
@@ -1146,26 +1147,26 @@ def test_no_integer_is_made_of_more_digits_than_a_double_has(
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LikeInput:
-    """What has an Input's fields but is none."""
+    """A class that has the fields of Input, but is not Input."""
 
     key: str
     value: str
 
 
 class ListOfInputs(list[omnelog.Input]):
-    """A list that may say anything when it is gone through."""
+    """A subclass of list, which may yield anything when it is iterated over."""
 
 
 class MyInput(omnelog.Input):
-    """It might have more fields."""
+    """A subclass, which might have more fields."""
 
 
 class MyError(omnelog.NodeError):
-    """So might this."""
+    """A subclass, which might have more fields."""
 
 
 def with_value(name: str, path: str, value: object) -> omnelog.Event:
-    """The event of type `name` whose field `path` holds `value`, whatever a type checker says."""
+    """The event `name` of LINES with `value` in the field `path`, even if that is a wrong type."""
     event = copy.deepcopy(LINES[name][0])
     holder: Any = event
     *way, last = re.findall(r"\w+", path)
@@ -1204,7 +1205,7 @@ STRINGS = [
 
 
 def refused(event: object, naming: str) -> None:
-    """Encoding `event` raises SerializeError, which names the field and chains the cause."""
+    """Check that encoding `event` raises SerializeError, with the field's name and a cause."""
     with pytest.raises(omnelog.SerializeError) as caught:
         encode(event)  # type: ignore[arg-type]
     assert naming in str(caught.value)
@@ -1305,7 +1306,7 @@ def test_what_does_not_fit_is_spelt_as_in_json_or_by_its_kind(value: object, spe
 
 
 def test_what_is_of_another_copy_of_the_package_is_refused_with_its_module() -> None:
-    """It has the same name, so the name alone would say nothing."""
+    """Its class has the same name as ours, so the name alone would explain nothing."""
 
     def namesake(cls: type, **members: object) -> Any:
         other = dataclasses.make_dataclass(cls.__name__, list(members))
@@ -1337,7 +1338,7 @@ class _EqualsAll(type):
 
 
 class _Liar(metaclass=_EqualsAll):
-    """Says that it, and its class, equals whatever it is compared with."""
+    """An object that equals everything, and so does its class."""
 
     __slots__ = ()
 
@@ -1396,7 +1397,7 @@ def test_what_is_not_an_event_cannot_be_written(thing: object) -> None:
 
 def test_an_instance_of_a_subclass_of_an_event_cannot_be_written() -> None:
     class MyPipeCompleted(omnelog.PipeCompleted):
-        """It might have more fields, and a reader would give back another class."""
+        """A subclass might have more fields, and a reader would give back another class."""
 
     refused(MyPipeCompleted(**_every), "MyPipeCompleted")
 

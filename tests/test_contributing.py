@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""CONTRIBUTING.md: its verbs and tables are current; what is written twice has every event."""
+"""CONTRIBUTING.md has current verbs and tables. Copies of the list of events are complete."""
 
 import ast
 import re

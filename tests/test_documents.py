@@ -116,7 +116,7 @@ def test_a_log_is_followed_and_a_torn_tail_is_reported_and_repaired(tmp_path: Pa
 
 
 def anchors(path: Path) -> set[str]:
-    """Return what links into a document may name: its headings, as renderers spell them."""
+    """Return the anchors in a document: its headings, as renderers spell them in links."""
     headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -148,7 +148,7 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 
 def test_files_and_modules_that_are_named_exist() -> None:
-    """Also in code, which `relative_links` leaves out."""
+    """This includes names in code, which `relative_links` leaves out."""
     folders = "omnelog|conformance|docs|examples|stress|tests"
     files = set()
     modules = set()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every error, provoked: which builtin it is, what it carries, how it reads, that it pickles."""
+"""Every error: which builtin it is, what it carries, how it reads, and that it can be pickled."""
 
 import copy
 import errno
@@ -21,7 +21,7 @@ Provoke = Callable[[Path, pytest.MonkeyPatch], object]
 
 
 def log_of(root: Path, content: bytes) -> Path:
-    """The log of RUN in the volume at `root`, holding `content`."""
+    """The path of the log of RUN in the volume at `root`, made with `content`."""
     path = omnelog.events_log_path(root, RUN)
     path.parent.mkdir(parents=True)
     path.write_bytes(content)

@@ -47,7 +47,7 @@ by_class = pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.__name__)
 
 
 def filled(cls: type[Any]) -> Any:
-    """A `cls` in which each field holds its own name: construction checks nothing."""
+    """An instance of `cls`. Each field holds its own name, because construction checks nothing."""
     return cls(**{name: name for name in ALL[cls]})
 
 
@@ -97,7 +97,7 @@ def test_a_field_can_be_neither_set_nor_deleted_nor_added(cls: type[Any]) -> Non
             setattr(thing, name, "other")
         with pytest.raises(dataclasses.FrozenInstanceError):
             delattr(thing, name)
-    for name in ("type", "colour"):  # frozen and slotted, CPython stumbles over its own super()
+    for name in ("type", "colour"):  # TypeError: a bug of CPython in frozen dataclasses with slots
         with pytest.raises((AttributeError, TypeError)):
             setattr(thing, name, "other")
         with pytest.raises((AttributeError, TypeError)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The programs of examples/ that need nothing but omnelog, run as they stand."""
+"""The program examples/session_log.py, run as it stands."""
 
 import re
 import signal
@@ -63,7 +63,7 @@ def test_a_session_says_what_is_wrong_with_its_log_without_a_traceback(tmp_path:
 
 
 def test_a_session_ends_by_ctrl_c_without_a_traceback(tmp_path: Path) -> None:
-    """Its log is locked meanwhile, so there is nothing to follow."""
+    """The log is locked until the interrupt, so nothing new comes."""
     path = tmp_path / "session.jsonl"
     with omnelog.LineLog(path) as log:
         log.append({"speaker": "ada", "text": "wait", "heard": 0})

@@ -41,7 +41,7 @@ MAY_IMPORT = {
         "volume",
     },
 }
-"""Each module of the core, and which of the others it may import: the lower layers come first."""
+"""Each module of the core, and the modules that it may import. Lower layers come first."""
 
 FACES = {
     "linelog.__init__": {name for name in MAY_IMPORT if name.startswith("linelog.")},
@@ -50,19 +50,19 @@ FACES = {
 """The modules that only gather the public names of others."""
 
 OPTIONAL = {"recording": {*MAY_IMPORT}}
-"""What a vendored copy may leave out: nothing of the core imports it."""
+"""Modules that a vendored copy may leave out, because no module of the core imports them."""
 
 CORE = [*MAY_IMPORT, *FACES, *OPTIONAL]
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def path_of(module: str) -> Path:
-    """The file of a module that is named as from the package."""
+    """The file of a module, which is named relative to the package."""
     return PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:
-    """What a file imports: modules of the package, named as from there, and other packages."""
+    """What a file imports: modules of the package, named relative to it, and other packages."""
     folder = path.relative_to(PACKAGE).parts[:-1]
     ours = set()
     others = set()
@@ -90,7 +90,7 @@ def test_imports_point_one_way(module: str, allowed: set[str]) -> None:
 def test_the_core_imports_the_standard_library_and_filelock_in_one_place(module: str) -> None:
     found = imports(path_of(module))[1] - sys.stdlib_module_names
     if module == "linelog.objects":
-        found.remove("typing_extensions")  # for type checkers; layer 1's own tests look closer
+        found.remove("typing_extensions")  # only for type checkers, as tests of layer 1 check
     assert found == ({"filelock"} if module == "linelog.lock" else set())
 
 
@@ -126,12 +126,12 @@ def test_no_file_imports_the_package_by_its_name(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_file_asks_what_is_installed(path: Path) -> None:
-    """The reason is that importlib.metadata does not know a vendored copy."""
+    """importlib.metadata does not know a vendored copy."""
     assert "importlib" not in imports(path)[1]
 
 
 def test_no_imports_go_in_circles() -> None:
-    """Sub-packages included; ``from .. import Name`` leads to the ``__init__`` of that package."""
+    """Sub-packages are included. ``from .. import Name`` counts as an import of ``__init__``."""
     modules = {path.relative_to(PACKAGE).with_suffix("").parts: path for path in FILES}
     graph: dict[tuple[str, ...], set[tuple[str, ...]]] = {module: set() for module in modules}
     for module, path in modules.items():
@@ -141,7 +141,7 @@ def test_no_imports_go_in_circles() -> None:
                 base = tuple(filter(None, origin))
                 for name in [(*base, alias.name) for alias in statement.names]:
                     found = [name, (*name, "__init__"), base, (*base, "__init__")]
-                    left_out = base  # of a vendored copy, which has no command
+                    left_out = base  # the command, which a vendored copy does not have
                     graph[module].add(next((one for one in found if one in modules), left_out))
     assert sum(map(len, graph.values())) > len(modules)
     list(TopologicalSorter(graph).static_order())  # raises CycleError
@@ -189,7 +189,7 @@ SHARED = {
 
 @pytest.mark.parametrize("module", MAY_IMPORT)
 def test_what_is_public_in_a_module_is_public_in_the_package(module: str) -> None:
-    """Names that only the modules share are excepted."""
+    """The names in `SHARED` are excepted."""
     public = {*omnelog.__all__, *SHARED.get(module, ())}
     for statement in ast.parse(path_of(module).read_text(encoding="utf-8")).body:
         if isinstance(statement, ast.ClassDef | ast.FunctionDef):
@@ -204,4 +204,4 @@ def test_what_modules_share_is_there(module: str, names: set[str]) -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_what_a_mutant_breaks_stands_in_the_core(mutant: Mutant) -> None:
-    mutant.text(PACKAGE)  # raises ValueError unless it stands there once
+    mutant.text(PACKAGE)  # raises ValueError unless it is there exactly once

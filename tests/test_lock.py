@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 
 class TestAgainstAnIndependentProgram:
-    """util-linux flock(1), which shares no code with us, locks the very same file."""
+    """flock(1) of util-linux, which shares no code with omnelog, locks the same file."""
 
     @pytest.mark.spec("LOCK-1")
     def test_an_append_waits_until_flock_lets_go(self, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ class TestWaiting:
     def test_an_old_waiter_sleeps_no_longer_than_a_young_one(
         self, few: int, more: int, age_s: float, later_s: float
     ) -> None:
-        """The first tries, which come at once, are excepted."""
+        """The first two pauses are excepted, because they are always short."""
         assert 0.0001 <= pause_s(few, age_s) <= 0.025
         assert pause_s(more, 0.6 + later_s) <= pause_s(more, age_s)
         assert pause_s(more, 0.05 + age_s + later_s) <= pause_s(more, 0.05 + age_s)
@@ -188,7 +188,7 @@ class TestWaiting:
         def sleep(seconds: float) -> None:
             nonlocal now
             assert 0 < seconds <= 0.025
-            now += max(seconds, 1e-9)  # as clocks do
+            now += max(seconds, 1e-9)  # a clock never stands still
 
         def try_lock(_: int) -> bool:
             nonlocal tries
@@ -210,7 +210,7 @@ class TestWaiting:
 
 @contextmanager
 def holding(content: bytes, block: int) -> Iterator["omnelog.linelog.lock.LockableFile"]:
-    """A file that holds `content`, read `block` bytes at a time."""
+    """A file that holds `content` and is read `block` bytes at a time."""
     fd = os.memfd_create("content")
     with pytest.MonkeyPatch.context() as patch, open(fd, "wb", buffering=0) as anonymous:
         anonymous.write(content)

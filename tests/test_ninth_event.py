@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A ninth event type takes what CONTRIBUTING.md says: the change is made in a copy, and tested."""
+"""CONTRIBUTING.md says all that a ninth event type takes. The change is tested in a copy."""
 
 import os
 import re
@@ -20,7 +20,7 @@ DECLARATION, WRITER = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
 
 
 class Edit(NamedTuple):
-    """In the file `path`, the text `old`, which is there once, becomes `new`."""
+    """An edit of the file `path`: the text `old`, which is there once, becomes `new`."""
 
     path: str
     old: str
@@ -124,11 +124,11 @@ NOTICE = [
     "tests/test_documents.py::test_the_overview_lists_every_public_name_once",
     "tests/tools/test_schema.py::test_the_committed_schema_is_what_the_command_prints_anywhere",
 ]
-"""Each of these fails until the places it is about have the event."""
+"""Each of these tests fails until the places that it checks have the event."""
 
 AFFECTED = [
     *NOTICE,
-    "tests/test_testing.py::test_every_type_comes_up_in_runs",  # it would search for long in vain
+    "tests/test_testing.py::test_every_type_comes_up_in_runs",  # not in NOTICE: it fails slowly
     "tests/test_codec.py::test_the_line_of_each_type_byte_for_byte",
     "tests/test_codec.py::test_decode_gives_back_what_encode_was_given",
     "tests/test_codec.py::test_type_comes_first_and_then_the_declared_order",
@@ -175,7 +175,7 @@ def run_tests(project: Path, tests: list[str]) -> "subprocess.CompletedProcess[s
 
 
 def test_contributing_names_every_place() -> None:
-    """Also those that nothing but a reader would miss: what the recipes list of each member."""
+    """This includes places that only a reader would miss, as the columns in docs/recipes.md."""
     paths = {edit.path for edit in THE_CORE + WHAT_IS_WRITTEN_TWICE}
     named = set(re.findall(r"[\w/.]+\.(?:py|md|pm|json)\b", SECTION))
     for_readers = {"docs/recipes.md", "omnelog/cli/describe.py", "omnelog/cli/chrome_trace.py"}

@@ -66,7 +66,7 @@ class TestASnapshot:
 
     @pytest.mark.spec("READ-18")
     def test_takes_constant_memory(self, tmp_path: Path) -> None:
-        """A log that is eight times as long takes at most half as much memory more."""
+        """A log that is eight times as long takes less than 1.5 times as much memory."""
 
         def peak(count: int) -> int:
             log_path(tmp_path).write_bytes(lines(node(1, 1000)) * count)
@@ -206,7 +206,7 @@ class TestABadLine:
     def test_that_was_scanned_keeps_no_part_of_the_log_in_memory(
         self, tmp_path: Path, decode: Callable[[bytes], object]
     ) -> None:
-        """Neither the error nor its causes keep it, whose frames hold a block of the log each."""
+        """The frames of the error and of its causes hold blocks of the log, so they are dropped."""
         path = log_path(tmp_path)
         problems = 20
         path.write_bytes((b"{broken\n" + b" " * 300_000 + b"\n") * problems + b"{torn")
@@ -233,7 +233,7 @@ class TestABadLine:
     def test_is_not_made_by_what_only_looks_like_a_line_end(
         self, tmp_path: Path, separator: str
     ) -> None:
-        """They may be raw or escaped in a string. Between two lines they make one bad line."""
+        """A string may have such a character, raw or escaped. Between events it makes a bad line."""
         event = omnelog.PipeAborted(id="", ts="", run_id="", reason=f"a{separator}b")
         log_path(tmp_path).write_bytes(lines(event, event))
         assert omnelog.read_run(tmp_path, RUN) == [event, event]
@@ -274,7 +274,7 @@ class TestAnUnterminatedTail:
     def test_is_read_again_under_the_lock(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A repair came between the look and the lock, so the reader must look again."""
+        """A repair comes between the look and the lock, so the reader must look again."""
         log_path(tmp_path).write_bytes(lines(node(1)) + lines(node(7))[:40])
 
         def lock_after_a_repair(
@@ -370,7 +370,7 @@ class TestAFollower:
             assert list(following) == [node(5)]
 
     def test_waits_for_a_torn_tail_and_never_yields_half_a_line(self, tmp_path: Path) -> None:
-        """What follows a repair is not joined with anything that was seen before it."""
+        """Bytes after a repair are not joined with bytes that were seen before it."""
         path = log_path(tmp_path)
         path.write_bytes(lines(node(1)))
         looks = iter(
@@ -389,7 +389,7 @@ class TestAFollower:
     def test_never_takes_the_lock_even_where_it_is_free(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """An appender that tried at that moment would find it taken."""
+        """An appender that tried to acquire it at that moment would find it taken."""
 
         def try_lock(_: int) -> bool:
             raise AssertionError("it takes the lock")
@@ -418,7 +418,7 @@ class TestAFollower:
     def test_goes_on_with_the_log_that_replaced_its_own(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """It first reads what is still appended to the old one, here until the third look."""
+        """The follower first reads the late lines of the old log, here until the third look."""
         path = log_path(tmp_path)
         path.write_bytes(lines(node(1)))
         moved = path.with_name("moved")
@@ -440,7 +440,7 @@ class TestAFollower:
 
 
 class Steps(threading.Event):
-    """A stop event: each wait runs the next step instead, and after the last it is set."""
+    """A stop event. Each wait runs the next step instead, and the wait after the last sets it."""
 
     def __init__(self, steps: Iterator[object]) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A tool that logs its own run: however a block is left, `verify` finds nothing in the log.
+"""A tool logs its own run: however a block is left, `verify` finds nothing wrong in the log.
 
-What cannot be logged is an exception or a warning, as the host chose, and then the log says exactly
-what is missing.
+If something cannot be logged, the host gets an exception or a warning, as it chose, and the log
+says exactly what is missing.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ def start(root: Path, errors: Literal["raise", "warn"] = "raise") -> Run:
 
 
 def logged(run: Run) -> list[str]:
-    """The events of a run, each by its type and its node."""
+    """The events of a run, each as its type and its node."""
     found = omnelog.read_run(run.root, run.run_id)
     return [f"{event.type} {getattr(event, 'node_id', '')}".strip() for event in found]
 
@@ -55,12 +55,12 @@ def findings(run: Run) -> list[str]:
 
 
 def last(run: Run, kind: Any) -> Any:
-    """The last event of a run that is a `kind`."""
+    """The last event of the class `kind` in a run."""
     return [e for e in omnelog.read_run(run.root, run.run_id) if isinstance(e, kind)][-1]
 
 
 class Broken(Exception):
-    """What a host fails with."""
+    """The exception that a host fails with."""
 
 
 # What is logged when all goes well.
@@ -254,7 +254,7 @@ def test_a_gate_outside_of_its_node_is_an_error(tmp_path: Path, step: str) -> No
 
 @in_a_thread
 def test_an_interrupt_at_any_moment_leaves_a_clean_log(tmp_path: Path) -> None:
-    """It comes at every 37th bytecode, and the host continues after it."""
+    """The interrupt comes at every 37th bytecode in turn, and the host continues after it."""
 
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -414,7 +414,7 @@ def test_the_end_of_a_run_is_found_whatever_follows_it(
 def test_the_end_of_a_run_is_found_before_all_that_its_nodes_logged_afterwards(
     tmp_path: Path,
 ) -> None:
-    """50 nodes were running when it was aborted, each of which logs a long message."""
+    """50 nodes run when the run is aborted. After that, each of them logs a long message."""
     run = start(tmp_path)
     nodes = [Run.attach(tmp_path, run.run_id).node(f"n{number}", LOOP) for number in range(50)]
     for node in nodes:
@@ -476,9 +476,9 @@ def sizes_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_joining_takes_the_same_however_many_nodes_there_are(
     tmp_path: Path, sizes_read: list[int]
 ) -> None:
-    """Counted in bytes that are read; 5,000 nodes make a log of a megabyte and a half.
+    """The test counts the bytes that are read. 5,000 nodes make a log of 1.5 MB.
 
-    The last one has its middle in a hole of a gigabyte.
+    The longest log also has a hole of a gigabyte in its middle.
     """
     run = start(tmp_path)
     head = recording.event_head(tmp_path, run.run_id)
@@ -501,7 +501,7 @@ def test_joining_takes_the_same_however_many_nodes_there_are(
 def test_a_gigabyte_of_zeros_at_the_end_of_a_log_is_not_read(
     tmp_path: Path, sizes_read: list[int]
 ) -> None:
-    """A power loss can leave such a tail; it is a hole in the file."""
+    """A power loss can leave such a tail, which is a hole in the file."""
     run = start(tmp_path)
     path = omnelog.events_log_path(tmp_path, run.run_id)
     os.truncate(path, 2**30)
@@ -643,7 +643,7 @@ def test_a_fork_while_another_thread_logs_does_not_make_the_child_wait(
 
 @contextmanager
 def warned(match: str) -> Iterator[None]:
-    """One warning and no other."""
+    """Check that there is exactly one warning, and that it matches."""
     with pytest.warns(RecordingWarning, match=match) as found:
         yield
     assert len(found) == 1
@@ -824,7 +824,7 @@ def test_a_node_whose_start_cannot_be_logged_leaves_its_id_free(
 def test_a_node_that_may_have_been_started_keeps_its_id(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its line is written but cannot be synced, so it may or may not survive a power loss."""
+    """The line of its start is written but cannot be synced, so a power loss may take it."""
 
     def no_sync(_fd: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -908,7 +908,7 @@ def test_errors_can_be_pickled(error: type[Exception]) -> None:
     assert isinstance(copy, omnelog.OmnelogError)
 
 
-# The example.
+# The example task_runner.py.
 
 
 TASKS = """
@@ -978,7 +978,7 @@ def test_the_example_says_without_a_traceback_that_its_run_has_ended(tmp_path: P
 
 
 def test_importing_it_imports_nothing_else() -> None:
-    """All verbs of the command import it, and start as fast as without it."""
+    """All verbs of the command import `recording`, and start as fast as without it."""
     name = omnelog.__name__
     program = (
         f"import sys, {name}; before = {{*sys.modules}}; import {name}.recording; "
@@ -1055,7 +1055,7 @@ def test_the_text_of_an_event_can_be_encoded_and_is_otherwise_as_it_was(text: st
 @example("caf\u00e9".encode())
 @example(b"caf\xe9")
 def test_bytes_that_the_locale_cannot_decode_are_text_where_they_are_utf_8(data: bytes) -> None:
-    """In an ASCII locale, arguments and names of files are such bytes."""
+    """Arguments and file names are such bytes in an ASCII locale."""
     text = data.decode("ascii", errors="surrogateescape")
     assert recording.event_text(text) == data.decode(errors="replace")
 
@@ -1105,7 +1105,7 @@ def test_the_head_of_an_event_is_of_now(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-# Whatever a host does.
+# Arbitrary hosts.
 
 
 @dataclass(frozen=True)
@@ -1149,7 +1149,7 @@ class Host:
             case "node":
                 with run.node(name, BASH):
                     self.play(run, step.inner, name)
-            case "left":  # a thread goes on, or its end could not be logged
+            case "left":  # a thread still runs in it, or its end could not be logged
                 run.node(name, BASH).__enter__()
             case "thread":
                 with ThreadPoolExecutor(1) as pool:
@@ -1161,7 +1161,7 @@ class Host:
                 self.fork(run, step, name)
 
     def play_in_thread(self, run: Run, several: tuple[Step, ...], name: str) -> None:
-        """A child that is forked in a thread has only this thread, so it ends with it."""
+        """A child that is forked in a thread has only this thread, so the child ends here."""
         leave_as_child(lambda: self.play(run, several, name))
 
     def fork(self, run: Run, step: Step, name: str) -> None:
@@ -1170,7 +1170,7 @@ class Host:
             _, status = os.waitpid(pid, 0)
             assert status == 0
             return
-        signal.alarm(60)  # the parent waits, and must not wait for ever
+        signal.alarm(60)  # so that the parent does not wait for ever
         try:
             self.play(run, step.inner, name)
         finally:

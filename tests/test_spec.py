@@ -25,13 +25,13 @@ SENTENCE_END = re.compile(r"(?<=[.:]) +(?=[A-Z])")
 
 
 class Clause(NamedTuple):
-    """A list item that begins with a bold id, its lines joined."""
+    """A list item that begins with a bold id. Its lines are joined."""
 
-    chapter: str  # whose heading it stands under
+    chapter: str  # the prefix of the chapter that it is in
     prefix: str
     number: int
     text: str
-    untested: str | None  # why, of the clause or of its chapter
+    untested: str | None  # the reason, given by the clause or by its chapter
 
     @property
     def id(self) -> str:
@@ -88,7 +88,7 @@ def all_checks() -> dict[str, list[str]]:
 
 
 def untraced(spec: str, checks: dict[str, list[str]]) -> list[str]:
-    """What is wrong between the clauses of `spec` and the checks."""
+    """What does not match between the clauses of `spec` and the checks."""
     ids = [clause.id for clause in clauses(spec)]
     checked = {clause for named in checks.values() for clause in named}
     wrong = [f"{id_} is there twice" for id_ in sorted({i for i in ids if ids.count(i) > 1})]
@@ -143,7 +143,7 @@ class TestTracing:
 
 
 def rows(chapter: str, *heads: str) -> list[list[str]]:
-    """The cells of the table with these heads, without backquotes."""
+    """The cells of the table whose columns have these heads, without backquotes."""
     lines = CHAPTERS[chapter].split(f"| {' | '.join(heads)} |\n")[1].splitlines()
     table = lines[1 : lines.index("")]
     return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in table]
@@ -216,7 +216,7 @@ class TestVolume:
 
 
 def spell(kind: Any) -> str:
-    """A field's type in the words of the table."""
+    """The type of a field, in the words of the table."""
     if kind is str:
         return "string"
     if typing.get_origin(kind) is list:
@@ -228,7 +228,7 @@ def spell(kind: Any) -> str:
 
 
 def marks(cls: type) -> dict[str, str]:
-    """The marks of the members of a class or an enum, in its source."""
+    """The marks in the source of a class or an enum, by member."""
     return dict(re.findall(r"^    (\w+)\b.*# ([PA])$", inspect.getsource(cls), re.MULTILINE))
 
 
@@ -263,7 +263,7 @@ class TestEvents:
         assert set(said.values()) == {"P", "A"}
         for name, cls in self.OBJECTS.items():
             marked = marks(cls)
-            if cls is not omnelog.Input:  # whose marks are its event's
+            if cls is not omnelog.Input:  # it has no marks in the code
                 assert set(marked) == set(cls.__annotations__)
             assert {field: said[name, field] for field in marked} == marked
         for kind in (omnelog.NodeKind, omnelog.ErrorKind, omnelog.GateMethod):
@@ -341,7 +341,7 @@ class TestLayout:
         assert [prefix for prefix, same in groupby(prefixes) if len(list(same)) > 1] == []
 
     def test_chapters_mentioned_by_number_are_the_ones_that_are_meant(self) -> None:
-        """Renumbering chapters would silently make these wrong."""
+        """These numbers would become wrong without notice if chapters were renumbered."""
         meant = {
             "3": "EVT",
             "5": "ACC",

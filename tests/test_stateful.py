@@ -25,16 +25,16 @@ from .strategies import events
 
 
 class LogMachine(RuleBasedStateMachine):
-    """Several handles, readers, foreign writers and death, on one log."""
+    """Several handles, readers, foreign writers and deaths on one log."""
 
-    handles: Bundle[int] = Bundle("handles")  # where in `open` they are
+    handles: Bundle[int] = Bundle("handles")  # indexes into `open`
 
     @initialize()
     def make_the_log(self) -> None:
         self.volume = tempfile.TemporaryDirectory()
         self.root = Path(self.volume.name)
         self.model: list[omnelog.Event] = []
-        self.tail = b""  # after the last newline
+        self.tail = b""  # the bytes after the last newline
         self.torn: list[bytes] = []
         self.open: list[omnelog.EventLog] = []
         with omnelog.EventLog.for_run(self.root, RUN) as log:
@@ -77,8 +77,8 @@ class LogMachine(RuleBasedStateMachine):
     def lose_part_of_the_last_line(self, place: int) -> None:
         """A power loss may do this. It leaves a torn tail, or only takes the newline.
 
-        All handles are closed, because none survives a power loss. A handle relies on its last line
-        ending where it did, and would not look if the log had the same length again.
+        All handles are closed, because none survives a power loss. A handle knows the place where
+        its last line ended, and would not look at the end if the log had the same length again.
         """
         last = omnelog.encode(self.model.pop())
         cut = 1 + place % len(last)

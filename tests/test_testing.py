@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The strategies and fixtures for tests of users: they draw what they promise."""
+"""The strategies and fixtures for the tests of users give what they promise."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from . import omnelog, testing
 from .documents import blocks, text_of
 
 FIRST_FOUND = settings(phases=[Phase.generate], max_examples=10_000, database=None)
-"""With so many examples, `find` finds one. One in fifteen may not be among a hundred."""
+"""`find` needs this many examples: a hundred may lack what one example in fifteen has."""
 
 
 @given(testing.run_ids())
@@ -131,9 +131,9 @@ def test_the_log_is_that_of_a_new_run(omne_volume: Path, omne_log: omnelog.Event
 
 
 def printed_arguments(strategy: SearchStrategy[Any], condition: Callable[[Any], bool]) -> list[str]:
-    """What hypothesis prints of the first example that meets a condition."""
+    """The arguments that hypothesis prints for the first example that meets a condition."""
 
-    @settings(database=None, max_examples=2000, phases=[Phase.generate])  # printed as it is found
+    @settings(database=None, max_examples=2000, phases=[Phase.generate])  # without shrinking
     @given(strategy)
     def fails(example: Any) -> None:
         assert not condition(example)

@@ -28,7 +28,7 @@ from .strategies import CROCKFORD, ulids
 GREATEST = "7" + "z" * 25
 MILLISECOND = 1_000_000  # in ns
 NOW = 1_776_500_000_000 * MILLISECOND
-LAST_MILLISECOND = (2**48 - 1) * MILLISECOND  # a ULID has 48 bits for them
+LAST_MILLISECOND = (2**48 - 1) * MILLISECOND  # a ULID has 48 bits for milliseconds
 
 SetClock = Callable[[int], None]
 
@@ -60,13 +60,13 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
 
 @pytest.fixture
 def last(tmp_path: Path) -> Path:
-    """The file that holds the last ULID, in a directory that is there already."""
+    """The path of the file that holds the last ULID. Its directory exists."""
     path = omnelog.ulid_lock_path(tmp_path)
     path.parent.mkdir(parents=True)
     return path
 
 
-# ---- what it looks like ----
+# ---- what a ULID looks like ----
 
 
 def test_a_ulid_is_26_lowercase_crockford_characters_within_128_bits(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ print(*found)
 
 @pytest.mark.spec("ULID-2")
 def test_ulids_rise_across_processes(tmp_path: Path) -> None:
-    """Eight processes start at one gate and allocate 200 each."""
+    """Eight processes start at the same time and allocate 200 ULIDs each."""
     arguments = [sys.executable, "-c", _ALLOCATE, omnelog.__name__, str(tmp_path), "200"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with ExitStack() as stack:
@@ -198,7 +198,7 @@ def test_ulids_rise_across_processes(tmp_path: Path) -> None:
     assert omnelog.ulid_lock_path(tmp_path).read_text() == max(everything)
 
 
-# ---- what is there already ----
+# ---- what the file holds already ----
 
 
 def test_an_empty_file_holds_no_last_one(last: Path, tmp_path: Path) -> None:
@@ -385,7 +385,7 @@ def test_a_write_that_is_cut_short_leaves_a_file_that_can_be_gone_on_from(
 def test_the_lock_is_freed_although_the_call_failed_and_somebody_has_a_copy_of_the_descriptor(
     last: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program that was spawned meanwhile has one, so closing alone frees nothing."""
+    """A program spawned during the call has a copy, so closing ours does not release the lock."""
     copies: list[int] = []
     pread = os.pread
 
@@ -547,7 +547,10 @@ def test_parent_and_child_share_an_allocator(
 def test_interrupts_at_any_moment_leave_the_lock_free_and_no_ulid_twice(
     tmp_path: Path, then: tuple[int, ...] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They come at each bytecode, after each call, and again some calls later, in the clean-up."""
+    """An interrupt comes at each bytecode in turn, or after each call in turn.
+
+    In some cases another one comes some calls later, in the clean-up.
+    """
     monkeypatch.setattr(omnelog.ulid, "PATH_CHECK_INTERVAL_S", 0.0)
     at = 0
     most = 0
@@ -560,7 +563,7 @@ def test_interrupts_at_any_moment_leave_the_lock_free_and_no_ulid_twice(
                 with strike:
                     allocator.allocate()
             except KeyboardInterrupt as error:
-                caught = error  # and its traceback, which keeps the frames alive
+                caught = error  # its traceback keeps the frames alive
             assert lock_is_free(allocator.path), f"{strike.where}, {caught}"
             following = allocator.allocate()
             assert following > ulid
@@ -577,7 +580,7 @@ def interrupt() -> None:
 
 
 def test_a_handler_that_forks_at_any_moment_leaves_the_ulid_to_the_parent(tmp_path: Path) -> None:
-    """It forks at every 7th bytecode, until the ULID is in the file and the lock is free.
+    """The handler forks at every 7th bytecode, until the ULID is in the file and the lock is free.
 
     A fork after that is like a fork after the call.
     """

@@ -28,7 +28,7 @@ def test_the_interpreters_are_the_same_everywhere() -> None:
     assert re.findall(r'"([\d.]+)"', matrix) == classified
     assert tox.split(",") == [name.replace(".", "") for name in [*classified, *with_threads]]
     assert PYPROJECT["project"]["requires-python"] == f">={classified[0]}"
-    # No runner has an interpreter without the global lock, so no classifier promises one.
+    # No hosted runner has an interpreter without the global lock, so no classifier promises it.
     assert any(name.startswith("Free Threading") for name in versions) == ('t"' in matrix)
 
 
@@ -54,7 +54,7 @@ def test_filelock_is_not_pinned() -> None:
 
 
 def test_a_pin_is_a_name_and_a_version() -> None:
-    """An address of a file would tie the project to one place."""
+    """A pin that is the address of a file would tie the project to one place."""
     for name, version in PINS.items():
         assert re.fullmatch(r"[a-z0-9-]+", name), name
         assert re.fullmatch(r"[0-9][0-9a-z.]*", version), (name, version)

@@ -422,7 +422,7 @@ assert omnelog.read_run(sys.argv[1], "caf\\xe9") == [event]
 @pytest.mark.spec("VOL-1", "VOL-16")
 @pytest.mark.skipif(os.name == "nt", reason="names are UTF-16 there in every locale")
 def test_names_on_disk_are_utf_8_in_every_locale(tmp_path: Path) -> None:
-    """This holds even if the locale lacks the letter. A name that is not UTF-8 is left out."""
+    """The locale here does not have the letter. A name that is not UTF-8 is left out."""
     runs = omnelog.runs_dir(tmp_path)
     os.makedirs(os.path.join(os.fsencode(runs), b"caf\xe9"))
     environment = (

@@ -21,7 +21,7 @@ from typing import Any
 import omnelog
 from conformance.adapters.omnelog_adapter import Adapter, Json, build, plain, report
 
-Change = Callable[[bytes], bytes]  # to a line that is read or was written
+Change = Callable[[bytes], bytes]  # of a line, before decoding or after encoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ FAULTS: dict[str, Fault] = {}
 def fault(
     kinds: str, caught_by: str, clauses: str
 ) -> Callable[[Callable[[Adapter], None]], Callable[[Adapter], None]]:
-    """Add the decorated function to `FAULTS`, by its name with hyphens."""
+    """Add the decorated function to `FAULTS`, under its name with hyphens."""
 
     def enter(spoil: Callable[[Adapter], None]) -> Callable[[Adapter], None]:
         FAULTS[spoil.__name__.replace("_", "-")] = Fault(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kit can fail: each faulty adapter is caught, and by the right vectors."""
+"""The kit finds faults: each faulty adapter is caught by the right vectors."""
 
 import fnmatch
 import sys

@@ -135,7 +135,7 @@ def once(vector: Vector) -> Vector:
 
 
 def verdict(name: str, fault: str) -> str:
-    """The verdict of a vector on a fault. A pass is tried again, as a busy machine hides faults."""
+    """The verdict of a vector on a fault. A pass is tried again: busy machines may hide faults."""
     for _ in range(TRIES):
         vectors = [once(VECTORS[name])]
         [result] = conduct(vectors, dict.fromkeys("ABC", command(fault)), 5.0, set())
@@ -212,5 +212,5 @@ def test_every_fault_is_tried() -> None:
 
 
 def test_an_adapter_leaves_when_it_is_asked() -> None:
-    """Its input stays open, so the end of its input cannot be the reason."""
+    """The adapter's input stays open, so the end of its input cannot be the reason."""
     assert Adapter(command("right"), 10.0).quit() == 0

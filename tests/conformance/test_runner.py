@@ -408,7 +408,7 @@ for line in sys.stdin:
 def test_a_second_answer_is_noticed_however_late_it_is(
     delay_s: float, adapter: Callable[[str], list[str]]
 ) -> None:
-    """The runner asks for an op that does not exist. A second answer is not the answer to that."""
+    """The runner then asks for an op that does not exist, and a second answer is wrong for that."""
     twice = TWICE % ("DeserializeError", delay_s)
     done = run("--only", ONE, "--", *adapter(twice))
     assert "answers twice" in done.stdout or "was not asked" in done.stdout

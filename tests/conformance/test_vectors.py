@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The vectors are many, follow their schema, and are those that the generators make."""
+"""There are enough vectors, all follow their schema, and the generated ones are up to date."""
 
 import json
 import subprocess

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""How many examples hypothesis tries. The environment variable HYPOTHESIS_PROFILE says it.
+"""The profiles of hypothesis. The environment variable HYPOTHESIS_PROFILE chooses one.
 
-``usual`` is the default. ``thorough`` tries forty times as many (`nox -s properties`). ``brief``
-tries less than half as many, for code that other runs test with the usual number. ``repeatable``
-tries the same examples every time, twice as many as usual, so that a mutant that one run kills does
-not survive the next.
+A profile says how many examples hypothesis tries. ``usual`` is the default. ``thorough`` tries
+forty times as many (`nox -s properties`). ``brief`` tries less than half as many, for code that
+other runs test with the usual number. ``repeatable`` tries the same examples every time, twice as
+many as usual, so that a mutant that one run kills does not survive the next.
 
 There is no deadline, and slow data is not reported, because a busy machine is not a bug.
 """

@@ -58,7 +58,7 @@ class TestAppending:
     def test_after_another_handles_reads_one_byte_of_a_healthy_log(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The lock is held during the read, so others would wait for each byte more."""
+        """The lock is held during the read, so any further read would delay others."""
         asked: list[int] = []
         pread = os.pread
 
@@ -486,7 +486,7 @@ class TestTheLock:
     def test_that_the_system_refuses_for_good_is_an_io_error_by_the_deadline(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A security module may do so with EACCES, which libraries take for a lock that is held."""
+        """A security module may refuse it with EACCES, which libraries take for a held lock."""
 
         def refuse(fd: Any, operation: int) -> None:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
