@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The one place where tests use private names of the package.
+"""The place where tests use private names of the package.
 
-Each function says why a test needs it. If a private name changes, only this file changes. There are
-two exceptions. The modules of the core look up their constants, ``os``, ``monotonic``, ``sleep``
-and the functions of the lock in their own name space at every call. Tests replace these names
-there, as ``faults/logs.py`` and ``faults/system.py`` do. And the tests in ``linelog/`` can be
-copied without the other tests, so they do not use this file.
+Each function says why a test needs it. If one of these names changes, only this file changes. There
+are three exceptions. The modules of the core look up their constants, ``os``, ``monotonic``,
+``sleep`` and the functions of the lock in their own name space at every call. Tests replace these
+names there, as ``faults/logs.py`` and ``faults/system.py`` do. A few tests replace ``_decode`` or
+``_close_file`` of a handle, or look at ``_read`` and ``_WRITERS`` of the codec. And the tests in
+``linelog/`` can be copied without the other tests, so they do not use this file.
 """
 
 from typing import Any

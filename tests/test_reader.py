@@ -233,7 +233,7 @@ class TestABadLine:
     def test_is_not_made_by_what_only_looks_like_a_line_end(
         self, tmp_path: Path, separator: str
     ) -> None:
-        """A string may hold one of them, raw or escaped. Between events it makes a bad line."""
+        """A string may hold this character, raw or escaped. Between events it makes a bad line."""
         event = omnelog.PipeAborted(id="", ts="", run_id="", reason=f"a{separator}b")
         log_path(tmp_path).write_bytes(lines(event, event))
         assert omnelog.read_run(tmp_path, RUN) == [event, event]

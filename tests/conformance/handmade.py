@@ -2,8 +2,9 @@
 """A short implementation of chapters 6 to 10 of SPEC.md, which can be wrong on purpose.
 
 ``python tests/conformance/handmade.py FAULT`` is an adapter with this one fault. With ``right`` in
-the place of FAULT, it has no fault. Events, paths and errors are those of omnelog. All that these
-chapters demand is here, so that each fault is one line in its place, which asks ``self.wrong``.
+the place of FAULT, it has no fault. Events, paths and errors are those of omnelog. What the
+chapters demand of appends, reads and ULIDs is here, so that each fault is one line in its place,
+which asks ``self.wrong``.
 """
 
 import ctypes

@@ -145,7 +145,7 @@ def verdict(name: str, fault: str) -> str:
 
 
 def catches(case: Case, stage: Stage) -> bool:
-    """Whether the case fails. It is played again only if the call that it is about was not made."""
+    """Whether a case fails. The case is played again only if its call was not made."""
     for _ in range(TRIES):
         try:
             stage.play(case, Seen())

@@ -28,7 +28,7 @@ PROGRAMS = [
 
 
 def without_reader(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    """Run a program whose output nobody reads. It buffers, so it writes as late as it can."""
+    """Run a program whose output nobody reads. Its output is buffered, and so written late."""
     buffered = {name: of for name, of in os.environ.items() if name != "PYTHONUNBUFFERED"}
     read_end, write_end = os.pipe()
     os.close(read_end)

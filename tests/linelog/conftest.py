@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Loads the profile of hypothesis, also where this folder was copied without the other tests."""
+"""Loads the profile of hypothesis, even where this folder was copied without the other tests."""
 
 from pathlib import Path
 
