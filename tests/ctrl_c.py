@@ -6,10 +6,10 @@ import signal
 import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from threading import Timer
 
-PROJECT = Path(__file__).parents[1]
+from .documents import PROJECT
+
 TOO_LONG_S = 100  # a program that takes longer hangs, and is killed
 
 

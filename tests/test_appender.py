@@ -7,6 +7,7 @@ import os
 import pickle
 import stat
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +19,23 @@ from . import omnelog, testing
 from .samples import RUN, lines, log_path, node, of_every_type, quarantine_path
 
 EventLog = omnelog.EventLog
+LINE_SIZE = len(lines(node(0)))
+
+
+def full_disk_after(size: int) -> Callable[[int, bytes], int]:
+    """An os.write for a disk that has room for `size` bytes."""
+    write = os.write
+    room = size
+
+    def write_while_there_is_room(fd: int, data: bytes) -> int:
+        nonlocal room
+        if room == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = write(fd, data[:room])
+        room -= written
+        return written
+
+    return write_while_there_is_room
 
 
 class TestAsTheOriginalDoes:
@@ -172,29 +190,18 @@ class TestAppendMany:
                 log.append_many([node(1), None])  # type: ignore[list-item]
         assert log.path.read_bytes() == b""
 
-    @pytest.mark.parametrize("room", range(1, len(lines(node(0))) * 3))
+    @pytest.mark.parametrize("room", range(1, LINE_SIZE * 3))
     def test_whole_lines_stay_and_the_rest_is_cut_when_room_runs_out(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
     ) -> None:
-        write = os.write
-        left = room
-
-        def write_while_there_is_room(fd: int, data: bytes) -> int:
-            nonlocal left
-            if left == 0:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            written = write(fd, data[:left])
-            left -= written
-            return written
-
         before = b"\n" * (room % 4)  # blank lines, so that the log ends in various places
         log_path(tmp_path).write_bytes(before)
         with EventLog.for_run(tmp_path, RUN) as log:
             with monkeypatch.context() as patch:
-                patch.setattr(os, "write", write_while_there_is_room)
+                patch.setattr(os, "write", full_disk_after(room))
                 with pytest.raises(omnelog.LogIOError, match="No space left") as caught:
                     log.append_many([node(0), node(1), node(2)])
-            whole = room // len(lines(node(0)))
+            whole = room // LINE_SIZE
             assert caught.value.errno == errno.ENOSPC
             assert caught.value.appended == whole
             assert log.path.read_bytes() == before + lines(*map(node, range(whole)))
@@ -302,7 +309,7 @@ class TestWhatCannotBeTakenBack:
         write = os.write
 
         def write_a_piece_and_let_another_in(fd: int, data: bytes) -> int:
-            write(fd, data[:160])
+            write(fd, data[: LINE_SIZE + 10])
             write(fd, lines(node(9)))
             raise OSError(errno.ENOSPC, "full")
 
@@ -316,17 +323,12 @@ class TestWhatCannotBeTakenBack:
     def test_a_partial_line_that_cannot_be_cut_is_indeterminate(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        write = os.write
-
         def fail(*_: object) -> int:
             raise OSError(errno.EPERM, "append-only")
 
-        def write_170_of_300_then_fail(fd: int, data: bytes) -> int:
-            return write(fd, data[:170]) if len(data) == 300 else fail()
-
         with EventLog.for_run(tmp_path, RUN) as log:
             with monkeypatch.context() as patch:
-                patch.setattr(os, "write", write_170_of_300_then_fail)
+                patch.setattr(os, "write", full_disk_after(LINE_SIZE + 10))
                 patch.setattr(os, "ftruncate", fail)
                 with pytest.raises(omnelog.AppendIndeterminate) as caught:
                     log.append_many([node(1), node(2)])
@@ -683,13 +685,6 @@ class TestDurable:
     def test_the_lock_is_free_while_the_whole_lines_of_a_failed_batch_are_synced(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        write = os.write
-
-        def write_160_of_300_then_fail(fd: int, data: bytes) -> int:
-            if len(data) == 300:
-                return write(fd, data[:160])
-            raise OSError(errno.ENOSPC, "full")
-
         def append_another(_: int) -> None:
             monkeypatch.undo()
             other.append(node(9))
@@ -698,7 +693,7 @@ class TestDurable:
             EventLog.for_run(tmp_path, RUN, durable=True) as log,
             EventLog.for_run(tmp_path, RUN, lock_timeout=0) as other,
         ):
-            monkeypatch.setattr(os, "write", write_160_of_300_then_fail)
+            monkeypatch.setattr(os, "write", full_disk_after(LINE_SIZE + 10))
             monkeypatch.setattr(os, "fdatasync", append_another)
             with pytest.raises(omnelog.LogIOError):
                 log.append_many([node(1), node(2)])
@@ -722,16 +717,9 @@ class TestDurable:
         self, tmp_path: Path, synced: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Not even the lines that stand after a failed batch are synced."""
-        write = os.write
-
-        def write_170_of_300_then_fail(fd: int, data: bytes) -> int:
-            if len(data) != 300:
-                raise OSError(errno.ENOSPC, "full")
-            return write(fd, data[:170])
-
         with EventLog.for_run(tmp_path, RUN) as log:
             log.append(node(1))
-            monkeypatch.setattr(os, "write", write_170_of_300_then_fail)
+            monkeypatch.setattr(os, "write", full_disk_after(LINE_SIZE + 10))
             with pytest.raises(omnelog.LogIOError, match="1 of 2 lines"):
                 log.append_many([node(2), node(3)])
         assert synced == []
@@ -755,16 +743,9 @@ class TestDurable:
     def test_the_whole_lines_of_a_batch_that_failed_are_synced_before_they_are_reported(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, synced: list[str]
     ) -> None:
-        write = os.write
-
-        def write_160_of_300_then_fail(fd: int, data: bytes) -> int:
-            if len(data) == 300:
-                return write(fd, data[:160])
-            raise OSError(errno.ENOSPC, "full")
-
         with EventLog.for_run(tmp_path, RUN, durable=True) as log:
             synced.clear()
-            monkeypatch.setattr(os, "write", write_160_of_300_then_fail)
+            monkeypatch.setattr(os, "write", full_disk_after(LINE_SIZE + 10))
             with pytest.raises(omnelog.LogIOError) as caught:
                 log.append_many([node(1), node(2)])
         assert caught.value.appended == 1

@@ -8,19 +8,19 @@ from pathlib import Path
 from conformance.generate.samples import LINES
 
 from . import omnelog
+from .documents import PROJECT
 from .samples import of_every_type
 from .schedules.mutants import MUTANTS
 from .schedules.table import BRIEF
 from .strategies import EVENTS
 from .test_codec import SCHEMA
 
-PROJECT = Path(__file__).parents[1]
-CONTRIBUTING = (PROJECT / "CONTRIBUTING.md").read_text()
+CONTRIBUTING = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PACKAGE = Path(omnelog.__file__).parent
 
 
 def test_the_verbs_are_those_of_nox() -> None:
-    tree = ast.parse((PROJECT / "noxfile.py").read_text())
+    tree = ast.parse((PROJECT / "noxfile.py").read_text(encoding="utf-8"))
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     verbs = {node.name for node in functions if "nox.session" in map(name_of, node.decorator_list)}
     [section] = re.findall(r"^## Verbs\n(.*?)^## ", CONTRIBUTING, re.DOTALL | re.MULTILINE)

@@ -922,13 +922,13 @@ command = {command}
 """
 
 
+EXAMPLE = Path(__file__).parents[1] / "examples" / "task_runner.py"
+
+
 def run_example(root: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, str(EXAMPLE), "tasks.toml"]
     environment = {**os.environ, **environ}
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
-
-
-EXAMPLE = Path(__file__).parents[1] / "examples" / "task_runner.py"
 
 
 def test_the_example_runs_tasks_and_itself_as_one_run(tmp_path: Path) -> None:

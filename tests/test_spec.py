@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from . import omnelog
+from .documents import PROJECT
 
-PROJECT = Path(__file__).parents[1]
 SPEC = (PROJECT / "SPEC.md").read_text(encoding="utf-8")
 KEYWORD = re.compile(r"\b(MUST|SHOULD|MAY)\b")
 SENTENCE_END = re.compile(r"(?<=[.:]) +(?=[A-Z])")

@@ -11,8 +11,7 @@ import pytest
 from stress.bench import against
 
 from ..ctrl_c import press_ctrl_c
-
-PROJECT = Path(__file__).parents[2]
+from ..documents import PROJECT
 
 
 def test_each_operation_is_compared(tmp_path: Path) -> None:

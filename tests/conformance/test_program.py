@@ -5,13 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from ..ctrl_c import press_ctrl_c
+from ..documents import PROJECT
 
-PROJECT = Path(__file__).parents[2]
 PYTHON = [sys.executable, "-W", "error"]
 PROGRAMS = [
     "conformance",

@@ -212,9 +212,8 @@ def test_a_command_that_cannot_be_started_is_reported() -> None:
     assert done.returncode == 2
 
 
+@needs_strace
 def test_a_case_that_does_not_exist_is_reported() -> None:
-    if shutil.which("strace") is None:
-        pytest.skip("strace is missing")
     done = run("--only", "no-such-case", "--", *ADAPTER)
     assert "there is no such case" in done.stderr
     assert done.returncode == 2

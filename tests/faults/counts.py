@@ -23,7 +23,7 @@ The tests that use these three constants say what else they stand for.
 """
 
 KILLED = "writers killed at a random moment"
-INTERRUPTED = "appends interrupted, at every bytecode or by a signal"
+INTERRUPTED = "appends interrupted, between bytecodes or by a signal"
 CRASHED = "states that a power loss leaves"
 
 Count: TypeAlias = Callable[[str, int], None]

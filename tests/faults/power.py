@@ -177,9 +177,8 @@ def _states(
         )
         left = [path for path in files if not _is_below(path, lost)]
         states = [files[path].states() for path in left]
-        for which, every in enumerate(
-            states
-        ):  # one file in each of its states, the others in their first or last one
+        # One file is in each of its states, and the others are in their first or last one.
+        for which, every in enumerate(states):
             extremes = [{state[0]: None, state[-1]: None} for state in states]
             extremes[which] = dict.fromkeys(every)
             for contents in product(*extremes):

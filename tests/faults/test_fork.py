@@ -16,8 +16,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext, suppress
 from multiprocessing import Pipe
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -137,16 +137,6 @@ def test_a_child_that_closes_its_handle_leaves_the_parents_open(tmp_path: Path) 
     in_child(body)
     log.append(event(1))
     assert log.path.read_bytes() == line(1)
-
-
-@contextmanager
-def ended(pid: int) -> Iterator[None]:
-    """Kill the child `pid` at the end, whatever it waits for."""
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
 
 
 # Fork while another thread uses the handle.
@@ -416,9 +406,8 @@ def append_and_fork(root: Path, name: str, arm: Arm) -> bool:
     one = event(0, "struck")
     try:
         with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-            between(
-                patch, fsync=os.fstat, fdatasync=os.fstat
-            )  # fstat is quick, and fails if the file is closed
+            # fstat is quick, and fails if the file is closed.
+            between(patch, fsync=os.fstat, fdatasync=os.fstat)
             way.arrange(log, patch, stack)
             context = arm(patch, forker)
             try:

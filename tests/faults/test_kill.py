@@ -122,7 +122,6 @@ class Scene:
         self.kills = self.victims = self.witnesses = 0
         self.checked = 0  # how many bytes of the log were checked
         self.fragments = 0  # how many fragments of the quarantine were checked
-        self.open_victims: list[Victim] = []
         self.seen: dict[str, int] = {}
 
     def plant_a_torn_tail(self) -> None:

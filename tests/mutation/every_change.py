@@ -30,9 +30,8 @@ from .copy_of_project import PROJECT, parallel_runs, run_tests
 
 SURVIVORS = Path(__file__).with_name("survivors.toml")
 TIMEOUT_S = 300  # after that, a change is noticed; in parallel the slowest tests take 100 s
-WORKERS = 2 * (
-    os.cpu_count() or 1
-)  # many tests notice a change only when a wait times out, and use no processor until then
+# Many tests notice a change only when a wait times out, and use no processor until then.
+WORKERS = 2 * (os.cpu_count() or 1)
 
 TESTS = {
     "codec": "test_codec.py test_events.py",

@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from ..documents import PROJECT
 from .mutants import MUTANTS, Mutant
 
-PROJECT = Path(__file__).parents[2]
 TIMEOUT_S = 600
 
 

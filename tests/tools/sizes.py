@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 
 from conformance.program import run
 
-PROJECT = Path(__file__).parents[2]
+from ..documents import PROJECT
+
 ROUNDS = 9
 
 

@@ -8,9 +8,8 @@ import subprocess
 from pathlib import Path
 
 from ..cli.test_session import OWN_CHECKS, alike
+from ..documents import PROJECT
 from .conftest import CACHES, NEEDED, missing
-
-PROJECT = Path(__file__).parents[2]
 
 
 def test_the_projects_own_checks_are_recorded_as_the_document_shows(tmp_path: Path) -> None:

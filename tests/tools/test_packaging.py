@@ -18,10 +18,9 @@ from types import ModuleType
 
 import pytest
 
-from ..documents import blocks
+from ..documents import PROJECT, blocks
 from .conftest import CACHES
 
-PROJECT = Path(__file__).parents[2]
 CONSUMERS = [Path(__file__).with_name(name) for name in ("consumer.py", "records_consumer.py")]
 
 
