@@ -1,23 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""Whether the logs are what their writers and readers say they are: plain `json`, no omnelog.
+"""Check that the logs are what their writers and readers say: plain `json`, no omnelog.
 
-Everything is judged by what a round left on disk (see `receipts`), after it ended. What must hold:
+The checker runs after a round and judges it only by the files that it left (see `receipts`). It
+checks that:
 
 - every line that ends in a newline is JSON, and byte for byte what its writer meant to write;
-- what was acknowledged is there, exactly once; what was refused or timed out is not, except as
-  many events of a batch as the error said; what is indeterminate, or was cut short by the death
-  of its writer, is there once or not at all, of a batch the first so many;
-- a batch stands in one piece, and the events of each writer in the order of its calls;
-- real-time order: if one append had returned before another was called, it stands earlier;
+- an acknowledged event is in the log exactly once;
+- an event whose append was refused or timed out is not in the log, except for the first events of
+  a batch, as many as the error said;
+- an event is in the log once or not at all if its append is indeterminate, or was cut short by the
+  death of its writer; the events of such a batch that are in the log are its first ones;
+- a batch is in one piece, and the events of each writer are in the order of its calls;
+- real-time order: if one append returned before another was called, its lines come first;
 - a file is those lines and nothing else, down to its size; a tail without a newline, or a
-  fragment in the quarantine, is the beginning of what a writer was writing that was killed;
-- the terminated lines of every snapshot are a prefix of those of the final log, and so of every
-  later one; a snapshot holds all that was acknowledged before it was begun and nothing that was
-  called after it was taken, and fails only if there was a torn tail, or no log, for a reason;
+  fragment in the quarantine, is the beginning of what a killed writer was writing;
+- the terminated lines of each snapshot are a prefix of those of the final log, and so of every
+  later snapshot;
+- a snapshot holds all events that were acknowledged before it began, and none that was appended
+  after it was taken; it fails only when a torn tail, or a missing log, was possible;
 - a follower saw exactly the final log;
-- a log that was replaced counts with the one that replaced it, and no append that was called
-  over a second later is in it;
-- nothing else in the volume has changed; everybody did all that was planned, and exited with 0.
+- the events of a run are in a log that was replaced or in the one that replaced it; no append that
+  was called more than 1.75 s after the replacement is in the old log;
+- nothing else in the volume has changed; every process did all that was planned, and exited with 0.
 
 Time and memory are linear in the number of events; lines are looked up in mapped files.
 """
@@ -35,22 +39,22 @@ from .evidence import FOREVER, OPEN, Look, Writer, line_spans, load
 from .receipts import MARK_EVERY, Outcome, RunningDigest
 from .violations import Attempt, Kind, Span, Verdict
 
-_NOTICED_NS = 1_750_000_000  # a second, and more if it was stopped between opening and looking
-_ABSENT_NS = 2_000_000_000  # there is never longer than this no log at the path
+_NOTICED_NS = 1_750_000_000  # a writer looks every second, but may be stopped before it looks
+_ABSENT_NS = 2_000_000_000  # the longest time without a log at the path
 _ID = re.compile("[0-9]{26}")  # a writer in 6 digits, a sequence number in 20
 _ID_BYTES = 26
 
 
 @dataclass(slots=True)
 class _Order:
-    """The events of one file in their order. One that is there twice counts at its first line."""
+    """The events of one file in order. An event that is there twice counts at its first line."""
 
     writers: "array[int]" = field(default_factory=lambda: array("l"))
     seqs: "array[int]" = field(default_factory=lambda: array("q"))
     begins: "array[int]" = field(default_factory=lambda: array("q"))
-    """Where in the file the line of each begins."""
+    """The offset in the file at which the line of each event begins."""
     ordinals: "array[int]" = field(default_factory=lambda: array("q"))
-    """How many lines of any kind come before each."""
+    """How many lines of any kind come before each event."""
 
     def attempt(self, index: int) -> Attempt:
         return self.writers[index], self.seqs[index]
@@ -59,8 +63,8 @@ class _Order:
 def check(directory: Path, *, interrupted: bool = False) -> Verdict:
     """Judge the round whose files are in `directory`.
 
-    `interrupted`: it was ended before its time, so that writers may have done less than they
-    planned and may have been killed. Raises EvidenceError, OSError.
+    `interrupted`: the round was ended early, so writers may have done less than they planned, and
+    may have been killed. Raises EvidenceError, OSError.
     """
     evidence = load(directory)
     verdict = Verdict(evidence)
@@ -98,7 +102,7 @@ def _check_lines(
     comparison: "_Comparison",
     orders: list[_Order],
 ) -> _Order:
-    """Judge each line by itself, and against its writer; return the order of those that count."""
+    """Judge each line by itself, and against its writer; return the order of the events."""
     order = _Order()
     last: dict[int, tuple[int, int, int]] = {}
     data = verdict.evidence.files[number].data
@@ -135,9 +139,9 @@ def _check_lines(
 
 
 def _check_tail(verdict: Verdict, number: int, tail: bytes, interrupted: bool) -> bytes | None:
-    """Judge a tail, which a killed writer may have left if nobody appended after it.
+    """Judge a tail. A killed writer may leave one, if nobody appends after it.
 
-    Return the line that the tail would be, if it lacks nothing but its newline.
+    Return the whole line if the tail lacks only its newline, else None.
     """
     file = verdict.evidence.files[number]
     begin = len(file.data) - len(tail)
@@ -156,7 +160,7 @@ def _check_tail(verdict: Verdict, number: int, tail: bytes, interrupted: bool) -
 
 
 def _cut_short(verdict: Verdict, run: int, interrupted: bool) -> list[Attempt]:
-    """The first event that is missing from the log, for each append that a death interrupted."""
+    """Return, for each append that a death interrupted, its first event that is not in the log."""
     found = []
     for writer in verdict.evidence.writers.values():
         killed = writer.process in verdict.evidence.deaths or interrupted
@@ -169,7 +173,7 @@ def _cut_short(verdict: Verdict, run: int, interrupted: bool) -> list[Attempt]:
 
 
 def _judge(verdict: Verdict, number: int, ordinal: int, begin: int, line: bytes) -> Attempt | None:
-    """Note what is wrong with a line; return its event if a writer of this round meant it."""
+    """Note what is wrong with a line; return its event if a writer planned to append it."""
     spans = ((number, begin, begin + len(line)),)
     where = f"line {ordinal + 1}"
     if not line.strip():
@@ -219,7 +223,7 @@ def _check_duplicate(verdict: Verdict, orders: list[_Order], attempt: Attempt, a
 
 
 def _attempt(event_id: object) -> Attempt | None:
-    """Return the writer and the number that an event id names; None if it is not of this round."""
+    """Return the writer and the number that an event id names; None if its form is different."""
     if isinstance(event_id, str) and _ID.fullmatch(event_id):
         return int(event_id[:6]), int(event_id[6:])
     return None
@@ -235,7 +239,7 @@ def _meant(verdict: Verdict, attempt: Attempt) -> bytes:
 
 
 def _attempts_in(verdict: Verdict, line: bytes, limit: int = 4) -> tuple[Attempt, ...]:
-    """The first few events whose ids occur in a line, which should hold only one."""
+    """Return the first few events whose ids occur in a line. There should be only one."""
     found: list[Attempt] = []
     for piece in line.split(b'"id":"')[1:]:
         attempt = _attempt(piece[:_ID_BYTES].decode(errors="replace"))
@@ -247,7 +251,7 @@ def _attempts_in(verdict: Verdict, line: bytes, limit: int = 4) -> tuple[Attempt
 
 
 def _same(line: bytes, meant: bytes) -> int:
-    """How many bytes two lines have in common before they differ."""
+    """Return how many bytes two lines have in common before they differ."""
     low, high = 0, min(len(line), len(meant))
     while low < high:
         middle = (low + high + 1) // 2
@@ -262,7 +266,7 @@ def _same(line: bytes, meant: bytes) -> int:
 
 
 def _check_calls(verdict: Verdict, writer: Writer) -> None:
-    """What was acknowledged is there. What was refused, or never appended, is not."""
+    """Check that acknowledged events are in the log, and refused or never appended ones are not."""
     for call, outcome in enumerate(writer.outcomes):
         events = writer.events_of(call)
         there = [seq for seq in events if writer.place[seq] >= 0]
@@ -288,7 +292,7 @@ def _check_calls(verdict: Verdict, writer: Writer) -> None:
 
 
 def _check_whole(verdict: Verdict, writer: Writer, events: range, there: list[int]) -> None:
-    """The events of a batch that are there are its first ones, in one piece and in one file."""
+    """Check that the events of a batch in the log are its first ones, in one piece and one file."""
     first = there[0]
     for index, seq in enumerate(there):
         place = writer.file[first], writer.place[first] + index
@@ -304,7 +308,7 @@ def _blame(verdict: Verdict, writer: Writer, seq: int, kind: Kind, what: str) ->
 
 
 def _check_files_in_turn(verdict: Verdict, writer: Writer) -> None:
-    """A writer that has gone on to a newer log does not go back to an older one."""
+    """Check that a writer did not return to an older log after it had used a newer one."""
     latest = -1
     for seq, file in enumerate(writer.file):
         if 0 <= file < latest:
@@ -314,13 +318,13 @@ def _check_files_in_turn(verdict: Verdict, writer: Writer) -> None:
 
 
 def _check_real_time(verdict: Verdict, number: int, order: _Order) -> None:
-    """An event was not called after another had returned that comes later in the log."""
+    """Check that no append was called after the append of an event below it had returned."""
     earliest_ns, witness = FOREVER, -1
     below: tuple[Writer, int] | None = None
     for index in range(len(order.seqs) - 1, -1, -1):
         writer, seq = verdict.evidence.writers[order.writers[index]], order.seqs[index]
         if seq >= writer.called:
-            continue  # it was never called: noted already
+            continue  # it was never called: `_check_calls` notes that
         call = writer.call_of(seq)
         begin_ns, end_ns = writer.begin_ns[call], writer.end_ns[call]
         if below is not None and (below[0] is not writer or below[1] != call):
@@ -350,7 +354,10 @@ def _span(verdict: Verdict, number: int, order: _Order, index: int) -> Span:
 
 
 def _check_left_behind(verdict: Verdict, number: int, order: _Order) -> None:
-    """A writer checks once a second whether its log is still the one at the path."""
+    """Check that no append used a log that had been moved away long before.
+
+    A writer checks once a second whether its log is still the one at the path.
+    """
     file = verdict.evidence.files[number]
     if file.left_ns == FOREVER:
         return
@@ -369,16 +376,16 @@ def _check_left_behind(verdict: Verdict, number: int, order: _Order) -> None:
 
 
 def _check_sizes(verdict: Verdict) -> None:
-    """The lines that the writers report add up to the size of the file."""
+    """Check that the lines that the writers report add up to the size of the file."""
     if verdict.counts:
-        return  # what was noted already says better why the size differs
+        return  # the violations noted so far explain a difference better
     meant = Counter[int]()
     for writer in verdict.evidence.writers.values():
         for seq, holder in enumerate(writer.file):
             meant[holder] += writer.starts[seq + 1] - writer.starts[seq]
     for number, file in enumerate(verdict.evidence.files):
         tail = len(file.data) - (file.data.rfind(b"\n") + 1)
-        size = file.path.stat().st_size  # asked now, because somebody may still be writing
+        size = file.path.stat().st_size  # read last, in case a process is still writing
         if meant[number] + tail != size:
             what = f"the events of {file.path} are {meant[number] + tail} bytes, it is {size}"
             verdict.add(Kind.SIZE, what)
@@ -396,7 +403,7 @@ def _check_quarantines(verdict: Verdict, interrupted: bool) -> None:
 
 
 def _check_quarantine(verdict: Verdict, run: int, path: Path, logs: int, interrupted: bool) -> None:
-    """Each line of it is the beginning of a line that a killed writer was writing."""
+    """Check that each line of it is the beginning of a line that a killed writer was writing."""
     fragments = path.read_bytes().split(b"\n")
     if (cut_short := fragments.pop()) and not interrupted:
         fragments.append(cut_short)  # the copy itself was cut short; it counts like the rest
@@ -421,7 +428,8 @@ def _check_quarantine(verdict: Verdict, run: int, path: Path, logs: int, interru
             f"{path}, line {number}: {len(fragment)} bytes, beginning {fragment[:60]!r}",
             attempts=_attempts_in(verdict, fragment),
         )
-    # A copy may be there twice: its writer was killed before it cut, or there was no room for it.
+    # A tail may be copied twice: the writer that repaired it was killed before it cut off the tail,
+    # or the disk had no room for the whole copy.
     evidence = verdict.evidence
     refused = sum(
         w.outcomes.count(Outcome.REFUSED) for w in evidence.writers.values() if w.run == run
@@ -433,7 +441,7 @@ def _check_quarantine(verdict: Verdict, run: int, path: Path, logs: int, interru
 
 
 def _check_volume(verdict: Verdict) -> None:
-    """The volume has the logs, their quarantines, the bystanders as they were, and nothing else."""
+    """Check that the volume holds logs, quarantines, unchanged bystanders, and nothing else."""
     evidence = verdict.evidence
     for name, content in evidence.bystanders.items():
         path = evidence.volume / name
@@ -477,20 +485,20 @@ def _check_exits(verdict: Verdict, interrupted: bool) -> None:
 
 
 class _Comparison:
-    """Compares what readers saw with the final logs. Each log is read once for all of them."""
+    """Compares what readers saw with the final logs. Each log is read once for all readers."""
 
     def __init__(self, verdict: Verdict, interrupted: bool) -> None:
         self._verdict, self._interrupted = verdict, interrupted
         self._unlike: dict[int, str] = {}
         self.seen_in: dict[int, set[int]] = {}
-        """Of each snapshot, by its index: the files of whose lines it is a prefix."""
+        """For the index of each snapshot, the files that begin with the lines of that snapshot."""
         self._run, self._file = -1, -1
         self._one, self._all = RunningDigest(), RunningDigest()
         self._waiting: list[int] = []
         self._followers: list[Look] = []
 
     def begin(self, file: int) -> None:
-        """Begin a file, whose lines come next."""
+        """Begin a file. Its lines are added next."""
         evidence = self._verdict.evidence
         self._file, self._one = file, RunningDigest()
         if evidence.files[file].run != self._run:
@@ -503,7 +511,7 @@ class _Comparison:
         self._compare()
 
     def add(self, line: bytes) -> None:
-        """Take in the next line of the file."""
+        """Add the next line of the file."""
         self._one.add(line)
         self._all.add(line)
         self._compare()
@@ -522,7 +530,7 @@ class _Comparison:
             self._unlike.setdefault(index, what)
 
     def end(self, tail: bytes | None) -> None:
-        """End the file. `tail`: its last line, if only the newline is missing."""
+        """End the file. `tail`: its last line, if that lacks only its newline."""
         snapshots = self._verdict.evidence.snapshots
         for index in reversed(self._waiting):
             if tail and snapshots[index].count == self._one.count + 1:
@@ -546,7 +554,7 @@ class _Comparison:
                 self._verdict.add(kind, f"{look.who} {what}")
 
     def finish(self) -> None:
-        """Judge what was seen, once all files have ended."""
+        """Judge what the readers saw, after the last file has ended."""
         self._end_run()
         evidence = self._verdict.evidence
         for index, snapshot in enumerate(evidence.snapshots):
@@ -565,7 +573,7 @@ class _Comparison:
                 self._check_time(index, snapshot)
 
     def _is_excused(self, snapshot: Look) -> bool:
-        """Whether a torn tail, or a missing log, was possible at the time of the snapshot."""
+        """Return whether a torn tail, or a missing log, was possible while it was taken."""
         evidence = self._verdict.evidence
         if snapshot.reason == "torn":
             deaths = (at for process in evidence.deaths.values() for at in process)
@@ -581,7 +589,7 @@ class _Comparison:
         return False
 
     def _check_time(self, index: int, snapshot: Look) -> None:
-        """A snapshot is of a log that was at the path while it was taken."""
+        """Check that a snapshot is of a log that was at the path while the snapshot was taken."""
         files = self._verdict.evidence.files
         there = {
             number
@@ -610,12 +618,12 @@ def _if_differs(look: Look, final: RunningDigest) -> str:
 
 
 def _check_freshness(verdict: Verdict, number: int, order: _Order, comparison: _Comparison) -> None:
-    """A snapshot holds what was acknowledged before it began, and nothing called after it ended.
+    """Check that snapshots hold what was acknowledged before, and nothing that was called after.
 
-    Each event counts for the first snapshot that had to hold it, and for the last one that could
-    not hold it yet. A running maximum extends the former to all later snapshots, and a running
-    minimum extends the latter to all earlier ones. A snapshot that could be of another file as well
-    is not judged.
+    Each event is noted for the first snapshot that had to hold it, and for the last snapshot that
+    could not hold it yet. A running maximum extends the first note to all later snapshots, and a
+    running minimum extends the second note to all earlier ones. A snapshot that could be of another
+    file as well is not judged.
     """
     evidence = verdict.evidence
     sound = [s for i, s in enumerate(evidence.snapshots) if comparison.seen_in.get(i) == {number}]
@@ -623,10 +631,10 @@ def _check_freshness(verdict: Verdict, number: int, order: _Order, comparison: _
     by_end = sorted(sound, key=lambda snapshot: snapshot.end_ns)
     begins = [snapshot.begin_ns for snapshot in by_begin]
     ends = [snapshot.end_ns for snapshot in by_end]
-    must = [-1] * (
-        len(sound) + 1
-    )  # the index in `order` of the last event that a snapshot had to hold
-    must_not = [-1] * (len(sound) + 1)  # the index of the first event that it could not hold
+    # For each snapshot, the index in `order` of the last event that it had to hold, and of the
+    # first event that it could not hold. -1: no event is noted.
+    must = [-1] * (len(sound) + 1)
+    must_not = [-1] * (len(sound) + 1)
     for index in range(len(order.seqs)):
         writer, seq = evidence.writers[order.writers[index]], order.seqs[index]
         if seq < writer.called:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: which rounds are run, what is printed, what the exit code says."""
+"""The command line: it chooses the rounds, prints the results, and returns the exit code."""
 
 import argparse
 import math
@@ -49,12 +49,12 @@ from .violations import Verdict, violation_text
 CLEAN, VIOLATED, USAGE = 0, 1, 2
 _USUAL = Size(processes=8, threads=3, events=800, runs=None, seconds=3.0)
 _QUICK = Size(processes=5, threads=2, events=250, runs=None, seconds=1.5)
-_SCENARIOS = ("fair", "bursty")  # they find writers that wait for too long, and break nothing
-_ENOUGH_TO_MEET = 2000  # events; with fewer, the writers may have come one after the other
+_SCENARIOS = ("fair", "bursty")  # they only measure how long writers wait
+_ENOUGH_TO_MEET = 2000  # events; with fewer, the writers may have appended one after the other
 _FILE_WIDTH = 110  # characters, if the output is not a terminal
 _ROUND_TRIES = 3  # how often a round is run if one of its faults did not strike
 _SABOTAGE_TRIES = 3  # one is nearly always enough, but writers may not meet on a busy machine
-_MOUNTS = "OMNELOG_STRESS_MOUNTS"  # set once this process may mount file systems
+_MOUNTS = "OMNELOG_STRESS_MOUNTS"  # set in the environment if we may mount file systems
 
 _ABOUT = """\
 Let many processes append to event logs at once, and prove every line intact.
@@ -203,7 +203,7 @@ def _listed(title: str, meanings: dict[str, str]) -> str:
 
 
 def count(text: str) -> int:
-    """Parse an argument, as `seconds` does."""
+    """Parse a number of at least 1. argparse uses the name of this function in its errors."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
@@ -211,7 +211,7 @@ def count(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """Parse an argument. In its errors argparse uses the name of this function."""
+    """Parse a number of seconds. argparse uses the name of this function in its errors."""
     number = float(text)
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError("must be more than 0")
@@ -219,7 +219,7 @@ def seconds(text: str) -> float:
 
 
 def minutes(text: str) -> float:
-    """Parse an argument, as `seconds` does."""
+    """Parse a number of minutes. argparse uses the name of this function in its errors."""
     return seconds(text)
 
 
@@ -232,7 +232,7 @@ def _faults(text: str) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it and return the exit code. SystemExit after a usage error or --help."""
+    """Run the command and return its exit code. Raises SystemExit after a usage error or --help."""
     parser = _parser()
     options = parser.parse_args(arguments)
     console = Console(soft_wrap=True)
@@ -286,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _terminate(main_pid: int, number: int, _: object) -> None:
-    """End as after Ctrl-C. A process that was just forked dies of the signal instead."""
+    """End the run as Ctrl-C does. A process that was just forked dies of the signal instead."""
     if os.getpid() == main_pid:
         raise KeyboardInterrupt
     signal.signal(number, signal.SIG_DFL)
@@ -294,7 +294,7 @@ def _terminate(main_pid: int, number: int, _: object) -> None:
 
 
 def _check_paths(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Complain now about a path that could not be written at the end."""
+    """Report a usage error now if a path could not be written at the end."""
     if options.root is not None:
         try:
             options.root.mkdir(parents=True, exist_ok=True)
@@ -312,7 +312,7 @@ def _check_paths(parser: argparse.ArgumentParser, options: argparse.Namespace) -
 
 
 def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Complain about options that make no sense together."""
+    """Report a usage error if options exclude each other."""
     if options.log == LINES and options.foreign:
         parser.error("--foreign: its protocol is about events, not about --log lines")
     if not options.peers:
@@ -372,7 +372,7 @@ def _compare(console: Console, root: Path, options: argparse.Namespace, seed: in
 
 
 def _command(options: argparse.Namespace, seed: int, given: dict[str, object]) -> str:
-    """The command that draws the same rounds again."""
+    """Return the command that draws the same rounds again."""
     words = ["python", "-m", "stress", "--seed", str(seed)]
     words += ["--quick"] if options.quick else []
     words += ["--soak", f"{options.soak:g}"] if options.soak else []
@@ -390,9 +390,9 @@ def _command(options: argparse.Namespace, seed: int, given: dict[str, object]) -
 
 
 def _move_to_where_one_may_mount(more: list[str]) -> None:
-    """Start again in name spaces of our own, where any user can mount a small disk.
+    """Restart this program in its own namespaces, where any user can mount a small disk.
 
-    Where the system does not allow that, files are limited in size instead.
+    If the system does not allow that, a full disk is simulated by a limit on file sizes.
     """
     words = ["unshare", "--user", "--map-root-user", "--mount", "--"]
     if _MOUNTS in os.environ or shutil.which("unshare") is None:
@@ -427,7 +427,7 @@ def _rounds(
             yield draw(seed + times, f"{name}{suffix}", size, faults=chosen, log=log)
         if len(faults) > 1 and options.log is None and not options.foreign:
             chosen, how_much = faults, size
-            if options.quick:  # with a replaced log it takes 3 s longer, until the followers notice
+            if options.quick:  # REPLACE would take 3 s more, until the followers notice
                 chosen = [fault for fault in faults if fault != REPLACE]
                 how_much = replace(size, events=-(-size.events // 2), seconds=size.seconds * 2 / 3)
             yield draw(seed + times, f"lines{suffix}", how_much, faults=chosen, log=LINES)
@@ -437,7 +437,7 @@ def _rounds(
 
 
 def _check_again(parser: argparse.ArgumentParser, console: Console, directory: Path) -> int:
-    """Check the rounds in `directory` again, of which there may be one or several."""
+    """Check the round or the rounds below `directory` again; return the exit code."""
     found = sorted(path.parent.parent for path in directory.rglob("history/round.json"))
     if not found:
         parser.error(f"--check {directory}: there is not a round in it")
@@ -475,7 +475,7 @@ class Run:
         self._doubt()
 
     def _until_struck(self, plan: RoundPlan, most: int) -> None:
-        """Run a round. While one of its faults has not struck, run it again for longer."""
+        """Run a round. If one of its faults has not struck, run the round again for longer."""
         struck: set[str] = set()
         for tries in range(1, most + 1):
             report = self._checked_round(plan)

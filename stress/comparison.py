@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What goes wrong with the usual ways, counted: ``python -m stress --peers``.
+"""Count what goes wrong with the usual ways to append: ``python -m stress --peers``.
 
-Each way of appending has a round under each fault: the same writers, records of 100 bytes to 1 MiB,
-the same strikes, the same checker. A round runs in a process of its own, a session leader, since
-what a library leaves there (patched files, threads, locks that stay locked) must end with it.
+Each way has a round under each fault, with the same writers, records of 100 bytes to 1 MiB, the
+same strikes and the same checker. A round runs in its own process, a session leader, so that all
+that a library leaves there (patched files, threads, locks that stay locked) ends with the round.
 """
 
 import json
@@ -41,28 +41,28 @@ PLAIN = "plain"
 ALL_WAYS = (*WAYS, OMNELOG)
 FAULTS = (PLAIN, KILL, ENOSPC, SHORT_WRITE, FORK, REPLACE)
 USUAL = {PLAIN: 0.5, KILL: 3.5, ENOSPC: 0.8, SHORT_WRITE: 0.6, FORK: 0.5, REPLACE: 2.4}
-"""For how many seconds writers append in the round of each fault."""
+"""The seconds for which writers append in the round of each fault."""
 QUICK = {PLAIN: 0.3, KILL: 0.6, ENOSPC: 0.4, SHORT_WRITE: 0.3, FORK: 0.3, REPLACE: 2.4}
-"""The same for a quick run; only after 1.75 s does a record count as left behind."""
-_EVENTS_PER_S = 50  # of every other writer; the others append three times as many
+"""The same for a quick run. Under REPLACE, only after 1.75 s does a record count as left behind."""
+_EVENTS_PER_S = 50  # of half of the writers; the other half appends three times as many
 _LOOK_S = 0.1  # between two checks whether a round makes progress
-_STILL_S = 8.0  # without a new receipt of any append; then a round counts as hanging
-_TIMEOUT_S = 120.0  # for a round that makes progress, but does not end
+_STILL_S = 8.0  # after this time without a new receipt, a round counts as hanging
+_TIMEOUT_S = 120.0  # after this time, a round that makes progress is ended, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """What became of the records of one way under one fault."""
+    """The result of one way under one fault."""
 
     way: str
     fault: str
     damage: Damage | None = None
-    """None: the way was not tested under this fault."""
+    """The damage to the records; None if the way was not tested under this fault."""
     why: str = ""
-    """Why it was not tested, or another remark."""
+    """Why the way was not tested."""
     strikes: int = 0
     hung: bool = False
-    """Whether a process hung, and was ended."""
+    """Whether a process hung and was killed."""
     repaired: int = 0
     """How many torn tails were moved to a quarantine."""
     violations: dict[str, int] = field(default_factory=dict)
@@ -137,7 +137,7 @@ def _cell(directory: Path, way: str, fault: str, plan: RoundPlan, command: str) 
 
 
 def _strikes(directory: Path, plan: RoundPlan, verdict: Verdict) -> tuple[int, bool]:
-    """How often the fault of a round struck, and whether the volume had a disk of its own."""
+    """Return how often the fault of a round struck, and whether the volume was its own disk."""
     history = history_path(directory, "")
     saved = history / "strikes.json"
     about: dict[str, Any] = {"strikes": {}, "mounted": False}
@@ -153,22 +153,21 @@ def _strikes(directory: Path, plan: RoundPlan, verdict: Verdict) -> tuple[int, b
 
 
 def _run_apart(directory: Path, plan: RoundPlan, command: str) -> bool:
-    """Run a round in a process of its own; return whether it ended by itself.
+    """Run a round in its own process; return whether that ended by itself.
 
-    Whatever ends this call, Ctrl-C included, ends all processes of the round as well.
+    However this call ends, even by Ctrl-C, it ends all processes of the round.
     """
     host = ForkContext().Process(target=_host, args=(directory, plan, command))
     try:
-        with (
-            sigint_blocked()
-        ):  # the host keeps it blocked; here an interrupt comes at the end of this
+        # The host keeps SIGINT blocked. Here an interrupt is delayed until the block ends.
+        with sigint_blocked():
             host.start()
         return _ends(host.sentinel, history_path(directory, ""))
     finally:
         if host.pid:
             with suppress(ProcessLookupError):
-                os.killpg(host.pid, signal.SIGKILL)  # every process that is left of its session
-            host.kill()  # it may not have a session yet
+                os.killpg(host.pid, signal.SIGKILL)  # every process that is left in its session
+            host.kill()  # it may not have its own session yet
             host.join()
         root = volume_path(directory)
         if root.is_mount():
@@ -176,10 +175,10 @@ def _run_apart(directory: Path, plan: RoundPlan, command: str) -> bool:
 
 
 def _ends(sentinel: int, history: Path) -> bool:
-    """Wait until a process has ended; return False if the history has stopped growing before.
+    """Wait until the process has ended; return False if the history stops growing before that.
 
-    After the processes of the round have ended, the files are put in their place. Meanwhile the
-    history does not have to grow.
+    After the processes of the round have ended, as exits.json shows, the files are moved to their
+    place. During that time the history need not grow.
     """
     size, since_s = 0, monotonic()
     while not wait([sentinel], _LOOK_S):
@@ -225,7 +224,10 @@ more than 1.75 s after it was replaced; hung: a process had to be killed; 0: non
 
 
 def table(cells: Sequence[Cell], faults: Sequence[str] = FAULTS) -> Table:
-    """A row for each way, a column for each fault. A cell names each count that is not 0."""
+    """Return a table with a row for each way and a column for each fault.
+
+    A cell names each count that is not 0.
+    """
     shown = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1), show_lines=False)
     shown.add_column("", no_wrap=True)
     for fault in faults:
@@ -248,7 +250,7 @@ def _shown(cell: Cell | None) -> Text:
 
 
 def _counted(cell: Cell) -> dict[str, int | str]:
-    """The counts that are not 0, in words."""
+    """Return the counts that are not 0, by the words for them."""
     counts = asdict(cell.damage) if cell.damage else {}
     words: dict[str, int | str] = {
         word: counts[name] for name, word in WORDS.items() if counts.get(name)
@@ -257,7 +259,7 @@ def _counted(cell: Cell) -> dict[str, int | str]:
 
 
 def notes(cells: Sequence[Cell]) -> Iterator[str]:
-    """What the table means, how often the faults struck, and what was not tested."""
+    """Yield what the table means, how often the faults struck, and what was not tested."""
     yield from MEANINGS.splitlines()
     struck: dict[str, list[int]] = {}
     for cell in cells:
@@ -276,7 +278,7 @@ def notes(cells: Sequence[Cell]) -> Iterator[str]:
 def save_report(
     path: Path, cells: Sequence[Cell], *, seed: int, command: str, interrupted: bool
 ) -> None:
-    """Write all results as JSON."""
+    """Write all results to `path` as JSON."""
     report = {
         "seed": seed,
         "command": command,

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Count what became of the records of a round, from the receipts and from what a reader finds.
+"""Count the damage to the records of a round, from the receipts and from what a reader finds.
 
-It uses the same evidence as the checker and runs after it. The checker says what is wrong, and this
-says how much. It needs records with tags (`payloads.draw_tagged`), by which it recognizes pieces of
-lines. It counts:
+This module uses the same evidence as the checker, and runs after it. The checker says what is
+wrong; this module says how much. The records need tags (`payloads.draw_tagged`), which show from
+which record a piece of a line comes. The counts are:
 
 - lost: an acknowledged record that is not a line of any file of its log, including logs that were
   moved away;
 - torn: a line that is a part of one record, or the bare newline of one;
 - glued: a line made of pieces of two records or more;
-- out of order: a record that stands behind a later one of the same writer;
+- out of order: a record that comes after a later one of the same writer;
 - refused: a record whose append raised;
 - left behind: a record in a log that had been moved away more than 1.75 s before its append;
-- twice: a line whose record stands in the log already;
+- twice: a line whose record is in the log already;
 - foreign: a line with a byte that does not come from any record.
 """
 
@@ -89,7 +89,7 @@ def _count_line(done: Damage, evidence: Evidence, line: bytes, found: set[Attemp
 
 
 def _record_of(evidence: Evidence, line: bytes) -> Attempt | None:
-    """The record that this line is. The newline of the last line may be missing."""
+    """Return the record that is this line, or None. The last line may lack its newline."""
     head = _HEAD.match(line)
     if head is None:
         return None
@@ -99,7 +99,7 @@ def _record_of(evidence: Evidence, line: bytes) -> Attempt | None:
 
 
 def _is_part_of_one(evidence: Evidence, line: bytes) -> bool:
-    """Whether the line is one piece of one record. A record has a newline only at its end."""
+    """Return whether the line is one piece of one record. A record has one newline, at its end."""
     if line == b"\n":
         return True
     piece = line.removesuffix(b"\n")

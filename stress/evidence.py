@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reads the history of a round: what each process meant to do, did, and saw. Imports no omnelog."""
+"""Read the history of a round: what each process meant to do, did and saw; no omnelog code."""
 
 import json
 import mmap
@@ -13,18 +13,18 @@ from typing import Any, TypeAlias
 from .receipts import Outcome, history_path, log_path, moved_path, volume_path
 
 FOREVER = 2**63 - 1
-OPEN = "no outcome"  # of an append whose writer died before it knew one
+OPEN = "no outcome"  # for an append whose writer died before it knew the outcome
 
 Bytes: TypeAlias = bytes | mmap.mmap
 
 
 class EvidenceError(Exception):
-    """The history cannot be read: the stress program is at fault, or the files are not its own."""
+    """The history cannot be read: the program has a bug, or the files are not its own."""
 
 
 @dataclass(slots=True)
 class Writer:
-    """What one writer meant to write, and its receipts: by call, and by event."""
+    """What one writer meant to write, and its receipts, by call and by event."""
 
     number: int
     name: str
@@ -32,13 +32,13 @@ class Writer:
     process: str
     forked: bool
     lines: Bytes
-    """The lines that it meant to write, one after the other."""
+    """The lines that the writer meant to write, one after the other."""
     starts: "array[int]"
-    """Where in `lines` each line begins, and where the last one ends."""
+    """The offset in `lines` at which each line begins, and at which the last one ends."""
     born: bool = False
-    """Whether it has written a file of receipts."""
+    """Whether the writer has written a receipt."""
     resumed: int = 0
-    """How often it was started again."""
+    """How often the writer was started again."""
     first: "array[int]" = field(default_factory=lambda: array("q"))
     """The first event of each call."""
     begin_ns: "array[int]" = field(default_factory=lambda: array("q"))
@@ -48,34 +48,34 @@ class Writer:
     outcomes: list[str] = field(default_factory=list)
     errors: dict[int, str] = field(default_factory=dict)
     called: int = 0
-    """How many events its calls were about."""
+    """How many events the calls were to append."""
     file: "array[int]" = field(default_factory=lambda: array("h"))
-    """For each event, the file that holds it; -1 if there is none."""
+    """For each event, the index of the file that holds it; -1 if no file does."""
     place: "array[int]" = field(default_factory=lambda: array("q"))
     """For each event, how many lines of that file come before it."""
 
     @property
     def planned(self) -> int:
-        """How many events it was to append."""
+        """How many events the writer was to append."""
         return len(self.starts) - 1
 
     def line(self, seq: int) -> bytes:
-        """The line of event `seq`, with its newline."""
+        """Return the line of event `seq`, with its newline."""
         return self.lines[self.starts[seq] : self.starts[seq + 1]]
 
     def call_of(self, seq: int) -> int:
-        """The call that was to append event `seq`, which must have been called."""
+        """Return the call that was to append event `seq`. There must have been one."""
         return bisect_right(self.first, seq) - 1
 
     def events_of(self, call: int) -> range:
-        """The events that a call was to append."""
+        """Return the events that a call was to append."""
         last = call + 1 == len(self.first)
         return range(self.first[call], self.called if last else self.first[call + 1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What a reader got from one snapshot of a log, or a follower until its end."""
+    """What a reader got from one snapshot of a log, or what a follower got until its end."""
 
     who: str
     run: int
@@ -86,12 +86,12 @@ class Look:
     marks: list[str]
     error: str | None
     reason: str | None
-    """``torn`` or ``absent``, if the error is one that may be right."""
+    """``torn`` or ``absent``, if the error is one that the checker may excuse."""
 
 
 @dataclass(slots=True)
 class LogFile:
-    """One file that was a run's log for a time."""
+    """A file that was the log of a run for some time."""
 
     path: Path
     run: int
@@ -99,7 +99,7 @@ class LogFile:
     came_ns: int
     """When it came to the path of the log; 0 if it was there from the start."""
     left_ns: int
-    """When it was moved away."""
+    """When it was moved away; FOREVER if it was not."""
 
 
 @dataclass(slots=True)
@@ -123,7 +123,7 @@ class Evidence:
 
 
 def map_file(path: Path) -> Bytes:
-    """The bytes of a file, without reading them all."""
+    """Return the bytes of a file, without reading them all."""
     with path.open("rb") as file:
         if not file.seek(0, 2):
             return b""  # an empty file cannot be mapped
@@ -131,7 +131,7 @@ def map_file(path: Path) -> Bytes:
 
 
 def line_spans(data: Bytes) -> Iterator[tuple[int, int]]:
-    """Where each line begins and ends, with its newline. A tail counts as a line."""
+    """Yield where each line begins and ends, with its newline. A tail counts as a line."""
     begin, size = 0, len(data)
     while begin < size:
         end = data.find(b"\n", begin) + 1 or size
@@ -185,12 +185,12 @@ def _load_files(
             path = moved_path(log, number)
             yield LogFile(path, run, map_file(path), came_ns, move["end_ns"])
             came_ns = move["begin_ns"]
-        if log.exists():  # it does not if the round ended at its very beginning
+        if log.exists():  # it does not exist if the round ended at its very beginning
             yield LogFile(log, run, map_file(log), came_ns, FOREVER)
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
-    """The JSON lines of a file, without a last line that was cut short by a death."""
+    """Yield the JSON lines of a file, without a last line that was cut short by a death."""
     data = map_file(path)
     for begin, end in line_spans(data):
         if data[end - 1 : end] == b"\n":
@@ -207,7 +207,7 @@ def _load_writer(lines_path: Path, number: int, plan: dict[str, Any]) -> Writer:
     path = lines_path.with_suffix(".receipts")
     if path.exists():
         for receipt in _records(path):
-            writer.born = True  # an empty file may be left by a fork that failed
+            writer.born = True  # an empty file does not count: a failed fork may leave one
             _take(writer, path, receipt)
     writer.file = array("h", [-1]) * writer.planned
     writer.place = array("q", [-1]) * writer.planned
@@ -215,7 +215,7 @@ def _load_writer(lines_path: Path, number: int, plan: dict[str, Any]) -> Writer:
 
 
 def _take(writer: Writer, path: Path, receipt: dict[str, Any]) -> None:
-    """Add one receipt to what is known of a writer."""
+    """Add one receipt of the file `path` to `writer`."""
     if "resumed_ns" in receipt:
         writer.resumed += 1
         if writer.outcomes and writer.outcomes[-1] == OPEN:

@@ -5,7 +5,7 @@ from conformance.program import run
 
 
 def _main() -> int:
-    from .command import main  # not above: Ctrl-C has to end this import cleanly as well
+    from .command import main  # here, so that Ctrl-C during this import also ends cleanly
 
     return main()
 
