@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """How long appends wait for the lock, and what waiting costs: ``python -m stress.fairness``.
 
-Each scenario has limits that a worse way of waiting breaks. A relative limit compares ours with an
-appender that polls every 25 ms, and both are measured in turns in the same run. Noise only makes
-waiting worse, so each scenario has up to three attempts. If other programs kept much of the machine
-busy, a missed limit of time or CPU is reported as inconclusive.
+Each scenario has limits that a worse way of waiting misses. A relative limit compares our log with
+a log that polls every 25 ms; both are measured in turns in the same run. Noise only makes waiting
+worse, so each scenario has up to three attempts. If other programs kept much of the machine busy, a
+missed limit of time or CPU is reported as inconclusive.
 """
 
 import argparse
@@ -35,7 +35,7 @@ EVENT = PipeAborted(
     id="01kpfntqeej7vhn935kc0tm9vn", ts="2026-01-31T23:59:59Z", run_id=RUN_ID, reason="x" * 100
 )
 _ATTEMPTS = 3
-_DISTURBED_CORES = 0.25  # if other programs use more, a missed limit is inconclusive
+_DISTURBED_CORES = 0.25  # if other programs use more cores, a missed limit is inconclusive
 POLL_S = 0.025
 
 Append: TypeAlias = Callable[[], object]
@@ -45,7 +45,10 @@ Opener: TypeAlias = Callable[[Path], AbstractContextManager[Append]]
 
 
 class PollingLog(EventLog):
-    """The control: it polls every 25 ms, as the original does, and never lets others go first."""
+    """The control: a log that polls every 25 ms, as the original does (see SPEC.md).
+
+    It never lets other writers go first.
+    """
 
     def _wait_for_lock(self, file: LockableFile, started: float) -> float:
         while not try_lock(file.fd):
@@ -80,7 +83,7 @@ class Flat:
 
 
 def flat_out(open_log: Opener, writers: int, duration_s: float) -> Flat:
-    """Let `writers` append as fast as they can, all started at one gate."""
+    """Let `writers` append as fast as they can. All start at one gate."""
 
     def task(root: Path, gate: Gate) -> tuple[int, float, float, float]:
         with open_log(root) as append:
@@ -93,12 +96,8 @@ def flat_out(open_log: Opener, writers: int, duration_s: float) -> Flat:
                 if after - before > longest:  # noqa: PLR1730 - quicker than max()
                     longest = after - before
                 before, count = after, count + 1
-        return (
-            count,
-            longest,
-            _cpu_s() - cpu_s,
-            monotonic() - start,
-        )  # with the time that closing took
+        # Both times include closing the log.
+        return count, longest, _cpu_s() - cpu_s, monotonic() - start
 
     with new_root() as root:
         done = together([partial(task, root)] * writers)
@@ -110,7 +109,7 @@ def flat_out(open_log: Opener, writers: int, duration_s: float) -> Flat:
 
 
 def bursts(open_log: Opener, writers: int, duration_s: float) -> list[float]:
-    """Let `writers` append about once a millisecond each; return how long each took, sorted.
+    """Let `writers` append about once a millisecond each; return how long appends took, sorted.
 
     The times are random. With a fixed rhythm, the first appends would decide which writers meet.
     """
@@ -127,9 +126,8 @@ def bursts(open_log: Opener, writers: int, duration_s: float) -> list[float]:
                 append()
                 after = monotonic()
                 took.append(after - before)
-                due = max(
-                    due + random.expovariate(1000), after
-                )  # a writer that is late does not catch up
+                # A writer that is late does not catch up.
+                due = max(due + random.expovariate(1000), after)
         return took
 
     with new_root() as root:
@@ -138,17 +136,17 @@ def bursts(open_log: Opener, writers: int, duration_s: float) -> list[float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turns:
-    """The figures of writers that each held the lock for long."""
+    """The figures of writers that each held the lock for a long time."""
 
     timeouts: int
     longest_s: float
     took_s: float
     cpu_s: float
-    """CPU spent on waiting: what the appends take beyond the same appends without waiting."""
+    """CPU time of waiting: that of the appends, minus that of the same appends without waiting."""
 
 
 def turns(log_class: type[EventLog], writers: int, appends: int, hold_s: float) -> Turns:
-    """Let `writers` make `appends` appends each, and hold the lock for `hold_s` at each."""
+    """Let `writers` make `appends` appends each. Each append holds the lock for `hold_s`."""
     write = os.write
 
     def slow_write(fd: int, data: bytes) -> int:
@@ -192,7 +190,7 @@ def turns(log_class: type[EventLog], writers: int, appends: int, hold_s: float) 
 
 @contextmanager
 def new_root() -> Iterator[Path]:
-    """A volume for one measurement, below `$TMPDIR`."""
+    """Create a volume for one measurement, below `$TMPDIR`, and remove it at the end."""
     with tempfile.TemporaryDirectory(prefix="omnelog-bench-") as name:
         yield Path(name)
 
@@ -214,13 +212,13 @@ class Finding:
     missed: tuple[str, ...] = ()
     """The limits that were missed, each with the figure."""
     firm: bool = False
-    """Whether one of them cannot be missed because the machine is busy."""
+    """Whether one of the missed limits cannot be due to a busy machine."""
     others_cores: float = 0.0
     """How many cores other programs kept busy meanwhile."""
 
     @property
     def inconclusive(self) -> bool:
-        """Whether what was missed may be due to other programs."""
+        """Whether the missed limits may be due to other programs."""
         return bool(self.missed) and not self.firm and self.others_cores > _DISTURBED_CORES
 
     @property
@@ -246,13 +244,16 @@ class Limits:
         self.firm = False
 
     def expect(self, holds: bool, otherwise: str, *, firm: bool = False) -> None:
-        """Note `missed` unless it `holds`. `firm`: other programs cannot be the reason."""
+        """Note `otherwise` as missed unless the limit `holds`.
+
+        `firm`: other programs cannot be the reason.
+        """
         if not holds:
             self.missed.append(otherwise)
             self.firm |= firm
 
     def finding(self, scenario: str, figures: str) -> Finding:
-        """The finding, with every limit that was missed."""
+        """Return the finding, with every limit that was missed."""
         missed = tuple(self.missed)
         return Finding(scenario=scenario, figures=figures, missed=missed, firm=self.firm)
 
@@ -264,8 +265,8 @@ def fair(
     appends: int = 20,
     hold_s: float = 0.005,
 ) -> Finding:
-    """Each writer holds the lock for 5 ms, and all get it roughly in turn."""
-    queue_s = writers * hold_s  # how long the last one waits in a perfect queue
+    """Measure writers that each hold the lock for 5 ms: all must get it roughly in turn."""
+    queue_s = writers * hold_s  # how long the last writer waits in a perfect queue
     total_s = queue_s * appends
     done = turns(log_class, writers, appends, hold_s)
     cores = done.cpu_s / done.took_s
@@ -287,7 +288,7 @@ def fair(
 def bursty(
     log_class: type[EventLog] = EventLog, *, writers: int = 8, duration_s: float = 4.0
 ) -> Finding:
-    """Appends that seldom meet wait for a fraction of the time that polling would take."""
+    """Measure appends that seldom meet: they must wait for much less time than polling takes."""
     ours: list[float] = []
     polled: list[float] = []
     for _ in range(4):
@@ -314,7 +315,10 @@ def flat(
     duration_s: float = 0.5,
     rounds: int = 5,
 ) -> Finding:
-    """Writers append as fast as they can: all make progress, and none keeps the others out."""
+    """Measure writers that append as fast as they can.
+
+    All must make progress, and none may keep the others out.
+    """
     ratios, longest_s, polled_longest_s = [], 0.0, 0.0
     for _ in range(rounds):
         before = flat_out(opener(PollingLog), writers, duration_s / 2)
@@ -364,7 +368,7 @@ def watch_others() -> Callable[[], float]:
 
 
 def _busy_s() -> float:
-    """For how long the cores of this machine have been busy, altogether."""
+    """Return for how many seconds the cores of this machine have been busy, added up."""
     user, nice, system, _idle, _iowait, irq, softirq, steal = map(
         int, Path("/proc/stat").read_text().split()[1:9]
     )
@@ -372,13 +376,16 @@ def _busy_s() -> float:
 
 
 def _own_cpu_s() -> float:
-    """The CPU time of this process and of those that it waited for."""
+    """Return the CPU time of this process and of the children that it waited for."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime + _cpu_s()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the scenarios; 0 if nothing failed, else 1. SystemExit after a usage error or --help."""
+    """Run the scenarios; return 0 if nothing failed, else 1.
+
+    Raises SystemExit after a usage error or --help.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m stress.fairness",
         description="How long appends wait for the lock, and what waiting costs.",

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The faults that strike the writers of a round from outside, and how often they did.
+"""The faults that strike the writers of a round from outside, and counts of their strikes.
 
-A `Fault` is asked from time to time whether it is due. It strikes running processes of the round at
+The round calls each `Fault` from time to time. A fault strikes running processes of the round at
 times and places that the seed has drawn, and undoes its effects before the end of the round. Two
-faults are inside the writers: ``short-write`` is in `patches`, and ``fork`` is in `workers`.
+faults work inside the writers: ``short-write`` is in `patches`, and ``fork`` is in `workers`.
 """
 
 import json
@@ -33,7 +33,7 @@ FAULTS = {
     REPLACE: "the log is renamed while it is being written, and a new one begins",
 }
 
-_UNTIL_STRUCK_S = 10.0  # how much longer a fault tries if it has not struck once
+_UNTIL_STRUCK_S = 10.0  # how much longer a fault tries if it has not struck at all
 _GROWING_S = 0.06  # the longest wait for a write to begin
 _FOLLOWED_S = 3.0  # a follower stays with its log for 2 s after it notices the new one
 
@@ -42,7 +42,7 @@ Victims = Callable[[], Mapping[str, int]]
 
 
 def note_death(directory: Path, process: str) -> None:
-    """Record that we are about to kill a process."""
+    """Record that this process is about to kill `process`."""
     with history_path(directory, f"{process}.deaths").open("a") as file:
         file.write(json.dumps({"killed_ns": monotonic_ns()}) + "\n")
 
@@ -58,14 +58,15 @@ class Fault:
         self.directory, self.plan, self.victims = directory, plan, victims
         self.dice: Random = plan.dice("fault", self.name)
         self.strikes = 0
-        self._until_s = monotonic() + plan.seconds  # or the last writers would be killed for ever
+        # Without an end, the last writers would be killed again and again.
+        self._until_s = monotonic() + plan.seconds
         self._next_s = monotonic() + self._pause_s()
 
     def _pause_s(self) -> float:
         return self.dice.uniform(0.5, 1.5) * self.every_s
 
     def look(self) -> float:
-        """Strike if it is due; return the time.monotonic() at which to look again.
+        """Strike if the fault is due; return the time.monotonic() at which to call this again.
 
         A fault that has not struck yet continues for a while after its time, as long as there are
         victims, because a round takes longer than planned on a busy machine.
@@ -79,15 +80,18 @@ class Fault:
         return self._next_s
 
     def step(self) -> float:
-        """Strike, or undo a strike; return the seconds until the next call, or 0."""
+        """Strike, or undo a strike; return the seconds until the next call.
+
+        0 stands for the usual pause.
+        """
         raise NotImplementedError
 
     def undo(self) -> None:
-        """Undo every strike that is not undone. Raises nothing, and may be called again."""
+        """Undo every strike that still has an effect. This raises nothing, and may be repeated."""
 
 
 class _Aimed(Fault):
-    """A fault that finds the process which holds a lock. It stops one writer at a time to look."""
+    """A fault that finds a process which holds a lock. It stops one writer at a time to look."""
 
     _tries = 50
 
@@ -108,7 +112,10 @@ class _Aimed(Fault):
         return None
 
     def _holders(self) -> set[int]:
-        """The pids that hold a flock on one of our logs. /proc/locks has a line for each lock."""
+        """Return the pids of the processes that hold a flock on one of our logs.
+
+        /proc/locks has a line for each lock.
+        """
         inodes = set()
         for log in self._logs:
             with suppress(FileNotFoundError):
@@ -118,23 +125,22 @@ class _Aimed(Fault):
         holders = set()
         for line in Path("/proc/locks").read_text().splitlines():
             fields = line.split()
-            if (
-                fields[1] == "FLOCK" and fields[5] in inodes
-            ):  # a line of a process that waits has "->" there
+            # The line of a process that waits for a lock has "->" as its second field.
+            if fields[1] == "FLOCK" and fields[5] in inodes:
                 holders.add(int(fields[4]))
         return holders
 
 
 class Kill(_Aimed):
-    """SIGKILL for a process that holds the lock, for all during a write, or for any process.
+    """Kills a process that holds the lock, or all processes during a write, or any one process.
 
-    The crew starts those processes again.
+    The crew starts the killed processes again.
     """
 
     name, every_s = KILL, 0.06
 
     def _pause_s(self) -> float:
-        strikes = 60 if self.plan.compared else 20  # some even in a short round
+        strikes = 60 if self.plan.compared else 20  # so many even in a short round
         return min(super()._pause_s(), self.plan.seconds / strikes)
 
     def step(self) -> float:
@@ -163,7 +169,7 @@ class Kill(_Aimed):
 
 
 def _is_being_written(log: Path) -> bool:
-    """Whether a write has begun and not ended, or was cut short."""
+    """Return whether a write has begun and not ended, or was cut short."""
     try:
         with log.open("rb", buffering=0) as file:
             end = file.seek(0, os.SEEK_END)
@@ -173,7 +179,7 @@ def _is_being_written(log: Path) -> bool:
 
 
 class Freeze(_Aimed):
-    """SIGSTOP for the process that holds the lock, and SIGCONT a while later."""
+    """Stops a process that holds the lock (SIGSTOP), and continues it a while later (SIGCONT)."""
 
     name, every_s = FREEZE, 0.15
 
@@ -200,7 +206,7 @@ class Freeze(_Aimed):
 
 
 class Enospc(Fault):
-    """A disk that shrinks to what is on it or, if none can be mounted, a limit on file sizes."""
+    """Shrinks the disk to what is on it or, if none could be mounted, limits the sizes of files."""
 
     name, every_s = ENOSPC, 0.15
 
@@ -217,9 +223,8 @@ class Enospc(Fault):
         if root.is_mount():
             usage = os.statvfs(root)
             used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize
-            self._full = (
-                _remount(root, used) == 0
-            )  # it fails if the log has just grown; we try again soon
+            # This fails if the log has just grown. The next step tries again soon.
+            self._full = _remount(root, used) == 0
         else:
             logs = [log_path(self.directory, run_id) for run_id in self.plan.run_ids]
             size = max((log.stat().st_size for log in logs if log.exists()), default=0)
@@ -250,7 +255,10 @@ def mount_disk(root: Path) -> bool:
 
 
 def unmount_disk(root: Path, keep: Path) -> None:
-    """Move what is on the disk to `keep`, which is on the disk of its parent, and unmount it."""
+    """Unmount the disk at `root`, and keep its files at `root`.
+
+    They are copied to `keep` before, which must be on the same disk as the parent of `root`.
+    """
     subprocess.run(["cp", "-a", "--", str(root), str(keep)], check=True)
     words = ["umount", str(root)]
     for _ in range(_UNMOUNT_TRIES):  # a process that was killed may still be ending
@@ -269,7 +277,10 @@ def _remount(root: Path, size: int) -> int:
 
 
 def _limit(pid: int, size: int) -> None:
-    """Limit the size of files that a process writes. Python ignores SIGXFSZ and gets an error."""
+    """Limit the size of files that a process writes.
+
+    Python ignores SIGXFSZ, so a write beyond the limit fails with an error.
+    """
     with suppress(ProcessLookupError, ValueError, PermissionError):
         _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
         if hard != resource.RLIM_INFINITY:
@@ -278,11 +289,11 @@ def _limit(pid: int, size: int) -> None:
 
 
 class Replace(Fault):
-    """The log is renamed. The next one is made by us at once, or by a writer that notices."""
+    """Renames the log. This fault makes the next log at once, or leaves that to a writer."""
 
     name = REPLACE
     _absent_s = 0.3
-    _again_s = 0.01  # while the disk is full
+    _again_s = 0.01  # the pause before another try, while the disk is full
 
     def __init__(self, directory: Path, plan: RoundPlan, victims: Victims) -> None:
         self._left = list(range(len(plan.run_ids)))
@@ -319,12 +330,15 @@ class Replace(Fault):
         return self._absent_s if self._absent else 0
 
     def settled_s(self) -> float:
-        """The seconds until every follower reads the last log."""
+        """Return the seconds until every follower reads the last log."""
         last_ns = max((move["end_ns"] for move in self._moves), default=0)
         return max(0, _FOLLOWED_S - (monotonic_ns() - last_ns) / 1e9)
 
     def _put_back(self) -> bool:
-        """Put a log at the path, which followers need at the end; return whether there is one."""
+        """Make a log at the path if there is none; return whether there is one.
+
+        Followers need one at the end.
+        """
         if self._absent:
             try:
                 self._absent.touch()

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Writers that share no code with omnelog: a shell loop around flock(1), and any command.
 
-A command speaks the adapter protocol of this project, one JSON object a line: it is sent
-``{"op":"hello","protocol":1}``, then ``{"op":"append","root":…,"run_id":…,"lock_timeout":…,
-"events":[…]}`` for each append and ``{"op":"quit"}`` at the end, and answers each with
-``{"ok":true}`` or ``{"ok":false,"error":{"kind":…,"message":…,"appended":…}}``. What an error of
-the kind LockTimeout, LogIOError or AppendIndeterminate promises about the log is held against it;
-any other ends the round. Its lines are judged like all others: they must be canonical.
+A command speaks the adapter protocol of this project, with one JSON object in each line. Its driver
+sends ``{"op":"hello","protocol":1}``, then ``{"op":"append","root":…,"run_id":…,"lock_timeout":…,
+"events":[…]}`` for each append, and ``{"op":"quit"}`` at the end. The command answers each with
+``{"ok":true}`` or ``{"ok":false,"error":{"kind":…,"message":…,"appended":…}}``. The checker tests
+what an error of the kind LockTimeout, LogIOError or AppendIndeterminate says about the log; after
+any other error the process of the driver fails. The lines of the command are judged like all
+others: they must be canonical.
 
-The driver of a command keeps the receipts: it notes the time before it writes a request, and again
-when it has read the answer. Under the fault ``kill`` it kills and restarts the command.
+The driver keeps the receipts: it notes the time before it writes a request, and again when it has
+read the answer. Under the fault ``kill`` it kills and restarts the command.
 """
 
 import json
@@ -36,8 +37,8 @@ from .receipts import (
 )
 from .workers import Gate, draw_calls, draw_lines, until_terminated
 
-SILENCE_S = 60.0  # after this a command counts as hanging
-_TORN_TRIES = 200  # each 10 ms later; others soon repair what the shell loop leaves
+SILENCE_S = 60.0  # after a silence of this length a command counts as hanging
+_TORN_TRIES = 200  # one every 10 ms; other writers soon repair a torn tail
 _KILL_EVERY_S = 0.5
 _OUTCOMES = {
     "LockTimeout": Outcome.TIMED_OUT,
@@ -46,8 +47,8 @@ _OUTCOMES = {
 }
 
 # A simple loop that does no more than the specification demands. It opens the log for each append,
-# so it notices when the log was replaced. It does not write behind a torn tail, because others
-# repair that. If the disk is full, it cuts off what it wrote.
+# so it notices when the log was replaced. It does not write after a torn tail, because other
+# writers repair that. If the disk is full, it cuts off what it wrote.
 SHELL_LOOP = r"""
 log=$1 lines=$2
 exec 8>&1           # what it starts holds the pipe, so we notice when all of it has ended
@@ -82,7 +83,7 @@ class Talk:
         self._killed = False
 
     def ask(self, line: bytes) -> bytes:
-        """Send a line and return the answer. EOFError when the command has died."""
+        """Send a line and return the answer. Raises EOFError if the command has died."""
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(line)
@@ -121,18 +122,22 @@ class Talk:
         """Check that the command speaks the protocol."""
 
     def append(self, seq: int, n: int) -> tuple[Outcome, int, str | None]:
-        """Append; return the outcome, how many events stand, and the error. EOFError if it died."""
+        """Append `n` events, from `seq` on; return the outcome, a number of events, and the error.
+
+        The number says how many events are in the log although the append failed. Raises EOFError
+        if the command died.
+        """
         raise NotImplementedError
 
     def quit(self) -> None:
-        """Ask it to exit, unless it has just been killed."""
+        """Ask the command to exit, unless it has just been killed."""
         self._kill_at = math.inf
         code = self.end()
         if code and not self._killed:
             sys.exit(f"{self._name}: the command exited with {code}")
 
     def close(self) -> None:
-        """Kill the command if it still runs, because its driver ends early."""
+        """Kill the command if it still runs, as it does when its driver ends early."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.end()
@@ -238,7 +243,7 @@ class Adapter(Talk):
 
 
 def drive(directory: Path, plan: RoundPlan, process: ProcessPlan, gate: Gate) -> None:
-    """Be the process that has a foreign command append its events."""
+    """Run as the process that lets a foreign command append the events of a writer."""
     gate.close_others()
     with until_terminated(directory, process_name(process.process)) as stop:
         [writer] = process.writers

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The report as one HTML file that needs no other: tables, latencies, each writer's share."""
+"""The report as one self-contained HTML file: tables, latencies, each writer's share."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ from .report import RoundReport, RunReport, WriterReport, duration, merged, sabo
 
 _WIDTH, _LEFT, _RIGHT = 760, 190, 20  # pixels
 _BARS_HEIGHT, _ROW_HEIGHT = 150, 15
-_DECADES = 0, 7  # of the time axis: from 1 µs to 10 s
+_DECADES = 0, 7  # powers of ten on the time axis: from 1 µs to 10 s
 _COLOURS = ("#2f6db3", "#c2571a", "#3a8f4d", "#8a4fa3", "#a33b3b", "#6b6b2a")
 
 _STYLE = """
@@ -28,7 +28,7 @@ svg { display: block; margin: .4em 0 1em } text { font-size: 11px; fill: #444 }
 
 
 def save_html(path: Path, report: RunReport) -> None:
-    """Write the page."""
+    """Write the report to `path` as a page."""
     path.write_text("\n".join(_page(report)) + "\n", encoding="utf-8")
 
 
@@ -71,14 +71,14 @@ def _as_text(shown: RenderableType) -> str:
 
 
 def _x(us: float) -> float:
-    """The position of a time on the axis, which is logarithmic."""
+    """Return the position of a time on the axis, which is logarithmic."""
     first, last = _DECADES
     part = (math.log10(max(us, 1)) - first) / (last - first)
     return _LEFT + min(part, 1) * (_WIDTH - _LEFT - _RIGHT)
 
 
 def _frame(height: int) -> Iterator[str]:
-    """The beginning of a drawing: its size, and the time axis below."""
+    """Yield the beginning of a drawing: its size, and the time axis at the bottom."""
     yield f"<svg width={_WIDTH} height={height + 22} viewBox='0 0 {_WIDTH} {height + 22}'>"
     for decade in range(_DECADES[0], _DECADES[1] + 1):
         x = _x(10.0**decade)
@@ -92,7 +92,10 @@ def _tick(decade: int) -> str:
 
 
 def _histogram(round_: RoundReport) -> Iterator[str]:
-    """A bar for each bucket. Heights are logarithmic, so that a single append is visible."""
+    """Yield a drawing with a bar for each bucket.
+
+    Heights are logarithmic, so that a single append is visible.
+    """
     yield from _frame(_BARS_HEIGHT)
     most = math.log10(1 + max(round_.latencies.values(), default=1))
     for bound, count in round_.latencies.items():

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The kinds of log that a round can be about: what is appended, by what, and how it is read.
+"""The kinds of log that a round can use: what is appended, what appends it, and how it is read.
 
-A round's writers, readers and runner ask here and nowhere else which records to draw, what to open
-and what to hand to ``append``. So the same faults strike, and the same checker judges, events on
-omne's event log, records that are not events on a line log, and the usual ways (`usual_ways`).
+Only this module tells the writers, readers and runner of a round which records to draw, what to
+open and what to pass to ``append``. So the same faults and the same checker work for events on
+omne's event log, for records that are not events on a line log, and for the usual ways
+(`usual_ways`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -58,25 +59,26 @@ class LogKind:
     draw: Callable[[Random, str, int, int, int], Iterator[Record]]
     """Draws the records of a writer: see `draw_records`."""
     line: Callable[[Record], bytes]
-    """The line that must be in the log for a record, newline included."""
+    """Returns the line that must be in the log for a record, with its newline."""
     item: Callable[[Record], Any]
-    """What is given to ``append`` for a record."""
+    """Returns what a writer passes to ``append`` for a record."""
     open: Callable[[Path, str, float, bool], Appender]
-    """Opens the log of a run: the round's directory, the run, the lock timeout in s, durable."""
+    """Opens the log of a run, given the round's directory, the run id, the lock timeout in seconds
+    and whether appends are durable."""
     read: Callable[[Path, str], Iterable[Record]] | None = None
-    """Reads a snapshot of the log of a run, as plain JSON. None: it is not read while it grows."""
+    """Reads a snapshot of the log of a run, as plain JSON; None if nothing reads a growing log."""
     follow: Callable[[Path, str, Flag], Iterator[Record]] | None = None
     """Follows the log of a run until a flag is set."""
     refusals: tuple[type[Exception], ...] = ()
     """The errors that an append may raise besides those of omnelog."""
     forks_in_appends: bool = True
-    """Whether a signal handler may fork in the middle of an append, and the child append."""
+    """Whether a signal handler may fork in the middle of an append and let the child append."""
     leaves: bool = False
     """Whether a forked child closes the handle that it inherited."""
     by_parent: bool = False
-    """Whether only the parent of the writers can open it."""
+    """Whether only the parent of the writers can open the log."""
     export: Callable[[Path], None] | None = None
-    """Called at the end with the path of the log: writes the lines that a reader finds."""
+    """Writes the lines that a reader finds to the path of the log, after the round."""
 
 
 # ---- events ----
@@ -91,7 +93,7 @@ _MEMBERS: dict[str, Callable[[Any], Any]] = {
 
 
 def event_of(record: Record) -> Event:
-    """The event that `record` describes."""
+    """Return the event that `record` describes."""
     members = {name: _MEMBERS.get(name, _same)(record[name]) for name in record if name != "type"}
     event: Event = _CLASSES[record["type"]](**members)
     return event
@@ -102,7 +104,7 @@ def _same(value: Any) -> Any:
 
 
 def record_of(event: Event) -> Record:
-    """The plain JSON of `event`, made without omnelog's codec."""
+    """Return `event` as plain JSON, made without omnelog's codec."""
     return {"type": event.type, **_members_of(event)}
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A fault or a counter between omnelog and the system, within one process.
+"""Patches between omnelog and the system in one process: a fault and a counter.
 
 On a local disk, one write(2) of a whole line is never torn apart by another one, even without the
-lock. So a round without faults says little about the lock. If its writes are cut short, a writer
-needs several for a line, and only the lock keeps the others out in between.
+lock. So a round without faults says little about the lock. If writes are cut short, a writer needs
+several of them for a line, and only the lock keeps other writers out in between.
 """
 
 import builtins
@@ -22,16 +22,16 @@ SHORT_WRITE_BYTES = 64
 
 
 class Strikes:
-    """How often a fault had an effect. A fault that never has one proves nothing."""
+    """How often a fault had an effect. A fault without an effect proves nothing."""
 
     def __init__(self) -> None:
         self.capped = 0
 
 
 def cap_writes(root: Path) -> Strikes:
-    """From now on cut all writes of this process short, also those of libraries.
+    """Cut all appends of this process short from now on, including those of libraries.
 
-    These are `os.write` by omnelog, and writes through Python's files to a path under `root`.
+    This patches `os.write` in omnelog, and Python's `open` for appending to a path under `root`.
     """
     strikes = Strikes()
     _cap_os_write(strikes)
@@ -58,9 +58,10 @@ def _cap_os_write(strikes: Strikes) -> None:
 
 
 def _cap_files(strikes: Strikes, root: Path) -> None:
-    """Put a raw file that takes few bytes at a time below the buffer of each file that is opened.
+    """Give each file that is opened for appending a raw file that takes few bytes at a time.
 
-    The buffer goes on until all is written, as it would after a short write by the system.
+    The buffer of the file writes until all is written, as it does after a short write of the
+    system.
     """
     real_open = io.open
 
@@ -103,7 +104,7 @@ def _is_under(file: Any, root: Path) -> bool:
 
 
 class Waits(threading.local):
-    """How often this thread found the lock taken, since it last asked."""
+    """How often this thread found the lock taken since the last call of `taken`."""
 
     count = 0
 
@@ -114,7 +115,7 @@ class Waits(threading.local):
 
 
 def count_waits() -> Waits:
-    """From now on count each time that omnelog tries to acquire the lock in this process."""
+    """Count from now on how often omnelog finds the lock taken in this process."""
     waits = Waits()
     try_lock = omnelog.linelog.lock.try_lock
 
@@ -131,7 +132,7 @@ def count_waits() -> Waits:
 
 
 def _attributes() -> Iterator[tuple[types.ModuleType, str, Any]]:
-    """The attributes of all modules of omnelog, with their names."""
+    """Yield all attributes of all modules of omnelog: the module, the name and the value."""
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] == "omnelog":
             for attribute, value in list(vars(module).items()):

@@ -23,7 +23,8 @@ _TAGGED_FRAME = len('{"id": "", "text": ""}') + 26 + 1  # bytes of such a line w
 _TYPICAL = 100  # characters: half of the texts are shorter than twice this
 _TAIL = 1.1  # the Pareto exponent: 1 in 60 texts is above 4 KiB, 1 in 1,250 above 64 KiB
 
-# Characters that a line must escape, that it must not, and that a careless reader splits at.
+# Characters that a line must escape, characters that it must not escape, and characters at which a
+# careless reader splits lines.
 _NASTY = '"\\/\b\f\n\r\t\x00\x01\x1b\x1c\x7f\x85\xa0é߀ऄ\u2028\u2029\ufeff\ufffd😀𝄞{}[]:,'
 _ALPHABET = string.ascii_letters + string.digits + "     " + _NASTY
 _KINDS = ("command", "prompt", "bash", "loop")
@@ -33,22 +34,22 @@ _METHODS = ("hook", "human_cli", "mcp_tool")
 
 
 def event_id(writer: int, seq: int) -> str:
-    """The id that says which writer's event a line is: a ULID that has only decimal digits."""
+    """Return the id of an event of a writer: a ULID that has only decimal digits."""
     return f"{writer:06}{seq:020}"
 
 
 def canonical_line(record: Record) -> bytes:
-    """The line that must be in the log for `record`, newline included, made by `json` alone."""
+    """Return the line that must be in the log for `record`, with its newline, made by `json`."""
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 def draw_records(
     dice: Random, run_id: str, writer: int, events: int, largest: int
 ) -> Iterator[Record]:
-    """The events that a writer appends, in order; most lines are of a few hundred bytes.
+    """Yield the events that a writer appends, in order. Most lines have a few hundred bytes.
 
-    `largest`: bytes that a line has at the most. Whoever appends at least three has one between 4
-    and 64 KiB among them and, where `largest` allows, one beyond 64 KiB and one almost as large.
+    `largest`: the most bytes of a line. Of three events or more, one has 4 to 64 KiB and, if
+    `largest` allows it, one has more than 64 KiB and one has about half of `largest` or more.
     """
     for seq, text in enumerate(_draw_texts(dice, events, largest)):
         yield _draw_record(dice, head(run_id, writer, seq), text)
@@ -57,7 +58,7 @@ def draw_records(
 def draw_messages(
     dice: Random, run_id: str, writer: int, events: int, largest: int
 ) -> Iterator[Record]:
-    """The same texts in records that are not events, such as the messages of a conversation."""
+    """Yield the same texts in records that are not events, like the messages of a conversation."""
     for seq, text in enumerate(_draw_texts(dice, events, largest)):
         message: Record = {"id": event_id(writer, seq), "role": dice.choice(_ROLES)}
         shape = dice.randrange(3) if len(text) <= PAGE else 0
@@ -71,13 +72,13 @@ def draw_messages(
 
 
 def draw_message_frame(run_id: str, writer: int) -> Iterator[Record]:
-    """The two records that a runner appends to a log of messages."""
+    """Yield the two records that a runner appends to a log of messages."""
     yield {"id": event_id(writer, 0), "role": "system", "content": run_id}
     yield {"id": event_id(writer, 1), "role": "system", "content": "", "": {}}
 
 
 def _draw_texts(dice: Random, events: int, largest: int) -> Iterator[str]:
-    """Texts of which a few are large, as `draw_records` says."""
+    """Yield texts of which a few are large, as `draw_records` says."""
     pool = "".join(dice.choices(_ALPHABET, k=_POOL))
     most = largest * 6 // 10  # characters, of 1.56 bytes on average
     sizes = [min(int(_TYPICAL * dice.paretovariate(_TAIL)), most) for _ in range(events)]
@@ -91,7 +92,7 @@ def _draw_texts(dice: Random, events: int, largest: int) -> Iterator[str]:
 
 
 def draw_frame(run_id: str, writer: int) -> Iterator[Record]:
-    """The two events that a runner appends: the run starts and, at the end, it is complete."""
+    """Yield the two events that a runner appends: at the start and at the end of the run."""
     started = {"pipe": "stress", "inputs": [], "distro_version": "0.1.0"}
     yield {"type": "pipe.started", **head(run_id, writer, 0), **started}
     yield {"type": "pipe.completed", **head(run_id, writer, 1)}
@@ -100,10 +101,10 @@ def draw_frame(run_id: str, writer: int) -> Iterator[Record]:
 def draw_tagged(
     dice: Random, run_id: str, writer: int, events: int, largest: int
 ) -> Iterator[Record]:
-    """Records of which each piece that is not tiny shows by its tags where it comes from.
+    """Yield records whose pieces show by their tags where they come from, unless they are tiny.
 
-    Two in three are 100 bytes to 4 KiB, the rest 4 KiB up to `largest`; within these, each order of
-    magnitude is as likely as any other. A writer of at least two has one of almost `largest`.
+    Two in three have 100 bytes to 4 KiB, the rest 4 KiB to `largest`; within these limits, each
+    order of magnitude is equally likely. Of two records or more, one has almost `largest` bytes.
     """
     sizes = []
     for _ in range(events):
@@ -121,23 +122,23 @@ def _draw_size(dice: Random, smallest: int, largest: int) -> int:
 
 
 def tagged_record(writer: int, seq: int, size: int) -> Record:
-    """A record whose line is of `size` bytes, or somewhat less where that is not little."""
+    """Return a record with tags. Its line has about `size` bytes, and at least one tag."""
     tag = f"w{writer}s{seq};"
     text = tag * ((size - _TAGGED_FRAME) // len(tag))
     return {"id": event_id(writer, seq), "text": text or tag}
 
 
 def tagged_line(record: Record, *, spaced: bool = False) -> bytes:
-    """The line for such a record: what `canonical_line` makes of it, in a fraction of the time.
+    """Return the `canonical_line` of a record with tags, in a fraction of the time.
 
-    `spaced`: as `json.dumps` spells it if it is asked for nothing else.
+    `spaced`: put a space after each comma and colon, as `json.dumps` does by default.
     """
     comma, colon = (", ", ": ") if spaced else (",", ":")
     return f'{{"id"{colon}"{record["id"]}"{comma}"text"{colon}"{record["text"]}"}}\n'.encode()
 
 
 def head(run_id: str, writer: int, seq: int) -> Record:
-    """The members that every event has, except its type."""
+    """Return the members that every event has, except its type."""
     return {"id": event_id(writer, seq), "ts": "2025-01-31T23:59:59Z", "run_id": run_id}
 
 
@@ -151,7 +152,10 @@ def _draw_text(dice: Random, pool: str, size: int) -> str:
 
 
 def _draw_record(dice: Random, head: Record, text: str) -> Record:
-    """One event with `text` in it, if its type carries any: where that is much, it does."""
+    """Return an event of a random type, with `text` in it if the type has a place for one.
+
+    A text of more than 4 KiB always has a place.
+    """
     size = len(text)
     node: Record = {"node_id": f"node-{dice.randrange(100)}"}
     bodies: dict[str, Record] = {

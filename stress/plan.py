@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every choice a round makes, drawn from one seed, so that it can be made again.
+"""The plan of a round: all its choices, drawn from one seed, so that they can be repeated.
 
 The same seed gives the same processes, start methods, handles, events, sizes, batches, pauses and
 victims. It does not give the same interleaving, which depends on the machine.
@@ -14,7 +14,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 SHELL = ("the shell loop",)
-"""Instead of the words of a command: the loop around flock(1) in `foreign`."""
+"""Stands for the loop around flock(1) in `foreign`, in place of the words of a command."""
 
 _LARGEST = 1024 * 1024  # bytes of a line
 _LARGEST_IN_PIECES = 128 * 1024  # bytes, if a line takes thousands of writes
@@ -48,7 +48,7 @@ class WriterPlan:
     """The runners come first: the runner of run 0 is writer 0."""
     events: int
     batch: int = 1
-    """The most events of one append."""
+    """The highest number of events of one append."""
     pause_s: float = 0.0
     """The average pause between two appends; 0 if it appends as fast as it can."""
 
@@ -91,9 +91,9 @@ class RoundPlan:
     log: str = "events"
     """The kind of log, by its name in `logs`."""
     compared: bool = False
-    """Whether it is a round of the comparison. If we can mount a disk, its volume is one: a tmpfs
-    takes what is written page by page, so that a kill can come in between. All records are drawn
-    before the processes are forked, so that killed processes soon start again."""
+    """Whether this is a round of the comparison. If a disk can be mounted, the volume is one: a
+    tmpfs takes what is written page by page, so a kill can come between two pages. All records are
+    drawn before the processes are forked, so killed processes soon start again."""
 
     @property
     def events(self) -> int:
@@ -102,7 +102,7 @@ class RoundPlan:
         return sum(writer.events for writer in plans)
 
     def dice(self, *purpose: object) -> Random:
-        """The random numbers for one purpose of this round."""
+        """Return the random numbers for one purpose of this round."""
         return Random("/".join(map(str, (self.seed, self.name, *purpose))))
 
 
@@ -112,11 +112,11 @@ class Size:
 
     processes: int
     threads: int
-    """The most of one process."""
+    """The highest number of threads of one process."""
     events: int
-    """Of each writer."""
+    """The events of each writer."""
     runs: int | None
-    """None: drawn."""
+    """The number of logs; None if the seed draws it."""
     seconds: float
 
 
@@ -130,10 +130,11 @@ def draw_round(
     foreign: Sequence[tuple[str, ...]] = (SHELL,),
     log: str = "events",
 ) -> RoundPlan:
-    """Plan a round of `size` on a kind of `log`, with a process for each `foreign` command besides.
+    """Plan a round of `size` on a kind of `log`, with one more process for each `foreign` command.
 
-    Of the processes a third each is spawned, forked and forked by a server; of eight one each is
-    durable, tries the lock once, or gives up after 50 ms; half of the rest use the runner's handle.
+    A third of the processes are spawned, a third are forked, and a third are forked by a server. Of
+    every eight processes, one is durable, one tries the lock only once, and one gives up after
+    50 ms. Half of the rest use the runner's handle.
     """
     faulty = frozenset(faults)
     dice = Random(f"{seed}/{name}")
@@ -205,7 +206,7 @@ def draw_round(
 
 
 def draw_longer(plan: RoundPlan, times: int) -> RoundPlan:
-    """The same round for the `times`-th time, with twice the length each time."""
+    """Return the same round for the `times`-th time, twice as long as `plan`."""
 
     def slower(writers: tuple[WriterPlan, ...]) -> tuple[WriterPlan, ...]:
         return tuple(replace(writer, pause_s=2 * writer.pause_s) for writer in writers)
@@ -225,9 +226,10 @@ def draw_sabotage(
     lock_timeout_s: float,
     batch: int,
 ) -> RoundPlan:
-    """Plan a small round: five forked processes of two threads, two of them healthy, mostly.
+    """Plan a small round: five forked processes of two threads each.
 
-    It takes very little time, unless faults need time to strike and to be noticed.
+    Two of the processes are healthy, except under the fault ``kill``. The round takes very little
+    time, unless faults need time to strike and to be noticed.
     """
     name = f"sabotage-{sabotage}"
     dice = Random(f"{seed}/{name}")
@@ -276,8 +278,8 @@ def draw_comparison(
 ) -> RoundPlan:
     """Plan a round for any way of appending: four forked processes with six writers.
 
-    It is the same for each `log`, except that with `by_parent` the processes use the handle of
-    their parent. Half of the writers append three times as much as the others in the same time.
+    The plan is the same for each `log`, except that with `by_parent` the processes use the handle
+    of their parent. Half of the writers append three times as much as the others in the same time.
     """
     dice = Random(f"{seed}/comparison/{'/'.join(faults)}")
     run_ids = (f"stress-{_draw_ulid(dice)}",)
@@ -325,7 +327,10 @@ def draw_comparison(
 
 
 def _draw_writer(dice: Random, number: int, size: Size, durable: bool) -> WriterPlan:
-    """Every other writer appends as fast as it can. The others, and durable ones, make pauses."""
+    """Plan a writer. Every other one appends as fast as it can; the others make pauses.
+
+    Durable writers always make pauses.
+    """
     events = max(1, size.events // 10) if durable else size.events
     hurried = number % 2 == 0 and not durable
     return WriterPlan(
@@ -341,7 +346,7 @@ def _draw_ulid(dice: Random) -> str:
 
 
 def _shuffled(dice: Random, kinds: Iterable[_T], count: int) -> list[_T]:
-    """`count` of `kinds`, each equally often, in random order."""
+    """Return `count` of `kinds`, each equally often, in random order."""
     every = list(kinds)
     drawn = [every[place % len(every)] for place in range(count)]
     dice.shuffle(drawn)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The processes of a round: started behind a gate, watched, started again, ended.
+"""Start the processes of a round behind a gate, watch them, restart them and end them.
 
 The processes of a measurement, which only return a result, are in `timed_processes`.
 
@@ -21,8 +21,8 @@ from typing import Any
 from .plan import Start
 from .workers import Gate
 
-_GATE_NS = 50_000_000  # from opening the gate to the start, so that all learn it in time
-_TRACE_S = 0.5  # for a stuck process to write a stack trace
+_GATE_NS = 50_000_000  # from opening the gate to the start, so that all processes hear in time
+_TRACE_S = 0.5  # the time that a stuck process has to write a stack trace
 
 _CONTEXTS: dict[Start, ForkContext | ForkServerContext | SpawnContext] = {
     Start.FORK: ForkContext(),
@@ -38,7 +38,7 @@ class HangError(Exception):
 
 @dataclass(slots=True)
 class _Member:
-    """One process, our end of the connection to it, and what it takes to start it again."""
+    """One process, our end of the connection to it, and what is needed to start it again."""
 
     process: BaseProcess
     line: "Connection[Any, Any]"
@@ -55,7 +55,7 @@ class Crew:
         self._deadline = deadline
         self._members: dict[str, _Member] = {}
         self._lines: list[Connection[Any, Any]] = []
-        """All connections, also those to dead processes, because their children may live."""
+        """All connections, including those to dead processes, whose children may still run."""
         self._start_ns = 0
         self._asked: set[str] = set()
         """The processes that were running when they were asked to end."""
@@ -79,13 +79,13 @@ class Crew:
         theirs.close()
 
     def restart(self, name: str) -> None:
-        """Start a dead process again, by a fork, because starting an interpreter is slow."""
+        """Start a dead process again. It is forked, because starting an interpreter is slow."""
         member = self._members[name]
         start = Start.FORKSERVER if member.start is Start.SPAWN else member.start
         self.start(name, start, member.target, *member.args)
 
     def open_gate(self) -> None:
-        """When all are ready, tell them when to start. Do not wait for one that dies before."""
+        """Wait until each process is ready or dead, and send all of them the time of the start."""
         for member in self._members.values():
             while not member.line.poll(0) and member.process.exitcode is None:
                 self._wait([member.line, member.process.sentinel])
@@ -95,14 +95,14 @@ class Crew:
         self.tell("", self._start_ns)
 
     def tell(self, kind: str, message: object) -> None:
-        """Send a message to those whose names begin with `kind`."""
+        """Send a message to the processes whose names begin with `kind`."""
         for name, member in self._members.items():
             if name.startswith(kind):
                 with suppress(OSError):
                     member.line.send(message)
 
     def running(self, kind: str) -> dict[str, BaseProcess]:
-        """The processes whose names begin with `kind` and that have not ended."""
+        """Return the processes whose names begin with `kind` and that have not ended."""
         return {
             name: member.process
             for name, member in self._members.items()
@@ -110,16 +110,16 @@ class Crew:
         }
 
     def _ends(self, kind: str) -> list[int]:
-        """What to wait for, to see one of the processes of `running` end."""
+        """Return the sentinels of the running processes. One is ready when its process ends."""
         return [process.sentinel for process in self.running(kind).values()]
 
     def killed(self) -> list[str]:
-        """The names of processes that died of SIGKILL and were not started again."""
+        """Return the names of processes that died of SIGKILL and were not started again."""
         codes = {name: member.process.exitcode for name, member in self._members.items()}
         return [name for name, code in codes.items() if code == -signal.SIGKILL]
 
     def watch(self, kind: str, timeout_s: float) -> None:
-        """Wait until a process whose name begins with `kind` ends, `timeout_s` at the longest."""
+        """Wait until a process whose name begins with `kind` ends, for at most `timeout_s`."""
         self._wait(self._ends(kind), timeout_s)
 
     def join(self, kind: str) -> None:
@@ -154,7 +154,7 @@ class Crew:
         wait(things, timeout_s)
 
     def stop(self, grace_s: float) -> None:
-        """Ask all processes to end, and kill those that do not within `grace_s`."""
+        """Ask all processes to end, and kill those that do not end within `grace_s`."""
         self.close_lines()  # ends the processes that still wait at the gate
         for name, process in self.running("").items():
             process.terminate()
@@ -165,7 +165,7 @@ class Crew:
         self.kill()
 
     def kill(self) -> None:
-        """Kill the processes that have not ended, after they have written where they are stuck."""
+        """Kill the processes that have not ended, after they have written a stack trace."""
         stuck = self.running("")
         for process in stuck.values():
             if process.pid:
@@ -184,9 +184,9 @@ class Crew:
             line.close()
 
     def exits(self) -> dict[str, int | None]:
-        """The exit codes; None for those that hung; 0 for those that ended when they were asked.
+        """Return the exit codes: None for processes that hung, 0 for those that ended when asked.
 
-        A process that is asked before it handles SIGTERM dies of it; that counts as 0.
+        A process that is asked before it handles SIGTERM dies of that signal, which counts as 0.
         """
         codes = {name: member.process.exitcode for name, member in self._members.items()}
         for name in self._asked:
@@ -197,7 +197,10 @@ class Crew:
 
 @contextmanager
 def sigint_blocked() -> Iterator[None]:
-    """Block Ctrl-C, for good in processes that start meanwhile, and in this one until the end."""
+    """Block SIGINT in this process until the end of the block.
+
+    In processes that are started during the block, SIGINT stays blocked.
+    """
     resource_tracker.ensure_running()  # now, because starting it unblocks SIGINT
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

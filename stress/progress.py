@@ -16,7 +16,7 @@ _REDRAW_S = 0.1
 
 
 class Progress:
-    """Prints to `console`. It uses control codes and redraws a line only if that is a terminal.
+    """Prints to `console`. Only on a terminal does it use control codes and redraw a line.
 
     It does not use a thread, because the process that uses it forks.
     """
@@ -52,7 +52,7 @@ class Progress:
         self._live.stop()
 
     def begin(self, plan: RoundPlan, processes: int) -> None:
-        """Begin a round, whose gate opens now."""
+        """Begin to show a round. Its gate opens now."""
         self._plan, self._begun = plan, monotonic()
         self._writers = sum(len(process.writers) for process in plan.processes)
         self._offsets, self._events = {}, 0
@@ -60,7 +60,7 @@ class Progress:
             self.milestone(f"{plan.name}: {processes} processes ready, gate open", "dim")
 
     def look(self, directory: Path, strikes: dict[str, int]) -> None:
-        """Count the events that are new in the logs, and show the number."""
+        """Count the new events in the logs, and show how many there are."""
         if self._plan is None or not self.console.is_terminal:
             return
         for run_id in self._plan.run_ids:

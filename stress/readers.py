@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The processes that read: one takes snapshots during the whole round, one follows each log.
+"""The processes that read: one takes snapshots during the whole round, one follows all logs.
 
-They report digests of the lines that `json` makes of what they read, without omnelog's encoder.
+They report digests of what they read, as lines that `json` makes without omnelog's encoder.
 """
 
 import json
@@ -22,7 +22,7 @@ from .receipts import RunningDigest, history_path
 from .workers import Gate, until_terminated
 
 READER, FOLLOWER = "reader-000", "follower-000"
-_REST = 1.0  # the pause, as a part of the time of the snapshot, so that writers do not starve
+_REST = 1.0  # the pause after a snapshot, as a multiple of its time, so that writers do not starve
 _SABOTAGE_REST_S = 0.05  # a sabotage is caught by what is in the log, not by what a reader sees
 
 
@@ -35,7 +35,7 @@ def read(directory: Path, plan: RoundPlan, gate: Gate) -> None:
         gate.wait()
         over = False
         while not over and not stop:
-            over = gate.is_over()  # asked before looking, so that the last look sees everything
+            over = gate.is_over()  # before the snapshots, so that the last ones hold everything
             for run, run_id in enumerate(plan.run_ids):
                 taken = _snapshot(partial(take, directory, run_id), run)
                 snapshots.write(json.dumps(taken) + "\n")
@@ -52,7 +52,7 @@ def _snapshot(take: Callable[[], Iterable[Record]], run: int) -> dict[str, Any]:
     taken: dict[str, Any] = {"run": run, "begin_ns": begin_ns}
     try:
         records = take()
-    except Exception as error:  # the checker judges whether it is right
+    except Exception as error:  # the checker judges whether the error is right
         return taken | {"end_ns": monotonic_ns(), **_error_as_json(error)}
     taken["end_ns"] = monotonic_ns()
     digest = RunningDigest()
@@ -62,7 +62,10 @@ def _snapshot(take: Callable[[], Iterable[Record]], run: int) -> dict[str, Any]:
 
 
 def _error_as_json(error: Exception) -> dict[str, Any]:
-    """An error as the history has it. Two kinds can be right, which the checker decides."""
+    """Return an error in the form of the history.
+
+    Two kinds of error have a reason, by which the checker decides whether they are right.
+    """
     reason = "torn" if isinstance(error, TornTailError) else None
     if isinstance(error.__cause__, FileNotFoundError):
         reason = "absent"
@@ -70,7 +73,7 @@ def _error_as_json(error: Exception) -> dict[str, Any]:
 
 
 class _Stop(Flag):
-    """What a follower asks whether to stop, for the first time when it has opened its log."""
+    """The flag that stops a follower. The follower reads it first after it has opened its log."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,7 +87,7 @@ class _Stop(Flag):
 def follow(directory: Path, plan: RoundPlan, gate: Gate) -> None:
     """Follow all runs, each in a thread of its own, until the writers have ended.
 
-    Each log is open before the gate: a log that is replaced after that is read to its end.
+    Each log is opened before the gate, so a log that is replaced later is read to its end.
     """
     gate.close_others()
     path = history_path(directory, f"{FOLLOWER}.followed")
@@ -98,7 +101,7 @@ def follow(directory: Path, plan: RoundPlan, gate: Gate) -> None:
             try:
                 found[run] = _follow(follow_log(directory, run_id, stops[run]), run)
             finally:
-                stops[run].is_open.set()  # also where it could not be opened
+                stops[run].is_open.set()  # even if the log could not be opened
 
         threads = [
             threading.Thread(target=follow_one, args=each) for each in enumerate(plan.run_ids)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a round leaves on disk: its logs, and what each process that took part says it did.
+"""What a round leaves on disk: its logs, and what each of its processes says it did.
 
 These files are in the directory of a round. They are plain JSON lines, and omnelog's code is not
 used for them::
@@ -11,14 +11,14 @@ used for them::
                                      "writers":{"3":{"run":0,"process":"process-002",
                                      "forked":false},…},"bystanders":{"path":"content"}}
     history/writer-003.lines         the lines writer 3 means to append, the k-th for seq k
-    history/writer-003.receipts      before every call: {"seq":…,"n":…,"begin_ns":…}, the call
-                                     appending the n events from seq on;
+    history/writer-003.receipts      before a call: {"seq":…,"n":…,"begin_ns":…}, for a call that
+                                     appends the n events from seq on;
                                      after it: {"seq":…,"called_ns":…,"end_ns":…,"outcome":…}
                                      and, unless 0 or none, "appended", "waits", "error";
-                                     when a killed one goes on: {"resumed_ns":…}
+                                     when a killed writer continues: {"resumed_ns":…}
     history/reader-000.snapshots     {"run":…,"begin_ns":…,"end_ns":…,"count":…,"digest":…,
-                                     "marks":[…]} or, instead of the last three, "error"
-    history/follower-000.followed    one line at the end, as a snapshot is
+                                     "marks":[…]} or, instead of the last three, "error", "reason"
+    history/follower-000.followed    at the end, a line for each run, like that of a snapshot
     history/process-002.deaths       {"killed_ns":…} each time it was killed
     history/moves.json               [{"run":0,"begin_ns":…,"end_ns":…},…]: logs moved away
     history/exits.json               {"process-002":0,…}, the last exit codes; null: ended by us
@@ -39,7 +39,7 @@ from time import monotonic_ns
 from typing import Any
 
 MARK_EVERY = 256
-"""Lines between the marks of a snapshot, each a digest of all lines up to there."""
+"""Lines between the marks of a snapshot. Each mark is a digest of all lines up to it."""
 
 
 class Outcome(StrEnum):
@@ -52,42 +52,42 @@ class Outcome(StrEnum):
 
 
 def volume_path(directory: Path) -> Path:
-    """The root of the volume that a round writes."""
+    """Return the root of the volume that a round writes."""
     return directory / "volume"
 
 
 def log_path(directory: Path, run_id: str) -> Path:
-    """The log of a run, spelled out here once more, independently of omnelog."""
+    """Return the path of the log of a run. It is spelled out here, independently of omnelog."""
     return volume_path(directory) / ".omne" / "var" / "runs" / run_id / "events.jsonl"
 
 
 def moved_path(log: Path, number: int) -> Path:
-    """Where the `number`-th log of a run was moved to, counted from 1."""
+    """Return the path to which the `number`-th log of a run was moved, counted from 1."""
     return log.with_name(f"{log.name}.{number}")
 
 
 def history_path(directory: Path, name: str) -> Path:
-    """The path of a file of the history, such as ``writer-003.lines``."""
+    """Return the path of a file of the history, such as ``writer-003.lines``."""
     return directory / "history" / name
 
 
 def writer_name(writer: int) -> str:
-    """The name of a writer, which its files begin with."""
+    """Return the name of a writer. The names of its files begin with it."""
     return f"writer-{writer:03}"
 
 
 def process_name(process: int) -> str:
-    """The name of a process that writes, for its exit code and its deaths."""
+    """Return the name of a process that writes, for its exit code and its deaths."""
     return f"process-{process:03}"
 
 
 def save_json(path: Path, value: Any) -> None:
-    """Write one JSON value, replacing what was there."""
+    """Write one JSON value to `path`, which replaces what was there."""
     path.write_text(json.dumps(value) + "\n")
 
 
 class Receipts:
-    """A writer's account of its appends; made by the writer itself."""
+    """The account of the appends of a writer, kept by the writer itself."""
 
     def __init__(self, directory: Path, writer: int) -> None:
         """Begin the account, or continue that of a killed writer: see `resume`."""
@@ -122,10 +122,10 @@ class Receipts:
         waits: int = 0,
         error: object = None,
     ) -> None:
-        """Record its outcome, with the times just before and just after the call.
+        """Record the outcome of the append, with the times just before and just after the call.
 
-        `appended`: how many of its events are said to stand although it failed. `waits`: how often
-        the lock was found taken.
+        `appended`: how many of the events are in the log although the append failed, as the error
+        says. `waits`: how often the lock was found taken.
         """
         receipt: dict[str, Any] = {
             "seq": seq,
@@ -162,22 +162,22 @@ class RunningDigest:
             self.marks.append(self._hash.hexdigest())
 
     def value(self) -> str:
-        """The digest of all lines so far."""
+        """Return the digest of all lines so far."""
         return self._hash.hexdigest()
 
     def as_json(self) -> dict[str, Any]:
-        """What a reader records of the lines that it got."""
+        """Return what a reader records of the lines that it got."""
         return {"count": self.count, "digest": self.value(), "marks": self.marks}
 
     def value_with(self, line: bytes) -> str:
-        """What the digest would be with one line more."""
+        """Return the digest of all lines so far and one more."""
         more = self._hash.copy()
         more.update(line)
         return more.hexdigest()
 
 
 def digest_lines(lines: Iterable[bytes]) -> RunningDigest:
-    """The digest of `lines`."""
+    """Return the digest of `lines`."""
     digest = RunningDigest()
     for line in lines:
         digest.add(line)

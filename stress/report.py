@@ -30,7 +30,7 @@ class WriterReport:
     name: str
     process: str
     kind: str
-    """How its process was started, or which foreign command it is."""
+    """How the process of the writer was started, or which foreign command it is."""
     events: int
     p50_us: float
     p99_us: float
@@ -48,12 +48,12 @@ class RoundReport:
     processes: int
     writers: int
     appends: int
-    """Calls, of one event or several."""
+    """Calls, each with one event or several."""
     events: int
     """Events in the logs."""
     bytes: int
     met: int
-    """Contended appends: they were called before the one above them in the log had returned."""
+    """Contended appends: those called before the append above them in the log had returned."""
     lock_waits: int
     """Appends that found the lock taken."""
     seconds: float
@@ -61,7 +61,7 @@ class RoundReport:
     append_us: dict[str, float]
     """The time of an acknowledged append with its wait for the lock, by percentile."""
     latencies: dict[str, int]
-    """How many of these took up to so many µs; each bound is √2 times the one before."""
+    """How many of these appends took up to each bound in µs; each is √2 times the one before."""
     outcomes: dict[str, int]
     strikes: dict[str, int]
     """How often each fault struck. short-write counts writes cut short, fork counts children."""
@@ -70,9 +70,9 @@ class RoundReport:
     snapshots: int
     by_writer: list[WriterReport]
     violations: dict[str, int]
-    """How many of each kind."""
+    """How many violations of each kind there are."""
     evidence: dict[str, list[str]]
-    """The evidence for the first few of each kind."""
+    """The evidence for the first few violations of each kind."""
     interrupted: bool
 
 
@@ -84,7 +84,7 @@ class SabotageReport:
     what: str
     tries: int
     caught_by: list[str]
-    """The kinds of violation by which it was caught; empty if it was not."""
+    """The kinds of violation by which it was caught; empty if it was not caught."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +220,10 @@ def _evidence(verdict: Verdict) -> dict[str, list[str]]:
 
 
 def percentile(ordered: Sequence[float], part: float) -> float:
-    """The smallest of `ordered` that at least `part` of them do not exceed; 0 if it is empty."""
+    """Return the smallest of `ordered` that is at least as large as a `part` of them.
+
+    `part` is a fraction, such as 0.99. The result is 0 if `ordered` is empty.
+    """
     if not ordered:
         return 0
     rank = -int(-part * len(ordered) // 1)  # rounded up
@@ -228,7 +231,7 @@ def percentile(ordered: Sequence[float], part: float) -> float:
 
 
 def as_json(report: RunReport) -> dict[str, Any]:
-    """The whole report, for programs."""
+    """Return the whole report as plain JSON."""
     verdict = "violated" if report.violated else "clean"
     return {"verdict": "interrupted" if report.interrupted else verdict, **asdict(report)}
 
@@ -285,9 +288,9 @@ _SECTIONS: list[dict[str, Callable[[RoundReport], str]]] = [
 
 
 def tables(report: RunReport, width: int) -> Iterator[Table]:
-    """The final table: a column for each kind of round, in pieces of at most `width` characters.
+    """Yield the final table, in pieces of at most `width` characters.
 
-    Rounds of the same kind are summed up.
+    It has a column for each kind of round. Rounds of the same kind are summed up.
     """
     rounds = merged(report.rounds)
     fitting = max(1, (width - _NAMES_WIDTH) // _CELL_WIDTH)
@@ -312,7 +315,7 @@ def _table(rounds: Sequence[RoundReport]) -> Table:
 
 
 def merged(rounds: Sequence[RoundReport]) -> list[RoundReport]:
-    """The rounds of each kind summed up. A kind is the part of their names before a dot."""
+    """Return the rounds of each kind, summed up. The kind is the part of a name before the dot."""
     kinds: dict[str, list[RoundReport]] = {}
     for round_ in rounds:
         kinds.setdefault(round_.name.partition(".")[0], []).append(round_)
@@ -351,7 +354,7 @@ def _total(counts: Iterable[dict[str, int]]) -> dict[str, int]:
 
 
 def _bound(ordered: Sequence[tuple[float, int]], part: float) -> float:
-    """The bound of the bucket in which the percentile `part` of a histogram is."""
+    """Return the bound of the bucket in which the percentile `part` of a histogram is."""
     rank, seen = part * sum(count for _, count in ordered), 0
     for bound_us, count in ordered:
         seen += count
@@ -361,7 +364,7 @@ def _bound(ordered: Sequence[tuple[float, int]], part: float) -> float:
 
 
 def sabotages(report: RunReport) -> Table:
-    """The result of each sabotage."""
+    """Return a table with the result of each sabotage."""
     shown = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1))
     shown.add_column("sabotage", no_wrap=True)
     shown.add_column("caught by")
@@ -373,7 +376,7 @@ def sabotages(report: RunReport) -> Table:
 
 
 def duration(us: float) -> str:
-    """A time as people write it."""
+    """Return a time with a unit that suits it."""
     if us < 1000:
         return f"{us:.0f} µs"
     return f"{us / 1e3:.1f} ms" if us < 1e6 else f"{us / 1e6:.2f} s"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One round: make its volume, start its processes, strike them with faults, collect the history."""
+"""Run one round: make its volume, start its processes, strike them, and collect the history."""
 
 import math
 from contextlib import ExitStack, closing
@@ -26,9 +26,9 @@ from .sabotage import SABOTAGES, Appender
 from .workers import Account, draw_items, open_log, write
 
 _LOOK_S = 0.1  # between two updates of the progress
-_PATIENCE_S = 5.0  # for which a runner waits for the lock
-_GRACE_S = 5.0  # for processes that were asked to end
-_HANG_GRACE_S = 1.0  # for the other processes when one of them hangs
+_PATIENCE_S = 5.0  # how long a runner waits for the lock
+_GRACE_S = 5.0  # how long processes that were asked to end may take
+_HANG_GRACE_S = 1.0  # the same when one of the processes hangs
 _PROCESS, _RUNNER = "process", "runner"
 
 
@@ -46,9 +46,9 @@ def conduct(
 ) -> Conduct:
     """Run a round in `directory`, which gets its volume and its history.
 
-    Whatever ends it, it leaves no process behind. A process that still runs after `timeout_s` is
-    killed, with a stack trace in its ``.trace``, and its exit code is None. KeyboardInterrupt ends
-    the round early.
+    However the round ends, it leaves no process behind. A process that still runs after `timeout_s`
+    is killed; its stack trace is in its ``.trace`` file, and its exit code is None.
+    KeyboardInterrupt ends the round early.
     """
     history_path(directory, "").mkdir(parents=True)
     root, kind = volume_path(directory), LOGS[plan.log]
@@ -133,7 +133,7 @@ def _save_strikes(directory: Path, faults: list[Fault], mounted: bool) -> dict[s
 
 
 def _lay_out(directory: Path, plan: RoundPlan, command: str) -> None:
-    """Write what the checker has to know about a round, and the files that must not change."""
+    """Write what the checker needs to know about a round, and the files that must not change."""
     writers: dict[int, dict[str, Any]] = {}
     for run, runner in enumerate(plan.runners):
         writers[runner.writer] = {"run": run, "process": _RUNNER, "forked": False}
@@ -164,7 +164,7 @@ def _lay_out(directory: Path, plan: RoundPlan, command: str) -> None:
 
 
 def _shared(directory: Path, plan: RoundPlan, stack: ExitStack) -> Appender | None:
-    """The appender that the processes of a sabotage inherit, if that is the sabotage."""
+    """Return the appender that the processes of a sabotage inherit, or None if they do not."""
     if plan.sabotage is None or not SABOTAGES[plan.sabotage].shared:
         return None
     return stack.enter_context(closing(open_log(directory, plan, plan.processes[0])))
@@ -196,7 +196,7 @@ def _start(
 
 
 def _faults(directory: Path, plan: RoundPlan, crew: Crew) -> list[Fault]:
-    """The faults that strike from this process; they do not strike foreign commands."""
+    """Return the faults that strike from this process. They do not strike foreign commands."""
     foreign = {process_name(p.process) for p in plan.processes if p.foreign}
 
     def victims() -> dict[str, int]:
@@ -215,7 +215,7 @@ def _watch(
     *,
     mounted: bool,
 ) -> None:
-    """Strike until all writers have ended; start killed processes again."""
+    """Let the faults strike until all writers have ended; start killed processes again."""
     look_at = 0.0
     while crew.running(_PROCESS) or (KILL in plan.faults and crew.killed()):
         next_s = min((fault.look() for fault in faults), default=math.inf)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Appenders that are broken on purpose, each in a way that real ones are broken.
+"""Appenders that are broken on purpose, each in a way in which real appenders are broken.
 
-At the end of every run, each of them appends to a log of its own, beside healthy writers. The
-checker must find the damage in the history; a sabotage that only crashes does not count as caught.
-If the damage depends on timing, the sabotage gives the processor away at the worst moment, as the
-kernel may do at any time.
+At the end of every run, each of them appends to its own log, beside healthy writers. The checker
+must find the damage in the history; a sabotage that only crashes does not count as caught. If the
+damage depends on timing, the sabotage yields the processor at the worst moment, as the kernel may
+do at any time.
 """
 
 import errno
@@ -23,7 +23,7 @@ from .faults import KILL, REPLACE
 from .violations import Kind
 
 _PIECE_BYTES = 64
-_SLOW_S = 0.0001  # gives the processor away
+_SLOW_S = 0.0001  # yields the processor
 
 
 class Appender(Protocol):
@@ -36,11 +36,11 @@ class Appender(Protocol):
         """Append `records` as one batch."""
 
     def close(self) -> None:
-        """Finish."""
+        """Close the handle."""
 
 
 class _Raw:
-    """An appender with a descriptor of its own; threads take turns by a mutex."""
+    """An appender with its own file descriptor. A mutex makes its threads take turns."""
 
     flags: ClassVar[int] = os.O_APPEND
 
@@ -56,11 +56,11 @@ class _Raw:
             self.put(b"".join(map(encode, events)))
 
     def put(self, lines: bytes) -> None:
-        """Write `lines`, wrongly."""
+        """Write `lines` incorrectly."""
         raise NotImplementedError
 
     def in_pieces(self, lines: bytes) -> None:
-        """Write `lines` in several writes, as if the disk were almost full or signals came."""
+        """Write `lines` in several writes, as happens with a nearly full disk or with signals."""
         for begin in range(0, len(lines), _PIECE_BYTES):
             os.write(self._fd, lines[begin : begin + _PIECE_BYTES])
             sleep(_SLOW_S)
@@ -71,7 +71,7 @@ class _Raw:
 
 
 class _NoLock(_Raw):
-    """Several writes for a line, as after a short one, without the lock."""
+    """Writes a line in several pieces, as after a short write, without the lock."""
 
     def put(self, lines: bytes) -> None:
         self.in_pieces(lines)
@@ -100,7 +100,7 @@ class _SharedOverFork(_Raw):
 
 
 class _TwoWrites(_Raw):
-    """The line, and then its newline, without the lock."""
+    """Writes the line and then its newline, without the lock."""
 
     def put(self, lines: bytes) -> None:
         os.write(self._fd, lines[:-1])
@@ -109,7 +109,7 @@ class _TwoWrites(_Raw):
 
 
 class _Buffered(_Raw):
-    """Writes through a buffer, so that lines which failed are written by the next append."""
+    """Writes through a buffer, so that the next append writes the lines of a failed append."""
 
     def __init__(self, log: EventLog) -> None:
         super().__init__(log)
@@ -120,7 +120,7 @@ class _Buffered(_Raw):
         self._calls += 1
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self._file.write(lines)
-        if self._calls % 10 == 5:  # a full disk would take none of it
+        if self._calls % 10 == 5:  # as if the disk were full and took nothing
             fcntl.flock(self._file, fcntl.LOCK_UN)
             raise LogIOError(errno.ENOSPC, "no room, nothing was written", self._log.path)
         self._file.flush()
@@ -143,7 +143,7 @@ class _SeekThenWrite(_Raw):
 
 
 class _UnlockBeforeWrite(_Raw):
-    """Releases the lock after it has looked at the file, and then writes."""
+    """Acquires the lock, but releases it before it writes."""
 
     def put(self, lines: bytes) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_EX)
@@ -167,7 +167,7 @@ class _NoRollBack(_Raw):
 
 
 class _NoRepair(_Raw):
-    """Writes behind a torn tail without repairing it."""
+    """Writes after a torn tail without repairing it."""
 
     def put(self, lines: bytes) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_EX)
@@ -176,7 +176,7 @@ class _NoRepair(_Raw):
 
 
 class _StayBehind(_Raw):
-    """Never looks whether its log is still the one at the path."""
+    """Never checks whether its log is still the one at the path."""
 
     def put(self, lines: bytes) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_EX)
@@ -185,7 +185,7 @@ class _StayBehind(_Raw):
 
 
 class _Wrapped:
-    """An appender that uses the real one in a wrong way."""
+    """An appender that uses the real appender in a wrong way."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -202,7 +202,7 @@ class _Wrapped:
         self._log.append_many(events)
 
     def blunder(self, event: Event) -> None:
-        """Make the mistake, at one append in ten."""
+        """Append `event` with the mistake. This is called for one append in ten."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -224,7 +224,7 @@ class _AcknowledgeBeforeWrite(_Wrapped):
 
 
 class _DropOnTimeout(_Wrapped):
-    """Gives up when the lock is taken, and does not say so."""
+    """Gives up when the lock is taken, and does not report it."""
 
     def append(self, event: Event) -> None:
         try:
@@ -233,7 +233,7 @@ class _DropOnTimeout(_Wrapped):
             pass
 
     def blunder(self, event: Event) -> None:
-        """Append while the lock is taken. That would be rare if it took two writers that meet."""
+        """Append while the lock is taken. Two writers would seldom meet by themselves."""
         with open(self._log.path, "rb") as other:
             fcntl.flock(other, fcntl.LOCK_EX)
             self._log.append(event)
@@ -248,14 +248,14 @@ class _DuplicateOnRetry(_Wrapped):
 
 
 class _FalseRefusal(LockTimeout):
-    """Says what is not so."""
+    """A timeout that is reported although the event was written."""
 
     def __init__(self) -> None:
         OSError.__init__(self, errno.ETIMEDOUT, "gave up, nothing was written")
 
 
 class _RefuseButWrite(_Wrapped):
-    """Says that nothing was written when it was."""
+    """Reports that nothing was written, although the event was written."""
 
     def blunder(self, event: Event) -> None:
         self._log.append(event)
@@ -317,7 +317,7 @@ class _Respell(_Wrapped):
 
 
 class _HalfALine(_Wrapped):
-    """Acknowledges half a line, such as a dying writer leaves."""
+    """Writes only half a line, as a dying writer does, and acknowledges it."""
 
     def blunder(self, event: Event) -> None:
         line = encode(event)
@@ -327,7 +327,7 @@ class _HalfALine(_Wrapped):
 
 
 class _OneByOne(_Wrapped):
-    """Appends a batch event by event, so that lines of others come between them."""
+    """Appends a batch event by event, so that lines of other writers come in between."""
 
     def append(self, event: Event) -> None:
         self._log.append(event)
@@ -339,7 +339,7 @@ class _OneByOne(_Wrapped):
 
 
 class _CutTooMuch(_Wrapped):
-    """Cuts off what it wrote, and also a line of another writer."""
+    """Rolls back too much: it cuts off the last line, which another append wrote."""
 
     def blunder(self, event: Event) -> None:
         with open(self._log.path, "r+b", buffering=0) as file:
@@ -357,7 +357,7 @@ class Sabotage:
     make: Callable[[EventLog], Appender]
     caught_by: frozenset[Kind]
     faults: tuple[str, ...] = ()
-    """The faults without which it does no damage."""
+    """The faults without which the appender does no damage."""
     shared: bool = False
     """Whether its processes inherit one appender from their parent."""
     lock_timeout_s: float = 5.0

@@ -3,8 +3,8 @@
 
 The processes of a round, which are killed, stopped and started again, are in `processes`.
 
-These are forked, so that a task may be any closure, and each does a bounded amount of work. None of
-them outlives the call, even if Ctrl-C ends it.
+These processes are forked, so a task may be any closure. Each does a bounded amount of work. None
+of them outlives the call of `together`, even if Ctrl-C ends that call.
 """
 
 import os
@@ -19,10 +19,10 @@ from time import monotonic
 from typing import Any, TypeAlias, TypeVar
 
 Gate: TypeAlias = Callable[[], float]
-"""Says that a task is ready, and returns when all are: the same time.monotonic() for all."""
+"""Reports that a task is ready, and waits until all are. Returns the same time to all tasks."""
 
 _T = TypeVar("_T")
-_GATE_S = 0.02  # from opening the gate to the start, so that all learn it in time
+_GATE_S = 0.02  # from opening the gate to the start, so that all processes hear in time
 
 
 class TaskFailed(Exception):
@@ -32,15 +32,15 @@ class TaskFailed(Exception):
 def together(tasks: Sequence[Callable[[Gate], _T]], timeout_s: float = 120) -> list[_T]:
     """Run each of `tasks` in a process of its own; return what they return, in order.
 
-    A task prepares, calls its gate once, works, and returns what can be pickled. TaskFailed if one
-    raises, or if not all are done after `timeout_s` seconds.
+    A task prepares, calls its gate once, works, and returns what can be pickled. Raises TaskFailed
+    if a task raises, or if not all tasks are done after `timeout_s` seconds.
     """
     deadline = monotonic() + timeout_s
     lines: list[Connection[Any, Any]] = []
     processes: list[ForkProcess] = []
     try:
         for task in tasks:
-            # Only the parent handles an interrupt, and only when it has noted what it opened.
+            # Only the parent handles an interrupt, and only after it has noted what it opened.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 ours, theirs = Pipe()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The usual ways to append a line to a log, each used as its own documentation says.
 
-The process that appends opens a way on the path of a log, and gets a function that appends one
-line, given the text without the newline. The bench measures some of these ways (`bench.peers`), and
-`damage` counts what becomes of the records of each under faults.
+A process opens the log at a path in one of these ways, and gets a function that appends one line,
+given its text without the newline. The bench measures some of the ways (`bench.peers`), and
+`damage` counts the damage to the records of each under faults.
 """
 
 import fcntl
@@ -33,7 +33,7 @@ Opening: TypeAlias = Callable[[Path], AbstractContextManager[Append]]
 
 @contextmanager
 def plain_open(path: Path) -> Iterator[Append]:
-    """Open for append, write, close: the Python tutorial, 7.2, "Reading and Writing Files"."""
+    """Open, write and close, as in the Python tutorial, 7.2, "Reading and Writing Files"."""
 
     def append(text: str) -> None:
         with path.open("a", encoding="utf-8") as file:
@@ -44,10 +44,10 @@ def plain_open(path: Path) -> Iterator[Append]:
 
 @contextmanager
 def flock_buffered(path: Path) -> Iterator[Append]:
-    """Lock the file, write, unlock, close, by the calls in the documentation of `fcntl`.
+    """Lock the file, write, unlock and close, with the calls in the documentation of `fcntl`.
 
-    The write goes into the buffer of the file, which `close` flushes after the unlock. Programs in
-    which these four lines are written by hand do the same.
+    The write goes into the buffer of the file, which `close` flushes after the unlock. Programs
+    with these four lines, written by hand, do the same.
     """
 
     def append(text: str) -> None:
@@ -61,7 +61,7 @@ def flock_buffered(path: Path) -> Iterator[Append]:
 
 @contextmanager
 def flock_flushed(path: Path) -> Iterator[Append]:
-    """The same with one more line, which makes it right: a flush before the unlock."""
+    """Do the same, with one more line that makes it correct: a flush before the unlock."""
 
     def append(text: str) -> None:
         with path.open("a", encoding="utf-8") as file:
@@ -75,7 +75,7 @@ def flock_flushed(path: Path) -> Iterator[Append]:
 
 @contextmanager
 def side_file_lock(path: Path, *, durable: bool = False) -> Iterator[Append]:
-    """The first example in filelock's documentation: lock ``PATH.lock``, then ``open("a")``."""
+    """Lock ``PATH.lock``, then ``open("a")``: the first example in filelock's documentation."""
     lock = FileLock(f"{path}.lock", timeout=60)
 
     def append(text: str) -> None:
@@ -113,19 +113,19 @@ def _concurrent_handler(path: Path) -> logging.Handler:
 
 
 file_handler: Opening = partial(_handler, _file_handler)
-"""A handler of each process on the same file.
+"""Each process has its own handler on the same file.
 
 The Logging Cookbook says that this is not supported ("Logging to a single file from multiple
 processes"), because nothing in Python serializes it. Programs do it nevertheless.
 """
 
 concurrent_handler: Opening = partial(_handler, _concurrent_handler)
-"""The quick start in its README, without the rotation: a handler of its own for each process."""
+"""Each process has its own handler: the quick start in the package's README, without rotation."""
 
 
 @contextmanager
 def loguru_enqueue(path: Path) -> Iterator[Append]:
-    """``logger.add(path, enqueue=True)``, which its documentation names for several processes."""
+    """Use ``logger.add(path, enqueue=True)``, loguru's documented way for several processes."""
     logger = importlib.import_module("loguru").logger
     logger.remove()
     logger.add(path, format="{message}", enqueue=True)
@@ -137,15 +137,15 @@ def loguru_enqueue(path: Path) -> Iterator[Append]:
 
 
 def _loguru_leave() -> None:
-    """A child process calls this before it ends, as its documentation says."""
+    """Write what is queued. A child process does this at its end, as loguru's documentation says."""
     importlib.import_module("loguru").logger.complete()
 
 
 @contextmanager
 def jsonl_log(path: Path) -> Iterator[Append]:
-    """The first function in its README.
+    """Use the first function in the README of jsonl-log.
 
-    There it also says: "A multi-worker deployment needs OS-level file locking [...] out of scope
+    The README also says: "A multi-worker deployment needs OS-level file locking [...] out of scope
     here".
     """
     append_jsonl = importlib.import_module("jsonl_log").append_jsonl
@@ -158,7 +158,7 @@ def jsonl_log(path: Path) -> Iterator[Append]:
 
 @contextmanager
 def sqlite_database(path: Path, synchronous: str) -> Iterator[sqlite3.Connection]:
-    """A database in WAL mode with one table, as SQLite's page "Write-Ahead Logging" advises."""
+    """Open a table in WAL mode, as the page "Write-Ahead Logging" of SQLite advises."""
     with FileLock(f"{path}.setup"):  # only one process at a time may switch it to WAL
         database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         database.execute("PRAGMA journal_mode=WAL")
@@ -170,7 +170,7 @@ def sqlite_database(path: Path, synchronous: str) -> Iterator[sqlite3.Connection
 
 @contextmanager
 def sqlite_rows(path: Path, synchronous: str = "NORMAL") -> Iterator[Append]:
-    """A row for each line. Threads take turns, as the documentation of `sqlite3` demands."""
+    """Insert a row for each line. Threads take turns, as the documentation of `sqlite3` demands."""
     mutex = threading.Lock()
     with sqlite_database(path, synchronous) as database:
 
@@ -208,13 +208,13 @@ class Way:
     spaced: bool = False
     """Whether it writes JSON with a space after each comma and colon."""
     by_parent: bool = False
-    """Whether a parent opens it, and the processes that it starts use the parent's."""
+    """Whether a parent opens the log, and its child processes use what the parent opened."""
     reopens: bool = False
-    """Whether a forked child closes what it inherited, and opens its own."""
+    """Whether a forked child closes what it inherited, and opens the log itself."""
     leave: Callable[[], None] | None = None
-    """A process that uses what its parent opened calls this at its end."""
+    """A process that uses what its parent opened calls this before it ends."""
     export: Callable[[Path], None] | None = None
-    """Writes the lines that a reader finds to the path of the log, if it is not a file of lines."""
+    """Writes the lines that a reader finds to the log's path, if the way keeps no file of lines."""
     cannot: Mapping[str, str] = field(default_factory=dict)
     """The faults under which it cannot be tested, each with the reason."""
 
@@ -271,7 +271,7 @@ class WayLog:
         self._append = self._opened.__enter__()
 
     def append(self, text: str) -> None:
-        """Append `text` as one line. Raises whatever the way raises."""
+        """Append `text` as one line. Raises what the way raises."""
         if self._way.reopens and self._process != os.getpid():
             self._opened.__exit__(None, None, None)
             self._open()

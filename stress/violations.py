@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What can be wrong with a round, what was found, and each finding as text."""
+"""The kinds of violation, the verdict on a round, and each violation as text."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 from .evidence import OPEN, Bytes, Evidence
 
-_KEPT_PER_KIND = 3  # further violations of a kind are only counted: three show enough
+_KEPT_PER_KIND = 3  # further violations of a kind are only counted, because three show enough
 _ROW_BYTES = 16
-_ROWS_AROUND = 2  # before and after the row with the byte in question
+_ROWS_AROUND = 2  # rows before and after the row with the wrong byte
 
 
 Attempt: TypeAlias = tuple[int, int]
@@ -21,7 +21,7 @@ Span: TypeAlias = tuple[int, int, int]
 
 
 class Kind(StrEnum):
-    """What can be wrong."""
+    """A kind of violation."""
 
     NOT_JSON = "a line is not JSON"
     BLANK = "a blank line"
@@ -60,7 +60,7 @@ class Violation:
     attempts: tuple[Attempt, ...] = ()
     """The events whose receipts are evidence."""
     spans: tuple[Span, ...] = ()
-    """The bytes of logs that it is about."""
+    """The bytes of logs that are evidence."""
     focus: tuple[int, int] | None = None
     """The file and the offset of the first byte that is wrong."""
 
@@ -77,7 +77,7 @@ class Verdict:
     events: int = 0
     """Events that are in the logs, each counted once."""
     met: int = 0
-    """Events that were called before the one above them in the log had returned."""
+    """Appends that were called before the append above them in the log had returned."""
     outcomes: Counter[str] = field(default_factory=Counter)
     """How often each outcome was reported."""
     fragments: int = 0
@@ -100,7 +100,7 @@ class Verdict:
 
 
 def violation_text(verdict: Verdict, violation: Violation) -> str:
-    """`violation` as text: what is wrong and, indented below it, a few lines of evidence."""
+    """Return `violation` as text: what is wrong and, indented below it, lines of evidence."""
     files = verdict.evidence.files
     lines = [f"{violation.kind}: {violation.what}", f"  in round {verdict.evidence.name}"]
     lines += [f"  bytes {begin} to {end} of {files[f].path}" for f, begin, end in violation.spans]
@@ -133,13 +133,13 @@ def _receipts(verdict: Verdict, attempt: Attempt) -> Iterator[str]:
 
 
 def _shorten(line: bytes) -> str:
-    """The beginning of a line, as text without control codes for a terminal."""
+    """Return the beginning of a line, as text without terminal control codes."""
     text = ascii(line[:72].decode(errors="replace").removesuffix("\n"))[1:-1]
     return f"{text}..." if len(line) > 73 else text
 
 
 def hexdump(data: Bytes, focus: int) -> Iterator[str]:
-    """A window of `data` in hex and ASCII; ``>`` marks the row that holds byte `focus`."""
+    """Yield the part of `data` around `focus` in hex and ASCII; ``>`` marks the row of `focus`."""
     row = focus // _ROW_BYTES * _ROW_BYTES
     begin = max(0, row - _ROWS_AROUND * _ROW_BYTES)
     end = min(len(data), row + (_ROWS_AROUND + 1) * _ROW_BYTES)

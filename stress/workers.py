@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The processes that write with omnelog: threads, and children forked during their appends.
 
-Each prepares what it can, says that it is ready, waits at the gate, and starts at the time that it
-gets there, which is the same for all. After SIGTERM a process completes its current append and its
-receipts, and exits with 0. SIGINT is blocked here, because only the parent handles it.
+Each process prepares what it can, reports that it is ready, and waits at the gate, where it gets
+the time of the start, which is the same for all. After SIGTERM a process completes its current
+append and its receipts, and exits with 0. SIGINT is blocked, because only the parent handles it.
 """
 
 import contextlib
@@ -49,8 +49,9 @@ WITHOUT_CALLBACKS = (
     str(Path(omnelog.__file__).parent),
     contextlib.__file__,
 )
-"""What an append runs. Nothing in these files is a finalizer, or is called when objects go."""
-_OPENING_TRIES = 1000  # each 5 ms later, if the disk is full when a process starts
+"""The files whose code an append runs. They have no finalizer, and no callback that Python runs
+when an object is deleted."""
+_OPENING_TRIES = 1000  # one every 5 ms, if the disk is full when a process starts
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +60,19 @@ class Gate:
 
     line: "Connection[Any, Any]"
     others: "tuple[Connection[Any, Any], ...]"
-    """Connections that a forked process inherited. It has to close them."""
+    """The connections that a forked process inherited, and has to close."""
     open_since_ns: int = 0
-    """When the gate was opened, for a process that is started again after that."""
+    """The start time in ns, for a process that is started again after the gate was opened."""
 
     def close_others(self) -> None:
-        """Close what is not ours, so that a connection ends when the parent closes it."""
+        """Close the inherited connections, so that each ends when the parent closes it."""
         for other in self.others:
             other.close()
 
     def wait(self) -> int:
-        """Say that this process is ready, wait for the gate, and return the start time in ns.
+        """Report that this process is ready, wait for the gate, and return the start time in ns.
 
-        SystemExit if the parent has given up, or is gone.
+        Raises SystemExit if the parent has given up, or is gone.
         """
         if self.open_since_ns:
             return self.open_since_ns
@@ -84,12 +85,12 @@ class Gate:
         return start_ns
 
     def is_over(self) -> bool:
-        """Whether the parent has said that the round is over, or is gone."""
+        """Return whether the parent has said that the round is over, or is gone."""
         return self.line.poll()
 
 
 def draw_lines(directory: Path, plan: RoundPlan, run: int, writer: WriterPlan) -> list[Record]:
-    """Write down the lines that a writer means to append, unless they are; return them."""
+    """Return the records that a writer means to append, and save their lines in the history."""
     run_id, number = plan.run_ids[run], writer.writer
     dice = plan.dice("events", number)
     kind = LOGS[plan.log]
@@ -98,20 +99,22 @@ def draw_lines(directory: Path, plan: RoundPlan, run: int, writer: WriterPlan) -
     else:
         records = list(kind.draw(dice, run_id, number, writer.events, plan.largest))
     path = history_path(directory, f"{writer_name(number)}.lines")
-    if not path.exists():  # a process killed while writing it, before the start, is not restarted
+    # If the file exists, it is whole: a process that is killed while it writes this file, before
+    # the start, is not started again.
+    if not path.exists():
         path.write_bytes(b"".join(map(kind.line, records)))
     return records
 
 
 @cache
 def draw_items(directory: Path, plan: RoundPlan, run: int, writer: WriterPlan) -> list[Any]:
-    """What a writer gives to ``append``, in order. A process that is forked afterwards has it."""
+    """Return what a writer passes to ``append``, in order. Processes forked later inherit it."""
     item = LOGS[plan.log].item
     return [item(record) for record in draw_lines(directory, plan, run, writer)]
 
 
 def draw_calls(plan: RoundPlan, writer: WriterPlan, first: int) -> Iterator[tuple[int, int]]:
-    """The appends of a writer from event `first` on: the first event of each, and how many."""
+    """Yield the appends of a writer from event `first` on: the first event, and how many."""
     dice, seq = plan.dice("calls", writer.writer), 0
     while seq < writer.events:
         n = min(dice.randint(1, writer.batch), writer.events - seq)
@@ -185,7 +188,7 @@ class Account:
         return True
 
     def work(self, log: Appender, stop: list[int]) -> None:
-        """Append all events that are left, until it is asked to stop."""
+        """Append all events that are left, or until there is something in `stop`."""
         while not stop and self.append_next(log):
             if self._pause_s:
                 sleep(self._dice.expovariate(1 / self._pause_s))
@@ -202,7 +205,7 @@ def write(
     passed: Appender | None,
     gate: Gate,
 ) -> None:
-    """Be a process that writes. `passed`: the handle that it got from its parent, if any."""
+    """Run as a process that writes. `passed`: the handle from its parent, if it got one."""
     gate.close_others()
     name = process_name(process.process)
     warnings.filterwarnings("ignore", "This process.*multi-threaded", DeprecationWarning)  # 3.12+
@@ -245,7 +248,7 @@ def open_log(directory: Path, plan: RoundPlan, process: ProcessPlan) -> Appender
 
 
 def _work_together(accounts: list[Account], log: Appender, stop: list[int]) -> None:
-    """Run the first writer in this thread, which gets the signals, and the others in their own."""
+    """Run the first writer in this thread, which gets the signals, and each other in a new one."""
     first, *others = accounts
     threads = [threading.Thread(target=each.work, args=(log, stop)) for each in others]
     for thread in threads:
@@ -281,7 +284,7 @@ class _Forks:
         self._thread: threading.Thread | None = None
 
     def begin(self, start_ns: int) -> None:
-        """From now on fork at times that the seed has drawn."""
+        """Start to fork at the times that the seed has drawn."""
         if FORK not in self._here.plan.faults or not self._left:
             return
         plan, process = self._here.plan, self._here.process
@@ -301,7 +304,7 @@ class _Forks:
         if not is_in_an_append(frame):
             return  # the timer strikes again
         if self._left and self._fork():
-            raise _ForkedError  # the interrupted append has to survive it, in the child
+            raise _ForkedError  # in the child, where the interrupted append has to handle it
 
     def _fork_from_thread(self) -> None:
         begun_s = monotonic()
@@ -314,7 +317,8 @@ class _Forks:
     def _fork(self) -> bool:
         """Fork; return whether this is the child, after it has appended its events."""
         child = self._left.pop(0)
-        # Before the fork: if this process is killed, its successor must not fork this child again.
+        # This is done before the fork: if this process is killed and started again, it must not
+        # fork this child a second time.
         name = f"{writer_name(child.writer)}.receipts"
         history_path(self._here.directory, name).touch()
         pid = os.fork()
@@ -334,7 +338,7 @@ class _Forks:
         return True
 
     def end(self, stop: list[int]) -> None:
-        """Fork the rest of the children and wait for all of them; SystemExit if one failed."""
+        """Fork the rest of the children and wait for all. Raises SystemExit if one failed."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         self._over.set()
         if self._thread:
@@ -348,11 +352,11 @@ class _Forks:
 
 
 def is_in_an_append(frame: FrameType | None) -> bool:
-    """Whether what a signal handler raises that interrupted `frame` ends an append.
+    """Return whether an exception of a signal handler that interrupted `frame` ends an append.
 
-    Python drops it in finalizers, in callbacks of weak references and in hooks of a fork, which may
-    run at any time; a child forked there would go on with its parent's work. So `frame`, and all
-    that called it, have to be of modules that have none of these.
+    Finalizers, callbacks of weak references and hooks of a fork may run at any time, and Python
+    ignores exceptions in them. A child forked there would continue the work of its parent. So
+    `frame` and its callers must belong to modules that have none of these.
     """
     while frame is not None and frame.f_code is not Account.append_next.__code__:
         if not frame.f_code.co_filename.startswith(WITHOUT_CALLBACKS):
