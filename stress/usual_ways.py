@@ -137,7 +137,7 @@ def loguru_enqueue(path: Path) -> Iterator[Append]:
 
 
 def _loguru_leave() -> None:
-    """Write what is queued. A child process does this at its end, as loguru's documentation says."""
+    """Wait until the queue is empty, as loguru's documentation asks of a child process."""
     importlib.import_module("loguru").logger.complete()
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""How fast omnelog is beside another version of it: ``python -m stress.bench.against CHECKOUT``.
+"""Compare the speed of two versions of omnelog: ``python -m stress.bench.against CHECKOUT``.
 
-Both versions are loaded into one process and measured in turns. They come first in alternate
-rounds, so that other work of the machine slows both. For each operation the median of the rounds'
-ratios is printed, with their quartiles. Below 1, this version is faster.
+Both versions are loaded into one process and measured in turns. Each comes first in every other
+round, so that other work of the machine slows both. For each operation the median of the rounds'
+ratios is printed, with their quartiles. Below 1, this version is faster than that of CHECKOUT.
 """
 
 import argparse
@@ -27,7 +27,10 @@ Operation = Callable[[], object]
 
 
 def load(checkout: Path) -> Any:
-    """Import the omnelog of `checkout`, beside another one. Any: mypy does not know its names."""
+    """Import the omnelog of `checkout`, beside another one.
+
+    The result is Any, because mypy does not know its names.
+    """
     sys.path.insert(0, str(checkout))
     try:
         _forget()
@@ -46,7 +49,7 @@ def _forget() -> None:
 
 
 def events(package: Any) -> list[Any]:
-    """One event of each of the eight types, without characters that need an escape."""
+    """Return one event of each of the eight types, without characters that need an escape."""
     common = {"id": "01kpfntqeej7vhn935kc0tm9vn", "ts": "2026-01-31T23:59:59Z", "run_id": "bench"}
     node = {**common, "node_id": "unit-tests"}
     crash = package.NodeError(kind=package.ErrorKind.CRASH)
@@ -95,7 +98,7 @@ def operations(package: Any, root: Path) -> dict[str, Operation]:
 
 
 def ratios(ours: Operation, theirs: Operation, rounds: int) -> list[float]:
-    """Return our time over theirs for each round."""
+    """Return, for each round, our time divided by theirs."""
     found = []
     for number in range(rounds):
         first, second = (ours, theirs) if number % 2 else (theirs, ours)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line of the bench: what is measured, and where the figures go."""
+"""The command line of the bench: it chooses the workloads, and prints or saves the figures."""
 
 import argparse
 import json
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it and return the exit code. SystemExit after a usage error or --help."""
+    """Run the bench and return the exit code. Raises SystemExit after a usage error or --help."""
     parser = _parser()
     options = parser.parse_args(arguments)
     names = list(WORKLOADS) if options.only is None else options.only.split(",")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the command costs: recording, nodes, verbs on many runs and on a long one, starting.
+"""What the command costs: recording, nodes, verbs on many runs and on a long run, and its start.
 
-Times are the CPU time of everything that a subject started, except in the comparison with tee.
+Times are the CPU time of all processes that a subject started, except in the comparison with tee.
 """
 
 import os
@@ -26,7 +26,7 @@ from omnelog import (
 from .results import Figures, Measure, Row, Workload
 
 OMNELOG = [sys.executable, "-c", "from omnelog.cli import run; run()"]
-"""As the installed command does it; with ``-m`` Python imports 10 ms more."""
+"""Starts as the installed command does. With ``-m``, Python's imports take 10 ms more."""
 _PASS = "python -c pass"
 _IMPORT = "import omnelog"
 _TEE = "tee"
@@ -34,7 +34,7 @@ _TEE = "tee"
 _LINE = "a line of output that is about as long as most lines are, which is seventy bytes"
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _START_MS = 1_769_903_999_000  # 2026-01-31T23:59:59Z
-_NODES = 1000  # of a long run
+_NODES = 1000  # the nodes of a long run
 _FULL = 100  # the scale for which the limits of a workload are meant
 _STARTS_EACH = 5  # nodes, or starts of a verb, in a measurement
 
@@ -75,19 +75,19 @@ used = resource.getrusage(resource.RUSAGE_CHILDREN)
 print(used.ru_utime + used.ru_stime, 1024 * used.ru_maxrss, file=sys.stderr)
 sys.exit(os.waitstatus_to_exitcode(status))
 """
-"""A small process in between. The system never reports a peak below that of the process that
-forked."""
+"""A small process that starts the command, because the system never reports a peak of memory below
+that of the process that forked."""
 
 
 def _environment(root: Path) -> dict[str, str]:
-    """An environment in which omnelog is compiled once, as an installed package is."""
+    """Return an environment in which omnelog is compiled once, as an installed package is."""
     compiled = {**os.environ, "PYTHONPYCACHEPREFIX": str(root / "compiled")}
     compiled.pop("PYTHONDONTWRITEBYTECODE", None)
     return compiled
 
 
 def _cost(volume: Path, command: Sequence[str], environment: Mapping[str, str]) -> Figures:
-    """The CPU time and the peak memory of a command, which must succeed."""
+    """Return the CPU time and the peak memory of a command, which must succeed."""
     done = subprocess.run(
         [sys.executable, "-S", "-c", _REPORT_COST, *command],
         cwd=volume,
@@ -109,7 +109,7 @@ def _volume(root: Path, name: str) -> Path:
 
 
 def record(scale: int, root: Path) -> Iterator[Workload]:
-    """Recording much output, compared with tee by the clock; and a command that does nothing."""
+    """Yield workloads that record: much output, compared with tee by the clock, and none at all."""
     size = 10_000_000 * scale
     prints = ["sh", "-c", f"yes '{_LINE}' | head -c {size}"]
     environment = _environment(root)
@@ -168,12 +168,15 @@ def record(scale: int, root: Path) -> Iterator[Workload]:
 
 
 def _at_full(limit: float, scale: int) -> float | None:
-    """The limit of a row, unless its workload is too small to be judged by it."""
+    """Return the limit of a row, or None if its workload is too small for it."""
     return limit if scale >= _FULL else None
 
 
 def _least(volume: Path, command: Sequence[str], environment: Mapping[str, str]) -> Measure:
-    """Measure the least CPU time of a few runs of a command. Other programs only increase it."""
+    """Return a measure: the least CPU time of a few runs of a command.
+
+    It is the least, because other programs only increase the time.
+    """
 
     def measure() -> Figures:
         costs = [_cost(volume, command, environment)["time"] for _ in range(_STARTS_EACH)]
@@ -183,7 +186,10 @@ def _least(volume: Path, command: Sequence[str], environment: Mapping[str, str])
 
 
 def view(scale: int, root: Path) -> Iterator[Workload]:
-    """Verbs on a long run and on many runs, for each event or run, compared with a tenth."""
+    """Yield workloads of verbs on a long run and on many runs.
+
+    The time for each event or run is compared with that on a volume of a tenth of the size.
+    """
     events = 10_000 * scale
     runs = 100 * scale
     long_run = [(f"{n:,} events", n, partial(_runs, root, 1, n)) for n in (events // 10, events)]
@@ -198,7 +204,10 @@ def _growing(
     sizes: Sequence[tuple[str, int, Callable[[], Path]]],
     root: Path,
 ) -> Iterator[Workload]:
-    """Each verb on a small volume and on a large one; `sizes`: the name, the count, the volume."""
+    """Yield a workload for each verb: a small volume, compared with a large one.
+
+    `sizes`: the name, the count and the volume of each.
+    """
     environment = _environment(root)
 
     def measure(words: str, count: int, volume: Callable[[], Path]) -> Figures:
@@ -226,11 +235,11 @@ _MORE_MEMORY = {
     ("many runs", "runs"): 2.5,  # it keeps a row of each run, for the widths of the columns
     ("many runs", "verify"): 1.6,  # it keeps the path of each log
 }
-"""How many times the memory a verb may take that it takes for a tenth."""
+"""The limit of a verb's memory, as a multiple of what it takes for a tenth of the size."""
 
 
 def start(root: Path) -> Iterator[Workload]:
-    """How long each verb takes for very little work, compared with the import of omnelog."""
+    """Yield a workload of each verb with very little work, compared with the import of omnelog."""
     environment = _environment(root)
 
     def begun(words: str) -> Figures:
@@ -258,7 +267,7 @@ def start(root: Path) -> Iterator[Workload]:
 
 @cache
 def _runs(root: Path, runs: int, events: int) -> Path:
-    """A volume of so many runs of so many events."""
+    """Make a volume with so many runs of so many events; return its path."""
     volume = _volume(root, f"{runs}-runs-of-{events}")
     for number in range(runs):
         start_ms = _START_MS + 1000 * number
@@ -274,7 +283,7 @@ def _runs(root: Path, runs: int, events: int) -> Path:
 
 
 def _history(run_id: str, events: int, start_ms: int) -> Iterator[bytes]:
-    """The lines of a run with so many events, in at most a thousand nodes that are loops."""
+    """Yield the lines of a run with so many events, in at most a thousand nodes that are loops."""
     common = {"ts": "2026-01-31T23:59:59Z", "run_id": run_id}
 
     def head(number: int) -> dict[str, str]:
@@ -297,6 +306,6 @@ def _history(run_id: str, events: int, start_ms: int) -> Iterator[bytes]:
 
 
 def _ulid(ms: int, number: int) -> str:
-    """A ULID of a time, made unique by a number."""
+    """Return a ULID of a time, made unique by a number."""
     value = ms << 80 | number
     return "".join(_DIGITS[value >> shift & 31] for shift in range(125, -1, -5))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The peers: what the bench compares omnelog with, each used as its users would use it.
 
-Logging libraries and SQLite are given the finished line, so they do less than omnelog, which
-encodes an event. The naive solution, `filelock.FileLock` on a side file around ``open("a")``,
-encodes with dataclasses-json. The floor makes the four system calls of an append and nothing else.
+Logging libraries and SQLite get the finished line, so they do less than omnelog, which encodes an
+event. The naive solution, `filelock.FileLock` on a side file around ``open("a")``, encodes with
+dataclasses-json. The floor makes the four system calls of an append and nothing else.
 """
 
 import fcntl
@@ -73,25 +73,26 @@ RECORDS: list[dict[str, Any]] = [json.loads(line) for line in LINES]
 """The same events as dicts, for a line log."""
 
 Loop: TypeAlias = Callable[[int], object]
-"""Appends so many events, in a loop that does little else."""
+"""Appends as many events as its argument says, in a loop that does little else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """A way of appending. `module`: what it needs in addition to the standard library."""
+    """A way of appending."""
 
     name: str
     one: Opener
     """Appends one event with each call."""
     loop: Callable[[Path], AbstractContextManager[Loop]]
-    """Appends many, one by one."""
+    """Appends many events, one by one."""
     batch: Callable[[Path], AbstractContextManager[Loop]] | None = None
-    """Appends many, a hundred with each call."""
+    """Appends many events, a hundred with each call."""
     module: str | None = None
+    """The module that has to be installed, in addition to omnelog's own dependencies."""
 
     @property
     def installed(self) -> bool:
-        """Whether it can be measured."""
+        """Whether the peer can be measured here."""
         return self.module is None or find_spec(self.module) is not None
 
 
@@ -106,7 +107,7 @@ def _peer(
     batch: _Opening | None = None,
     module: str | None = None,
 ) -> Peer:
-    """A peer that appends one of `items` at a time, and all of them with one call of `batch`."""
+    """Return a peer that appends `items` in turn, one by one or a hundred with each call."""
 
     @contextmanager
     def one(root: Path) -> Iterator[Append]:
@@ -187,9 +188,10 @@ def _floor(root: Path) -> Iterator[Callable[[bytes], None]]:
 
 @contextmanager
 def _floor_loop(root: Path, steps: int = 0) -> Iterator[Loop]:
-    """The system calls of an append, and so many `steps` of the other work that it cannot avoid.
+    """Yield a loop of the system calls of an append and `steps` of its other work.
 
-    Each loop is written out, because choosing or calling a part would be measured too.
+    The steps are work that no append can avoid. Each loop is written out, because choosing or
+    calling a part would be measured too.
     """
     flock, lseek, write = fcntl.flock, os.lseek, os.write
     lock, unlock, end = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN, os.SEEK_END
@@ -244,7 +246,10 @@ def _floor_loop(root: Path, steps: int = 0) -> Iterator[Loop]:
 
 @contextmanager
 def _dumps_floor_loop(root: Path, **spelling: Any) -> Iterator[Loop]:
-    """`json.dumps` before the same system calls; with `spelling`, by its keyword arguments."""
+    """Yield a loop of `json.dumps` and the same system calls.
+
+    `spelling`: keyword arguments of `json.dumps`.
+    """
     flock, lseek, write, dumps = fcntl.flock, os.lseek, os.write, json.dumps
     lock, unlock, end = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN, os.SEEK_END
     fd = os.open(_log_path(root), os.O_RDWR | os.O_CREAT | os.O_APPEND)
@@ -275,7 +280,7 @@ def _dumps_floor_loop(root: Path, **spelling: Any) -> Iterator[Loop]:
 
 @contextmanager
 def _naive(root: Path) -> Iterator[Callable[[dict[str, Any]], object]]:
-    """`json.dumps`, and a `FileLock` around opening, writing and closing."""
+    """Yield an append: `json.dumps`, and a `FileLock` around opening, writing and closing."""
     with usual_ways.side_file_lock(_log_path(root)) as append:
         yield lambda record: append(json.dumps(record))
 
@@ -285,7 +290,7 @@ def _naive(root: Path) -> Iterator[Callable[[dict[str, Any]], object]]:
 
 @cache
 def _records() -> list[Any]:
-    """Events as classes for dataclasses-json: flat, all strings, with the type as a field."""
+    """Return records of dataclasses-json: flat, all strings, with the type as a field."""
     mixin = importlib.import_module("dataclasses_json").DataClassJsonMixin
     names = ["type", "id", "ts", "run_id", "node_id", "output_path"]
     record = make_dataclass("Record", [(name, str) for name in names], bases=(mixin,))
@@ -352,7 +357,7 @@ FLOOR_AND = [
     replace(FLOOR, name=f"floor, {more}", loop=partial(_floor_loop, steps=steps))
     for steps, more in enumerate(["encode", "encode, filelock", "encode, filelock, mutex"], 1)
 ]
-"""The lower bounds of an append: the floor and, step by step, the work that it cannot avoid."""
+"""The lower bounds of an append: the floor and, step by step, the work that no append can avoid."""
 LINE_LOG = _peer("LineLog of dicts", _line_log, lambda: RECORDS)
 DUMPS_FLOOR = replace(FLOOR, name="json.dumps and the floor", loop=_dumps_floor_loop)
 SAME_BYTES_FLOOR = replace(

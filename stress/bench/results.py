@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Measures in turns, and reports the results: rows, ratios, verdicts, the table and the JSON."""
+"""Measure in turns, and report the results: rows, ratios, verdicts, the table and the JSON."""
 
 import os
 import platform
@@ -31,7 +31,7 @@ _UNITS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0, "MB": 1e6, "": 1.0}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A figure of omnelog, what it is compared with, and the target."""
+    """A figure of omnelog, the peer that it is compared with, and the target."""
 
     workload: str
     what: str
@@ -39,11 +39,11 @@ class Row:
     unit: str
     ours: str = peers.OMNELOG.name
     theirs: str | None = None
-    """The peer to compare with. None: the figure itself is judged, by its worst round."""
+    """The peer to compare with. If it is None, the figure itself is judged, by its worst round."""
     must: float | None = None
     aim: float | None = None
     speed: bool = False
-    """Whether the ratio is one of speeds, of which more is better, and not one of times."""
+    """Whether the ratio compares speeds, where more is better, and not times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,18 +62,18 @@ class Result:
 
     row: Row
     ours: float
-    """The median."""
+    """The median of our figures."""
     values: list[float]
     """The ratio of each round, or the figure if it is not compared with a peer."""
 
     @property
     def value(self) -> float:
-        """What is judged."""
+        """The number that is judged."""
         return median(self.values) if self.row.theirs else max(self.values)
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """The spread."""
+        """The first and the third quartile of the values."""
         if len(self.values) == 1:
             return self.values[0], self.values[0]
         first, _, third = quantiles(self.values, method="inclusive")
@@ -81,7 +81,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """Whether the target is met, and also the aim; "" if there is not a target."""
+        """Whether the target is met, and the aim as well; "" if there is not a target."""
         if self.row.must is None:
             return ""
         if not self._reaches(self.row.must):
@@ -94,7 +94,7 @@ class Result:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What was measured, and on which machine."""
+    """The results, and the machine on which they were measured."""
 
     machine: str
     rounds: int
@@ -104,11 +104,11 @@ class Report:
     others_cores: float = 0.0
     """How many cores other programs kept busy meanwhile."""
     begun: int = 0
-    """How many rounds were begun; the last of them may be incomplete if it was interrupted."""
+    """How many rounds were begun. After an interrupt the last of them may be incomplete."""
     interrupted: bool = False
 
     def json(self) -> dict[str, Any]:
-        """The report as plain JSON."""
+        """Return the report as plain JSON."""
         rows = []
         for result in self.results:
             first, third = result.quartiles
@@ -127,7 +127,7 @@ class Report:
 
 
 def measure(chosen: Sequence[Workload], report: Report, progress: Progress) -> None:
-    """Measure all in turns, round after round. Ctrl-C ends it, and the results so far count."""
+    """Measure all subjects in turns, round after round. After Ctrl-C the results so far count."""
     samples: list[dict[str, list[Figures]]] = [defaultdict(list) for _ in chosen]
     others_cores = watch_others()
     total = sum(len(workload.subjects) * min(report.rounds, workload.rounds) for workload in chosen)
@@ -170,7 +170,7 @@ def _result(row: Row, sampled: Mapping[str, Sequence[Figures]]) -> Result:
 
 
 def table(report: Report) -> Table:
-    """A row for each result: our figure, the peer, the ratio, the target, the verdict."""
+    """Return a row for each result: our figure, the peer, the ratio, the target, the verdict."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("workload", "", "ours", "against", "ratio", "quartiles", "target", ""):
         shown.add_column(title, justify="left" if title in ("workload", "", "against") else "right")
@@ -227,7 +227,7 @@ def tell(report: Report, console: Console) -> None:
 
 
 def machine() -> str:
-    """The processor, system and Python on which this runs."""
+    """Return the names of the processor, the system and the Python on which this runs."""
     with suppress(OSError, IndexError, ValueError):  # in a chroot, say, no mount is known
         info = Path("/proc/cpuinfo").read_text()
         model = info.partition("model name")[2].splitlines()[0].strip("\t: ")

@@ -76,4 +76,4 @@ PARTS: dict[str, Opening] = {
     "append of one event": _appends,
     "id, event and append": _all,
 }
-"""Each loop, by the name of the part that it does."""
+"""The loop of each part, by the name of the part."""

@@ -43,7 +43,7 @@ APPEND_PEERS = [
     peers.SQLITE_FULL,
     peers.FIRST_THOUGHT,
 ]
-_SLOW = 8  # a subject that is this much slower makes so many times fewer appends
+_SLOW = 8  # slow subjects make this many times fewer appends
 _READ_LOG = """
 import sys
 from collections import deque
@@ -65,7 +65,7 @@ print(time.process_time() - start)
 
 
 def _per_item(loop: Callable[[Path], AbstractContextManager[Loop]], count: int) -> Figures:
-    """The CPU time of one of `count` items, with a share of the time that closing takes."""
+    """Return the CPU time of one of `count` items, with its share of the time to close."""
     with new_root() as root:
         with loop(root) as run:
             run(BATCH * len(LINES))
@@ -75,7 +75,7 @@ def _per_item(loop: Callable[[Path], AbstractContextManager[Loop]], count: int) 
 
 
 def _append(scale: int) -> Iterator[Workload]:
-    """One writer: one event with each call, a hundred with each call, and only encoding."""
+    """Yield workloads of one writer: one event or a hundred with each call, and encoding alone."""
     name, count = "1 writer", 80 * scale
     slow = {peers.CONCURRENT, peers.LOGURU, peers.SQLITE_FULL, peers.FIRST_THOUGHT}
 
@@ -126,7 +126,7 @@ def _append(scale: int) -> Iterator[Workload]:
 
 
 def _lines(scale: int) -> Iterator[Workload]:
-    """One writer of dicts to a line log."""
+    """Yield a workload of one writer of dicts to a line log."""
     count = 80 * scale
     row = partial(
         Row, workload="dicts", what="append", figure="time", unit="µs", ours=peers.LINE_LOG.name
@@ -146,7 +146,7 @@ def _lines(scale: int) -> Iterator[Workload]:
 
 
 def _whole_event(scale: int) -> Iterator[Workload]:
-    """An id, an event, its append, and all three."""
+    """Yield a workload of an id, an event, its append, and all three."""
     count = 40 * scale
     append = "append of one event"
     row = partial(Row, workload="whole event", figure="time", unit="µs")
@@ -162,7 +162,7 @@ def _whole_event(scale: int) -> Iterator[Workload]:
 
 
 def _flat(scale: int) -> Iterator[Workload]:
-    """Several writers as fast as they can."""
+    """Yield workloads of several writers that append as fast as they can."""
 
     def measure(open_log: Opener, writers: int) -> Figures:
         done = flat_out(open_log, writers, scale / 3000)
@@ -187,7 +187,7 @@ def _flat(scale: int) -> Iterator[Workload]:
 
 
 def _bursty(scale: int) -> Iterator[Workload]:
-    """Eight writers that append once a millisecond."""
+    """Yield a workload of eight writers that append once a millisecond."""
     parts = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
 
     def measure(open_log: Opener) -> Figures:
@@ -210,7 +210,7 @@ def _bursty(scale: int) -> Iterator[Workload]:
 
 
 def _durable(scale: int) -> Iterator[Workload]:
-    """Appends that return when their event is on the disk."""
+    """Yield workloads of appends that return when their event is on the disk."""
 
     def measure(open_log: Opener, writers: int) -> Figures:
         return {"time": 1 / flat_out(open_log, writers, scale / 3000).per_s}
@@ -237,7 +237,7 @@ def _durable(scale: int) -> Iterator[Workload]:
 
 
 def _read(scale: int, root: Path) -> Iterator[Workload]:
-    """Reading canonical lines of all eight types, with the garbage collector on."""
+    """Yield workloads that read lines of all eight types, with the garbage collector on."""
     sizes = [1000 * 10**power for power in range(4 if scale >= 100 else 2)]
 
     def log(events: int, name: str = "read") -> Path:
@@ -331,7 +331,7 @@ def _write_log(path: Path, events: int) -> None:
 
 
 def _enumerate(scale: int, root: Path) -> Iterator[Workload]:
-    """Listing the runs of a volume."""
+    """Yield workloads that list the runs of a volume."""
     sizes = [10, 1000, 100_000] if scale >= 100 else [10, 1000]
 
     def volume(runs: int) -> Path:
@@ -374,7 +374,7 @@ def _enumerate(scale: int, root: Path) -> Iterator[Workload]:
 
 
 def _import(root: Path) -> Iterator[Workload]:
-    """Importing omnelog, which is compiled before, as installed packages are."""
+    """Yield a workload that imports omnelog, which is compiled before, as if it were installed."""
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(root / "compiled")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -400,7 +400,7 @@ def _import(root: Path) -> Iterator[Workload]:
 
 
 def _check(scale: int, root: Path) -> Iterator[Workload]:
-    """Checking the history of a stress round: the time for an event must not grow."""
+    """Yield a workload that checks a stress round: the time for an event must not grow."""
     sizes = [50_000, 1_000_000] if scale >= 100 else [1000, 20_000]
 
     def measure(events: int) -> Figures:
@@ -432,7 +432,7 @@ def _check(scale: int, root: Path) -> Iterator[Workload]:
 
 
 def _write_round(directory: Path, events: int, writers: int = 8) -> None:
-    """Write a sound history of a round in which `writers` appended in turns, and one followed."""
+    """Write a sound history of a round with `writers` that appended in turns, and a follower."""
     about: dict[str, Any] = {"name": "bench", "command": "", "faults": [], "bystanders": {}}
     names = [process_name(writer) for writer in range(writers)]
     plans = {
@@ -486,7 +486,7 @@ WORKLOADS = {
 
 
 def workloads(names: Sequence[str], scale: int, root: Path) -> list[Workload]:
-    """The workloads of `names`, at a `scale` of which 100 is the full size."""
+    """Return the workloads of `names`, at a `scale` of which 100 is the full size."""
     makers: dict[str, Callable[[], Iterator[Workload]]] = {
         "append": partial(_append, scale),
         "lines": partial(_lines, scale),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How two versions of omnelog are measured beside one another."""
+"""The comparison of two versions of omnelog."""
 
 import re
 import subprocess

@@ -66,7 +66,7 @@ def test_it_runs_as_a_program_and_reports_all_figures() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert report["rounds"] == 1
-    assert [len(row["values"]) for row in report["rows"]] == [1, 1]  # for 10 and for 1,000 runs
+    assert [len(row["values"]) for row in report["rows"]] == [1, 1]  # with 10 and with 1,000 runs
     assert all(row["value"] > 0 for row in report["rows"])
 
 

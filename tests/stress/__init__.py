@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Tests of the stress program: its findings are right, and it finds what is wrong."""
+"""Tests of the stress program: it finds what is wrong with a log, and nothing else."""

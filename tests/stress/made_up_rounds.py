@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Hand-made histories: the files of a round that never happened, for the checker to judge.
 
-Nothing in here starts a process or takes a lock; times are small whole numbers.
+Nothing here starts a process or acquires a lock. Times are small whole numbers.
 """
 
 import json
@@ -43,7 +43,7 @@ def line(writer: int, seq: int, text: str = "a reason") -> bytes:
 
 
 def look(begin_ns: int, end_ns: int, log: bytes) -> dict[str, Any]:
-    """The record of a reader that found `log`, or of a follower that saw it."""
+    """The record of a reader whose snapshot is `log`, or of a follower that saw `log`."""
     digest = digest_lines(log.splitlines(keepends=True))
     times = {"run": 0, "begin_ns": begin_ns, "end_ns": end_ns}
     return times | digest.as_json()
@@ -63,11 +63,11 @@ class MadeUp:
     batches: dict[int, list[int]] = field(default_factory=dict)
     """How many events each call of a writer appends, if not 1."""
     appended: dict[tuple[int, int], int] = field(default_factory=dict)
-    """For a call of a writer, how many of its events stand according to the error."""
+    """For a call of a writer, how many of its events are in the log according to the error."""
     resumed: dict[tuple[int, int], int] = field(default_factory=dict)
-    """The call after which a writer was started again, and the time."""
+    """For a call of a writer, the time at which the writer was started again after that call."""
     meant: dict[int, bytes] = field(default_factory=dict)
-    """The lines that a writer meant to write, if they are not those of its calls."""
+    """The lines that a writer meant to write, if they differ from those of its calls."""
     forked: set[int] = field(default_factory=set)
     """The writers that are forked children of their process."""
     unborn: set[int] = field(default_factory=set)
@@ -77,7 +77,7 @@ class MadeUp:
     deaths: dict[int, list[int]] = field(default_factory=dict)
     """The times at which the process of a writer was killed."""
     moved: list[tuple[bytes, int, int]] = field(default_factory=list)
-    """Logs that were moved away: their content, and the times between which it happened."""
+    """Logs that were moved away: their content, and the times before and after the move."""
     exits: dict[str, int | None] = field(default_factory=dict)
     """Exit codes other than 0."""
     beside: dict[str, bytes] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class MadeUp:
     bystander: bytes = b"as it was"
 
     def check(self, directory: Path, *, interrupted: bool = False) -> Verdict:
-        """Save it in `directory` and have it judged."""
+        """Save the files in `directory` and return the checker's verdict."""
         history_path(directory, "").mkdir()
         path = log_path(directory, RUN_ID)
         path.parent.mkdir(parents=True)
@@ -134,7 +134,7 @@ class MadeUp:
         return check(directory, interrupted=interrupted)
 
     def kinds(self, directory: Path) -> dict[Kind, int]:
-        """How many violations of each kind the checker finds in it."""
+        """How many violations of each kind the checker finds in the files."""
         return dict(self.check(directory).counts)
 
     def _receipts(self, writer: int, calls: list[Call], sizes: list[int]) -> list[dict[str, Any]]:

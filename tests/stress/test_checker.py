@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The checker against hand-made histories: one test for each kind of violation it must find."""
+"""The checker on hand-made histories. It has to find each kind of violation."""
 
 import subprocess
 import sys
@@ -84,14 +84,14 @@ def test_reordered_within_a_writer(tmp_path: Path) -> None:
 
 
 def test_real_time_order_broken(tmp_path: Path) -> None:
-    """A0 had returned at 20 when B1 was called at 35, but B1 stands above it."""
+    """A0 had returned at 20, before B1 was called at 35, but B1 comes first in the log."""
     verdict = MadeUp(log=B0 + B1 + A0 + A1).check(tmp_path)
     assert verdict.counts == {Kind.REAL_TIME: 1}
     assert verdict.violations[0].attempts == ((1, 0), (2, 1))
 
 
 def test_real_time_order_holds_for_what_is_indeterminate(tmp_path: Path) -> None:
-    """It changed the log at the latest when it returned."""
+    """An indeterminate append has written its event, if at all, by the time it returns."""
     made = MadeUp(log=B0 + B1 + A0 + A1)
     made.calls[1][0] = (10, 20, INDETERMINATE)
     assert made.kinds(tmp_path) == {Kind.REAL_TIME: 1}
@@ -146,7 +146,7 @@ def test_unterminated_tail(tmp_path: Path) -> None:
 
 
 def killed(log: bytes, **others: Any) -> MadeUp:
-    """Writer 2 was killed during its second append, and not started again."""
+    """A round in which writer 2 was killed during its second append, and not started again."""
     made = MadeUp(log=log, deaths={2: [40]}, meant={2: B0 + B1}, **others)
     made.calls[2][1] = (35, None, "")
     return made
@@ -180,7 +180,7 @@ def test_fragment_of_a_writer_that_was_killed(tmp_path: Path) -> None:
 
 
 def test_copy_that_was_cut_short_counts_like_a_whole_one(tmp_path: Path) -> None:
-    """No writer appended after the one that was moving the tail was killed."""
+    """The writer that was moving the tail was killed, and no writer appended after that."""
     verdict = killed(A0 + B0 + A1, beside={"events.jsonl.torn": B1[:70]}).check(tmp_path)
     assert not verdict.counts
     assert verdict.fragments == 1
@@ -190,7 +190,7 @@ def test_copy_that_was_cut_short_counts_like_a_whole_one(tmp_path: Path) -> None
 def test_copy_that_was_cut_short_and_that_no_killed_writer_left(
     tmp_path: Path, *, interrupted: bool, found: dict[Kind, int]
 ) -> None:
-    """After an interrupt it is not reported, because any writer may have been repairing."""
+    """After an interrupt such a copy is not reported, because any writer may have made it."""
     made = killed(A0 + B0 + A1, beside={"events.jsonl.torn": A0[:9] + b"x"})
     assert dict(made.check(tmp_path, interrupted=interrupted).counts) == found
 
@@ -199,7 +199,7 @@ def test_copy_that_was_cut_short_and_that_no_killed_writer_left(
 def test_two_tails_on_one_line_of_the_quarantine_that_two_logs_share(
     tmp_path: Path, line: bytes, found: int
 ) -> None:
-    """The two logs have different locks, so both tails were copied to one line."""
+    """The two logs have different locks, so two tails may be copied to one line."""
     made = replaced(A0, B0, deaths={1: [40], 2: [40]}, meant={1: A0 + A1, 2: B0 + B1})
     made.beside = {"events.jsonl.torn": line + b"\n"}
     for calls in made.calls.values():
@@ -213,7 +213,7 @@ def test_two_tails_on_one_line_of_the_quarantine_that_two_logs_share(
         A0[:9] + b"x\n",
         B1[:70] + A1[:20] + b"\n",
         b"\n",
-        B0[:60] + b"\n",  # of that writer, but not of the line it was writing when it was killed
+        B0[:60] + b"\n",  # of that writer, but not of the line that it was writing
         B1[:70] + b"\n" + B1[:70] + b"\n",  # two fragments, but one death
     ],
 )
@@ -224,7 +224,7 @@ def test_fragment_that_no_killed_writer_left(tmp_path: Path, torn: bytes) -> Non
 
 def test_fragment_when_nobody_was_killed(tmp_path: Path) -> None:
     found = MadeUp(beside={"events.jsonl.torn": A0[:9] + b"\n"}).kinds(tmp_path)
-    assert found == {Kind.QUARANTINE: 2}  # of no writer, and one too many
+    assert found == {Kind.QUARANTINE: 2}  # no killed writer left it, and nobody was killed
 
 
 def test_death_that_nobody_caused(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_writer_that_stopped_early(tmp_path: Path) -> None:
 def test_a_crash_is_noticed_although_the_round_was_interrupted(
     tmp_path: Path, code: int | None, count: int
 ) -> None:
-    """A process that was killed, or ended early, was perhaps ended by us."""
+    """A process that was killed, or that hung, may have been ended by the interrupt."""
     made = MadeUp(exits={"process-001": code})
     assert made.check(tmp_path, interrupted=True).counts[Kind.EXIT] == count
 
@@ -267,7 +267,7 @@ def test_writer_may_stop_early_when_interrupted(tmp_path: Path) -> None:
 
 
 def test_event_that_was_never_appended(tmp_path: Path) -> None:
-    """The writer meant to append it, but never called; nevertheless it is there."""
+    """The writer never called an append of the event, but the event is in the log."""
     made = MadeUp(meant={1: A0 + A1 + line(1, 2)}, log=A0 + B0 + A1 + B1 + line(1, 2))
     verdict = made.check(tmp_path, interrupted=True)
     assert verdict.counts == {Kind.REFUSED_BUT_WRITTEN: 1}
@@ -293,7 +293,7 @@ A2 = line(1, 2)
 
 
 def batch(log: bytes, outcome: str = ACKNOWLEDGED, appended: int = 0) -> MadeUp:
-    """Writer 1 appends three events at once, beside two of writer 2."""
+    """A round in which writer 1 appends three events at once, and writer 2 appends two."""
     calls: dict[int, list[Call]] = {
         1: [(10, 40, outcome)],
         2: [(15, 25, ACKNOWLEDGED), (35, 45, ACKNOWLEDGED)],
@@ -346,7 +346,7 @@ S = 1_000_000_000  # ns
 
 
 def replaced(first: bytes, second: bytes, **others: Any) -> MadeUp:
-    """The log `first` was moved away between 50 and 60 ns, and `second` begun."""
+    """A round in which the log `first` was moved away at 50 to 60 ns, and `second` was begun."""
     return MadeUp(log=second, moved=[(first, 50, 60)], **others)
 
 
@@ -451,7 +451,7 @@ def test_torn_tail_only_after_a_death(tmp_path: Path, end_ns: int, found: dict[K
 
 
 def test_snapshot_with_a_tail_that_lacks_its_newline(tmp_path: Path) -> None:
-    """Its writer was killed, and no append followed."""
+    """The writer of the tail was killed, and no append followed."""
     made = killed(A0 + B0 + A1 + B1[:-1], snapshots=[look(41, 60, A0 + B0 + A1 + B1)])
     assert not made.kinds(tmp_path)
 
@@ -474,7 +474,7 @@ def test_snapshot_longer_than_the_final_log(tmp_path: Path) -> None:
 
 
 def test_snapshot_without_what_was_acknowledged_before(tmp_path: Path) -> None:
-    """B0 had returned at 25, when the snapshot began at 26."""
+    """B0 had returned at 25, before the snapshot began at 26."""
     made = MadeUp(snapshots=[look(24, 60, A0), look(26, 60, A0)])
     verdict = made.check(tmp_path)
     assert verdict.counts == {Kind.SNAPSHOT_STALE: 1}
@@ -482,7 +482,7 @@ def test_snapshot_without_what_was_acknowledged_before(tmp_path: Path) -> None:
 
 
 def test_snapshot_with_what_was_not_yet_appended(tmp_path: Path) -> None:
-    """A1 was called at 30, when the snapshot had ended at 29."""
+    """A1 was called at 30, after the snapshot had ended at 29."""
     made = MadeUp(snapshots=[look(1, 31, A0 + B0 + A1), look(1, 29, A0 + B0 + A1)])
     verdict = made.check(tmp_path)
     assert verdict.counts == {Kind.SNAPSHOT_EARLY: 1}

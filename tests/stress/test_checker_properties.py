@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The checker on histories that are possible, and on the smallest damage to them."""
+"""The checker accepts every possible history, and finds the smallest damage to it."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,13 +61,13 @@ def test_sound_history_is_never_accused(made: MadeUp) -> None:
 
 @given(sound_histories().filter(lambda made: bool(made.log)), st.data())
 def test_slightest_damage_is_always_found(made: MadeUp, data: st.DataObject) -> None:
-    """One byte of the log replaced, left out or put in, anywhere."""
+    """At most one byte of the log is replaced, removed or inserted, anywhere."""
     end = len(made.log) - 1
     at = data.draw(st.integers(0, end) | st.just(end))
     byte = data.draw(st.binary(max_size=1), "instead")
     length = data.draw(st.integers(0, 1), "bytes taken out")
     damaged = made.log[:at] + byte + made.log[at + length :]
-    # All that may go is the last newline, and only if the writer of that line died during the call.
+    # Only the last newline may be missing, and only if the writer of its line died during the call.
     cut_short = [line(writer, len(made.calls[writer]) - 1) for writer in made.deaths]
     torn = damaged == made.log[:-1] and made.log.endswith(tuple(cut_short))
     with TemporaryDirectory() as directory:

@@ -28,7 +28,7 @@ from stress.usual_ways import WAYS, Append, Way
 from ..ctrl_c import press_ctrl_c
 
 ROOT = Path(__file__).parents[2]
-TOO_LONG_S = 100  # only ever reached by a hang
+TOO_LONG_S = 100  # only a hang takes so long
 SHORT = {PLAIN: 0.1, KILL: 0.1, SHORT_WRITE: 0.1, REPLACE: 2.4}
 
 Put = Callable[[bytes], object]
@@ -86,7 +86,7 @@ def _broken(blunder: Callable[[Put, str], None], every: int) -> Way:
 
 @contextmanager
 def _overtake(path: Path) -> Iterator[Append]:
-    """Holds back every other record of a thread until its next one is written."""
+    """Holds back every other record of a thread until its next record is written."""
     held: dict[int, bytes] = {}
     with path.open("ab", buffering=0) as file:
 
@@ -103,14 +103,14 @@ def _overtake(path: Path) -> Iterator[Append]:
 
 @contextmanager
 def _stay(path: Path) -> Iterator[Append]:
-    """Never looks whether the file is still the one at the path."""
+    """Never checks whether the file is still the one at the path."""
     with path.open("ab", buffering=0) as file:
         yield lambda text: file.write(text.encode() + b"\n")
 
 
 @contextmanager
 def _hang(path: Path) -> Iterator[Append]:
-    """Appends, but never comes back from closing."""
+    """Appends nothing, and never returns from closing."""
     path.touch()
     yield lambda text: None
     sleep(TOO_LONG_S)
@@ -118,7 +118,7 @@ def _hang(path: Path) -> Iterator[Append]:
 
 @pytest.fixture
 def put_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Way, str], Cell]:
-    """Runs a round of a way under a fault, and returns its cell."""
+    """A function that runs a round of a way under a fault, and returns its cell."""
 
     def run(way: Way, fault: str) -> Cell:
         monkeypatch.setitem(WAYS, "broken", way)
@@ -191,12 +191,11 @@ def test_a_way_that_hangs_is_ended_and_reported(put_to: Callable[[Way, str], Cel
 def test_a_fault_under_which_a_way_cannot_be_tested_is_not_counted_as_no_damage(
     put_to: Callable[[Way, str], Cell],
 ) -> None:
-    """Its documentation rules it out, it is not installed, or the fault had no effect on it."""
+    """Its documentation rules the fault out, it is not installed, or the fault had no effect."""
     cannot = put_to(Way(opening=_stay, cannot={KILL: "it is immortal"}), KILL)
     absent = put_to(Way(opening=_stay, module="no_such_module_anywhere"), PLAIN)
-    unmoved = put_to(
-        _broken(_lose, 1_000_000), SHORT_WRITE
-    )  # it does not write through a file of Python
+    # This way does not write through a file object of Python, so its writes are not cut short.
+    unmoved = put_to(_broken(_lose, 1_000_000), SHORT_WRITE)
     cells = [cannot, absent, unmoved]
     assert [cell.damage for cell in cells] == [None] * 3
     said = "\n".join(notes(cells))
@@ -220,7 +219,7 @@ def test_a_cell_names_each_count_that_is_not_0() -> None:
 
 @pytest.mark.parametrize("way", [*WAYS, OMNELOG])
 def test_each_way_appends_all_where_nothing_strikes(tmp_path: Path, way: str) -> None:
-    """So each is used correctly, and what is lost under a fault is lost by the fault."""
+    """Each way is used correctly, so what is lost under a fault is lost by the fault."""
     progress = Progress(Console(file=StringIO()))
     [cell] = compare(tmp_path, progress, seed=1, seconds=SHORT, ways=[way], faults=[PLAIN])
     if way in WAYS and not WAYS[way].installed:

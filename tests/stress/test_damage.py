@@ -107,7 +107,7 @@ def test_bytes_of_no_record_are_foreign(tmp_path: Path, line: bytes) -> None:
 
 
 def test_json_with_spaces_is_recognized(tmp_path: Path) -> None:
-    """As jsonl-log writes it."""
+    """jsonl-log writes such JSON."""
     lines = {
         w: [tagged_line(tagged_record(w, seq, 120), spaced=True) for seq in (0, 1)] for w in (1, 2)
     }
@@ -122,9 +122,9 @@ def test_json_with_spaces_is_recognized(tmp_path: Path) -> None:
 def test_torn_and_glued_lines_are_distinguished_wherever_a_log_is_cut(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """Cut whole lines into pieces and end each with a newline: all that are not records are torn.
+    """If a record is cut into pieces that each end with a newline, every piece is torn.
 
-    Leave out a newline between two records: the result is glued.
+    If the beginning of a record is put before another record, the line is glued.
     """
     directory = tmp_path_factory.mktemp("made-up")
     cuts = data.draw(st.sets(st.integers(1, len(A1) - 2), max_size=5))

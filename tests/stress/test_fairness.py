@@ -132,7 +132,7 @@ def test_usage_names_the_scenarios() -> None:
 
 
 def test_ctrl_c_ends_it_and_all_its_processes() -> None:
-    """Pressed when a writer has its log open: the volume is made, and is to be removed."""
+    """Ctrl-C is pressed while a writer has its log open, so there is a volume to remove."""
     code = """
 import os, sys
 from conformance.program import run

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""When a fault strikes. A round goes on until each of its faults has struck."""
+"""When faults strike: a round is run again until each of its faults has struck."""
 
 import math
 import resource
@@ -22,7 +22,7 @@ PLAN = draw_round(1, "kill", Size(processes=1, threads=1, events=2, runs=1, seco
 
 
 class _Clock:
-    """A clock that only the test moves on."""
+    """A clock that only the test moves forward."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -91,7 +91,7 @@ def test_a_round_is_run_again_until_its_faults_have_struck(
     rounds: int,
     code: int,
 ) -> None:
-    """It is run three times at most; then the run has failed."""
+    """A round is run three times at most. If a fault has not struck by then, the run fails."""
     run: list[str] = []
 
     def checked_round(self: Any, plan: RoundPlan) -> RoundReport:
@@ -116,7 +116,7 @@ def test_a_round_in_which_no_two_appends_met_proves_nothing(
     events: int,
     code: int,
 ) -> None:
-    """With few events, the writers may have come one after the other."""
+    """With fewer events, the writers may have appended one after the other."""
 
     def checked_round(self: Any, plan: RoundPlan) -> RoundReport:
         report = replace(ROUND, name=plan.name, met=0, events=events)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Foreign commands that append for a round, each asked directly."""
+"""A foreign command that appends for a round, asked directly, without a round."""
 
 import math
 import sys

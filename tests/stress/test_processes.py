@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How processes end. Each way is distinguished from the others."""
+"""How processes end: the exit codes distinguish the ways."""
 
 import faulthandler
 import os
@@ -14,7 +14,7 @@ from stress.plan import Start
 from stress.processes import Crew
 from stress.workers import Gate, until_terminated
 
-TOO_LONG_S = 60  # only ever reached by a hang
+TOO_LONG_S = 60  # only a hang takes so long
 
 
 def _deaf(gate: Gate) -> None:
@@ -57,7 +57,7 @@ def _stubborn(gate: Gate) -> None:
 def test_a_process_that_is_asked_to_end_dies_crashes_or_is_killed(
     target: Any, grace_s: float, code: int | None
 ) -> None:
-    """It dies of SIGTERM, it crashes, or it hangs and has to be killed."""
+    """The process dies of SIGTERM, it crashes, or it hangs and has to be killed."""
     crew = Crew(monotonic() + TOO_LONG_S)
     crew.start("process", Start.FORK, target)
     crew.open_gate()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The processes that read: a follower has its log open before anything happens to it."""
+"""The processes that read: a follower opens its log before anything happens to the log."""
 
 import json
 from multiprocessing import get_context
@@ -12,7 +12,7 @@ from stress.readers import FOLLOWER, follow
 from stress.receipts import history_path, log_path, volume_path
 from stress.workers import Gate
 
-TOO_LONG_S = 60  # only ever reached by a hang
+TOO_LONG_S = 60  # only a hang takes so long
 
 
 def append(directory: Path, run_id: str, event_id: str) -> None:

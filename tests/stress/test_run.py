@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The whole of it, as a program: a small run, a sabotaged one, a hang, and Ctrl-C."""
+"""The stress test as a program: a small run, a sabotaged run, a hang, and Ctrl-C."""
 
 import json
 import re
@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 STRESS = [sys.executable, "-W", "error", "-m", "stress"]
 SMALL = ["--processes", "3", "--threads", "2", "--events", "30", "--seconds", "1"]
 AS_A_USER = [sys.executable, "-m", "stress"]
-"""Where Ctrl-C strikes in the standard library, a file may be dropped unclosed there."""
-TOO_LONG_S = 100  # only ever reached by a hang
+"""Without ``-W error``, because Ctrl-C in the standard library may leave a file unclosed there."""
+TOO_LONG_S = 100  # only a hang takes so long
 HELLO = """import sys; input(); print('{"ok":true,"protocol":1}', flush=True)"""
 
 
@@ -56,9 +56,9 @@ def test_small_run_is_clean_and_catches_every_sabotage(tmp_path: Path) -> None:
 
 
 def test_all_faults_at_once_do_no_harm(tmp_path: Path) -> None:
-    """Each of them has to strike on events, and all but the slowest on lines.
+    """Each fault has to strike on events, and all faults but the slowest on lines.
 
-    Where file systems can't be mounted, a full disk is simulated. A round in which a fault did not
+    If file systems can't be mounted, a full disk is simulated. A round in which a fault did not
     strike is run again, for longer.
     """
     report_path = tmp_path / "report.json"
@@ -79,7 +79,7 @@ def test_all_faults_at_once_do_no_harm(tmp_path: Path) -> None:
 
 
 def test_foreign_commands_append_beside_ours(tmp_path: Path) -> None:
-    """They share no code with omnelog, and what they are not sure of, or refuse, they say."""
+    """The commands share no code with omnelog. They report what they refuse or are not sure of."""
     report_path = tmp_path / "report.json"
     kinds = ["plain", "unsure", "impatient", "refusing"]
     done = _stress(*SMALL_FOREIGN, "--json", str(report_path), *_foreign(tmp_path, *kinds))
@@ -111,7 +111,7 @@ def test_foreign_commands_are_held_to_what_they_say(tmp_path: Path) -> None:
     }
 
 
-# What an adapter does to an append: the answer, and whether the events are written before it.
+# The kind of the adapter decides how it answers an append, and whether it writes the events.
 ADAPTER = """
 import fcntl, json, os, sys
 kind = sys.argv[1]
@@ -144,7 +144,7 @@ SMALL_FOREIGN = [*SMALL, "--fault", "none", "--rounds-only", "--seed", "1"]
 
 
 def _foreign(tmp_path: Path, *kinds: str) -> list[str]:
-    """The options that bring these adapters in."""
+    """The options that add adapters of these kinds to a round."""
     script = tmp_path / "adapter.py"
     script.write_text(ADAPTER)
     return [word for kind in kinds for word in ("--foreign", f"{sys.executable} {script} {kind}")]
@@ -196,7 +196,7 @@ def test_sabotage_is_shown_with_evidence_and_how_to_repeat_it(tmp_path: Path) ->
 
 
 def test_sabotage_that_passes_fails_the_run(tmp_path: Path) -> None:
-    """An appender that does no harm: the checker rightly finds nothing, the run must complain."""
+    """The checker rightly finds nothing wrong with a harmless appender, so the run must fail."""
     code = """
 import sys
 from stress.violations import Kind
@@ -216,10 +216,10 @@ sys.exit(main([*size, "--fault", "none", "--root", sys.argv[1]]))
 
 
 def test_what_hangs_is_ended_and_reported(tmp_path: Path) -> None:
-    """A writer that is never ready stands for all that hang.
+    """A writer that is never ready stands for all processes that hang.
 
-    Seed 1 lets the first process be forked, so it has what is replaced here. Nobody asks it to end
-    before it listens for SIGTERM.
+    With seed 1, the first process is forked, so it inherits what is replaced here. It is asked to
+    end only after it has begun to listen for SIGTERM.
     """
     code = """
 import os, signal, sys

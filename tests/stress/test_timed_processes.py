@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Processes at one gate: all start together, their results come back, and none is left behind."""
+"""Processes at one gate: all start together and return their results, and none is left behind."""
 
 import multiprocessing
 import os

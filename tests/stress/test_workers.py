@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The processes that write: a fork during an append is made where its child can be ended."""
+"""The processes that write: they fork during an append only where an exception ends the append."""
 
 import contextlib
 import sys
@@ -13,11 +13,11 @@ from stress.workers import WITHOUT_CALLBACKS, Account, is_in_an_append
 
 
 class Thing:
-    """What a weak reference can lead to."""
+    """An object to which there can be weak references."""
 
 
 class Finalized:
-    """What does something when it goes."""
+    """An object with a finalizer."""
 
     def __del__(self) -> None:
         pass
@@ -68,7 +68,7 @@ class Struck:
 def test_no_fork_is_made_where_an_exception_is_lost(
     monkeypatch: pytest.MonkeyPatch, drop: Callable[[list[object]], object]
 ) -> None:
-    """Python itself shows that it is lost: what the handler raises is reported as ignored."""
+    """Python reports that it ignores the exception of the handler."""
     kept: list[object] = []
     things = [drop(kept)]
     struck = Struck(monkeypatch, lambda path: not path.startswith(WITHOUT_CALLBACKS))
