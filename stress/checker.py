@@ -16,8 +16,8 @@ checks that:
   fragment in the quarantine, is the beginning of what a killed writer was writing;
 - the terminated lines of each snapshot are a prefix of those of the final log, and so of every
   later snapshot;
-- a snapshot holds all events that were acknowledged before it began, and none that was appended
-  after it was taken; it fails only when a torn tail, or a missing log, was possible;
+- a snapshot holds all events that were acknowledged before it began, and none whose append was
+  called after it was taken; it fails only when a torn tail, or a missing log, was possible;
 - a follower saw exactly the final log;
 - the events of a run are in a log that was replaced or in the one that replaced it; no append that
   was called more than 1.75 s after the replacement is in the old log;
@@ -318,7 +318,7 @@ def _check_files_in_turn(verdict: Verdict, writer: Writer) -> None:
 
 
 def _check_real_time(verdict: Verdict, number: int, order: _Order) -> None:
-    """Check that no append was called after the append of an event below it had returned."""
+    """Check that no append was called after an append further down in the log had returned."""
     earliest_ns, witness = FOREVER, -1
     below: tuple[Writer, int] | None = None
     for index in range(len(order.seqs) - 1, -1, -1):
@@ -403,7 +403,7 @@ def _check_quarantines(verdict: Verdict, interrupted: bool) -> None:
 
 
 def _check_quarantine(verdict: Verdict, run: int, path: Path, logs: int, interrupted: bool) -> None:
-    """Check that each line of it is the beginning of a line that a killed writer was writing."""
+    """Check that each line of a quarantine is the beginning of what a killed writer was writing."""
     fragments = path.read_bytes().split(b"\n")
     if (cut_short := fragments.pop()) and not interrupted:
         fragments.append(cut_short)  # the copy itself was cut short; it counts like the rest
@@ -573,7 +573,7 @@ class _Comparison:
                 self._check_time(index, snapshot)
 
     def _is_excused(self, snapshot: Look) -> bool:
-        """Return whether a torn tail, or a missing log, was possible while it was taken."""
+        """Return whether a torn tail, or a missing log, was possible at the time of `snapshot`."""
         evidence = self._verdict.evidence
         if snapshot.reason == "torn":
             deaths = (at for process in evidence.deaths.values() for at in process)

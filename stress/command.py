@@ -53,7 +53,7 @@ _SCENARIOS = ("fair", "bursty")  # they only measure how long writers wait
 _ENOUGH_TO_MEET = 2000  # events; with fewer, the writers may have appended one after the other
 _FILE_WIDTH = 110  # characters, if the output is not a terminal
 _ROUND_TRIES = 3  # how often a round is run if one of its faults did not strike
-_SABOTAGE_TRIES = 3  # one is nearly always enough, but writers may not meet on a busy machine
+_SABOTAGE_TRIES = 3  # one try is mostly enough, but on a busy machine the writers may not meet
 _MOUNTS = "OMNELOG_STRESS_MOUNTS"  # set in the environment if we may mount file systems
 
 _ABOUT = """\

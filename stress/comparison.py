@@ -195,7 +195,7 @@ def _host(directory: Path, plan: RoundPlan, command: str) -> None:
     directory.mkdir()
     errors = os.open(directory / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(errors, 2)  # libraries complain on standard error
-    warnings.simplefilter("ignore", DeprecationWarning)  # forks beside loguru's thread, 3.12+
+    warnings.simplefilter("ignore", DeprecationWarning)  # 3.12+: of forks beside loguru's thread
     with open(os.devnull, "w") as nowhere:
         conduct(directory, plan, Progress(Console(file=nowhere)), command, _TIMEOUT_S)
 

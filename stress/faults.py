@@ -257,7 +257,7 @@ def mount_disk(root: Path) -> bool:
 def unmount_disk(root: Path, keep: Path) -> None:
     """Unmount the disk at `root`, and keep its files at `root`.
 
-    They are copied to `keep` before, which must be on the same disk as the parent of `root`.
+    The files are first copied to `keep`, which must be on the same disk as the parent of `root`.
     """
     subprocess.run(["cp", "-a", "--", str(root), str(keep)], check=True)
     words = ["umount", str(root)]

@@ -161,6 +161,7 @@ def _open_way(name: str, directory: Path, run_id: str, *_: object) -> WayLog:
 
 
 def way(name: str) -> LogKind:
+    """Return the kind of log for the usual way called `name`."""
     way = WAYS[name]
     line = partial(tagged_line, spaced=way.spaced)
     return LogKind(

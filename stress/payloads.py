@@ -34,12 +34,15 @@ _METHODS = ("hook", "human_cli", "mcp_tool")
 
 
 def event_id(writer: int, seq: int) -> str:
-    """Return the id of an event of a writer: a ULID that has only decimal digits."""
+    """Return the id of an event, which names its writer: a ULID that has only decimal digits."""
     return f"{writer:06}{seq:020}"
 
 
 def canonical_line(record: Record) -> bytes:
-    """Return the line that must be in the log for `record`, with its newline, made by `json`."""
+    """Return the line that must be in the log for `record`, with its newline.
+
+    It is made by `json` alone.
+    """
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 

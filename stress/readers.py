@@ -73,7 +73,7 @@ def _error_as_json(error: Exception) -> dict[str, Any]:
 
 
 class _Stop(Flag):
-    """The flag that stops a follower. The follower reads it first after it has opened its log."""
+    """The flag that stops a follower. The follower first reads it after it has opened its log."""
 
     def __init__(self) -> None:
         super().__init__()

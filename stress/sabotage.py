@@ -78,7 +78,7 @@ class _NoLock(_Raw):
 
 
 class _LockElsewhere(_Raw):
-    """Takes the lock, but on another file: the directory of the run."""
+    """Acquires the lock, but of another file: the directory of the run."""
 
     def __init__(self, log: EventLog) -> None:
         super().__init__(log)
@@ -91,7 +91,7 @@ class _LockElsewhere(_Raw):
 
 
 class _SharedOverFork(_Raw):
-    """Takes the lock on an open file that its processes inherited, so they share the lock."""
+    """Acquires the lock on an open file that its processes inherited, so they share the lock."""
 
     def put(self, lines: bytes) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_EX)

@@ -49,8 +49,8 @@ WITHOUT_CALLBACKS = (
     str(Path(omnelog.__file__).parent),
     contextlib.__file__,
 )
-"""The files whose code an append runs. They have no finalizer, and no callback that Python runs
-when an object is deleted."""
+"""The files whose code an append runs. They have neither a finalizer nor a callback that Python
+runs when an object is deleted."""
 _OPENING_TRIES = 1000  # one every 5 ms, if the disk is full when a process starts
 
 
@@ -188,7 +188,7 @@ class Account:
         return True
 
     def work(self, log: Appender, stop: list[int]) -> None:
-        """Append all events that are left, or until there is something in `stop`."""
+        """Append the events that are left, until there is something in `stop`."""
         while not stop and self.append_next(log):
             if self._pause_s:
                 sleep(self._dice.expovariate(1 / self._pause_s))

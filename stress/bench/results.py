@@ -170,7 +170,10 @@ def _result(row: Row, sampled: Mapping[str, Sequence[Figures]]) -> Result:
 
 
 def table(report: Report) -> Table:
-    """Return a row for each result: our figure, the peer, the ratio, the target, the verdict."""
+    """Return a table with a row for each result.
+
+    A row has our figure, the peer, the ratio, the target and the verdict.
+    """
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("workload", "", "ours", "against", "ratio", "quartiles", "target", ""):
         shown.add_column(title, justify="left" if title in ("workload", "", "against") else "right")
