@@ -22,7 +22,10 @@ used for them::
     history/process-002.deaths       {"killed_ns":…} each time it was killed
     history/moves.json               [{"run":0,"begin_ns":…,"end_ns":…},…]: logs moved away
     history/exits.json               {"process-002":0,…}, the last exit codes; null: ended by us
+    history/strikes.json             {"strikes":{"kill":…,…},"mounted":…}, how often each fault
+                                     from outside struck, and whether the volume is its own disk
     history/*.strikes                {"capped":…}, how often a fault struck in a process
+    history/*.trace                  the stack trace of a process that hung, else empty
 
 Times are `time.monotonic_ns`, which is one clock for all processes of a machine. Every receipt is
 one write(2), so a process that dies leaves all receipts, or all except the last one.
