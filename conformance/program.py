@@ -10,6 +10,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import NoReturn
 
 UNREAD, INTERRUPTED = 1, 130
@@ -18,10 +19,14 @@ UNREAD, INTERRUPTED = 1, 130
 def run(main: Callable[[], int]) -> NoReturn:
     """Run `main` as the program of this process, and exit with the code that it returns.
 
-    The code is 1 if nobody reads standard output any more, and 130 if Ctrl-C interrupted `main`. In
-    both cases nothing more is printed. What `main` imports itself is covered too. What else `main`
-    raises is raised, also a BrokenPipeError of another pipe than standard output.
+    Each line is written when it is printed, also into a pipe, so that whoever follows a long run
+    sees how far it is. The code is 1 if nobody reads standard output any more, and 130 if Ctrl-C
+    interrupted `main`. In both cases nothing more is printed. What `main` imports itself is covered
+    too. What else `main` raises is raised, also a BrokenPipeError of another pipe than standard
+    output.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     try:
         try:
             code = main()

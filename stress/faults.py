@@ -224,20 +224,20 @@ class Enospc(Fault):
             usage = os.statvfs(root)
             used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize
             # This fails if the log has just grown. The next step tries again soon.
-            self._full = _remount(root, used) == 0
+            self._full = _mount(root, f"remount,size={used}")
         else:
             logs = [log_path(self.directory, run_id) for run_id in self.plan.run_ids]
             size = max((log.stat().st_size for log in logs if log.exists()), default=0)
             for pid in self.victims().values():
-                _limit(pid, size + self.dice.randrange(2000))
-                self._limited.append(pid)
+                if _limit(pid, size + self.dice.randrange(2000)):
+                    self._limited.append(pid)
             self._full = bool(self._limited)
         self.strikes += self._full
         return self.dice.uniform(0.02, 0.15) if self._full else 0.002
 
     def undo(self) -> None:
         if self._full and not self._limited:
-            _remount(volume_path(self.directory), _DISK_BYTES)
+            _mount(volume_path(self.directory), f"remount,size={_DISK_BYTES}")
         for pid in self._limited:
             _limit(pid, resource.RLIM_INFINITY)
         self._full, self._limited = False, []
@@ -250,8 +250,7 @@ _DISK_BYTES = 1 << 30  # memory is used only for what is written
 def mount_disk(root: Path) -> bool:
     """Mount a disk at `root`; return whether the system allowed it."""
     root.mkdir(parents=True, exist_ok=True)
-    words = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "stress", str(root)]
-    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    return _mount(root, f"size={_DISK_BYTES}")
 
 
 def unmount_disk(root: Path, keep: Path) -> None:
@@ -271,13 +270,19 @@ def unmount_disk(root: Path, keep: Path) -> None:
     keep.rename(root)
 
 
-def _remount(root: Path, size: int) -> int:
-    words = ["mount", "-o", f"remount,size={size}", str(root)]
-    return subprocess.run(words, capture_output=True, check=False).returncode
+def _mount(root: Path, options: str) -> bool:
+    """Mount a tmpfs at `root`, or change its options; return whether the system allowed it.
+
+    Both the source and the directory are named. With the directory alone, mount(8) repeats the
+    options that the system shows for it. Of an ordinary user's disk, the owner is among them, and
+    the system refuses that in a user namespace.
+    """
+    words = ["mount", "-t", "tmpfs", "-o", options, "stress", str(root)]
+    return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
-def _limit(pid: int, size: int) -> None:
-    """Limit the size of files that a process writes.
+def _limit(pid: int, size: int) -> bool:
+    """Limit the size of files that a process writes; return whether that was possible.
 
     Python ignores SIGXFSZ, so a write beyond the limit fails with an error.
     """
@@ -286,6 +291,8 @@ def _limit(pid: int, size: int) -> None:
         if hard != resource.RLIM_INFINITY:
             size = hard if size == resource.RLIM_INFINITY else min(size, hard)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+        return True
+    return False
 
 
 class Replace(Fault):

@@ -26,6 +26,9 @@ __all__ = [
     "pytest_terminal_summary",  # prints how many faults were met; xdist finds it here
 ]
 
+# Programs under test buffer their output, as they do for users.
+os.environ.pop("PYTHONUNBUFFERED", None)
+
 # Programs under test run in directories of their own. By default, each program that uses hypothesis
 # would make the tables of Unicode again there, which takes 2 s.
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(Path.cwd() / ".hypothesis"))

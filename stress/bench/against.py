@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, operation in our_operations.items():
             found = ratios(operation, their_operations[name], max(2, options.rounds))
             low, median, high = statistics.quantiles(found, n=4, method="inclusive")
-            print(f"{name:12} {median:.2f} ({low:.2f}-{high:.2f})", flush=True)
+            print(f"{name:12} {median:.2f} ({low:.2f}-{high:.2f})")
     return 0
 
 

@@ -105,8 +105,7 @@ class Volume:
             "PATH": f"{self.command.parent}:{os.environ['PATH']}",
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }
-        inherited = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
-        return inherited | paths
+        return os.environ | paths
 
     def start(
         self,

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """When faults strike: a round is run again until each of its faults has struck."""
 
+import ctypes
 import math
+import os
 import resource
+import shutil
 import subprocess
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +17,13 @@ import pytest
 from stress import command, faults
 from stress.command import main
 from stress.plan import RoundPlan, Size, draw_round
-from stress.receipts import log_path
+from stress.receipts import log_path, volume_path
 from stress.report import RoundReport
 
+from ..faults.processes import Channel, in_child, mount_tmpfs
 from .test_report import ROUND
 
+PR_SET_DUMPABLE = 4
 PLAN = draw_round(1, "kill", Size(processes=1, threads=1, events=2, runs=1, seconds=2))
 
 
@@ -144,6 +150,57 @@ def test_where_nothing_may_be_mounted_a_full_disk_is_a_limit_on_the_size_of_file
         assert fault.strikes == 1
         fault.undo()
         assert resource.prlimit(victim.pid, resource.RLIMIT_FSIZE) == (hard, hard)
+
+
+def test_a_process_that_cannot_be_limited_is_not_struck(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    fault = faults.Enospc(tmp_path, PLAN, lambda: {"process-000": ended.pid})
+    fault.step()
+    assert fault.strikes == 0
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="mount(8) is missing")
+def test_an_ordinary_user_can_fill_the_disk_that_is_mounted_in_a_user_namespace() -> None:
+    directory = Path(tempfile.mkdtemp(prefix="omnelog-", dir="/dev/shm"))  # any user may look there
+    root = volume_path(directory)
+    root.mkdir()
+
+    def fill(_: Channel) -> str | None:
+        _give_up_privileges()
+        if why := mount_tmpfs(root, "size=1m"):
+            return why
+        (root / "file").write_bytes(b"x")  # without a file, the size would be 0: no limit
+        fault = faults.Enospc(directory, PLAN, dict)
+        assert fault.step() > 0
+        assert fault.strikes == 1
+        with pytest.raises(OSError, match="No space left"):
+            (root / "file").write_bytes(b"x" * 100_000)
+        fault.undo()
+        (root / "file").write_bytes(b"x" * 100_000)
+        return None
+
+    try:
+        os.chown(directory, *_ordinary_user())
+        os.chown(root, *_ordinary_user())
+        if why := in_child(fill):
+            pytest.skip(f"THE DISK OF AN ORDINARY USER WAS NOT TESTED: {why}")
+    finally:
+        shutil.rmtree(directory)
+
+
+def _ordinary_user() -> tuple[int, int]:
+    return (os.getuid(), os.getgid()) if os.getuid() else (65534, 65534)
+
+
+def _give_up_privileges() -> None:
+    user, group = _ordinary_user()
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setresgid(group, group, group)
+        os.setresuid(user, user, user)
+        # Otherwise /proc/self would still belong to root, so that no user could be mapped.
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1)
 
 
 def _report(name: str, faults_of_it: list[str], strikes: dict[str, int]) -> RoundReport:
