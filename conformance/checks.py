@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Running a vector: asks the adapters, examines the files, and reports what is wrong.
+"""Run a vector: ask the adapters, examine the files, and report what is wrong.
 
 A Mismatch means that the adapter gave a wrong answer or did something wrong; an AdapterFailure
 means that it did not answer. Each vector has a volume of its own.

@@ -8,7 +8,7 @@ from pathlib import Path
 FILE = Path(__file__).with_name("clauses.json")
 SPEC = Path(__file__).parents[1] / "SPEC.md"
 CHAPTERS = ("LOCK", "APP", "DUR", "READ", "ULID")
-"""The chapters about what an implementation does to files, all of which the kit accounts for."""
+"""The chapters about what an implementation does to files: a report lists what it did not check."""
 
 _FORK = "no request makes an adapter fork in the middle of an append"
 _HANDLER = "no request makes a signal handler of the adapter append"
@@ -45,7 +45,7 @@ def clauses() -> dict[str, str]:
 
 
 def from_spec(text: str) -> dict[str, str]:
-    """Return the same from the text of SPEC.md."""
+    """Return what `clauses` returns, but from the text of SPEC.md."""
     item = re.compile(r"^- \*\*([A-Z]+-\d+)\*\* (.*(?:\n  \S.*)*)", re.MULTILINE)
     keyword = re.compile(r"\b(MUST NOT|MUST|SHOULD NOT|SHOULD|MAY)\b")
     found = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: which checks are run against which adapters, and how results are printed."""
+"""The command line: choose the checks and the adapters, run the checks, print the results."""
 
 import argparse
 import fnmatch
@@ -238,7 +238,7 @@ def _system(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
             text = f"when nothing is wrong, expected: {mismatch.expected}; saw: {mismatch.saw}"
             raise AdapterFailure(text) from None
         cases = plan.cases
-        if options.against is not None:  # in the others B only appends and reads at the end
+        if options.against is not None:  # in the other families B only acts at the end
             cases = [case for case in cases if case.family in ("crashes", "preemption")]
         cases = system.chosen(cases, options.only or ["*"], options.clause or [], options.sample)
         if options.profile is not None:
@@ -335,7 +335,7 @@ def _report(
 
 
 def _not_checked(results: Sequence[Result], unit: str) -> Iterator[str]:
-    """Yield the clauses about files that were not checked, and why they cannot be, if so."""
+    """Yield lines: the clauses about files that were not checked, and why some cannot be."""
     spec = clauses_of_spec.clauses()
     reasons = clauses_of_spec.NOT_FROM_OUTSIDE
     left = unchecked(results, spec, clauses_of_spec.CHAPTERS)
@@ -348,7 +348,7 @@ def _not_checked(results: Sequence[Result], unit: str) -> Iterator[str]:
 
 
 def seconds(text: str) -> float:
-    """Parse an argument. In its errors argparse uses the name of this function."""
+    """Parse a number of seconds. argparse shows the name of this function in its errors."""
     number = float(text)
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError("must be above 0")
@@ -356,7 +356,7 @@ def seconds(text: str) -> float:
 
 
 def count(text: str) -> int:
-    """Parse an argument, as `seconds` does."""
+    """Parse a number from 1. argparse shows the name of this function in its errors."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
@@ -364,7 +364,10 @@ def count(text: str) -> int:
 
 
 def _introduce(command: Sequence[str], timeout_s: float) -> str:
-    """Check that the adapter can be started, before every vector fails; return its name."""
+    """Check that the adapter starts and exits as it should, print what it is, return its name.
+
+    This comes first because otherwise every check would fail for the same reason.
+    """
     about = see_manners(command, timeout_s)
     print(f"{about.get('name')} {about.get('version')}: {shlex.join(command)}")
     return str(about.get("name"))

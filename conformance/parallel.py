@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Several workers at once, each in a thread of its own with adapters of its own."""
+"""Run several workers at once, each in a thread of its own and with adapters of its own."""
 
 import queue
 import threading
@@ -8,11 +8,11 @@ from typing import Protocol, TypeVar
 
 _ItemT_contra = TypeVar("_ItemT_contra", contravariant=True)
 _DoneT_co = TypeVar("_DoneT_co", covariant=True)
-_END_S = 10  # for a worker to end once its adapters are dead
+_END_S = 10  # seconds for a worker to end once its adapters are dead
 
 
 class Worker(Protocol[_ItemT_contra, _DoneT_co]):
-    """Works on one item after the other."""
+    """Works on items, one after the other."""
 
     def work(self, item: _ItemT_contra) -> _DoneT_co:
         """Return the result of the item."""
@@ -27,7 +27,10 @@ class Worker(Protocol[_ItemT_contra, _DoneT_co]):
 def in_parallel(
     items: Sequence[_ItemT_contra], make: Callable[[], Worker[_ItemT_contra, _DoneT_co]], jobs: int
 ) -> Iterator[_DoneT_co]:
-    """Yield the result of each item as it arrives. However the iterator ends, the adapters end."""
+    """Yield the result of each item as it arrives. When the iterator ends, the adapters end too.
+
+    `make` returns a new worker. `jobs`: how many workers there are at most.
+    """
     waiting: queue.SimpleQueue[_ItemT_contra] = queue.SimpleQueue()
     done: queue.SimpleQueue[_DoneT_co | BaseException] = queue.SimpleQueue()
     stopped = threading.Event()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""An adapter as a process: asked with a time limit, and ended whatever it does.
+"""An adapter as a process. Every request has a time limit, and the process is always ended.
 
-An adapter that dies, hangs or answers with something that is not a response is an AdapterFailure,
-which shows the end of its standard error. Nothing here waits without a limit.
+If an adapter dies, hangs or answers with something that is not a response, AdapterFailure is
+raised. If the adapter died or hung, the message has the end of its standard error. Nothing here
+waits without a limit.
 """
 
 import json
@@ -21,7 +22,7 @@ Json = dict[str, Any]  # Any: the vector judges the content of a response
 
 PROTOCOL = 1
 _LAST_WORDS = 2000  # bytes of standard error that a failure shows
-_GRACE_S = 3  # for a process to end after quit, before it is killed
+_GRACE_S = 3  # seconds for a process to end after quit, before it is killed
 
 
 class AdapterFailure(Exception):
@@ -35,8 +36,8 @@ class NotStarted(AdapterFailure):
 class Adapter:
     """A running adapter. `command`: its argument list.
 
-    `file_size_limit`: the size in bytes beyond which the system does not let it extend a file
-    (RLIMIT_FSIZE), so that a write is cut short and the next one fails; SIGXFSZ is ignored.
+    `file_size_limit`: the size in bytes beyond which the system does not let the adapter extend a
+    file (RLIMIT_FSIZE). A write beyond it is cut short and the next one fails; SIGXFSZ is ignored.
     `umask`: the umask of the adapter. `listen` is called with each line of the conversation, with
     ``>`` before a request and ``<`` before a response.
     """
@@ -64,8 +65,8 @@ class Adapter:
                 stderr=self._errors,
                 bufsize=0,
                 umask=umask,
-                start_new_session=True,  # Ctrl-C is for the runner, which then ends all adapters
-                restore_signals=False,  # Python ignores SIGXFSZ, and so the adapter does
+                start_new_session=True,  # Ctrl-C reaches only the runner, which ends all adapters
+                restore_signals=False,  # Python ignores SIGXFSZ; the adapter inherits that
             )
         except OSError as error:
             self._errors.close()
@@ -94,7 +95,7 @@ class Adapter:
             raise AdapterFailure(f"hello has no list of capabilities: {_short(about)}")
 
     def ask(self, request: Json, patience_s: float = 0) -> Json:
-        """Return the response to `request`, which may take `patience_s` seconds longer than usual.
+        """Return the response to `request`. It may take `patience_s` seconds longer than the limit.
 
         Raises AdapterFailure.
         """
@@ -115,20 +116,20 @@ class Adapter:
             try:
                 data = data[os.write(self._stdin.fileno(), data) :]
             except BrokenPipeError:
-                return  # receive reports its last words
+                return  # `receive` will report that the adapter died, with its standard error
 
     def _see_that_nothing_is_unasked(self) -> None:
         if self._owed or not self._introduced:
-            return  # this may be the response that is due
+            return  # what can be read now may be the response to an earlier request
         with suppress(BlockingIOError):
             self._received += os.read(self._stdout.fileno(), 1 << 16)
         if self._received:
             raise AdapterFailure(f"answers something that was not asked: {self._received[:200]!r}")
 
     def fence(self) -> None:
-        """Check that every request got exactly one response, even if a second one is late.
+        """Check that every request got exactly one response, and no second one later.
 
-        It asks for an op that does not exist: the next response has to be the answer to that.
+        The check sends an op that does not exist. The next response must be the answer to that op.
         Raises AdapterFailure.
         """
         response = self.ask({"op": "fence"})
@@ -182,48 +183,48 @@ class Adapter:
 
     @property
     def idle(self) -> bool:
-        """Whether it runs and has answered every request; it may have sent an extra response."""
+        """Whether the adapter runs and has answered every request, some perhaps more than once."""
         return self._process.poll() is None and not self._owed
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked: it has answered every request, exactly once."""
+        """Whether the adapter can be asked: it runs and has answered every request exactly once."""
         return self.idle and not self._received
 
     @property
     def ended(self) -> bool:
-        """Whether it was ended by `kill`."""
+        """Whether `kill` has ended the adapter."""
         return self._stdout.closed
 
     @property
     def output(self) -> str:
-        """The name that the system gives to the pipe on which it answers."""
+        """The name that the system gives to the pipe on which the adapter answers."""
         return os.readlink(f"/proc/self/fd/{self._stdout.fileno()}")
 
     def pids(self) -> list[int]:
-        """The ids of its process and of the processes that it started; Linux only."""
+        """Return the ids of the adapter's process and of those that it started. Linux only."""
         numbers = (int(name) for name in os.listdir("/proc") if name.isdecimal())
         return [pid for pid in numbers if self.owns(pid)]
 
     def limit_file_size(self, limit: int = resource.RLIM_INFINITY) -> None:
-        """Limit the files that it writes to `limit` bytes from now on; Linux only."""
+        """Limit the files that the adapter writes to `limit` bytes from now on. Linux only."""
         for pid in self.pids():
             with suppress(ProcessLookupError):
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
     def resume(self) -> None:
-        """Let it continue after SIGSTOP."""
+        """Let the adapter continue after SIGSTOP."""
         os.killpg(self._process.pid, signal.SIGCONT)
 
     def owns(self, pid: int) -> bool:
-        """Whether `pid` is this adapter, or a process that it started."""
+        """Return whether `pid` is this adapter, or a process that it started."""
         try:
             return os.getsid(pid) == self._process.pid
         except ProcessLookupError:
             return False
 
     def quit(self) -> int | None:
-        """Ask it to leave; return its exit status, or None if it had to be killed."""
+        """Ask the adapter to exit; return its exit status, or None if it had to be killed."""
         try:
             if self.alive:
                 self.ask({"op": "quit"})
@@ -235,7 +236,7 @@ class Adapter:
         return None
 
     def leave(self) -> None:
-        """See that it leaves at the end of its input. Raises AdapterFailure."""
+        """Check that the adapter exits at the end of its input. Raises AdapterFailure."""
         self._stdin.close()
         try:
             self._process.wait(_GRACE_S)
@@ -243,19 +244,19 @@ class Adapter:
             raise AdapterFailure("does not leave at the end of its input") from None
 
     def strike(self) -> None:
-        """Kill it from another thread; the thread that is asking it does the rest."""
+        """Kill the process from another thread. The thread that asks the adapter calls `kill`."""
         if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def kill(self) -> None:
-        """End it and what it started, at once, with SIGKILL."""
+        """End the adapter and the processes that it started, at once, with SIGKILL."""
         if not self._stdout.closed:
             if (
                 self._process.poll() is None
             ):  # otherwise the number may belong to another process by now
                 os.killpg(self._process.pid, signal.SIGKILL)
-                with suppress(subprocess.TimeoutExpired):  # the system does not end it
+                with suppress(subprocess.TimeoutExpired):  # it hangs in a system call
                     self._process.wait(_GRACE_S)
             for file in (self._stdin, self._stdout, self._errors):
                 file.close()
@@ -268,7 +269,7 @@ class Adapters:
         self._running: dict[str, Adapter] = {}
 
     def interrupt(self) -> None:
-        """Kill all adapters from another thread; a thread that asks one finds that it died."""
+        """Kill all adapters from another thread. A thread that asks one gets an AdapterFailure."""
         for adapter in list(self._running.values()):
             adapter.strike()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an implementation can claim to be: the chapters that apply to it, and the ops it needs."""
+"""The profiles of SPEC.md: the chapters that apply to each one, and the ops that it needs."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from .vectors import Vector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """A part of the specification. `chapters`: their prefixes. `ops`: of the protocol."""
+    """A profile. `chapters`: the prefixes of its clauses. `ops`: those of the protocol it needs."""
 
     chapters: tuple[str, ...]
     ops: frozenset[str]
 
     def holds(self, vector: Vector) -> bool:
-        """Return whether the vector uses only ops that an implementation of this part has."""
+        """Return whether the vector uses only ops that an implementation of this profile has."""
         return ops_of(vector) <= self.ops
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A command as a program: it ends without a traceback when its reader goes away and after Ctrl-C.
+"""Run a command as a program: no traceback if the reader of its output is gone, or after Ctrl-C.
 
-The commands of `stress` and of the tests use this too. It is here because this directory has to
-work on its own.
+The commands of `stress` and of the tests use this module too. It is here because this directory has
+to work on its own.
 """
 
 import os
@@ -19,11 +19,11 @@ UNREAD, INTERRUPTED = 1, 130
 def run(main: Callable[[], int]) -> NoReturn:
     """Run `main` as the program of this process, and exit with the code that it returns.
 
-    Each line is written when it is printed, also into a pipe, so that whoever follows a long run
-    sees how far it is. The code is 1 if nobody reads standard output any more, and 130 if Ctrl-C
-    interrupted `main`. In both cases nothing more is printed. What `main` imports itself is covered
-    too. What else `main` raises is raised, also a BrokenPipeError of another pipe than standard
-    output.
+    Each line is written when it is printed, also into a pipe, so that a reader sees how far a long
+    run is. The code is 1 if nobody reads standard output any more, and 130 if Ctrl-C interrupted
+    `main`. In both cases nothing more is printed. If `main` imports modules, this holds during the
+    imports too. Other exceptions are raised, and so is a BrokenPipeError of a pipe other than
+    standard output.
     """
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
@@ -31,27 +31,27 @@ def run(main: Callable[[], int]) -> NoReturn:
         try:
             code = main()
         finally:
-            print(end="", flush=True)  # or Python would do it later, and complain
+            print(end="", flush=True)  # otherwise Python flushes at exit, and prints an error
     except BrokenPipeError:
         if _is_output_read():
-            raise  # another pipe broke: that is a fault of `main`
+            raise  # another pipe broke, which `main` should have handled
         _discard_output()
         code = UNREAD
     except KeyboardInterrupt:
         code = INTERRUPTED
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the output is complete: another one ends us now
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the output is complete; Ctrl-C may end us now
     sys.exit(code)
 
 
 def _is_output_read() -> bool:
-    """Whether somebody still reads standard output."""
+    """Return whether somebody still reads standard output."""
     output = select.poll()
-    output.register(sys.stdout, 0)  # an error is reported anyway
+    output.register(sys.stdout, 0)  # poll(2) reports errors without being asked
     return not output.poll(0)
 
 
 def _discard_output() -> None:
-    """Discard what is still in the buffer of standard output, because nobody reads it."""
+    """Discard what is still in the buffer of standard output, which nobody reads."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The results of a run: for people, for CI servers (JUnit XML) and for programs (JSON)."""
+"""Write the results of a run for people, for CI servers (JUnit XML) and for programs (JSON)."""
 
 import json
 import re
@@ -26,7 +26,8 @@ def summary(
 ) -> Iterator[str]:
     """Yield lines: each clause with how many of its checks passed, the failures, the totals.
 
-    `details`: also what was seen in each check. `remarks`: lines that come before the totals.
+    `details`: whether to show also what was seen in each check. `remarks`: lines that come before
+    the totals.
     """
     passed, total = Counter[str](), Counter[str]()
     for result in results:
@@ -63,7 +64,7 @@ def summary(
 
 
 def families(results: Sequence[Result]) -> Iterator[str]:
-    """Yield a line for each cast: how many checks of each kind passed."""
+    """Yield a line for each cast, which says how many checks of each kind passed."""
     casts = dict.fromkeys(result.cast for result in results)
     if not any(result.kind in _FAMILIES for result in results):
         return

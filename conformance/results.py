@@ -13,9 +13,9 @@ BAD = ("failed", "stale")
 class Result:
     """The result of one check.
 
-    `kind`: of vector, or family of case. `clauses`: what it checks, the one that it is named after
-    first. `cast`: which adapter played which role. `message`: why it failed. `details`: lines that
-    show what was seen.
+    `kind`: the kind of the vector, or the family of the case. `clauses`: the clauses that were
+    checked; the check is named after the first one. `cast`: which adapter played which role.
+    `message`: why the check failed or was not run. `details`: lines that show what was seen.
     """
 
     id: str
@@ -30,7 +30,7 @@ class Result:
 
 
 def judged(verdict: Verdict, id_: str, expected_failures: set[str]) -> Verdict:
-    """Return the verdict, given the failures that are expected, which may be globs."""
+    """Return the verdict on the check `id_`. `expected_failures` has ids of checks, or globs."""
     expected = any(fnmatch.fnmatchcase(id_, glob) for glob in expected_failures)
     if not expected or verdict not in ("passed", "failed"):
         return verdict

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Running vectors against one adapter, or a pair: which plays which role, and the results.
+"""Run vectors against one adapter or against a pair, and yield the results.
 
-Adapters are started when first needed and kept from vector to vector, except one that failed, was
-killed, or had limits of its own. All of them end with the run.
+An adapter is started when it is first needed, and kept for the next vector unless it failed, was
+killed, or had limits of its own. All adapters end when the run ends.
 """
 
 import shutil
@@ -24,7 +24,10 @@ Listen = Callable[[str], None]
 
 
 class Volume:
-    """Yield a new root, which is removed at the end unless `keep`, a directory, is to keep it."""
+    """A context manager that makes a root. Without `keep` it is removed at the end.
+
+    `keep`: the directory in which the root is made and stays, named after `name`.
+    """
 
     def __init__(self, keep: Path | None, name: str) -> None:
         self._keep, self._name = keep, name
@@ -57,7 +60,10 @@ class Cast(Adapters):
         self._limited: set[str] = set()
 
     def adapter(self, role: str, **limits: Any) -> Adapter:
-        """Return the adapter that plays `role`, started unless it runs; again for `limits`."""
+        """Return the adapter that plays `role`. It is started if there is none or it was killed.
+
+        With `limits`, a new one is started under these limits.
+        """
         if role in self._running and (limits or self._running[role].ended):
             self._running.pop(role).kill()
         if role not in self._running:
@@ -90,7 +96,7 @@ class Cast(Adapters):
 
     @property
     def name(self) -> str:
-        """Return which adapter plays which role, as far as is known."""
+        """Which adapter plays which role, of those that run."""
         return " ".join(f"{r}={a.about.get('name')}" for r, a in sorted(self._running.items()))
 
 
@@ -125,7 +131,7 @@ class _Player:
                 self._try(vector)
         except Mismatch as failure:
             verdict, message = "failed", str(failure)
-            spent = vector.kind == "behaviour"  # which may have left a lock, or a response
+            spent = vector.kind == "behaviour"  # a lock may still be held, a response unread
         except AdapterFailure as failure:
             verdict, message, spent = "failed", str(failure), True
         verdict = judged(verdict, vector.id, self._expected)
@@ -149,7 +155,7 @@ class _Player:
         """Check a vector. If it measures time, try again, because the machine may be busy."""
         for left in reversed(range(vector.data.get("tries", 1))):
             for role in vector.roles:
-                self._cast.adapter(role)  # so that no step has to wait for its start
+                self._cast.adapter(role)  # started here, so that no step waits for a start
             try:
                 with Volume(self._keep, vector.id) as root:
                     check(vector, self._cast.adapter, root)
@@ -174,9 +180,10 @@ def conduct(
 ) -> Iterator[Result]:
     """Run each vector and yield its result as it arrives.
 
-    `limit_s`: seconds for a response, in addition to the time it may wait for a lock. `jobs`: how
-    many vectors at once. `keep`: where volumes stay. `listen` is called with each line of a
-    conversation.
+    `commands`: what starts the adapter of each role. `limit_s`: seconds for a response, in addition
+    to the time it may wait for a lock. `expected_failures`: ids of vectors, or globs. `jobs`: how
+    many vectors run at once. `keep`: the directory in which volumes stay. `listen` is called with
+    each line of a conversation.
     """
 
     def player() -> _Player:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Behaviour vectors: steps that adapters and the runner itself take on one volume, in order.
+"""Play behaviour vectors: steps that adapters and the runner take on one volume, in order.
 
-Paths in steps are below the run's directory, or below the root if they begin with ``/``. The vector
-lists the events by name. This module also has what all vectors share: building and comparing trees.
+Paths in steps are below the run's directory, or below the root if they begin with ``/``. Steps name
+events, which the vector lists. This module also has what all vectors share: functions that build
+trees of files and compare answers and files.
 """
 
 import fcntl
@@ -24,17 +25,17 @@ Json = dict[str, Any]  # Any: each kind of step has members of its own
 _LOCK_S = 5  # seconds for the runner to acquire a lock that should be free
 _POLL_S = 0.005
 _TIMES = 2  # how often a time is measured; the shortest counts
-_FOURFOLD = 9  # four times the input may take so many times as long: 4 is linear, 16 quadratic
+_FOURFOLD = 9  # four times the input may take 9 times as long; linear is 4, quadratic is 16
 _SHOWN = 300  # characters of a value that a message shows
 _LOG = "events.jsonl"
 
 
 class Mismatch(Exception):
-    """An adapter did or answered something else than the clause demands."""
+    """An adapter did or answered something that the clause does not allow."""
 
 
 def _received(adapter: Adapter, patience_s: float, began: float) -> Json:
-    """Return the response and how long it took."""
+    """Return the response, and as its `took_s` the seconds since `began`."""
     response = adapter.receive(patience_s)
     return {**response, "took_s": monotonic() - began}
 
@@ -54,7 +55,8 @@ def _ulid_number(text: object) -> int:
 class Play:
     """The steps of one behaviour vector, played on the volume at `root`.
 
-    `ask` returns the running adapter of a role; with a limit, one under that limit.
+    `ask` returns the running adapter of a role. With limits, it starts the adapter again under
+    them.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class Play:
         return [self._events[e] if isinstance(e, str) else e for e in events]
 
     def _content(self, step: Json) -> bytes:
-        """Return events as lines, spelt as in the vector, then text, which may be repeated."""
+        """Return the step's events as lines, then its `text`, `times` times, then its `end`."""
         lines = "".join(
             json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n"
             for event in self._named(step.get("events", []))
@@ -111,7 +113,7 @@ class Play:
         return adapter, patience_s if isinstance(patience_s, int | float) else 0, began
 
     def do_ask(self, step: Json) -> None:
-        """Ask the adapter that plays `of`; with `later`, a step of its own judges the response."""
+        """Ask the adapter that plays `of`. With `later`, a later step judges the response."""
         sent = self._send(step)
         if "later" in step:
             self._pending[step["later"]] = sent
@@ -160,7 +162,7 @@ class Play:
             raise Mismatch(f"it left with exit status {status}")
 
     def do_ids(self, step: Json) -> None:
-        """Ask for ULIDs one after the other: each is new, or the one before plus 1 (ULID-5)."""
+        """Ask for several ULIDs. Each is of this millisecond or the one before plus 1 (ULID-5)."""
         adapter, last = self._adapter(step["of"]), -1
         for _ in range(step["times"]):
             before_ms = time_ns() // 1_000_000
@@ -178,7 +180,7 @@ class Play:
             last = number
 
     def do_scales(self, step: Json) -> None:
-        """Have two lines decoded, of which one has four times as many units (SEC-6)."""
+        """Compare how long two lines take; one has four times as many units (SEC-6)."""
         adapter = self._adapter(step["of"])
         shortest_s = [math.inf, math.inf]
         for _ in range(_TIMES):
@@ -196,7 +198,7 @@ class Play:
     # Steps of the runner itself.
 
     def do_lock(self, step: Json) -> None:
-        """Acquire the lock, as any program may."""
+        """Acquire the lock in the runner."""
         path = self._path(step.get("path", _LOG))
         path.parent.mkdir(parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT)
@@ -213,7 +215,7 @@ class Play:
                 return
 
     def do_unlock(self, _: Json) -> None:
-        """Release what the runner has locked."""
+        """Release all locks that the runner holds."""
         while self._lock_fds:
             unlock_and_close(self._lock_fds.pop())
 
@@ -301,7 +303,7 @@ def unlock_and_close(fd: int) -> None:
 
 
 def build_tree(root: Path, tree: list[Json]) -> None:
-    """Create what a vector describes; each entry has its `path` and what it `is`."""
+    """Create the files that a vector describes: each entry has a `path` and says what it `is`."""
     for entry in tree:
         name = entry["path"]
         path = Path(
@@ -323,7 +325,7 @@ def build_tree(root: Path, tree: list[Json]) -> None:
 
 
 def listing(root: Path) -> dict[str, tuple[object, ...]]:
-    """Return everything visible of a tree: names, kinds, modes, times and contents."""
+    """Return the names, kinds, modes, times and contents of everything in a tree."""
     found: dict[str, tuple[object, ...]] = {}
     for path in sorted(root.rglob("*")):
         status = path.lstat()
@@ -352,7 +354,7 @@ def differences(found: bytes | None, wanted: bytes | None) -> str:
 
 
 def expect_response(response: Json, expected: Json, what: str = "") -> None:
-    """Raise Mismatch unless `response` has everything that is expected, value for value."""
+    """Raise Mismatch unless `response` has all members of `expected`, with the same values."""
     expected = dict(expected)
     took_s = expected.pop("took_s", None)
     if took_s is not None and not _same(response.get("took_s"), took_s):
@@ -380,14 +382,17 @@ def _expect_members(found: Json, expected: Json, prefix: str) -> None:
         if not isinstance(items, list) or len(items) != len(wanted):
             raise Mismatch(f"{prefix}{name} is {_short(items)}, not {_short(wanted)}")
         for number, (item, want) in enumerate(zip(items, wanted, strict=True)):
-            if name == "problems":  # a vector says only what matters to it
+            if name == "problems":  # a vector lists only the members that matter to it
                 _expect_members(item, want, f"{prefix}{name}[{number}]: ")
             elif not _same(item, want):
                 raise Mismatch(f"{prefix}{name}[{number}] is {_short(item)}, not {_short(want)}")
 
 
 def _same(found: object, wanted: object) -> bool:
-    """Return whether two values are equal as JSON: true is not 1, the order of members is free."""
+    """Return whether two values are equal as JSON, or `found` is in the range that is wanted.
+
+    As JSON, true is not 1, and the order of members does not matter.
+    """
     if isinstance(wanted, dict) and wanted and set(wanted) <= {"at_least", "at_most"}:
         least, most = wanted.get("at_least", -math.inf), wanted.get("at_most", math.inf)
         return isinstance(found, int | float) and bool(least <= found <= most)
@@ -395,7 +400,7 @@ def _same(found: object, wanted: object) -> bool:
 
 
 def decoded(message: Json) -> Json:
-    """Return a request or response with the bytes of its line decoded, for people."""
+    """Return a request or response with the bytes of its line as people can read them."""
     line = message.get("line")
     if not isinstance(line, str):
         return message

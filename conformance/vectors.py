@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The vectors: what is asked of an adapter, and what is expected.
+"""Load the vectors, which say what to ask of an adapter and what to expect.
 
 A vector is a JSON file named ``CLAUSE.fault.json``; the raw bytes that it refers to are in files
-beside it. ``vectors/v1/schema.json`` describes its members. A directory of vectors holds one kind.
+beside it. ``vectors/v1/schema.json`` describes its members. Each kind has a directory of its own.
 """
 
 import json
@@ -18,7 +18,7 @@ KINDS = ("encode", "decode", "read", "append", "enumerate", "run_id", "behaviour
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vector:
-    """One vector. `clauses`: what it checks, the one that it is named after first."""
+    """One vector. `clauses`: the clauses that it checks; it is named after the first one."""
 
     id: str
     kind: str
@@ -27,7 +27,7 @@ class Vector:
     directory: Path
 
     def raw(self, member: str) -> bytes | None:
-        """Return the bytes of the file that `member` names, None if the member is missing."""
+        """Return the bytes of the file that `member` names, or None if the member is missing."""
         name = self.data.get(member)
         return None if name is None else (self.directory / name).read_bytes()
 
@@ -39,7 +39,7 @@ class Vector:
 
 
 def load(directory: Path = DIRECTORY) -> Iterator[Vector]:
-    """Return all vectors, by kind and name. Raises ValueError for one that cannot be used."""
+    """Yield all vectors, by kind and name. Raises ValueError for one that cannot be used."""
     for kind in KINDS:
         for path in sorted((directory / kind).glob("*.json")):
             try:
