@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""omnelog as an adapter: it speaks ../PROTOCOL.md, version 1, on standard input and output.
+"""omnelog as an adapter, which speaks ../PROTOCOL.md, version 1, on standard input and output.
 
-It uses only the public interface, as any program would, except to hold a lock without appending,
-and it does not add anything that a clause demands.
+The adapter uses only the public interface of omnelog, as any program would, except to hold a lock
+without appending. Everything that a clause demands is done by omnelog and not here.
 """
 
 import json
@@ -18,7 +18,7 @@ from time import monotonic
 from types import UnionType
 from typing import Any, BinaryIO, get_args, get_origin
 
-# In a checkout in which omnelog is not installed, it is beside the kit.
+# If omnelog is not installed, it is imported from the checkout, where it is beside the kit.
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 import omnelog
@@ -31,7 +31,7 @@ OPTIONAL = ["close", "durable", "find_root", "follow", "paths", "repair", "scan"
 
 
 class Refused(Exception):
-    """An error kind of the protocol for which omnelog does not have a class."""
+    """An error of a kind of the protocol for which omnelog does not have a class."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class Refused(Exception):
 
 
 class Adapter:
-    """Answers requests; each public method is the ``op`` of its name."""
+    """Answers requests. Each public method but `serve` and `answer` is the ``op`` of its name."""
 
     def __init__(self) -> None:
         self._logs: dict[str, omnelog.EventLog] = {}
@@ -48,7 +48,7 @@ class Adapter:
         self._held: Any = None
 
     def serve(self, requests: BinaryIO, responses: BinaryIO) -> None:
-        """Answer each line of `requests` until ``quit`` or the end."""
+        """Answer each line of `requests` until ``quit`` or the end of the input."""
         for line in requests:
             request = json.loads(line)
             responses.write(json.dumps(self.answer(request)).encode() + b"\n")
@@ -141,14 +141,14 @@ class Adapter:
 
     def follow(self, request: Json) -> Json:
         followed = root, run_id = request["root"], request["run_id"]
-        if followed in self._faults:  # which came after events that were requested
+        if followed in self._faults:  # the events before the fault were returned already
             raise self._faults.pop(followed)
         if followed not in self._followed:
             self._followed[followed] = omnelog.follow_run(root, run_id)
         events: list[Json] = []
         try:
             for event in islice(self._followed[followed], request["events"]):
-                events.append(plain(event))  # noqa: PERF401 - those before a fault are kept
+                events.append(plain(event))  # noqa: PERF401 - keeps the events before a fault
         except omnelog.OmnelogError as fault:
             del self._followed[followed]
             if not events:
@@ -186,14 +186,17 @@ class Adapter:
 
 
 def key(request: Json) -> str:
-    """Return what distinguishes one handle from another."""
+    """Return a key that is the same for all requests that use the same handle."""
     return json.dumps([request.get(name) for name in ("root", "run_id", "lock_timeout", "durable")])
 
 
 def timeout_s(request: Json) -> float:
-    """Return the seconds to wait for the lock, which may be spelt as a word."""
+    """Return the seconds to wait for the lock; the request may have a word, such as infinity.
+
+    Raises Refused for a value that omnelog refuses.
+    """
     seconds = float(request.get("lock_timeout", 5.0))
-    if not seconds >= 0:  # check that omnelog refuses it as well, before anything is touched
+    if not seconds >= 0:  # let omnelog itself refuse it, before anything is touched
         try:
             omnelog.EventLog.for_run(
                 request["root"], request.get("run_id", "r"), lock_timeout=seconds
@@ -219,7 +222,10 @@ def report(error: Exception) -> Json:
 
 
 def build(event: Any) -> Any:
-    """Return the event in JSON, or one as close to it as possible. Raises SerializeError."""
+    """Return the event that the JSON value describes. Raises SerializeError.
+
+    Values of wrong types are kept, so that omnelog refuses them when the event is encoded.
+    """
     if not isinstance(event, dict) or event.get("type") not in CLASSES:
         raise omnelog.SerializeError("no such event")
     return _build(CLASSES[event["type"]], event)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an append does to a log and its quarantine, whatever it finds there: chapter 7."""
+"""What an append does to a log and to its quarantine, for each state of them: chapter 7."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from .samples import EVENTS, LINES, Json, Made, numbered, short
 
 
 def vectors() -> Iterator[Made]:
-    """All vectors of this kind."""
+    """Yield all vectors of this kind."""
     one, nine = short(1), short(5)
     event = [numbered(5)]
     yield _append(

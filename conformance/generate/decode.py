@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which lines are accepted, as which event, and which are rejected: chapter 5."""
+"""Which lines are accepted and as which events, and which lines are rejected: chapter 5."""
 
 from collections.abc import Iterator
 
@@ -11,13 +11,13 @@ WHITE_SPACE = (
     *range(0x2000, 0x200B),
     *(0x2028, 0x2029, 0x202F, 0x205F, 0x3000),
 )
-DONE = LINES["pipe.completed"].encode()  # a line that the vectors change
+DONE = LINES["pipe.completed"].encode()  # the line that most vectors modify
 STOPPED = LINES["pipe.aborted"].encode()
 REASON = b'"no disk"'
 
 
 def vectors() -> Iterator[Made]:
-    """All vectors of this kind."""
+    """Yield all vectors of this kind."""
     yield from _shape()
     yield from _spelling()
     yield from _ignored()
@@ -54,12 +54,12 @@ def _rejected(title: str, about: str, line: bytes, *also: str) -> Made:
 
 
 def _with(member: bytes, line: bytes = DONE) -> bytes:
-    """Return the line with another member, which is given as it is written."""
+    """Return the line with `member` added, which is the text of a name, a colon and a value."""
     return line[:-1] + b"," + member + b"}"
 
 
 def _saying(value: bytes) -> bytes:
-    """Return the pipe.aborted whose reason is this value, which is given as it is written."""
+    """Return the line of a pipe.aborted whose reason is the JSON text `value`."""
     return STOPPED.replace(REASON, value)
 
 
@@ -221,7 +221,7 @@ def _utf8() -> Iterator[Made]:
 
 def _not_json() -> Iterator[Made]:
     for code in range(0x20):
-        if code != 0x0A:  # which is ACC-2
+        if code != 0x0A:  # a newline is checked for ACC-2
             line = _saying(b'"a' + bytes([code]) + b'b"')
             yield _rejected(f"ACC-9.raw-{code:02x}", "a raw control character in a string", line)
     for name, value in {
@@ -525,7 +525,7 @@ def _members() -> Iterator[Made]:
 
 
 def _spell(event: Json) -> bytes:
-    """Return an event, which may lack something, as a line."""
+    """Return an event as a line, even if it lacks a member or has a wrong value."""
 
     def value(item: object) -> str:
         match item:

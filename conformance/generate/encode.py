@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from .samples import EVENTS, LINES, OPTIONAL, Json, Made, aborted, aborted_line
 
-# The table of chapter 4; other characters below U+0020 are \u00 and two digits.
+# The table of chapter 4. Other characters below U+0020 are written as \u00 and two digits.
 ESCAPES = {
     '"': '\\"',
     "\\": "\\\\",
@@ -36,7 +36,7 @@ PLAIN = {
     "emoji": "\U0001f600",
     "last-code-point": "\U0010ffff",
 }
-WRONG = {  # for a member of the named type: one value of each other JSON type
+WRONG = {  # for members of each type: a value of every other JSON type
     "string": {"number": 7, "boolean": True, "array": ["x"], "object": {"x": "x"}},
     "integer": {"boolean": True, "string": "7", "fraction": 1.5, "whole-float": 1.0, "array": [7]},
 }
@@ -56,7 +56,7 @@ INTEGERS = {("iteration.started", "iteration"): 2**32, ("iteration.started", "by
 
 
 def vectors() -> Iterator[Made]:
-    """All vectors of this kind."""
+    """Yield all vectors of this kind."""
     for name, line in LINES.items():
         event = EVENTS[name]
         yield _written(
@@ -146,7 +146,7 @@ def _strings() -> Iterator[Made]:
     yield _written(
         "LINE-11.pair-of-surrogates",
         "a pair is one character, with a UTF-8 of its own",
-        aborted("\U0001f600"),  # the request has it as a pair, because requests are ASCII
+        aborted("\U0001f600"),  # requests are ASCII, so the request has the pair as two escapes
         aborted_line("\U0001f600"),
     )
     for name, text in {

@@ -66,7 +66,7 @@ ACCEPTED = {
 
 
 def vectors() -> Iterator[Made]:
-    """All vectors of these kinds."""
+    """Yield all vectors of the kinds run_id and enumerate."""
     for name, run_id in REFUSED.items():
         members = {"run_id": run_id, "accepted": False}
         yield Made(

@@ -32,7 +32,7 @@ BAD_LINES = {
     "carriage-return-between": short(8)[:-1] + b"\r" + short(9)[:-1],
     "line-separator-between": short(8)[:-1] + "\u2028".encode() + short(9)[:-1],
 }
-TAILS = {  # which are torn
+TAILS = {  # torn tails
     "one-byte": b"{",
     "half": short(9)[:30],
     "all-but-the-brace": short(9)[:-2],
@@ -49,7 +49,7 @@ TAILS = {  # which are torn
     "duplicate-member": short(9)[:-2] + b',"id":"9"}',
     "byte-order-mark-and-event": b"\xef\xbb\xbf" + short(9)[:-1],
 }
-WHOLE_TAILS = {  # which only lack a newline
+WHOLE_TAILS = {  # whole events that only lack a newline
     "canonical": short(9)[:-1],
     "with-spaces": b" " + short(9)[:-1] + b" \t",
     "with-carriage-return": short(9)[:-1] + b"\r",
@@ -59,7 +59,7 @@ WHOLE_TAILS = {  # which only lack a newline
 
 
 def vectors() -> Iterator[Made]:
-    """All vectors of this kind."""
+    """Yield all vectors of this kind."""
     two = short(1) + short(2)
     both = [numbered(1), numbered(2)]
     yield _read("READ-16.empty", "an empty log has no events", b"", [])
@@ -144,7 +144,11 @@ def _read(title: str, about: str, log: bytes, events: list[Json], *, blank: int 
 
 
 def _fault(title: str, about: str, lines: list[bytes], *, blank: int = 0) -> Made:
-    """Return a log in which each line that is not a short event is bad."""
+    """Return the vector of a log of these lines.
+
+    Lines that are neither blank, nor short events, nor a pipe.aborted are bad. There is at least
+    one.
+    """
     problems: list[Json] = []
     events: list[Json] = []
     offset = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Canonical lines, typed by hand from chapters 3 and 4, and the parts of vectors."""
+"""Canonical lines, written by hand from chapters 3 and 4, and the class of a generated vector."""
 
 import json
 from dataclasses import dataclass, field
@@ -34,22 +34,22 @@ OPTIONAL = {("node.started", "name"), ("node.started", "model"), ("node.failed",
 
 
 def numbered(number: int) -> Json:
-    """Return the short event of that number."""
+    """Return the short event with this number."""
     return {"type": "pipe.completed", "id": str(number), "ts": "t", "run_id": "r"}
 
 
 def short(number: int) -> bytes:
-    """Return its canonical line."""
+    """Return the canonical line of the short event with this number."""
     return b'{"type":"pipe.completed","id":"%d","ts":"t","run_id":"r"}\n' % number
 
 
 def aborted(reason: str) -> Json:
-    """Return an event whose last member is this text."""
+    """Return a pipe.aborted, whose last member is `reason`."""
     return {**EVENTS["pipe.aborted"], "reason": reason}
 
 
 def aborted_line(written: str | bytes) -> bytes:
-    """Return the canonical line of `aborted`, with `written` between the quotes."""
+    """Return the line of a pipe.aborted whose reason has `written` between its quotes."""
     head, _, tail = LINES["pipe.aborted"].partition("no disk")
     if isinstance(written, str):
         written = written.encode()
@@ -58,7 +58,7 @@ def aborted_line(written: str | bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A vector to be written: its JSON members, and its raw files by suffix."""
+    """A vector to be written: its JSON members, and the bytes of its raw files by member."""
 
     kind: str
     id: str
@@ -66,10 +66,10 @@ class Made:
     members: Json
     files: dict[str, bytes] = field(default_factory=dict)
     also: tuple[str, ...] = ()  # further clauses that it checks
-    needs: tuple[str, ...] = ()  # capabilities
+    needs: tuple[str, ...] = ()  # capabilities that the adapter needs
 
     def json(self) -> bytes:
-        """Return the vector file."""
+        """Return the content of the vector's JSON file."""
         clauses = [self.id.split(".")[0], *self.also]
         data: Json = {"id": self.id, "kind": self.kind, "clauses": clauses, "about": self.about}
         if self.needs:
@@ -80,6 +80,6 @@ class Made:
         return json.dumps(data, indent=2, ensure_ascii=True).encode() + b"\n"
 
     def file_name(self, member: str) -> str:
-        """Return the name of a raw file; the member says what it is."""
+        """Return the name of the raw file of a member; its suffix follows from the member."""
         suffix = {"line": "line", "log": "jsonl"}.get(member, member.replace("_", "-"))
         return f"{self.id}.{suffix}"

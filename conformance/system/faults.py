@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What can happen to a system call, and what must follow: which answers, by which clause.
+"""The faults that can happen to a system call, and the answers that each clause then allows.
 
-A case is named CLAUSE.scenario.call.fault. The call is given by its name, its number among those of
-its name in the scenario, and the file. The calls are those that the implementation makes when
-nothing is wrong.
+A case is named CLAUSE.scenario.call.fault. The call is given by its name, its number among the
+calls of that name in the scenario, and the file. The calls are those that the implementation makes
+without a fault.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,10 +42,11 @@ _LOCAL = {"log", "quarantine", "last-ulid"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One fault at one call of one scenario; or, for a trace, what the calls have to show.
+    """One fault at one call of one scenario; or, for a trace, a rule that the calls must follow.
 
-    `owed`: the answers that are right. `before`: the call that comes before, if any. `fault`: the
-    name of the fault, which `play` knows how to cause. `observed`: the calls that a trace judges.
+    `owed`: the answers that are right. `call`: the call that the fault happens to. `before`: the
+    call that comes before it, if there is one. `fault`: the name of the fault, which `play` knows
+    how to cause, or of the rule. `observed`: the calls that a trace judges.
     """
 
     scenario: Scenario
@@ -59,7 +60,7 @@ class Case:
 
     @property
     def id(self) -> str:
-        """The name by which it can be run alone."""
+        """The name by which the case can be run alone."""
         call = self.call.id if self.call else "trace"
         return f"{self.clauses[0]}.{self.scenario.name}.{call}.{self.fault}"
 
@@ -74,7 +75,7 @@ def cases(scenario: Scenario, calls: Sequence[Call]) -> Iterator[Case]:
         after = watched[at + 1] if at + 1 < len(watched) else None
         if scenario.taken and call.kind == "lock":
             if polled:
-                continue  # the number of attempts varies
+                continue  # the number of attempts varies, so only the first one has cases
             polled = True
         yield from _errors(scenario, call, before, watched)
         if not scenario.taken:
@@ -120,7 +121,7 @@ def _errors(
 
 
 def _own_write(calls: Sequence[Call]) -> Call | None:
-    """Return the write of the lines, which is the last one to the log."""
+    """Return the write of the append's own lines, which is the last write to the log."""
     writes = [call for call in calls if call.kind == "write" and call.label == "log"]
     return writes[-1] if writes else None
 
@@ -177,7 +178,7 @@ def _owed(scenario: Scenario, call: Call, error: str) -> tuple[tuple[str, ...], 
     asks_the_path = call.kind == "look" and not call.arguments[:1].isdecimal()
     if scenario.history == "replacement" and asks_the_path and error == "EACCES":
         return ("APP-55", "APP-51"), {OK}
-    if error == "EINTR":  # which may be repeated
+    if error == "EINTR":  # the implementation may repeat the call
         owed = {OK, *owed}
     if OK in owed:
         owed |= scenario.normal
@@ -191,7 +192,7 @@ def _owed_by_kind(scenario: Scenario, call: Call) -> tuple[tuple[str, ...], set[
         "seek",
         "look",
         "close",
-    ):  # some of these calls have no effect, so their failure is harmless
+    ):  # the result of some of these calls does not matter, so either answer is right
         clause = "READ-13" if scenario.reads else "APP-22" if scenario.tail else "LOCK-6"
         clause = "ULID-11" if scenario.op in ULID_OPS else clause
         clause = "VOL-20" if scenario.op == "enumerate" else clause
@@ -280,7 +281,7 @@ def _preemptions(scenario: Scenario, call: Call, after: Call | None) -> Iterator
         yield stopped("other-locks", "ULID-2", "LOCK-8")
         return
     if scenario.reads:
-        either = (OK, *scenario.normal)  # the tail may be repaired by then, or be in flight
+        either = (OK, *scenario.normal)  # the tail may be repaired or be in flight when A reads it
         clause = "READ-14" if scenario.tail else "READ-9"
         more = ("READ-10", "READ-3", "READ-5")
         yield stopped("other-appends", clause, *more, owed=either)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""``python launch.py COMMAND``: let any process of this user trace this one; become COMMAND.
+"""``python launch.py COMMAND``: let any process of this user trace this one, and run COMMAND in it.
 
-Without this, strace cannot attach if the security module Yama lets only parents trace children.
+Otherwise strace could not attach where the security module Yama lets only parents trace children.
 """
 
 import ctypes

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Plays a case: makes the volume, lets A act under strace, disturbs it, and judges the result.
+"""Play a case: make the volume, let A act under strace, cause the fault, and judge the result.
 
-No step waits for time to pass: each waits for a call that strace reports, for an answer, or for the
-end of a process, with a limit.
+A step waits for a call that strace reports, for an answer, or for the end of a process, with a
+limit. It does not wait for time to pass, except 1.05 s after the log is replaced.
 """
 
 import fcntl
@@ -41,9 +41,9 @@ from .truth import Batch, Ledger, numbers, show
 
 _RUN = "r"
 _LOOK_EVERY_S = (
-    1.05  # seconds; after this an append has to check whether the log was replaced (APP-51)
+    1.05  # seconds; after this time an append must check whether the log was replaced (APP-51)
 )
-_HELD_S = 0.05  # seconds; lock_timeout of B, when A may hold the lock
+_HELD_S = 0.05  # seconds; the lock_timeout of a request that may find the lock held
 
 
 class Mismatch(Exception):
@@ -55,12 +55,12 @@ class Mismatch(Exception):
 
 
 class NotReached(Exception):
-    """The call that was to fail was not made this time."""
+    """The call at which the fault should happen was not made."""
 
 
 @dataclass(slots=True)
 class Seen:
-    """The observations of a case, for people."""
+    """What a case expected and saw, as lines for people, and the calls of A."""
 
     expected: list[str] = field(default_factory=list)
     saw: list[str] = field(default_factory=list)
@@ -68,9 +68,10 @@ class Seen:
 
 
 class Stage(Adapters):
-    """Two adapters, and a volume for each case; as a context manager it ends the adapters.
+    """Two adapters, and a volume for each case. As a context manager it ends the adapters.
 
-    `commands`: what starts A and B. `limit_s`: seconds for each step. `keep`: where volumes stay.
+    `commands`: what starts A and B. `limit_s`: seconds for each step. `keep`: the directory in
+    which volumes stay.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Stage(Adapters):
         self.end()
 
     def adapter(self, role: str) -> Adapter:
-        """Return the adapter that plays A or B, started unless it can be asked."""
+        """Return the adapter that plays A or B. It is started if none can be asked."""
         adapter = self._running.get(role)
         if adapter is None or not adapter.alive:
             if adapter is not None:
@@ -101,7 +102,7 @@ class Stage(Adapters):
         return sorted(set(scenario.needs) - set(self.adapter("A").about["capabilities"]))
 
     def survey(self, scenario: Scenario) -> list[Call]:
-        """Return the calls that A makes when nothing is wrong. Raises Mismatch, AdapterFailure."""
+        """Return the calls that A makes without a fault. Raises Mismatch, AdapterFailure."""
         with Volume(None, scenario.name) as root:
             play = _Play(scenario, self, root, Seen())
             try:
@@ -113,7 +114,7 @@ class Stage(Adapters):
             return play.seen.calls
 
     def play(self, case: Case, seen: Seen) -> None:
-        """Play a case, and note what is seen.
+        """Play a case, and record in `seen` what is seen.
 
         Raises Mismatch, NotReached or AdapterFailure unless everything is as expected.
         """
@@ -133,7 +134,7 @@ class Stage(Adapters):
                 else:
                     play.fail(case)
             except (Mismatch, AdapterFailure, NotReached):
-                self.end()  # because their state is not known
+                self.end()  # because the state of the adapters is not known
                 raise
             finally:
                 play.close()
@@ -172,7 +173,7 @@ class _Play:
         self.seen = seen
 
     def close(self) -> None:
-        """Release what the runner holds."""
+        """Release the lock if the runner holds it."""
         if self._lock_fd >= 0:
             unlock_and_close(self._lock_fd)
             self._lock_fd = -1
@@ -180,11 +181,11 @@ class _Play:
     # Before.
 
     def be_impatient(self) -> None:
-        """Limit the time that A waits for a lock to what is needed to see that it waits."""
+        """Limit the time that A waits for a lock, because the lock will never be granted."""
         self._lock_timeout_s = _HELD_S
 
     def prepare(self) -> None:
-        """Create the volume as it is before the request."""
+        """Create the volume as A must find it when it gets the request."""
         scenario = self._scenario
         self._before: tuple[int, ...] = ()
         if scenario.log:
@@ -229,7 +230,7 @@ class _Play:
     # Requests.
 
     def _request(self, events: Sequence[int] | None = None) -> Json:
-        """Return the scenario's request, or an append of other events through the same handle."""
+        """Return the scenario's request, or with `events` an append of these by the same handle."""
         scenario = self._scenario
         request: Json = {"root": str(self._root), "run_id": _RUN}
         if events is None and scenario.op == "follow":
@@ -261,9 +262,9 @@ class _Play:
     # The watched request.
 
     def trace(self, injections: Sequence[str], *, at_stops: Sequence[Any] = ()) -> bool:
-        """Let A act under strace; return whether it is still alive.
+        """Send the request to A under strace; return whether A is still alive.
 
-        `at_stops`: what is done each time that it has stopped; then it continues.
+        `at_stops`: the functions to call, one each time that A has stopped. Then A continues.
         """
         pending = list(at_stops)
         self._answer = None
@@ -283,7 +284,7 @@ class _Play:
                     self._a.resume()
                 elif isinstance(event_, Call):
                     if self._waits_for_the_lock(event_):
-                        self.close()  # the holder for which A waits releases the lock
+                        self.close()  # the runner holds the lock for which A waits
                     if event_.kind == ANSWER:
                         break
         self._answer = self._a.receive()
@@ -343,7 +344,10 @@ class _Play:
             self.finish(case.owed)
 
     def _write_short(self, case: Case, call: Call, foreign: list[bytes]) -> None:
-        """Cut the write short, by a limit that exists during this call only, or stays."""
+        """Cut the write short, by a limit that exists during this call only, or until the answer.
+
+        If somebody then writes without the lock, the log's content after that goes into `foreign`.
+        """
         _, name, *then = case.fault.split("-", 2)
         length = call.result or 0
         cut = {"1": 1, "middle": length // 2, "newline": length - 1}[name]
@@ -374,7 +378,7 @@ class _Play:
         self.trace(injections, at_stops=stops)
 
     def crash(self, case: Case) -> None:
-        """Kill the process before the call, after it, or when it has written a part."""
+        """Kill A before the call, after it, or after a part of its bytes was written."""
         call, fault = _call(case), case.fault
         if fault == "killed-before":
             lives = self.trace([f"{call.name}:error=EIO:signal=SIGKILL:when={call.number}"])
@@ -400,7 +404,7 @@ class _Play:
         self.finish(frozenset())
 
     def preempt(self, case: Case) -> None:
-        """Stop A after the call, let others act, and let it continue."""
+        """Stop A after the call, let others act, and let A continue."""
         call, fault = _call(case), case.fault
         actions = {
             "stopped-other-appends": self._other_appends,
@@ -424,7 +428,7 @@ class _Play:
             if self._scenario.reads and tail_leaves and not looked:
                 owed = frozenset(
                     {OK}
-                )  # A has not yet acquired the lock, so there will not be a torn tail
+                )  # A has not acquired the lock yet, so it cannot find a torn tail
             actions[fault]()
 
         self.trace([_stop(call)], at_stops=[act])
@@ -461,7 +465,7 @@ class _Play:
         self._others.append(Batch.of("B while A was stopped", [OTHER], done=not held))
 
     def _other_repairs(self) -> None:
-        """Do exactly what a repair does, so that the log gets shorter."""
+        """Do in the runner what a repair does, so that the log gets shorter."""
         tail = self._scenario.tail
         if self._held() or not self._log.exists():
             return
@@ -475,7 +479,7 @@ class _Play:
         self.close()
 
     def _judge_other(self, answer: Json, held: bool, what: str) -> None:
-        """B has to get a LockTimeout while A holds the lock, and to succeed otherwise."""
+        """Check that B got a LockTimeout if A held the lock, and succeeded otherwise."""
         expected = TIMEOUT if held else OK
         state = "A has the lock" if held else "the lock is free"
         self.seen.saw.append(f"{state}; {what}: {_shown(answer)}")
@@ -525,7 +529,7 @@ class _Play:
             self._others.append(Batch.of("B while A was stopped", [OTHER]))
 
     def _log_cut(self) -> None:
-        """Truncate the log, and let it grow to less than it was."""
+        """Truncate the log, and add a line that leaves it shorter than it was."""
         os.truncate(self._log, 0)
         self._add(self._log, SHORT_LINE)
 
@@ -560,7 +564,10 @@ class _Play:
             raise Mismatch("the lock is free", "it is taken")
 
     def finish(self, owed: frozenset[str]) -> None:
-        """Judge A's answer and the files; then A, if alive, and B append, and all is read."""
+        """Judge A's answer and the files. Then use the volume again, and judge that too.
+
+        A, if it is alive, and B append, and B reads the log; or both allocate a ULID.
+        """
         self._expect_kind(owed)
         self._expect_free()
         if self._scenario.op in ULID_OPS:
@@ -573,7 +580,7 @@ class _Play:
     def _finish_enumeration(self) -> None:
         answer = self._answer
         unseen = any(call.kind == "look" and call.injected for call in self.seen.calls)
-        right = [[_RUN], []] if unseen else [[_RUN]]  # what cannot be examined may be left out
+        right = [[_RUN], []] if unseen else [[_RUN]]  # a run that A cannot examine may be left out
         if answer is not None and answer["ok"] and answer.get("runs") not in right:
             raise Mismatch("the runs are ['r']", _shown(answer))
 
@@ -608,7 +615,7 @@ class _Play:
         if self._a.alive and scenario.writes:
             self._append_again(ledger)
         if not self._run.exists():
-            self._run.mkdir(parents=True)  # A died before it had made it
+            self._run.mkdir(parents=True)  # A died before it made the directory
         self._must(self._ask(self._b, [LAST], lock_timeout=5), "B's append in the end")
         ledger.batches.append(Batch.of("B in the end", [LAST]))
         self._judge_files(ledger, "in the end")
@@ -645,7 +652,7 @@ class _Play:
             raise Mismatch(f"{when}: a log that is right", "; ".join(wrong))
 
     def _judge_reading(self, answer: Json | None) -> None:
-        """Judge what A read: it must have been there at some time while A read."""
+        """Check that what A read was in the log at some time while A read."""
         if answer is None or not answer["ok"]:
             return
         before = list(self._before)
@@ -663,7 +670,7 @@ class _Play:
         _expect_events(answer, right, "A reads")
 
     def _finish_ulids(self) -> None:
-        """Every ULID is greater than those before, and the last one is in the file."""
+        """Check that every ULID is greater than those before, and that the last is in the file."""
         answer, old = self._answer, self._scenario.ulid or ""
         given = list(self._ulids)
         if answer is not None and answer["ok"]:
@@ -695,7 +702,10 @@ class _Play:
     # Bytes of a writer that ignores the lock.
 
     def _finish_beside_foreign_bytes(self, case: Case, then: bytes) -> None:
-        """The log was written to without the lock after a failed write: it stays as it is."""
+        """Check the log after a failed write, if somebody then wrote to it without the lock.
+
+        The log must stay as it is: `then` is its content after that.
+        """
         self._expect_kind(case.owed)
         self._expect_free()
         found = self._log.read_bytes()
@@ -707,7 +717,7 @@ class _Play:
             raise Mismatch(f"that, and A's next line: {show(then + line(NEXT))}", show(found))
 
     def _finish_with_foreign_bytes(self, case: Case) -> None:
-        """A writer ignored the lock while a tail was repaired: nothing of it may be lost."""
+        """Check that a line is not lost that was written without the lock during a repair."""
         self._expect_kind(case.owed)
         self._expect_free()
         foreign = line(FOREIGN)
@@ -733,7 +743,7 @@ def _stop(call: Call) -> str:
 
 
 def _stops(first: Call, second: Call) -> list[str]:
-    """Stops after two calls, one after the other."""
+    """Return the injections that stop A after the first call, and again after the second."""
     if first.name == second.name:
         return [f"{first.name}:signal=SIGSTOP:when={first.number}..{second.number}"]
     return [_stop(first), _stop(second)]
@@ -746,7 +756,7 @@ def _kind(answer: Json | None) -> str:
 
 
 def _batch_of(answer: Json | None, events: tuple[int, ...]) -> Batch:
-    """Return which of A's lines must be in the log, by its answer."""
+    """Return which of A's lines must be in the log, according to A's answer."""
     count = len(events)
     if answer is None:
         return Batch(who="A, which died", events=events, least=0, most=count)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs system cases, several at once: records the calls, chooses cases, plays and reports them."""
+"""Run system cases, several at once: record the calls, choose cases, play and report them."""
 
 import fnmatch
 from collections.abc import Iterator, Sequence
@@ -18,21 +18,21 @@ from .strace import Call
 from .traces import RULES
 
 _TRIES = 3
-"""How often a case is played if its call is not made, because calls may depend on time."""
+"""How often a case is played at most until its call is made: which calls are made may vary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be run: the cases, and the scenarios that cannot be run, with the reason."""
+    """The cases to run, and the scenarios that cannot be run, each with the reason."""
 
     cases: list[Case]
     left_out: dict[str, str]
 
 
 def survey(commands: Sequence[Sequence[str]], limit_s: float) -> Plan:
-    """Return all cases for these adapters, from the calls of A when nothing is wrong.
+    """Return all cases for these adapters. They follow from the calls that A makes without faults.
 
-    Raises AdapterFailure, and Mismatch if an answer is wrong even then.
+    Raises AdapterFailure, and Mismatch if an answer is wrong without a fault.
     """
     found: list[Case] = []
     left_out: dict[str, str] = {}
@@ -67,9 +67,10 @@ def _traces(scenario: Scenario, calls: Sequence[Call]) -> Iterator[Case]:
 def chosen(
     found: Sequence[Case], globs: Sequence[str], clauses: Sequence[str], sample: int | None
 ) -> list[Case]:
-    """Return the cases that match a glob and check one of the clauses, `sample` of them at most.
+    """Return the cases that match a glob and check one of `clauses`, or any clause if it is empty.
 
-    A sample has all traces, and others evenly spread over all cases. It is the same each time.
+    If there are more than `sample`, return all traces and so many others that it is `sample` in
+    all. The others are spread evenly over all cases, and are the same ones each time.
     """
     kept = [
         case
@@ -99,7 +100,7 @@ class _Player:
         self._stage.end()
 
     def work(self, case: Case) -> Result:
-        """Play one case, again if its call was not made this time."""
+        """Play one case, and again if its call was not made."""
         started = monotonic()
         for _ in range(_TRIES):
             verdict, message, seen = self._played(case)
@@ -154,7 +155,9 @@ def conduct(
 ) -> Iterator[Result]:
     """Play the cases and yield results as they arrive.
 
-    `commands`: what starts A and B, which `cast` names. `limit_s`: seconds for a response.
+    `commands`: what starts A and B. `cast`: their names. `limit_s`: seconds for a response.
+    `expected_failures`: ids of cases, or globs. `jobs`: how many cases run at once. `keep`: the
+    directory in which volumes stay.
     """
 
     def player() -> _Player:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What is played: a volume, one request to A, and what happened before that.
+"""The scenarios: in each, A gets one request in a prepared volume.
 
-Events are numbers; `line` returns their canonical lines. It is fixed which adapter appends which
-number, so a line in a log shows which one wrote it.
+Events are numbers; `line` returns the canonical line of each. Each number belongs to one adapter at
+one moment, so a line in a log shows who wrote it and when.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from typing import Any, Literal
 Json = dict[str, Any]  # Any: requests are the protocol's
 
 FIRST = 1
-"""The event that the log holds before."""
+"""The event that the log holds from the start."""
 WHOLE_TAIL = 2
-"""The event of which only the newline is missing."""
+"""The event in the tail. If the tail is a whole event, only its newline is missing."""
 REFUSED = 3
 """The event whose append failed before the scenario, so that the handle has to reopen."""
 OPENED = 4
-"""What A appended before, to open its handle."""
+"""What A appends before the request, to open its handle."""
 TRACED = (10, 11, 12)
 """What A appends while it is watched."""
 NEXT = 20
@@ -34,18 +34,18 @@ ULID_OPS = ("ulid",)
 
 
 def event(number: int) -> Json:
-    """Return the event of that number, as the protocol spells it."""
+    """Return the event with this number, as the protocol spells it."""
     return {"type": "pipe.aborted", "id": str(number), "ts": "t", "run_id": "r", "reason": "x" * 40}
 
 
 def line(number: int) -> bytes:
-    """Return its canonical line."""
+    """Return the canonical line of the event with this number."""
     text = b'{"type":"pipe.aborted","id":"%d","ts":"t","run_id":"r","reason":"%s"}\n'
     return text % (number, b"x" * 40)
 
 
 SHORT_LINE = b'{"type":"pipe.completed","id":"60","ts":"t","run_id":"r"}\n'
-"""Return a line that is shorter than all others, for a program that cuts the log."""
+"""A line that is shorter than all others. It is put into a log that was cut."""
 TORN = line(WHOLE_TAIL)[:25]
 WHOLE = line(WHOLE_TAIL)[:-1]
 NUL = b"\0" * 30
@@ -53,11 +53,13 @@ NUL = b"\0" * 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One request to A and the volume that it meets.
+    """One request to A, and the state of the volume when A gets it.
 
-    `log`: whether a log of one line exists. `opened`: A has appended to it through the handle that
-    it will use. `tail` and `quarantine`: the bytes after that line, and in the quarantine.
-    `history`: what happened to the handle before. `taken`: another process holds the lock.
+    `log`: whether a log of one line exists. `opened`: whether A has appended to the log through the
+    handle that it will use. `tail`: the bytes after the last newline of the log. `quarantine`: the
+    content of the quarantine, if there is one. `events`: the events to append. `history`: what
+    happened to the handle before. `taken`: whether another process holds the lock. `needs`: the
+    capabilities that A needs. `ulid`: the last ULID of the volume, if there is one.
     """
 
     name: str
@@ -81,7 +83,7 @@ class Scenario:
 
     @property
     def normal(self) -> frozenset[str]:
-        """The answers that are right when nothing is wrong."""
+        """The answers that are right when no fault is injected."""
         if self.taken:
             return frozenset({"LockTimeout"})
         torn = self.op == "read" and self.tail not in (b"", WHOLE)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""strace as a tool: it attaches to a running adapter, reports its calls, and injects faults.
+"""Run strace: attach it to a running adapter, parse the calls that it reports, and inject faults.
 
-Only calls on watched paths are seen and counted. The watched paths have labels, and the pipe on
-which the adapter answers is among them, so it is known which calls come before the answer.
+Only calls on watched paths are seen and counted. The watched paths have labels. The pipe on which
+the adapter answers is among them, which shows which calls come before the answer.
 """
 
 import os
@@ -42,7 +42,7 @@ _LINE = re.compile(
     re.DOTALL,
 )
 _PID = re.compile(r"\[pid +(\d+)\] ")
-_ATTACH_S = 10  # seconds for strace to attach or to leave
+_ATTACH_S = 10  # seconds for strace to attach or to exit
 _LAUNCHER = Path(__file__).with_name("launch.py")
 
 
@@ -52,18 +52,18 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A system call on a watched path. `number`: counted from 1 among those of its name."""
+    """A system call on a watched path. `number`: from 1, among the calls of the same name."""
 
     name: str
     number: int
     label: str
     arguments: str
-    result: int | None  # None if it did not return
+    result: int | None  # None if the call did not return
     injected: bool
 
     @property
     def kind(self) -> str:
-        """What it does: several calls may do the same."""
+        """What the call does; calls of several names may be of one kind."""
         if self.label == ANSWER:
             return ANSWER
         kind = KIND_OF.get(self.name, self.name)
@@ -71,7 +71,7 @@ class Call:
 
     @property
     def id(self) -> str:
-        """Its name in the ids of cases."""
+        """The name of the call in the ids of cases."""
         return f"{self.name}-{self.number}-{self.label}"
 
     def __str__(self) -> str:
@@ -88,10 +88,9 @@ Event = Call | Literal["stopped", "ended"]
 
 
 class Tracer:
-    """strace on a running adapter, until the end of the ``with``.
+    """A context manager: strace traces a running adapter until the end of the ``with``.
 
-    `watched`: the label of each path. `injections`: as ``-e inject=`` takes them. Raises
-    Unavailable.
+    `watched`: the label of each path. `injections`: what ``-e inject=`` takes. Raises Unavailable.
     """
 
     def __init__(
@@ -114,7 +113,7 @@ class Tracer:
         self._output = self._process.stderr
 
     def prepare(self, labels: Mapping[str, str]) -> None:
-        """Prepare to parse what strace prints about the paths that have these labels."""
+        """Get ready to parse what strace prints. `labels`: the label of each watched path."""
         self._labels = dict(labels)
         self._counts: Counter[tuple[str, str]] = Counter()
         self._unfinished: dict[str, str] = {}
@@ -154,7 +153,7 @@ class Tracer:
         self._output.close()
 
     def _line(self, deadline: float) -> str | None:
-        """Return the next line; None at the end. Raises AdapterFailure when the time is up."""
+        """Return the next line, or None at the end. Raises AdapterFailure after `deadline`."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._output, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
@@ -168,7 +167,7 @@ class Tracer:
         return line.decode(errors="replace")
 
     def events(self, limit_s: float) -> Iterator[Event]:
-        """Yield what the adapter does, as it happens, until it ends. `calls` keeps the calls.
+        """Yield what the adapter does, as it happens, until it ends. `calls` collects the calls.
 
         Raises AdapterFailure after `limit_s`.
         """
@@ -185,7 +184,7 @@ class Tracer:
                 return
 
     def understood(self, line: str) -> Event | None:
-        """Return what a line reports, if anything."""
+        """Return the event that a line of strace's output reports, or None."""
         prefix = _PID.match(line)
         pid = prefix[1] if prefix else ""
         line = line[prefix.end() :] if prefix else line
@@ -221,7 +220,7 @@ class Tracer:
         )
 
     def _label(self, name: str, arguments: str) -> str:
-        """Return the label of the file that the arguments name, by a path or a descriptor."""
+        """Return the label of the file that the arguments of a call name, or ``?``."""
         directory = re.match(r"(?:AT_FDCWD|\d+)<([^>]*)>, \"([^\"]+)\"", arguments)
         if directory and KIND_OF.get(name) not in ("read", "write"):
             path = os.path.join(directory[1], directory[2])
@@ -246,7 +245,7 @@ def version() -> str:
 
 
 def traceable(command: Sequence[str]) -> list[str]:
-    """Return `command`, wrapped so that strace can attach if Yama lets only parents do so."""
+    """Return `command`, run by launch.py if Yama would otherwise not let strace attach."""
     try:
         scope = Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
     except OSError:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Which calls a clause requires, and in which order, when nothing is wrong.
+"""The calls that a clause requires, and their order, when no fault is injected.
 
-A rule demands no more than its clause does, so that implementations that do it in another way pass.
+A rule demands no more than its clause does. So an implementation that works in another way passes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ Applies = Callable[[Scenario], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A demand on the calls of a scenario; `judge` returns what is wrong, or nothing."""
+    """A demand on the calls of a scenario; `judge` returns what is wrong, or an empty string."""
 
     demand: str
     clauses: tuple[str, ...]
@@ -29,7 +29,7 @@ RULES: dict[str, Rule] = {}
 
 
 def _rule(clauses: str, applies: Applies, demand: str) -> Callable[[Judge], Judge]:
-    """Enter the decorated function as a rule, by its name."""
+    """Register the decorated function in `RULES`, under its own name."""
 
     def enter(judge: Judge) -> Judge:
         name = judge.__name__.replace("_", "-")
@@ -65,7 +65,7 @@ def _durable(scenario: Scenario) -> bool:
 
 
 def _on(calls: Calls, label: str, *kinds: str) -> list[int]:
-    """Return the positions of the calls of these kinds on a file; failed ones do not count."""
+    """Return the positions of the calls of these kinds on a file, without those that failed."""
     return [
         at
         for at, call in enumerate(calls)
@@ -97,7 +97,7 @@ def _on_file(calls: Calls, label: str) -> Iterator[tuple[Call, bool]]:
 
 
 def _unlocked(calls: Calls, label: str, *kinds: str) -> str:
-    """Return the first call of these kinds on a file that was made without its lock."""
+    """Return a message on the first call of these kinds on a file without its lock, if any."""
     for call, held in _on_file(calls, label):
         if call.kind in kinds and not held:
             return f"{call} without the lock"

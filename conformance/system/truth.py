@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Which files are right: what was appended, by which adapter, and how many lines must be there.
+"""Judge the files of a volume by what was appended, and by which adapter.
 
-This does not depend on how an implementation works. A log is right if it has the lines that it had
-before, in their order, then whole lines of known batches, each batch in one piece and from its
-first line, as many as its append acknowledged or admitted; and if torn tails are in the quarantine,
-once.
+This does not depend on how an implementation works. A log is right if it begins with the lines that
+it had before, in their order. Whole lines of known batches follow. Each batch is in one piece and
+begins with its first line, and it has as many lines as the answer to its append allows. Each torn
+tail that was cut off is in the quarantine exactly once.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _SHOWN = 160  # bytes of a file that a message shows
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """The events of one append, and how many of its lines are in the log, from the first on."""
+    """The events of one append: from `least` to `most` of its lines must be in the log."""
 
     who: str
     events: tuple[int, ...]
@@ -27,7 +27,7 @@ class Batch:
 
     @classmethod
     def of(cls, who: str, events: Iterable[int], *, done: bool = True) -> "Batch":
-        """Return one that was acknowledged, or one of which nothing is in the log."""
+        """Return a batch that must be in the log if it is `done`, and must not be otherwise."""
         numbers = tuple(events)
         count = len(numbers) if done else 0
         return cls(who=who, events=numbers, least=count, most=count)
@@ -35,12 +35,13 @@ class Batch:
 
 @dataclass(slots=True, kw_only=True)
 class Ledger:
-    """What the files of a volume have to hold.
+    """What the files of a volume must hold.
 
-    `before`: the events of the log at first. `tail`: the bytes after them. `torn`: the torn tails
-    seen since; each has to be in the quarantine once it has left the log. `quarantine`: its content
-    at first. `rest`: which bytes may be after the last newline of the log: none, the tail that was
-    there, or also part of a line, if a writer died or could not cut.
+    `before`: the events that the log had at the start. `tail`: the bytes after them. `quarantine`:
+    the content of the quarantine at the start. `batches`: the appends since then. `torn`: the torn
+    tails that were seen since then; each must be in the quarantine when it is no longer in the log.
+    `rest`: which bytes may be after the last newline of the log: none; the tail that was there; or
+    any, which is that tail or part of a line, because a writer died or could not cut.
     """
 
     before: tuple[int, ...]
@@ -49,10 +50,13 @@ class Ledger:
     batches: list[Batch] = field(default_factory=list)
     torn: list[bytes] = field(default_factory=list)
     rest: Literal["none", "tail", "any"] = "none"
-    quarantine_is_free: bool = False  # the content is not judged
+    quarantine_is_free: bool = False  # whether the quarantine may have any content
 
     def faults(self, logs: list[bytes], quarantine: bytes | None) -> list[str]:
-        """Return what is wrong. `logs`: the files that were at the log's path, the oldest first."""
+        """Return what is wrong. `logs`: the contents of the log and of its predecessors, in order.
+
+        The oldest file comes first.
+        """
         wrong: list[str] = []
         found = [content.split(b"\n") for content in logs]
         rests = [lines.pop() for lines in found]
@@ -147,11 +151,11 @@ def _number(text: bytes) -> int | None:
 
 
 def numbers(content: bytes) -> list[int]:
-    """Return the events in the lines of a log, and in a tail that is a whole event."""
+    """Return the numbers of the known events in a log, including a tail that is a whole event."""
     return [n for text in content.split(b"\n") if (n := _number(text)) is not None]
 
 
 def show(content: bytes) -> str:
-    """Bytes in a message."""
+    """Return bytes as a message shows them, cut if they are long."""
     text = repr(content)[1:]
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(content)} bytes)"

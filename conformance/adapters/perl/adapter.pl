@@ -1,8 +1,8 @@
 #!/usr/bin/env perl
 # SPDX-License-Identifier: MIT
 
-# An implementation of SPEC.md in Perl 5, core modules only, as an adapter: it speaks ../../PROTOCOL.md,
-# version 1. It was written from SPEC.md and shares no code with anything else here.
+# An implementation of SPEC.md in Perl 5, as an adapter that speaks ../../PROTOCOL.md, version 1. It
+# uses only core modules. It was written from SPEC.md and shares no code with anything else here.
 
 use strict;
 use warnings;
@@ -111,7 +111,7 @@ sub ulid {
     return (ulid => OmneLog::Ulid::allocate(bytes('root'), timeout()));
 }
 
-# The handle of the request, opened if it is the first with these values.
+# Return the handle of the request. It is opened by the first request with the same values.
 sub kept {
     return $logs{identity()} //= OmneLog::Appender->new(
         bytes('root'), asked('run_id'), timeout(), flag('durable'),
@@ -122,7 +122,7 @@ sub identity {
     return join "\0", map { OmneLog::Json::spell(asked($_) // [l => 'null']) } qw(root run_id lock_timeout durable);
 }
 
-# What the request holds.
+# The members of the request.
 sub asked { return OmneLog::Json::member($request, $_[0]) }
 sub text  { return asked($_[0])->[1] }
 sub flag  { return (asked($_[0]) // [l => 'false'])->[1] eq 'true' }
@@ -141,13 +141,13 @@ sub timeout {
     return $words{$value->[1]} // $value->[1] + 0;
 }
 
-# What the response says.
+# The values of the response.
 sub truth      { return [l => $_[0] ? 'true' : 'false'] }
 sub characters { my ($bytes) = @_; utf8::decode($bytes); return $bytes }
 
 sub reported {
     my ($error) = @_;
-    die $error unless ref $error;    # a fault of this program: let it end visibly
+    die $error unless ref $error;    # a bug in this program: let it end with a message
     my @reported = (kind => $error->{kind}, message => characters($error->{message}));
     push @reported, path => characters($error->{path}) if defined $error->{path};
     for my $name (qw(appended line offset waited_s holder_pid)) {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 package OmneLog::Appender;
 
-# Chapters 7 and 8 of SPEC.md: a handle that appends to one log. It is for one thread. A child of a
-# fork notices at its next append; until then it keeps the descriptor open (the note in chapter 7).
+# Chapters 7 and 8 of SPEC.md: a handle that appends to one log. Only one thread may use it. After a
+# fork the child keeps the descriptor open until its next append (the note in chapter 7).
 
 use strict;
 use warnings;
@@ -16,7 +16,7 @@ use OmneLog::Volume;
 
 use constant {LOOK_EVERY => 1, LONG_HOLD => 0.001, POLITE => 0.002};
 
-# Open the log of a run. The timeout is in seconds.
+# Open the log of a run. $timeout is in seconds.
 sub new {
     my ($class, $root, $run_id, $timeout, $durable) = @_;
     checked_timeout($timeout);
@@ -98,7 +98,7 @@ sub _drop {
     $file->close;
 }
 
-# Hold the lock on the file that is at the path.
+# Acquire the lock on the file that is at the path.
 sub _take_lock {
     my ($self, $started) = @_;
     $self->_drop if $self->{file} && $self->{file}{pid} != $$;    # APP-47
@@ -132,7 +132,8 @@ sub _write {
     $self->_roll_back($start, $data, $lines);
 }
 
-# Release the lock. If that fails, closing the file does it, but the caller gets an error (APP-31).
+# Release the lock. If that fails, the file is closed, which releases the lock, and the caller gets
+# an error (APP-31).
 sub _unlock {
     my ($self, $lines) = @_;
     return if $self->{file}->unlock;
@@ -143,7 +144,7 @@ sub _unlock {
     );
 }
 
-# Cut off what a failed write left after its last whole line (APP-27 to APP-31); dies.
+# Cut off what a failed write left after its last whole line (APP-27 to APP-31). Always dies.
 sub _roll_back {
     my ($self, $start, $data, $lines) = @_;
     my ($file, $why, $code) = ($self->{file}, "$!", $! + 0);
@@ -178,7 +179,7 @@ sub _roll_back {
     );
 }
 
-# Make the log end in a newline unless it is empty; return its length after that.
+# Repair the log if it does not end in a newline, and return its length after that.
 sub _repair {
     my ($self) = @_;
     my $file = $self->{file};
@@ -204,7 +205,8 @@ sub _require_end {
     OmneLog::Error->refused('somebody writes without the lock', $self->{path});
 }
 
-# Copy a torn tail to a line of its own beside the log, once, and put it on disk (APP-14 to APP-20).
+# Copy a torn tail to a line of its own in the quarantine, unless it is the last line there, and put
+# it on disk (APP-14 to APP-20).
 sub _quarantine {
     my ($self, $tail) = @_;
     my $path = "$self->{path}.torn";
@@ -212,7 +214,7 @@ sub _quarantine {
     my $torn = OmneLog::File->for_appending($path, $mode);
     my $size = $torn->size;
     my $add  = $size && $torn->get($size - 1, 1) ne "\n" ? "\n" : '';    # APP-16
-    my $last = length($tail) + 1 - length $add;                          # bytes that a copy would end in
+    my $last = length($tail) + 1 - length $add;                          # bytes of an earlier copy
     my $copied = 0;
     if ($size >= $last) {
         my $begins = $size == $last || $torn->get($size - $last - 1, 1) eq "\n";
@@ -231,7 +233,7 @@ sub _quarantine {
     $torn->close;
 }
 
-# Wait for the disk. Perl has no fdatasync, so it is fsync (DUR-3).
+# Put the log's data on disk. Perl does not have fdatasync, so this is fsync (DUR-3).
 sub _sync {
     my ($self, $lines) = @_;
     return if $self->{file}->sync;

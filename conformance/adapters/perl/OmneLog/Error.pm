@@ -6,13 +6,13 @@ package OmneLog::Error;
 use strict;
 use warnings;
 
-# Die with an error of a kind; the other values that it carries follow the message.
+# Die with an error of this kind. The other values that the error carries follow the message.
 sub throw {
     my ($class, $kind, $message, %carried) = @_;
     die bless {kind => $kind, message => $message, %carried}, $class;
 }
 
-# The same for a system error: the code and its text are those of $!.
+# Die with a LogIOError for a system error. Its code and its text are those of $!.
 sub refused {
     my ($class, $what, $path, %carried) = @_;
     my $code = $! + 0;

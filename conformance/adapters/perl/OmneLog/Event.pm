@@ -34,7 +34,7 @@ my %LISTS = (
 # Whether the event is to be written, so that unknown members are refused (LINE-14).
 our $TO_BE_WRITTEN = 0;
 
-# The canonical line of an event, in bytes, its newline included; dies with SerializeError.
+# Return the canonical line of an event, in bytes, with its newline. Dies with SerializeError.
 sub encode {
     my ($event) = @_;
     local $TO_BE_WRITTEN = 1;
@@ -48,7 +48,7 @@ sub encode {
     return $line;
 }
 
-# The event in a line, with or without its newline; dies with DeserializeError.
+# Return the event in a line, which may lack its newline. Dies with DeserializeError.
 sub decode {
     my ($line) = @_;
     $line =~ s/\n\z//;
@@ -63,7 +63,7 @@ sub decode {
     return $event;
 }
 
-# Whether a line is only white space, as Unicode defines it.
+# Return whether a line has only white space, as Unicode defines it.
 sub is_blank {
     my ($line) = @_;
     my $text = OmneLog::Json::characters($line);
@@ -71,7 +71,7 @@ sub is_blank {
         && $text !~ /[^\x09-\x0D\x20\x85\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]/;
 }
 
-# The event in an object, normalised; dies with a reason.
+# Return the event in an object, with its members in the order of the table. Dies with a reason.
 sub _event {
     my ($object) = @_;
     die "not an object\n" if $object->[0] ne 'o';

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 package OmneLog::File;
 
-# Chapter 6 of SPEC.md: a regular file, the lock on its own open file description, and waiting for it.
+# Chapter 6 of SPEC.md: a regular file, the lock on its open file description, and the wait for it.
 
 use strict;
 use warnings;
@@ -15,13 +15,13 @@ use constant BLOCK => 65_536;
 
 sub now { return clock_gettime(CLOCK_MONOTONIC) }
 
-# Open for appending, creating the file; Perl itself adds O_CLOEXEC (LOCK-5).
+# Open a file for appending, and create it if it is missing. Perl itself adds O_CLOEXEC (LOCK-5).
 sub for_appending {
     my ($class, $path, $mode) = @_;
     return $class->_open($path, O_RDWR | O_APPEND | O_CREAT, $mode // 0666);
 }
 
-# Open to be written in place, creating the file.
+# Open a file to write over its content in place, and create it if it is missing.
 sub for_updating {
     my ($class, $path) = @_;
     return $class->_open($path, O_RDWR | O_CREAT, 0666);
@@ -43,7 +43,7 @@ sub _open {
     return bless {handle => $handle, path => $path, pid => $$}, $class;
 }
 
-# Acquire the lock, trying until $timeout seconds after $started; dies with LockTimeout (LOCK-8).
+# Acquire the lock. Dies with LockTimeout $timeout seconds after $started (LOCK-8).
 sub lock {
     my ($self, $started, $timeout) = @_;
     my $tries = 0;
@@ -57,7 +57,8 @@ sub lock {
                 path => $self->{path}, waited_s => $age, defined $holder ? (holder_pid => $holder) : (),
             );
         }
-        # Soon at first, because most locks are held for microseconds; then more often with age.
+        # The first pauses are short, because most locks are held for microseconds. The later ones
+        # get shorter the longer this process has waited (LOCK-12).
         my $mean = $tries++ < 3 ? 0.0001 : 0.005 / (1 + 10 * $age);
         $mean = 0.0005 if $tries > 3 && $mean < 0.0005;
         my $pause = $mean * (0.5 + rand);
@@ -76,15 +77,15 @@ sub try_lock {
 
 sub unlock { flock $_[0]{handle}, LOCK_UN }
 
-# Close it. In the process that opened it the lock is released first (LOCK-14); in a forked child the
-# lock is the parent's (APP-46).
+# Close the file. The process that opened it releases the lock first (LOCK-14). A forked child does
+# not, because the lock belongs to its parent (APP-46).
 sub close {
     my ($self) = @_;
     $self->unlock if $self->{pid} == $$;
     CORE::close $self->{handle};
 }
 
-# The process that holds the lock, if the system reports it.
+# Return the id of the process that holds the lock, or undef if the system does not report it.
 sub _holder {
     my ($self) = @_;
     my ($device, $inode) = (stat $self->{handle})[0, 1];
@@ -104,7 +105,7 @@ sub size {
     return $size;
 }
 
-# Up to $length bytes from $at on.
+# Return up to $length bytes from $at on.
 sub get {
     my ($self, $at, $length) = @_;
     my $data = '';
@@ -120,7 +121,7 @@ sub get {
 
 sub _cannot_read { OmneLog::Error->refused('cannot be read', $_[0]{path}) }
 
-# Where the last newline ends, and where the file ends.
+# Return where the last newline ends, and where the file ends.
 sub extent {
     my ($self) = @_;
     my $size = my $start = $self->size;
@@ -133,7 +134,7 @@ sub extent {
     return (0, $size);
 }
 
-# Append bytes; return how many were written. The error, if any, is in $!.
+# Append bytes, and return how many were written. If it is not all of them, the error is in $!.
 sub put {
     my ($self, $data) = @_;
     my $done = 0;
@@ -150,7 +151,8 @@ sub put {
 sub cut  { return truncate $_[0]{handle}, $_[1] }
 sub sync { return $_[0]{handle}->sync }
 
-# Whether the path leads elsewhere by now, or nowhere; false if the system does not allow a look (APP-55).
+# Return whether the path now leads to another file or nowhere. Return false if the system does not
+# let this process check (APP-55).
 sub replaced {
     my ($self) = @_;
     my $there = _identity($self->{path});
@@ -158,16 +160,17 @@ sub replaced {
     return $there ne _identity($self->{handle});
 }
 
-# Whether another object is the same file.
+# Return whether another object has the same file open.
 sub same {
     my ($self, $other) = @_;
     return _identity($self->{handle}) eq _identity($other->{handle});
 }
 
-# Which file a path or a handle leads to; '' if none.
+# Return device and inode of the file that a path or a handle leads to, or '' if it leads nowhere.
 sub _identity { return join ':', (stat $_[0])[0, 1] }
 
-# Put a directory's entries on disk; without $surely, only if the system can and allows it (APP-59).
+# Put a directory's entries on disk. Unless $surely is set, it is not an error if the system cannot
+# do that or does not allow it (APP-59).
 sub sync_directory {
     my ($path, $surely) = @_;
     if (!sysopen my $directory, $path, O_RDONLY) {

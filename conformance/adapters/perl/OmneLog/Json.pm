@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 package OmneLog::Json;
 
-# JSON by RFC 8259 and chapter 5 of SPEC.md. JSON::PP takes members that repeat, lone surrogates and
-# numbers beyond a double, and loses the spelling of a number; therefore this module has its own parser.
+# JSON by RFC 8259 and chapter 5 of SPEC.md. JSON::PP accepts members that repeat, lone surrogates
+# and numbers beyond a double, and loses the spelling of a number. So this module has its own parser.
 #
 # A value is [kind, content]: [s => text], [n => the digits as written], [l => 'true', 'false' or
 # 'null'], [a => list of values], [o => list of names and values in turn].
@@ -17,15 +17,15 @@ our $DEPTH           = 127;  # ACC-13
 my $INFINITY = 9**9**9;
 my %SHORT = ('"' => '"', '\\' => '\\', '/' => '/', b => "\b", f => "\f", n => "\n", r => "\r", t => "\t");
 
-# The characters of bytes that must be UTF-8, or undef. Perl's own decoding accepts surrogates and
-# code points beyond Unicode.
+# Return the characters that bytes in UTF-8 encode, or undef if they are not UTF-8. Perl's own
+# decoding accepts surrogates and code points beyond Unicode.
 sub characters {
     my ($bytes) = @_;
     return undef unless utf8::decode($bytes);
     return $bytes =~ /[\x{D800}-\x{DFFF}]|[^\x{0}-\x{10FFFF}]/ ? undef : $bytes;
 }
 
-# The value of a JSON text in UTF-8; dies with a reason.
+# Return the value of a JSON text in UTF-8. Dies with a reason.
 sub parse {
     my ($bytes) = @_;
     my $text = characters($bytes);
@@ -96,7 +96,7 @@ sub _object {
     }
 }
 
-# The text after an opening quote, up to and including the closing one.
+# Return the text of a string whose opening quote was just parsed, and parse the closing quote too.
 sub _string {
     my ($text) = @_;
     my @pieces;
@@ -120,7 +120,7 @@ sub _string {
     }
 }
 
-# The member of an object, or undef.
+# Return the member of an object that has this name, or undef.
 sub member {
     my ($object, $name) = @_;
     my @members = @{$object->[1]};
@@ -130,7 +130,7 @@ sub member {
     return undef;
 }
 
-# Text between quotes, with the escapes that the function returns for characters that need one.
+# Return text between quotes, in which characters that need an escape are escaped.
 sub quote {
     my ($text) = @_;
     my %letter = reverse %SHORT;
@@ -139,7 +139,7 @@ sub quote {
     return qq("$text");
 }
 
-# A value as JSON, in characters. A plain scalar that is not a value counts as text.
+# Return a value as JSON, in characters. A plain scalar instead of a value counts as text.
 sub spell {
     my ($value) = @_;
     return quote($value) unless ref $value;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 package OmneLog::Reader;
 
-# Chapter 9 of SPEC.md: snapshots of a log that may be growing, and following it.
+# Chapter 9 of SPEC.md: take a snapshot of a log that may be growing, and follow a log.
 
 use strict;
 use warnings;
@@ -13,7 +13,7 @@ use OmneLog::File;
 
 use constant {PATIENCE => 0.1, LOOK_EVERY => 0.05, LINGER => 2};
 
-# All events of a snapshot; dies at the first fault.
+# Return all events of a snapshot. Dies at the first fault.
 sub read_run {
     my ($path) = @_;
     my @events;
@@ -21,7 +21,7 @@ sub read_run {
     return @events;
 }
 
-# A snapshot past all faults: events, problems, blank_lines, tail_in_flight.
+# Read a snapshot past all faults; return a hash of events, problems, blank_lines, tail_in_flight.
 sub scan_run {
     my ($path) = @_;
     my (@events, @problems);
@@ -30,7 +30,7 @@ sub scan_run {
     return {events => \@events, problems => \@problems, blank_lines => $blank, tail_in_flight => $in_flight};
 }
 
-# A follower of a log; next_events waits for events (READ-21 to READ-30).
+# Return a follower of a log. Its method next_events waits for events (READ-21 to READ-30).
 sub follower {
     my ($class, $path) = @_;
     return bless {path => $path, found => []}, "${class}::Follower";
@@ -45,7 +45,7 @@ sub OmneLog::Reader::Follower::next_events {
     }
     my $sound = 0;
     $sound++ while $sound < @$found && $sound < $wanted && ref $found->[$sound] eq 'ARRAY';
-    die shift @$found if !$sound;    # a fault, after the events before it
+    die shift @$found if !$sound;    # a fault; the events before it were returned already
     return splice @$found, 0, $sound;
 }
 
@@ -75,7 +75,7 @@ sub _new {
     return bless {file => OmneLog::File->for_reading($path), path => $path, line => 0, offset => 0, blank => 0};
 }
 
-# Hand each event or fault of a snapshot to $report; return the number of blank lines, and whether a
+# Pass each event or fault of a snapshot to $report. Return the number of blank lines, and whether a
 # tail was in flight.
 sub _snapshot {
     my ($path, $report) = @_;
@@ -86,7 +86,7 @@ sub _snapshot {
     if ($end != $size) {
         if (eval { $file->lock(OmneLog::File::now(), PATIENCE); 1 }) {
             my $looked = eval {
-                ($end, $size) = $file->extent;    # READ-5: bytes read without the lock are dropped
+                ($end, $size) = $file->extent;    # again, under the lock (READ-5)
                 $tail = $file->get($end, $size - $end);
                 1;
             };
@@ -110,7 +110,7 @@ sub _snapshot {
     return ($self->{blank}, $in_flight);
 }
 
-# Continue from where the last call stopped to $end, which is just after a newline.
+# Read from where the last call stopped up to $end, which is just after a newline.
 sub _advance {
     my ($self, $end, $report) = @_;
     $self->_shrunk if $end < $self->{offset};    # READ-14, READ-28
@@ -145,7 +145,7 @@ sub _shrunk {
     OmneLog::Error->refused('final lines were cut off', $self->{path});
 }
 
-# The event in a line, or the fault, with its place.
+# Return the event in a line, or the fault with its path, line number and offset.
 sub _decode {
     my ($self, $line, $kind) = @_;
     my $event = eval { OmneLog::Event::decode($line) };

@@ -15,7 +15,7 @@ use OmneLog::Volume;
 my @DIGITS = split //, '0123456789abcdefghjkmnpqrstvwxyz';
 my %VALUE  = map { $DIGITS[$_] => $_ } 0 .. $#DIGITS;
 
-# A ULID greater than any that this volume has allocated.
+# Return a ULID greater than any that this volume has allocated.
 sub allocate {
     my ($root, $timeout) = @_;
     my $started = OmneLog::File::now();

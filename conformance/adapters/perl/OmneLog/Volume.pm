@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 package OmneLog::Volume;
 
-# Chapter 2 of SPEC.md: where things are, which names are run ids, which runs there are. A root is
-# bytes, as the system wants it; a run id is text.
+# Chapter 2 of SPEC.md: the paths of a volume, the names that are run ids, and the runs of a volume.
+# A root is bytes, as the system wants it; a run id is text.
 
 use strict;
 use warnings;
@@ -12,7 +12,8 @@ use Errno qw(EEXIST ENOENT);
 use OmneLog::Error;
 use OmneLog::Json;
 
-# A run id or node id as bytes. It arrives as a JSON value, because other values are a fault (VOL-5).
+# Return a run id or node id as bytes. The argument is a JSON value, because values other than
+# strings must be refused (VOL-5).
 sub component {
     my ($value) = @_;
     my $name = ref $value && $value->[0] eq 's' ? $value->[1] : undef;
@@ -34,7 +35,7 @@ sub runs_dir { return "$_[0]/.omne/var/runs" }
 sub run_dir  { return runs_dir($_[0]) . '/' . component($_[1]) }
 sub log_path { return run_dir(@_) . '/events.jsonl' }
 
-# All paths of the table, by name.
+# Return all paths of the table in SPEC.md, by their names.
 sub paths {
     my ($root, $run_id, $node_id) = @_;
     my $run = run_dir($root, $run_id);
@@ -50,7 +51,7 @@ sub paths {
     );
 }
 
-# The nearest directory, from this one upwards, that has a directory .omne; or undef.
+# Return the nearest directory, from this one upwards, that has a directory .omne, or undef.
 sub find_root {
     my ($start) = @_;
     my $here = Cwd::realpath($start);
@@ -65,7 +66,7 @@ sub find_root {
 
 sub run_exists { return -d run_dir(@_) ? 1 : 0 }
 
-# The names of all runs, in bytes, sorted; in UTF-8 that is by code point (VOL-18).
+# Return the names of all runs, in bytes and sorted. In UTF-8 that is by code point (VOL-18).
 sub enumerate_runs {
     my ($root) = @_;
     my $runs = runs_dir($root);
@@ -86,7 +87,7 @@ sub enumerate_runs {
     }
 }
 
-# Make a directory and those above it (VOL-12).
+# Create a directory and those above it, if they are missing (VOL-12).
 sub make_directories {
     my ($path) = @_;
     return if -d $path || mkdir($path) || $! == EEXIST && -d $path;
