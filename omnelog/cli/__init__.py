@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # PYTHON_ARGCOMPLETE_OK: shells with argcomplete's global completion look for this word here
-"""The `omnelog` command: the boundary that no traceback crosses.
+"""The `omnelog` command, which reports errors as messages and never as tracebacks.
 
-A sub-package that a vendored copy can leave out: the core never imports it. Of the core it uses
-the public names and, in `log_lines`, what the reader itself is made of.
+A vendored copy can leave this sub-package out, because the core never imports it. It uses the
+public names of the core. Only a few of its modules, such as `log_lines`, use more.
 """
 
 import errno
@@ -31,13 +31,13 @@ _REMEDIES = {
 
 
 def run() -> NoReturn:
-    """Carry out this process's own command line as `main` does, and end the process.
+    """Run this process's own command line as `main` does, and end the process.
 
-    The interpreter is not taken apart first, which would add a sixth to the time of a short verb:
-    by now all output is flushed, and the system closes the files.
+    The interpreter is not shut down first, because that adds a sixth to the time of a short verb.
+    All output is flushed by then, and the system closes the files.
     """
-    # What is read of a large run stays until the end. By default the collector would look at all of
-    # it again and again, which is 4% of `show`.
+    # What is read of a large run is kept until the end. By default the garbage collector examines
+    # all of it again and again, which takes 4% of the time of `show`.
     gc.set_threshold(100_000)
     os._exit(main())
 
@@ -45,22 +45,22 @@ def run() -> NoReturn:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`, without the program's name; by default the process's own.
 
-    Returns the exit status; `omnelog --help` and the help of the verbs say what it means. Raises
-    nothing that a user, a file or the system could cause. To be called in the main thread. If it is
-    interrupted and the command line is the process's own, the process dies of the signal, because a
-    loop in a shell, or make, would not stop otherwise.
+    Returns the exit status; `omnelog --help` and the help of the verbs say what it means. Does not
+    raise an exception that a user, a file or the system can cause. Must be called in the main
+    thread. If a signal interrupts the process's own command line, the process dies of that signal,
+    because otherwise make, or a loop in a shell, would not stop.
     """
     streams.occupy_closed()
     trouble = FINDINGS
     try:
         try:
-            # Not above: it takes a while, and a Ctrl-C meanwhile has to end here.
+            # Imported here, because it takes a while, and Ctrl-C must be caught during that time.
             from .commands import parse  # noqa: PLC0415
 
             given = parse(list(sys.argv[1:] if argv is None else argv))
             trouble = given.trouble
             if given.color != "auto":
-                from .terminal import choose_colour  # noqa: PLC0415 - most verbs do without
+                from .terminal import choose_colour  # noqa: PLC0415 - seldom needed
 
                 choose_colour(given.color)
             given.is_alone = argv is None
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 given.misused(str(error))
         finally:
             streams.flush()
-    except SystemExit as stop:  # argparse has said why
+    except SystemExit as stop:  # argparse has printed the reason
         return stop.code if isinstance(stop.code, int) else trouble
     except KeyboardInterrupt as stop:
         signum = getattr(stop, "signum", signal.SIGINT)
@@ -96,6 +96,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _die_of(signum: int) -> None:
-    """End this process by a signal. Returns only as process 1, which no signal ends like that."""
+    """End this process by a signal. Returns only in process 1, which such a signal does not end."""
     signal.signal(signum, signal.SIG_DFL)
     os.kill(os.getpid(), signum)

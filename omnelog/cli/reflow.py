@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Help text, fitted to the width of a terminal.
+"""Fit help text to the width of a terminal.
 
-A line that is not indented is part of a paragraph, which is filled. An indented line stands as it
-is if there is room for it. If there is none, it goes on below its second column: what follows two
-blanks or more, as in a table. So do the lines of the table that continue it.
+Lines that are not indented are paragraphs, which are filled. An indented line stays as it is if
+there is room for it. Otherwise it is continued below its second column, which is what follows two
+blanks or more, as in a table. The lines of the text that continue such a line are joined to it
+first.
 """
 
 import re
@@ -11,18 +12,18 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 _WIDEST = 88  # columns; longer lines are hard to read
-_HANGING = 4  # columns by which an indented line goes on further to the right
+_HANGING = 4  # columns by which the continuation of an indented line is further to the right
 _FIRST_COLUMN = r" +\S+(?: \S+)*  +(?=\S)"
 
 
 def reflow(text: str, width: int) -> str:
-    """Return `text` with no line wider than `width` columns, unless a single word is."""
+    """Return `text` with lines of at most `width` columns, unless a single word is longer."""
     return "\n".join(_lines(text, min(width, _WIDEST)))
 
 
 def _lines(text: str, width: int) -> Iterator[str]:
     block = ""
-    hanging = 0  # the indent of a line that continues the block; -1: none does
+    hanging = 0  # the indent of a line that would continue the block; -1: no line can
     for line in text.splitlines():
         indent = len(line) - len(line.lstrip())
         if block and line and indent == hanging:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The standard streams: they may be closed, full, gone or in any encoding, and nothing breaks.
+"""Read and write the standard streams, which may be closed, full, unread, or in any encoding.
 
-Nothing else in the command writes to standard output or standard error, except argparse and the
-relay of a recorded command's own output.
+Nothing else in the command writes to standard output or standard error, except argparse, the
+display of progress, and `record`.
 """
 
 import codecs
@@ -20,21 +20,21 @@ from .text import plain
 
 STDOUT = 1
 STDERR = 2
-_NARROWEST = 20  # columns; a terminal that says it has fewer gets lines for so many
+_NARROWEST = 20  # columns; lines are made for a terminal of at least this width
 
 
 def heeds_codes() -> bool:
-    """Whether the terminal, if there is one, understands escape sequences."""
+    """Return whether the terminal, if there is one, understands escape sequences."""
     return os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
 
 def is_terminal() -> bool:
-    """Whether standard output is one."""
+    """Return whether standard output is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
 def width() -> int | None:
-    """The columns of the terminal that standard output is; None if it is none."""
+    """Return the number of columns if standard output is a terminal, otherwise None."""
     if not is_terminal():
         return None
     try:
@@ -49,10 +49,10 @@ def width() -> int | None:
 
 
 def occupy_closed() -> None:
-    """Open the null device for each closed standard stream, so that no log becomes one of them.
+    """Open the null device for each standard stream that is closed.
 
-    The system hands out the lowest free descriptor. Without this, if standard output were closed, a
-    log that is opened could become standard output, and everything printed would go into it.
+    The system gives a new file the lowest free descriptor. If standard output were closed, a log
+    that is opened could become standard output, and everything printed would go into the log.
     """
     for fd in (0, STDOUT, STDERR):
         try:
@@ -62,7 +62,7 @@ def occupy_closed() -> None:
 
 
 def encoding_of(stream: TextIO | None) -> str:
-    """The encoding of a standard stream, without the byte order mark that some begin with."""
+    """Return the encoding of a standard stream, in the form that does not add a byte order mark."""
     name = getattr(stream, "encoding", None) or "utf-8"
     return {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(
         codecs.lookup(name).name, name
@@ -72,20 +72,23 @@ def encoding_of(stream: TextIO | None) -> str:
 def complain(message: str) -> None:
     """Write a line to standard error, in one piece, harmless to a terminal.
 
-    If that fails, there is nobody left to inform.
+    A failure is ignored, because there is no other place to report it.
     """
     with suppress(OSError):
         os.write(STDERR, spell(message))
 
 
 def spell(message: str) -> bytes:
-    """`message` as a line for standard error, harmless to a terminal."""
+    """Return `message` as a line for standard error, harmless to a terminal."""
     line = plain(message, longest=2000)
     return f"{line}\n".encode(encoding_of(sys.stderr), "backslashreplace")
 
 
 def emit(line: str) -> None:
-    """Write a line to standard output, what its encoding lacks as an escape. OSError, Refused."""
+    """Write a line to standard output. Raises OSError, Refused.
+
+    Characters that its encoding does not have are written as escapes.
+    """
     output().write(f"{line}\n".encode(_stdout_encoding(), "backslashreplace"))
 
 
@@ -97,8 +100,8 @@ def _stdout_encoding() -> str:
 def emit_json_lines(lines: Iterable[bytes]) -> None:
     """Write lines of JSON in UTF-8 to standard output. Raises OSError, Refused.
 
-    As they are, unless that is a terminal: then what does not print is escaped, so that they say
-    the same and do nothing.
+    If standard output is a terminal, characters that do not print are written as JSON escapes, so
+    that the lines mean the same and are harmless to the terminal.
     """
     if not is_terminal():
         output().writelines(lines)
@@ -111,18 +114,18 @@ def emit_json_lines(lines: Iterable[bytes]) -> None:
 
 
 class _Output:
-    """Standard output for bytes, whose errors say that they are its own."""
+    """Standard output for bytes. Its errors name standard output as their file."""
 
     def __init__(self, buffer: BinaryIO) -> None:
         self._buffer = buffer
 
     def write(self, data: bytes) -> int:
-        rest: bytes | memoryview = data  # nearly always all of it is written at once
+        rest: bytes | memoryview = data  # nearly always, one write takes all of it
         try:
             while rest:
                 try:
                     rest = rest[self._buffer.write(rest) :]
-                except BlockingIOError as error:  # so much of it is in the buffer, which is full
+                except BlockingIOError as error:  # a part is in the buffer, which is full now
                     rest = memoryview(rest)[error.characters_written :]
                     _wait_for_room()
         except OSError as error:
@@ -130,13 +133,13 @@ class _Output:
         return len(data)
 
     def writelines(self, lines: Iterable[bytes]) -> None:
-        for line in lines:  # which may come from a file, whose errors are its own
+        for line in lines:  # the errors of the file that the lines come from are not changed
             self.write(line)
 
 
 def _wait_for_room() -> None:
-    """Wait until standard output takes more: whoever started us may have made it not block."""
-    import select  # noqa: PLC0415 - few outputs do not block
+    """Wait until standard output takes more. It may have been non-blocking when we started."""
+    import select  # noqa: PLC0415 - few outputs are non-blocking
 
     room = select.poll()
     room.register(STDOUT, select.POLLOUT)
@@ -144,19 +147,19 @@ def _wait_for_room() -> None:
 
 
 def _named(error: OSError) -> OSError:
-    """The same error, with standard output as the file that it is about."""
+    """Return the same error with standard output as its file."""
     return OSError(error.errno, error.strerror, "standard output")
 
 
 def output() -> _Output:
-    """Standard output for bytes. Raises Refused if it was closed from the start."""
-    if sys.stdout is None:  # if it was closed, although typeshed does not say so
+    """Return standard output for bytes. Raises Refused if it was closed when we started."""
+    if sys.stdout is None:  # it was closed; typeshed does not know that this can be
         raise Refused("standard output is closed")
     return _Output(sys.stdout.buffer)
 
 
 def write_file(path: Path, pieces: Iterable[str]) -> None:
-    """Write a text to a file, in place of one that is there. Raises OSError, which names it."""
+    """Write a text to a file, replacing what it holds. Raises OSError, which names the file."""
     try:
         with path.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(pieces)
@@ -165,7 +168,7 @@ def write_file(path: Path, pieces: Iterable[str]) -> None:
 
 
 def input_lines() -> Iterator[bytes]:
-    """Yield the lines of standard input, each as soon as it is there. Raises Refused."""
+    """Yield the lines of standard input, each as soon as it arrives. Raises Refused."""
     if sys.stdin is None:
         raise Refused("standard input is closed; pipe something into it")
     try:
@@ -175,7 +178,10 @@ def input_lines() -> Iterator[bytes]:
 
 
 def ask(question: str) -> bool:
-    """Whether the person at the terminal says yes. Raises Refused if there is none."""
+    """Ask the person at the terminal; return whether the answer is yes.
+
+    Raises Refused if standard input is not a terminal.
+    """
     if sys.stdin is None or not sys.stdin.isatty():
         raise Refused(
             "cannot ask for confirmation, because standard input is not a terminal; use --yes"
@@ -186,7 +192,7 @@ def ask(question: str) -> bool:
 
 
 def flush() -> None:
-    """Flush standard output, so that its failure is an OSError here, not noise at the exit."""
+    """Flush standard output. Raises OSError, which Python would otherwise only print at exit."""
     while sys.stdout is not None:
         try:
             sys.stdout.flush()
@@ -199,7 +205,7 @@ def flush() -> None:
 
 
 def give_up_output() -> None:
-    """Discard what is still buffered: its reader is gone, or there is no room for it."""
+    """Discard what is still buffered for standard output, because it cannot be written."""
     with suppress(OSError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, STDOUT)

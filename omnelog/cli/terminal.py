@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a person sees: lines of styled text, in columns, with signs that the output can show.
+"""Text for people: styled lines, columns, and signs that the output can show.
 
-Colour is rich's work, if that is installed and standard output is a terminal that takes it, or if
-it was asked for; the text is the same without.
+rich provides the colours, if it is installed. They are used if standard output is a terminal that
+can show them, or if they were asked for. The text is the same without them.
 """
 
 import sys
@@ -17,7 +17,7 @@ from .state import Node
 from .streams import emit, encoding_of, heeds_codes, width
 
 Span: TypeAlias = tuple[str, str]
-"""A piece of text on one line, and its style as rich names it; "" for none."""
+"""A piece of text on one line, and the name that rich has for its style, or "" for no style."""
 
 _STYLES = {"✓": "green", "⏸": "yellow", "✗": "red"}
 _ASCII = {"✓": "+", "✗": "x", "⏸": "=", "…": "...", "█": "#", "·": "."}
@@ -25,7 +25,7 @@ _ASCII = {"✓": "+", "✗": "x", "⏸": "=", "…": "...", "█": "#", "·": ".
 
 @cache
 def sign(wanted: str) -> str:
-    """The sign `wanted`, or one in ASCII where standard output's encoding lacks it."""
+    """Return the sign `wanted`, or one in ASCII if standard output's encoding does not have it."""
     try:
         wanted.encode(encoding_of(sys.stdout))
     except UnicodeEncodeError:
@@ -34,13 +34,13 @@ def sign(wanted: str) -> str:
 
 
 def glyph_of(node: Node) -> Span:
-    """The sign of a node for standard output, with its style."""
+    """Return the sign of a node for standard output, with its style."""
     wanted = sign_of(node)
     return sign(wanted), _STYLES[wanted]
 
 
 def cells(text: str) -> int:
-    """How many columns `text` takes on a terminal."""
+    """Return how many columns `text` takes on a terminal."""
     if text.isascii():
         return len(text)
     return sum(_cell(character) for character in text)
@@ -51,14 +51,14 @@ def _cell(character: str) -> int:
 
 
 def pad(span: Span, to: int, *, right: bool = False) -> Span:
-    """`span` with blanks up to `to` columns, before the text if it goes to the right."""
+    """Return `span` filled with blanks up to `to` columns: after the text, or before if `right`."""
     text, style = span
     blanks = " " * (to - cells(text))
     return (blanks + text if right else text + blanks), style
 
 
 def fitting(text: str, room: int) -> str:
-    """As much of the beginning of `text` as `room` columns take."""
+    """Return as much of the beginning of `text` as fits in `room` columns."""
     if text.isascii():
         return text[: max(0, room)]
     taken = 0
@@ -70,7 +70,7 @@ def fitting(text: str, room: int) -> str:
 
 
 def cut(text: str, room: int) -> str:
-    """`text` if `room` columns take it, otherwise its beginning and a mark."""
+    """Return `text` if it fits in `room` columns, otherwise its beginning and a mark."""
     if cells(text) <= room:
         return text
     mark = sign("…")
@@ -80,7 +80,7 @@ def cut(text: str, room: int) -> str:
 def pieces(text: str, room: int) -> Iterator[str]:
     """Yield `text` in pieces of at most `room` columns, cut between words where that is possible.
 
-    A character that is wider than `room` is still a piece of its own.
+    A character that is wider than `room` is a piece of its own.
     """
     while cells(text) > room:
         at = len(fitting(text, room)) or 1
@@ -97,9 +97,10 @@ def pieces(text: str, room: int) -> Iterator[str]:
 def columns(
     rows: list[list[Span]], *, right: frozenset[int] = frozenset(), widest: int = 64
 ) -> Iterator[list[Span]]:
-    """Yield each row as a line, its cells below each other, the columns `right` to the right.
+    """Yield each row as a line in which the cells of a column are aligned.
 
-    A cell wider than `widest` shifts its own row, not every other.
+    `right`: the numbers of the columns that are aligned to the right. A cell wider than `widest`
+    shifts the rest of its own row only.
     """
     count = max(map(len, rows), default=0)
     widths = [
@@ -115,13 +116,13 @@ def columns(
         yield line
 
 
-_wanted = "auto"  # when there is to be colour
+_wanted = "auto"  # when to use colour, as `choose_colour` takes it
 
 
 def choose_colour(when: str) -> None:
-    """Say when there is to be colour: ``auto``, for a terminal that takes it; always; never.
+    """Set when to use colour: ``always``, ``never``, or ``auto``: on a terminal that can show it.
 
-    Raises Refused if it is wanted always and rich is not installed.
+    Raises Refused for ``always`` if rich is not installed.
     """
     global _wanted  # noqa: PLW0603 - there is one standard output
     _wanted = when
@@ -133,7 +134,7 @@ class Screen:
     """Standard output for lines of styled text. Raises what `streams.emit` raises."""
 
     def __init__(self) -> None:
-        """Look at what standard output is."""
+        """Find out the width of standard output, and whether to use colour."""
         self.width: int | None = width()
         self._styled = _wanted == "always" or (
             _wanted == "auto" and self.width is not None and heeds_codes()
@@ -141,7 +142,7 @@ class Screen:
         self._codes: dict[str, tuple[str, str]] = {"": ("", "")}
 
     def line(self, *spans: Span) -> None:
-        """Write a line; what a terminal has no room for goes on in the next one."""
+        """Write a line. A terminal continues it below if it is too long."""
         text = "".join([text for text, _ in spans]).rstrip()
         if not self._styled:
             emit(text)
@@ -158,7 +159,7 @@ class Screen:
         emit(styled)
 
     def row(self, *spans: Span) -> None:
-        """Write a line of which a terminal shows as much as it has room for."""
+        """Write a line, cut at the width of the terminal."""
         if self.width is None or sum(cells(text) for text, _ in spans) <= self.width:
             self.line(*spans)
             return
@@ -174,7 +175,7 @@ class Screen:
         self.line(*kept, (mark, "dim"))
 
     def paragraph(self, text: str, style: str = "", *, indent: int) -> None:
-        """Write `text` behind `indent` blanks, on as many lines as a terminal needs for it."""
+        """Write `text` after `indent` blanks, on as many lines as a terminal needs for it."""
         blanks = " " * indent
         if self.width is None:
             self.line((blanks, ""), (text, style))
@@ -184,9 +185,9 @@ class Screen:
 
 
 def _codes_of(style: str) -> tuple[str, str]:
-    """What to write before and after text in a style, as rich would for this terminal."""
+    """Return the codes before and after text in a style, those that rich has for this terminal."""
     try:
-        # ruff: noqa: PLC0415 - an extra; 60 ms, for colour alone
+        # ruff: noqa: PLC0415 - an extra, which takes 60 ms to import, for colour alone
         from rich.color import ColorSystem
         from rich.console import Console
         from rich.style import Style

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""When an event happened and how long things took, as far as its log can tell."""
+"""When an event happened and how long things took, as far as the log says."""
 
 import time
 
@@ -7,31 +7,31 @@ from .. import Event, recording
 
 
 def now_ms() -> int:
-    """The milliseconds since 1970, now."""
+    """Return the current time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
 def moment_ms(event: Event | None) -> int | None:
-    """The milliseconds since 1970 at which `event` happened; None if there is none to say."""
+    """Return when `event` happened, in milliseconds since 1970; None if that is unknown."""
     return None if event is None else recording.moment_ms(event)
 
 
 def between_ms(earlier: Event | None, later: Event | None) -> int | None:
-    """How long it was from one event to another; None if that is unknown or runs backwards."""
+    """Return the milliseconds from one event to another; None if that is unknown or negative."""
     return elapsed_ms(moment_ms(earlier), moment_ms(later))
 
 
 def elapsed_ms(start_ms: int | None, end_ms: int | None) -> int | None:
-    """The time between two moments; None if either is unknown or it runs backwards."""
+    """Return the time between two moments; None if one is unknown or the time is negative."""
     if start_ms is None or end_ms is None or end_ms < start_ms:
         return None
     return end_ms - start_ms
 
 
 def spell_ms(duration_ms: int | None) -> str:
-    """A duration as people say it: ``0s``, ``70ms``, ``1.3s``, ``42s``, ``3m05s``, ``2h00m``.
+    """Return a duration as text: ``0s``, ``70ms``, ``1.3s``, ``42s``, ``3m05s``, ``2h00m``.
 
-    From 100 hours on in days, ``4d04h``; ``?`` if it is unknown.
+    From 100 hours on it is in days, ``4d04h``. An unknown duration is ``?``.
     """
     if duration_ms is None:
         return "?"
@@ -50,7 +50,7 @@ def spell_ms(duration_ms: int | None) -> str:
 
 
 def spell_age(age_ms: int | None) -> str:
-    """How long ago something was, in four characters or a few more: ``42s``, ``5m``, ``3d``."""
+    """Return as short text how long ago something was: ``42s``, ``5m``, ``3d``."""
     if age_ms is None:
         return "?"
     amount = max(0, age_ms) // 1000
@@ -62,10 +62,10 @@ def spell_age(age_ms: int | None) -> str:
 
 
 def spell_moment(moment_ms: int | None) -> str | None:
-    """A moment as ``2026-01-31T23:59:59.123Z``; None if it is unknown, or in no year to spell."""
+    """Return a moment as ``2026-01-31T23:59:59.123Z``; None if it is unknown or after 9999."""
     if moment_ms is None:
         return None
-    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - 4 ms, which few verbs need
+    from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - takes 4 ms; few verbs need it
 
     try:
         moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment_ms)
@@ -75,7 +75,10 @@ def spell_moment(moment_ms: int | None) -> str | None:
 
 
 def time_ms(text: str) -> int | None:
-    """The milliseconds since 1970 of a time of ISO 8601, in UTC unless it says; None if none."""
+    """Return the milliseconds since 1970 of a time of ISO 8601; None if `text` is not one.
+
+    A time without an offset is in UTC.
+    """
     from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - as above
 
     try:

@@ -2,7 +2,7 @@
 package OmneLog::Json;
 
 # JSON by RFC 8259 and chapter 5 of SPEC.md. JSON::PP accepts members that repeat, lone surrogates
-# and numbers beyond a double, and loses the spelling of a number. So this module has its own parser.
+# and numbers beyond a double, and loses the spelling of a number. So this module has a parser.
 #
 # A value is [kind, content]: [s => text], [n => the digits as written], [l => 'true', 'false' or
 # 'null'], [a => list of values], [o => list of names and values in turn].
