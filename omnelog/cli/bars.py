@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""When the nodes of a run were at work, as bars on one scale of time, and those in a terminal.
+"""When the nodes of a run were at work, as bars on one scale of time.
 
-`Chart` is pure, for any picture; `draw` prints it.
+`chart_of` and `rows_of` compute the bars for any picture; `draw` prints them in a terminal.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,17 @@ from .terminal import Screen, cells, glyph_of, pad, sign
 from .text import plain, short
 from .times import moment_ms, spell_ms
 
-_WIDEST_NODE = 24  # columns
-_NARROWEST = 10  # columns
-_UNKNOWN = 80  # columns
+_WIDEST_NODE = 24  # columns of a node's id at most
+_NARROWEST = 10  # columns for the bars at least
+_UNKNOWN = 80  # columns, if standard output is not a terminal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
     """A node, and from when to when it was at work, in milliseconds after the run began.
 
-    Where the log does not say, a node began when the run did and goes on until the chart's end.
+    If its start is not logged, the bar begins when the run does. If its end is not logged, the bar
+    ends where the chart ends.
     """
 
     node: Node
@@ -32,14 +33,14 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """The bars of a run, in the order in which its nodes came up, and how long it all took."""
+    """The bars of a run, in the order in which its nodes first occurred, and the whole length."""
 
     bars: list[Bar]
     length_ms: int
 
 
 def chart_of(run: Summary, now_ms: int) -> Chart:
-    """The chart of a run, up to its last event, or to now if it goes on."""
+    """Return the chart of a run, up to its last event, or up to now if it has not ended."""
     begin = (run.first and moment_ms(run.first)) or 0
     known = [ms for node in run.nodes.values() for ms in (node.start_ms, node.end_ms) if ms]
     if run.first is not None and (begin or known):
@@ -56,7 +57,7 @@ def chart_of(run: Summary, now_ms: int) -> Chart:
 
 @dataclass(slots=True)
 class Block:
-    """Nodes with the same sign that are drawn as one: mostly one, in a large run many."""
+    """Nodes with the same sign that are drawn as one bar: one node, or many in a large run."""
 
     sign: str
     start_ms: int
@@ -66,21 +67,21 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is drawn beside each other: one node, or in a large run a lane of nodes."""
+    """What is drawn in one row: one node, or a lane of nodes in a large run."""
 
     label: str
     blocks: list[Block]
 
 
-_MOST_ROWS = 300  # nodes; more of them are packed into lanes
-_MOST_LANES = 100  # what is at work beside so many is drawn over the last one
-_MOST_BLOCKS = 20_000  # what a browser draws at once
+_MOST_ROWS = 300  # nodes; if there are more, they are packed into lanes
+_MOST_LANES = 100  # if there are more, the last one has all other nodes, drawn over each other
+_MOST_BLOCKS = 20_000  # a browser draws so many without delay
 
 
 def rows_of(chart: Chart) -> list[Row]:
-    """The bars of a chart in rows: each in one of its own, or if there are many in lanes.
+    """Return the bars of a chart in rows: one row for each, or lanes if there are many.
 
-    In a lane nodes follow each other, and what is too close to be seen apart is one block.
+    In a lane nodes follow each other, and nodes too close to be drawn apart are one block.
     """
     if len(chart.bars) <= _MOST_ROWS:
         return [Row(bar.node.id, [_block(bar)]) for bar in chart.bars]
@@ -96,10 +97,10 @@ def rows_of(chart: Chart) -> list[Row]:
 
 
 def lanes_of(bars: list[Bar]) -> list[list[Bar]]:
-    """The bars in as few lanes as it takes for none to overlap another of its lane."""
+    """Return the bars in lanes, as few as possible, in which bars do not overlap."""
     lanes: list[list[Bar]] = []
     free: list[int] = []
-    taken: list[tuple[int, int]] = []  # until when, and the lane
+    taken: list[tuple[int, int]] = []  # for each lane in use: until when it is, and its number
     for bar in sorted(bars, key=lambda bar: bar.start_ms):
         while taken and taken[0][0] <= bar.start_ms:
             heappush(free, heappop(taken)[1])
@@ -117,9 +118,9 @@ def _block(bar: Bar) -> Block:
 
 
 def _merged(lane: list[Bar], finest_ms: int) -> list[Block]:
-    """The bars of a lane, those with the same sign less than `finest_ms` apart as one block.
+    """Return the blocks of a lane. Bars of one sign less than `finest_ms` apart are one block.
 
-    Failures come last, to be drawn over the others.
+    Failures come last, so that they are drawn over the others.
     """
     blocks: dict[str, list[Block]] = {"✓": [], "⏸": [], "✗": []}
     for bar in lane:
@@ -134,7 +135,7 @@ def _merged(lane: list[Bar], finest_ms: int) -> list[Block]:
 
 
 def title_of(block: Block, run: Summary, now_ms: int) -> str:
-    """What is to be said of a block: its node, or how many there are, in lines."""
+    """Return the text for a block: what is known of its node, or how many nodes there are."""
     if len(block.bars) > 1:
         span = spell_ms(block.end_ms - block.start_ms)
         return f"{len(block.bars):,} nodes within {span}, the first {plain(block.bars[0].node.id)}"
@@ -159,7 +160,7 @@ _STEPS = (
 
 
 def ticks_ms(length_ms: int, most: int) -> list[int]:
-    """Round points of time from 0 to `length_ms`, at most `most` of them."""
+    """Return at most `most` moments from 0 to `length_ms`, at a distance that is a round number."""
     fitting = (step for step in _STEPS if length_ms // step < most)
     step = next(fitting, max(1, length_ms))
     return list(range(0, length_ms + 1, step))
@@ -189,7 +190,7 @@ def draw(run_id: str, run: Summary, now_ms: int) -> None:
 
 
 def _bar(bar: Bar, chart: Chart, room: int) -> tuple[str, str]:
-    """The blanks before a bar, and the bar: one column at least, `room` at most."""
+    """Return the blanks before a bar, and the bar, which has from 1 to `room` columns."""
     scale = room / max(1, chart.length_ms)
     start = min(room - 1, int(bar.start_ms * scale))
     end = max(start + 1, min(room, round(bar.end_ms * scale)))

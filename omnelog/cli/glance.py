@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A run at a glance: from all of a small log, and from the two ends of a large one.
+"""Summarize a run quickly: from all of a small log, and from both ends of a large one.
 
-The state is right even so. The last end of the pipe counts, and other lines may follow it. So if
-the end of the log does not show it, the whole log is searched for the bytes that every such line
-has. Nodes are counted from the type and the node of each line alone. What is not seen is damage in
-the middle.
+The state is right in both cases. The last end of the pipe determines it, and other lines may follow
+that line. So if it is not near the end of a large log, the whole log is searched for bytes that
+every such line has. Nodes are counted from the types and node ids alone. Damage in the middle of a
+large log is not noticed.
 """
 
 import re
@@ -29,13 +29,13 @@ from .checks import Findings, sound
 from .log_lines import LogLines
 from .state import NodeState, RunState, Summary, state_after, summarize
 
-_WHOLE = 256 * 1024  # bytes, about 1,300 events: as quickly read whole as not
-_WINDOW = 64 * 1024  # bytes at the end of a larger one
+_WHOLE = 256 * 1024  # bytes, about 1,300 events: up to this size, reading all is as quick
+_WINDOW = 64 * 1024  # bytes that are read at the end of a larger log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """How many nodes of a run are done, have failed, and are there in all."""
+    """How many nodes of a run have completed, how many failed, and how many there are."""
 
     completed: int
     failed: int
@@ -44,9 +44,9 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """What a log says of its run; `nodes` is None if they were not counted.
+    """What a log says about its run. `nodes` is None if they were not counted.
 
-    `findings`: what is wrong with what was read.
+    `findings`: what is wrong with the part of the log that was read.
     """
 
     state: RunState
@@ -60,7 +60,7 @@ class Glance:
 
 
 def glance(path: Path, *, full: bool) -> Glance:
-    """Look at a log: at every line of it if `full` or if it is small. Raises LogIOError."""
+    """Summarize a log; read every line if `full` is set or the log is small. Raises LogIOError."""
     findings = Findings(str(path))
     counts = None
     with LogLines(path) as lines:
@@ -88,20 +88,20 @@ def glance(path: Path, *, full: bool) -> Glance:
 
 
 def _ends(lines: LogLines, end: int) -> Summary | None:
-    """What the ends of a log of `end` bytes say; None if every line has to be read for that."""
+    """Summarize a log of `end` bytes from both its ends; None if every line must be read."""
     begin = end - _WINDOW
-    _, _, window = lines.part(begin, end).partition(b"\n")  # it begins inside a line
+    _, _, window = lines.part(begin, end).partition(b"\n")  # `begin` may be inside a line
     latest = window.split(b"\n")[:-1]
     try:
         first = decode(next(lines.advance(end)).data)
         if not latest:
-            return None  # one line is longer than the window
+            return None  # the last line is longer than the window
         last = decode(latest[-1])
     except DeserializeError:
-        return None  # a blank line or a bad one, whose number has to be counted
+        return None  # the line is blank or bad; its number is needed, so all lines are counted
     found = Summary(state=state_after(RunState.EMPTY, first), first=first, last=last)
     ends = list(_pipe_ends(latest))
-    if not ends:  # no end in sight; the first event may be one
+    if not ends:  # the window does not have one; the rest of the log may, even its first line
         blocks = (b for b in lines.whole_lines(end) if b"pipe." in b or b"\\u00" in b)
         ends = list(_pipe_ends(chain.from_iterable(block.split(b"\n") for block in blocks)))
     for event in ends:
@@ -111,31 +111,31 @@ def _ends(lines: LogLines, end: int) -> Summary | None:
 
 
 def _pipe_ends(lines: Iterable[bytes]) -> Iterator[PipeCompleted | PipeAborted]:
-    """Yield the events that end a pipe, decoding next to no other."""
+    """Yield the events that end a pipe; decode hardly any other lines."""
     for line in lines:
-        if b"pipe." in line or b"\\u00" in line:  # a letter of it may be written as an escape
-            with suppress(DeserializeError):  # in the middle of a large log, which `verify` reads
+        if b"pipe." in line or b"\\u00" in line:  # a letter of the type may be an escape
+            with suppress(DeserializeError):  # `verify` reports damage in a large log
                 event = decode(line)
                 if isinstance(event, PipeCompleted | PipeAborted):
                     yield event
 
 
-_STRING = rb'"([^"\\\n]*)"'  # without an escape
+_STRING = rb'"([^"\\\n]*)"'  # a string without escapes
 _NODE_LINE = (
     rb'\{"type":"(?:node\.(started|completed|failed)|gate\.passed|iteration\.started)",'
     rb'"id":%b,"ts":%b,"run_id":%b,"node_id":%b[,}][^\n]*\n' % ((_STRING,) * 4)
 )
-"""The canonical line of an event of a node, as far as it matters for counting: a pattern."""
+"""A pattern for the canonical line of an event of a node, with what is needed for counting."""
 
 
 def count_nodes(path: Path, read: Callable[[int], None]) -> Counts:
-    """Count the nodes of a log of any size, damage passed over, in memory that grows with them.
+    """Count the nodes of a log of any size; skip damage. The memory grows with the nodes.
 
-    `read` is called with the bytes that were read since its last call. It takes a fifth of what
-    decoding every line does. Raises LogIOError.
+    `read` is called with the number of bytes that were read since its last call. This takes a fifth
+    of the time that decoding every line takes. Raises LogIOError.
     """
     ends: dict[bytes, str] = {}
-    node_line = re.compile(_NODE_LINE)  # here, for it takes 1 ms and few volumes have large logs
+    node_line = re.compile(_NODE_LINE)  # takes 1 ms, and few volumes have large logs
     with LogLines(path) as lines:
         end, _ = lines.extent()
         for block in lines.whole_lines(end):
@@ -145,7 +145,7 @@ def count_nodes(path: Path, read: Callable[[int], None]) -> Counts:
                 if found:
                     _note(ends, found[5], (found[1] or b"").decode())
                     at = found.end()
-                else:  # of the pipe, or in another spelling, or no event at all
+                else:  # an event of the pipe, a line in another spelling, or not an event
                     newline = block.index(b"\n", at)
                     _note_decoded(ends, block[at:newline])
                     at = newline + 1
@@ -156,7 +156,7 @@ def count_nodes(path: Path, read: Callable[[int], None]) -> Counts:
 
 
 def _note(ends: dict[bytes, str], node_id: bytes, what: str) -> None:
-    """Note what became of a node: it started, completed or failed; else it is just there."""
+    """Note that a node started, completed or failed; if `what` is empty, only that it exists."""
     if what:
         ends[node_id] = what
     else:

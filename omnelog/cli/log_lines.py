@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The lines of a log with their numbers and places, in constant memory, forwards and backwards.
+"""Read the lines of a log with their numbers and places, in constant memory, in both directions.
 
-This is the one module of the command that uses more of the core than its public names.
+This module uses the reader of the core, which is not public.
 """
 
 import os
@@ -24,19 +24,19 @@ class Line(NamedTuple):
     """A line of a log, without its newline."""
 
     number: int
-    """From 1; 0 if nobody counted."""
+    """Counted from 1; 0 if it is not known."""
     offset: int
-    """The byte where it begins."""
+    """The byte at which the line begins."""
     data: bytes
     ended: bool
-    """Whether a newline follows it."""
+    """Whether a newline follows the line."""
 
 
 def log_exists(path: Path) -> bool:
-    """Whether there is a log at `path`, even one that nobody can read.
+    """Return whether there is a log at `path`, even if it cannot be read.
 
-    A run that has a directory and no log yet counts as empty. Raises LogIOError if the system does
-    not let us look, because such a log must not be taken for an empty one.
+    A run without a log counts as empty. Raises LogIOError if the system does not let us check,
+    because such a run must not be treated as empty.
     """
     with refusals("cannot open", path):
         try:
@@ -47,17 +47,18 @@ def log_exists(path: Path) -> bool:
 
 
 def quarantine_path(path: Path) -> Path:
-    """Where the torn tails of the log at `path` are."""
+    """Return the path of the quarantine of the log at `path`."""
     return path.with_name(f"{path.name}.torn")
 
 
 class LogLines(LogReader):
-    """A log that is being read, and how far it has been."""
+    """A log that is being read, and the position up to which it was read."""
 
     def snapshot_lines(self) -> Iterator[Line]:
-        """Yield what is there now from the beginning; a last line that nobody ends has no newline.
+        """Yield the lines that are there now, from the beginning, and then the tail, if any.
 
-        `tail_in_flight` is set if somebody is writing that one now. Raises LogIOError.
+        If another process is writing the tail now, it is left out and `tail_in_flight` is set.
+        Raises LogIOError.
         """
         self._line = 0
         self._offset = 0
@@ -69,7 +70,7 @@ class LogLines(LogReader):
     def advance(self, end: int | None = None) -> Iterator[Line]:
         """Yield the lines that came since the last call, up to `end` or else the last newline.
 
-        Raises LogIOError, also if the log has become shorter.
+        Raises LogIOError, which also reports that the log has become shorter.
         """
         with refusals("cannot read", self.path):
             if end is None:
@@ -78,24 +79,24 @@ class LogLines(LogReader):
                 yield Line(number, offset, data, True)
 
     def go_to(self, offset: int) -> None:
-        """Let `advance` begin at `offset`, just after a newline. Raises LogIOError."""
+        """Make `advance` continue at `offset`, which is just after a newline. Raises LogIOError."""
         self._line = self.number_at(offset) - 1
         self._offset = offset
 
     def backwards(self, end: int) -> Iterator[Line]:
         """Yield the lines before `end`, which is just after a newline, the last one first.
 
-        Nobody has counted them: `number_at` does. Raises LogIOError.
+        Their numbers are 0, because they are not counted; `number_at` counts. Raises LogIOError.
         """
         start = end
-        pending = b""  # from `start` on: the rest of a line whose beginning was not read yet
+        pending = b""  # the bytes from `start` on of a line whose beginning was not read yet
         while start > 0:
-            size = max(_BLOCK, len(pending))  # a long line is not read in very many pieces
+            size = max(_BLOCK, len(pending))  # doubled each time, so a long line takes few reads
             begin = max(0, start - size)
             block = self.part(begin, start) + pending
             offset = begin + len(block)
             lines = block.split(b"\n")
-            lines.pop()  # after the last newline there is nothing
+            lines.pop()  # the empty rest after the last newline
             if begin > 0:
                 pending = lines.pop(0) + b"\n"
             for data in reversed(lines):
@@ -104,7 +105,7 @@ class LogLines(LogReader):
             start = begin
 
     def whole_lines(self, end: int) -> Iterator[bytes]:
-        """Yield what is before `end`, which is just after a newline, as blocks of whole lines.
+        """Yield the bytes before `end`, which is just after a newline, as blocks of whole lines.
 
         Raises LogIOError.
         """
@@ -118,33 +119,36 @@ class LogLines(LogReader):
                 pieces.append(block[cut:])
 
     def number_at(self, offset: int) -> int:
-        """The number of the line that begins at `offset`. Raises LogIOError."""
+        """Return the number of the line that begins at `offset`. Raises LogIOError."""
         with refusals("cannot read", self.path):
             return 1 + sum(block.count(b"\n") for block in self.blocks(0, offset))
 
     def extent(self) -> tuple[int, int]:
-        """Where the last newline ends and where the file does. Raises LogIOError."""
+        """Return where the last newline ends and where the file ends. Raises LogIOError."""
         with refusals("cannot read", self.path):
             return super().extent()
 
     def tail(self) -> Line:
-        """What follows the last newline, maybe nothing; `tail_in_flight` is set if somebody writes.
+        """Return the tail, which is empty if the log does not have one. Raises LogIOError.
 
-        Raises LogIOError.
+        If another process is writing the tail now, the result is empty and `tail_in_flight` is set.
         """
         with refusals("cannot read", self.path):
             offset, data = self.settle()
-        if data is None:  # it is torn because of its length, and so is this beginning of it
+        if data is None:  # the tail is torn because of its length; its beginning is torn as well
             data = self.part(offset, offset + 80) + b"..."
         return Line(0, offset, data, False)
 
     def part(self, start: int, end: int) -> bytes:
-        """The bytes from `start` to `end`. Raises LogIOError."""
+        """Return the bytes from `start` to `end`. Raises LogIOError."""
         with refusals("cannot read", self.path):
             return b"".join(self.blocks(start, end))
 
     def event(self, line: Line) -> Event | DeserializeError | None:
-        """What a line says; an error has its place; None if it is blank. Raises LogIOError."""
+        """Return the event of a line, None if the line is blank, or an error with its place.
+
+        Raises LogIOError.
+        """
         try:
             return decode(line.data)
         except DeserializeError as error:
@@ -156,7 +160,7 @@ class LogLines(LogReader):
 
 
 def reason_of(error: DeserializeError, data: bytes) -> str:
-    """Why a line is not an event, and what to do where the error itself does not say that."""
+    """Return why a line is not an event, and sometimes what to do."""
     if data.startswith(_BYTE_ORDER_MARK):
         return "begins with a byte order mark; save the text as UTF-8 without one"
     return error.reason

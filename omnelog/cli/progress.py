@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How far long work has come: a line on standard error, if that is a terminal, and only then."""
+"""Show the progress of long work in a line on standard error, if that is a terminal."""
 
 import os
 import sys
@@ -11,16 +11,16 @@ from typing import Self
 
 from .streams import STDERR, heeds_codes
 
-_AFTER_S = 0.5  # quick work shows nothing
-_EVERY_S = 0.1  # what is shown can be read
+_AFTER_S = 0.5  # seconds before the line appears, so that short work does not show it
+_EVERY_S = 0.1  # seconds between two updates, so that people can read the line
 _CLEAR = "\r\x1b[K"
 
 
 class Progress:
-    """A line that says how much of `total` is done, while entered; in the way of nothing else."""
+    """A line that says how much of `total` is done; as a context manager it removes the line."""
 
     def __init__(self, doing: str, total: int) -> None:
-        """Nothing is shown yet."""
+        """Do not show anything yet."""
         self._doing = doing
         self._total = total
         self._shown = False
@@ -41,7 +41,7 @@ class Progress:
         self.hide()
 
     def reached(self, done: float) -> None:
-        """Show that `done` of the total is done."""
+        """Show that `done` of the total is done, unless the line was updated just before."""
         now = monotonic()
         if now < self._next:
             return
@@ -54,7 +54,7 @@ class Progress:
         self._write(_CLEAR + line[: _columns() - 1])
 
     def hide(self) -> None:
-        """Make room for another line, until the next news."""
+        """Remove the line until the next update, so that other text can be printed."""
         if self._shown:
             self._write(_CLEAR)
             self._shown = False
@@ -65,7 +65,7 @@ class Progress:
 
 
 def size_of(path: Path) -> int:
-    """The size of a file, for a total; 0 if it is unknown: opening the file will say why."""
+    """Return the size of a file, or 0 if it is unknown; opening the file will report the error."""
     try:
         return path.stat().st_size
     except OSError:

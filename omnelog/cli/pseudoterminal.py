@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""A command on a pseudo-terminal of its own, in which job control works.
+"""Run a command on a pseudo-terminal of its own, on which job control works.
 
 A process called the monitor leads the terminal's session. It starts the command in a process group
 of its own, in the terminal's foreground, and reports when the command stops and how it ends. The
-kernel lets a terminal stop a group only while some other process of its session is the parent of
-one of its members; that is what the monitor is for. It reads and writes nothing else.
+monitor exists because of a rule of the kernel: a terminal can stop a process group only if a
+process of the same session, but of another group, is the parent of a member. The monitor does
+nothing else.
 
-Our own terminal, if our standard input is one, is in raw mode meanwhile, and what is typed goes to
-the pseudo-terminal as it is.
+If our standard input is a terminal, it is in raw mode while the command runs, and what is typed
+goes to the pseudo-terminal unchanged.
 """
 
 import fcntl
@@ -24,17 +25,20 @@ from typing import Any
 from .child_process import Child
 from .start_command import become, fork, is_activated, raise_start_error
 
-_SIZE = (24, 80)  # rows and columns, if we have no terminal whose size could be taken
+_SIZE = (24, 80)  # rows and columns, if we do not have a terminal ourselves
 _REPORT = struct.Struct("=ii")
-"""The first report is the id of the command; the others say what waitid(2) did of it: how its state
-changed, and its exit status or the signal."""
+"""The first report has the process id of the command. The others have what waitid(2) returned: how
+the state of the command changed, and its exit status or the signal."""
 
 
 class TerminalChild(Child):
     """A command whose state is reported by its monitor."""
 
     def __init__(self, pid: int, monitor: int, reports: int) -> None:
-        """Take the command `pid` of the process `monitor`, which writes to `reports`."""
+        """For the command `pid`, whose monitor has the process id `monitor`.
+
+        `reports`: the descriptor from which the monitor's reports can be read.
+        """
         self.pid = pid
         self.own_group = True
         self.returncode = None
@@ -45,7 +49,7 @@ class TerminalChild(Child):
         os.set_blocking(reports, False)
 
     def fileno(self) -> int:
-        """The descriptor of the monitor's reports."""
+        """Return the descriptor of the monitor's reports."""
         return self._reports
 
     def look(self) -> None:
@@ -67,7 +71,7 @@ class TerminalChild(Child):
                 self.returncode = status if code == os.CLD_EXITED else -status
 
     def is_in_our_group(self) -> bool:
-        """It never is: it has a session of its own."""
+        """Return False, because the command has a session of its own."""
         return False
 
     def close(self) -> None:
@@ -80,10 +84,10 @@ class TerminalChild(Child):
 
 
 class Terminal:
-    """The pseudo-terminal, with the keyboard that is ours, if our standard input is a terminal."""
+    """A pseudo-terminal, and our own keyboard, if our standard input is a terminal."""
 
     def __init__(self) -> None:
-        """Make one that is like ours. Raises OSError."""
+        """Make a pseudo-terminal with the settings and the size of ours. Raises OSError."""
         self.master: int
         self.master, self._slave = os.openpty()
         self.keyboard: int = -1
@@ -100,7 +104,7 @@ class Terminal:
     def start(
         self, command: Sequence[str], environment: Mapping[str, str], *, ignores_children: bool
     ) -> TerminalChild:
-        """Start a command on it. Raises OSError as `spawn` does."""
+        """Start a command on the pseudo-terminal. Raises OSError as `spawn` does."""
         activated = is_activated(environment)
         reports, reported = os.pipe()
         failure, failed = os.pipe()
@@ -139,7 +143,7 @@ class Terminal:
         fcntl.ioctl(self._slave, termios.TIOCSCTTY, 0)
 
     def _enter_foreground(self) -> None:
-        """Be what a shell makes of a command that it starts in the foreground of its terminal."""
+        """Put this process into the foreground of the terminal, as a shell does with a command."""
         os.setpgid(0, 0)
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTOU,))
         os.tcsetpgrp(self._slave, os.getpid())
@@ -148,7 +152,7 @@ class Terminal:
             os.dup2(self._slave, fd)
 
     def resize(self) -> bool:
-        """Give it the size of our terminal; return whether that made a difference."""
+        """Set the size to that of our terminal; return whether it was another one before."""
         wanted = struct.pack("HHHH", *_SIZE, 0, 0)
         if self._ours is not None:
             with suppress(OSError):
@@ -160,7 +164,7 @@ class Terminal:
         return before != wanted
 
     def connect(self) -> None:
-        """Let what is typed go to the command, if we are in the foreground of our terminal."""
+        """Start to pass on what is typed, if we are in the foreground of our terminal."""
         if not self.has_keyboard or self._raw_from is not None:
             return
         try:
@@ -174,7 +178,7 @@ class Terminal:
             self.disconnect()
 
     def disconnect(self) -> None:
-        """Make our terminal what it was."""
+        """Restore the mode of our terminal, and pass nothing on any more."""
         if self.keyboard >= 0:
             os.close(self.keyboard)
             self.keyboard = -1
@@ -184,7 +188,7 @@ class Terminal:
             self._raw_from = None
 
     def close(self) -> None:
-        """Give it up: what is left on it is hung up."""
+        """Close the pseudo-terminal. Processes that still use it get SIGHUP."""
         self.disconnect()
         if self.master >= 0:
             os.close(self.master)
@@ -192,7 +196,10 @@ class Terminal:
 
 
 def _watch(pid: int, reported: int) -> None:
-    """In the monitor: report that `pid` has started, when it stops or continues, and its end."""
+    """Report to `reported` that `pid` has started, when it stops or continues, and how it ends.
+
+    This runs in the monitor.
+    """
     for signum in signal.valid_signals() - {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP}:
         with suppress(OSError):
             signal.signal(signum, signal.SIG_IGN)
@@ -203,7 +210,7 @@ def _watch(pid: int, reported: int) -> None:
     report = os.dup2(reported, 3)
     for name in os.listdir("/proc/self/fd"):
         if int(name) > report:
-            with suppress(OSError):  # the one that the list was read from
+            with suppress(OSError):  # the descriptor from which the list was read is closed already
                 os.close(int(name))
     os.write(report, _REPORT.pack(pid, 0))
     changes = os.WSTOPPED | os.WCONTINUED
@@ -212,10 +219,10 @@ def _watch(pid: int, reported: int) -> None:
         if has_ended:
             os.write(report, _REPORT.pack(change.si_code, change.si_status))
             break
-        with suppress(ChildProcessError):  # it has ended: the next look shows how
+        with suppress(ChildProcessError):  # it has ended: the next waitid(2) says how
             if change := os.waitid(os.P_PID, pid, changes | os.WNOHANG):
                 os.write(report, _REPORT.pack(change.si_code, change.si_status))
-    # Its id, and the session, stay until the recorder has closed the other end of the pipe.
+    # The command's process id and the session exist until the recorder closes its end of the pipe.
     recorder = select.poll()
     recorder.register(report, 0)
     recorder.poll()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A run as a drawing: a file of SVG that needs nothing else.
+"""Draw a run as an SVG file that does not need any other file.
 
-All text from the log goes through ElementTree, which escapes it, and through `plain`, which leaves
-no character that XML forbids.
+All text from the log passes through `plain`, which removes the characters that XML forbids, and
+through ElementTree, which escapes the rest.
 """
 
 from xml.etree.ElementTree import Element, SubElement, tostring
@@ -19,18 +19,18 @@ _TOP = 64  # pixels
 _PLOT = 800  # pixels
 _RIGHT = 130  # pixels, for `running 12h20m` behind a bar
 _LABEL = 36  # characters of a node's name at most
-_CHARACTER = 7.3  # pixels: how wide one is
+_CHARACTER = 7.3  # pixels, the width of a character
 _COLOURS = {"✓": "#2e7d32", "✗": "#c62828", "⏸": "#a05a00"}
 _STROKES = {
     "✓": "m0 5 4 4 6-9",
     "✗": "m1 1 8 8m0-8-8 8",
     "⏸": "m2 0v10m5-10v10",
-}  # fonts lack some
+}  # drawn as paths, because some fonts do not have these signs
 _FONT = "font-family:ui-monospace,Menlo,Consolas,monospace;font-size:12px"
 
 
 def svg(run_id: str, run: Summary, now_ms: int) -> str:
-    """The drawing as a file of its own."""
+    """Return the content of the SVG file. `now_ms`: the time, in milliseconds since 1970."""
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + _text(_drawing(run_id, run, now_ms)) + "\n"
 
 

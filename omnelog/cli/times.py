@@ -62,7 +62,10 @@ def spell_age(age_ms: int | None) -> str:
 
 
 def spell_moment(moment_ms: int | None) -> str | None:
-    """Return a moment as ``2026-01-31T23:59:59.123Z``; None if it is unknown or after 9999."""
+    """Return a moment as ``2026-01-31T23:59:59.123Z``.
+
+    Returns None if it is unknown, or not in the years 1 to 9999.
+    """
     if moment_ms is None:
         return None
     from datetime import UTC, datetime, timedelta  # noqa: PLC0415 - takes 4 ms; few verbs need it
