@@ -1,39 +1,40 @@
 # SPDX-License-Identifier: MIT
-"""A command that was started: whether it has ended or stopped, and the way to signal it."""
+"""A command that was started: find out whether it has ended or stopped, and send it signals."""
 
 import os
 import signal
 from contextlib import suppress
 
-_UNKNOWN = 255  # the exit status of a child that somebody else has waited for
+_UNKNOWN = 255  # the exit status of a child if other code has waited for it
 
 
 class Child:
-    """A child of ours."""
+    """A child process of this process."""
 
     def __init__(self, pid: int, *, own_group: bool) -> None:
-        """Take the process `pid`, which leads a process group if it has its own."""
+        """For the process `pid`. `own_group`: whether it leads a process group of its own."""
         self.pid = pid
         self.own_group = own_group
         self.returncode: int | None = None
-        """None while it runs, its exit status, or minus the signal that ended it."""
+        """Its exit status, or minus the signal that ended it; None while it runs."""
         self.stopped: int = 0
-        """The signal that stopped it; 0 if none did, or if it was continued."""
+        """The signal that stopped it; 0 if it is not stopped."""
         self.is_known: bool = True
-        """Whether its exit status is its own, and not lost."""
+        """Whether `returncode` is its real exit status; False if that is lost."""
         self._end = -1
-        with suppress(OSError, AttributeError):  # refused in some containers, or an old kernel
-            # SIGCHLD alone would not do: another thread of this process may receive it.
+        with suppress(OSError, AttributeError):  # refused in some containers and by old kernels
+            # SIGCHLD alone is not enough: another thread of this process may receive it.
             self._end = os.pidfd_open(pid)
 
     def fileno(self) -> int:
-        """The descriptor that becomes readable when there is something to `look` at; -1: none."""
+        """Return a descriptor that becomes readable when `look` is needed, or -1."""
         return self._end
 
     def look(self) -> None:
-        """See whether it has stopped, was continued, or has ended.
+        """Find out whether the child has stopped, was continued, or has ended.
 
-        It stays a zombie until `close`: so long nobody else can be given its id or its group's.
+        A child that has ended stays a zombie until `close`. Until then the system does not give its
+        process id, or the id of its group, to another process.
         """
         if self.returncode is not None:
             return
@@ -50,7 +51,7 @@ class Child:
             self.returncode = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
 
     def _reap(self) -> None:
-        """See whether it has ended, where waitid(2) is refused."""
+        """Find out whether the child has ended, where waitid(2) is refused."""
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
         except ChildProcessError:
@@ -60,19 +61,19 @@ class Child:
             self.returncode = os.waitstatus_to_exitcode(status)
 
     def lose_status(self) -> None:
-        """Take it that it has ended, but not how."""
+        """Note that the child has ended, and that its exit status is not known."""
         self.is_known = False
         self.returncode = _UNKNOWN
 
     def send(self, signum: int) -> None:
-        """Send it a signal."""
+        """Send a signal to the child."""
         if signum == signal.SIGCONT:
             self.stopped = 0
         with suppress(OSError):
             os.kill(self.pid, signum)
 
     def send_group(self, signum: int) -> None:
-        """Send a signal to its group, if that is its own, or else to it alone."""
+        """Send a signal to the child's process group if that is its own, otherwise to the child."""
         if not self.own_group:
             self.send(signum)
             return
@@ -82,14 +83,14 @@ class Child:
             os.killpg(self.pid, signum)
 
     def is_in_our_group(self) -> bool:
-        """Whether it gets the signals that the terminal sends to us."""
+        """Return whether the child gets the signals that the terminal sends to us."""
         try:
             return os.getpgid(self.pid) == os.getpgrp()
         except OSError:
             return True
 
     def close(self) -> None:
-        """Reap it, once it has ended, and close the descriptor."""
+        """Reap the child if it has ended, and close the descriptor."""
         if self._end >= 0:
             os.close(self._end)
             self._end = -1
@@ -98,21 +99,21 @@ class Child:
 
 
 def reap_orphans(child: Child) -> None:
-    """As process 1, wait for every process that has ended and is not `child`.
+    """If this is process 1, wait for every process that has ended and is not `child`.
 
-    Nobody else can: such a process was left behind by its parent.
+    No other process can do that, because their parents have ended.
     """
     if os.getpid() != 1:
         return
     with suppress(ChildProcessError):
         while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            if ended.si_pid == child.pid:  # the system will end the others with us
+            if ended.si_pid == child.pid:  # we end soon, and the system then ends all others
                 return
             os.waitpid(ended.si_pid, 0)
 
 
 def describe(returncode: int) -> str:
-    """How a child ended, in words."""
+    """Return in words how a child ended."""
     if returncode >= 0:
         return f"exit status {returncode}"
     try:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""How a recorder claims a node, and how others see whether the recorder is alive.
+"""Claim a node for a recorder, and find out whether the recorder of a node is alive.
 
-A recorder holds a lock on the capture for as long as it lives. The kernel releases the lock when
-the recorder dies, whatever it dies of. So the lock is more reliable than a process id, which the
-system later gives to another process.
+A recorder holds a lock on the capture as long as it lives. The kernel releases the lock when the
+recorder dies, for any reason. So the lock is more reliable than a process id, which the system
+gives to another process later.
 """
 
 import os
@@ -16,13 +16,13 @@ from pathlib import Path
 from .. import Event, InvalidRunId, PipeStarted
 from ..recording import claim_node, node_capture_path
 
-_ASKED = 1000  # nodes of a run, at most, whose recorders are looked for
+_ASKED = 1000  # nodes of a run whose recorders are looked for, at most
 
 
 def make_capture(root: Path, run_id: str, node_id: str) -> int:
     """Claim a node, and lock its capture; return the descriptor. Raises what `claim_node` does."""
     capture = claim_node(root, run_id, node_id)
-    with suppress(OSError):  # on a file system without locks, where it is not known then
+    with suppress(OSError):  # without locks in the file system, others cannot see if we are alive
         flock(capture, LOCK_EX | LOCK_NB)
     return capture
 
@@ -34,9 +34,10 @@ def remove_capture(root: Path, run_id: str, node_id: str, capture: int) -> None:
 
 
 def is_being_recorded(root: Path, run_id: str, node_id: str) -> bool | None:
-    """Whether the recorder of a node is alive; None if the node has no capture that can be asked.
+    """Return whether the recorder of a node is alive; None if that cannot be known.
 
-    Of a run that other programs recorded, which lock no captures, the answer means nothing.
+    The answer is not meaningful if another program recorded the run, because others do not lock
+    captures.
     """
     try:
         capture = os.open(
@@ -45,7 +46,7 @@ def is_being_recorded(root: Path, run_id: str, node_id: str) -> bool | None:
     except (InvalidRunId, OSError):
         return None
     try:
-        flock(capture, LOCK_SH | LOCK_NB)  # shared, so that two who ask do not find each other
+        flock(capture, LOCK_SH | LOCK_NB)  # shared, so that two processes can check at once
         flock(capture, LOCK_UN)
     except BlockingIOError:
         return True
@@ -59,9 +60,9 @@ def is_being_recorded(root: Path, run_id: str, node_id: str) -> bool | None:
 def has_recorder(
     root: Path, run_id: str, begun: Event | None, unfinished: Iterable[str]
 ) -> bool | None:
-    """Whether a recorder of a run that has not ended is alive; None if that cannot be known.
+    """Return whether a recorder of a run that has not ended is alive; None if that is not known.
 
-    `begun`: its first event. `unfinished`: its nodes that have no end.
+    `begun`: the first event of the run. `unfinished`: the nodes without an end.
     """
     if not isinstance(begun, PipeStarted) or not begun.distro_version.startswith("omnelog "):
         return None
@@ -72,5 +73,5 @@ def has_recorder(
 
 
 def spell_recorder(alive: bool | None) -> str:
-    """Whether a recorder is alive, in words; "" if that is not known."""
+    """Return in words whether a recorder is alive; "" if that is not known."""
     return {True: "its recorder is at work", False: "its recorder is gone", None: ""}[alive]

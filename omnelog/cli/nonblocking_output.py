@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A standard output to which we write without ever waiting for its reader.
+"""Write to standard output or standard error without ever waiting for its reader.
 
-A pipe that is full, a terminal that is stopped or that nobody reads: a write to one of them waits
-for as long as that lasts. O_NONBLOCK prevents it, but the flag belongs to the open file
-description, which the shell and the recorded command share with us. So the file is opened once
-more, and the flag is set on that description alone.
+A write to a full pipe, or to a terminal that is stopped or that nobody reads, blocks for as long as
+that lasts. O_NONBLOCK prevents this, but the flag belongs to the open file description, which the
+shell and the recorded command share with us. So the file is opened once more, and the flag is set
+on the new description only.
 """
 
 import errno
@@ -14,7 +14,7 @@ from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_MULTIPLEXER = os.makedev(5, 2) if hasattr(os, "makedev") else -1  # to open it makes a terminal
+_MULTIPLEXER = os.makedev(5, 2) if hasattr(os, "makedev") else -1  # opening it makes a new terminal
 
 
 class ReaderGone(Exception):
@@ -25,9 +25,9 @@ class Output:
     """The output behind one of our descriptors."""
 
     def __init__(self, fd: int) -> None:
-        """Look at what kind of file `fd` is. Raises nothing: what fails has a fallback."""
+        """Prepare to write to `fd`. Does not raise an error: whatever fails has a fallback."""
         self._fd = fd
-        self._own = -1  # a description of our own
+        self._own = -1  # a descriptor with an open file description of our own
         self._socket = None
         try:
             status = os.fstat(fd)
@@ -46,18 +46,19 @@ class Output:
             self._dont_wait = socket.MSG_DONTWAIT
             self._waits = self._socket is None
         if self._waits and status is not None and status.st_rdev != _MULTIPLEXER:
-            with suppress(OSError):  # another user's terminal, say
+            with suppress(OSError):  # for example, the terminal belongs to another user
                 flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
                 self._own = os.open(f"/proc/self/fd/{fd}", flags)
 
     def fileno(self) -> int:
-        """The descriptor to poll(2) for room."""
+        """Return the descriptor with which poll(2) can wait for room."""
         return self._own if self._own >= 0 else self._fd
 
     def write(self, data: bytes | memoryview) -> int:
-        """Write what there is room for, and return how many bytes that were.
+        """Write as many bytes as there is room for, and return how many.
 
-        Raises BlockingIOError if there is no room, ReaderGone, or OSError if it is full for good.
+        Raises BlockingIOError if there is no room now, ReaderGone if nobody reads, and OSError if
+        waiting would not help, for example because the disk is full.
         """
         try:
             if self._socket is not None:
@@ -73,7 +74,7 @@ class Output:
             raise
 
     def _write_shared(self, data: bytes | memoryview) -> int:
-        """Write to a description that others share, and change its flag for no longer than that."""
+        """Write to a description that others share; its flag is changed during the write only."""
         blocking = os.get_blocking(self._fd)
         os.set_blocking(self._fd, False)
         try:
@@ -82,9 +83,10 @@ class Output:
             os.set_blocking(self._fd, blocking)
 
     def claim(self) -> bool:
-        """Whether no other recorder is writing a line now; then none will until `yield_turn`.
+        """Try to lock the output against other recorders; return False if one is writing a line.
 
-        What no two descriptions can be had of is not shared out like that.
+        After True, no other recorder writes until `yield_turn`. An output that could not be opened
+        once more cannot be locked; then the result is always True.
         """
         if self._own < 0:
             return True
@@ -97,13 +99,13 @@ class Output:
         return True
 
     def yield_turn(self) -> None:
-        """Let other recorders write."""
+        """Unlock the output, so that other recorders can write."""
         if self._own >= 0:
             with suppress(OSError):
                 flock(self._own, LOCK_UN)
 
     def close(self) -> None:
-        """Close what was opened here; the descriptor itself stays open."""
+        """Close what was opened here, but not the descriptor itself."""
         if self._own >= 0:
             os.close(self._own)
             self._own = -1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the command line is taken apart, and how a verb says what it takes.
+"""Parse the command line, and let verbs declare their arguments.
 
 Help is ASCII and fits the terminal, or 80 columns.
 """
@@ -19,7 +19,7 @@ from .locate import add_root_option, volume_root
 from .streams import encoding_of, output, width
 
 Run: TypeAlias = Callable[[Path, Namespace], int]
-"""Carries a verb out in the volume at the path given; returns the exit status."""
+"""A function that runs a verb in the volume at the given path, and returns the exit status."""
 
 _PROGRAM = """\
 Record, look at and check the event logs of omne runs.
@@ -63,7 +63,7 @@ _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def first_word(words: Sequence[str]) -> str:
-    """The first of `words` that is neither an option nor the value of one."""
+    """Return the first of `words` that is neither an option nor the value of one, or ""."""
     rest = iter(words)
     for word in rest:
         if word in ("--root", "--color"):
@@ -74,17 +74,18 @@ def first_word(words: Sequence[str]) -> str:
 
 
 class _Help(HelpFormatter):
-    """Help that fits the terminal, with the examples as they are written.
+    """A formatter of help that fits the terminal and keeps the lines of the examples.
 
-    One of it is made for every option that is added; asking the terminal each time takes 3 ms.
+    argparse makes one for every option that is added. If each asked the terminal for its width,
+    that would take 3 ms, so `_help_width` asks once.
     """
 
     def __init__(self, prog: str) -> None:
-        """As argparse calls it."""
+        """Take the arguments that argparse passes."""
         super().__init__(prog, width=_help_width())
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:  # noqa: ARG002 - argparse's
-        from .reflow import reflow  # noqa: PLC0415 - needed by help alone
+        from .reflow import reflow  # noqa: PLC0415 - only help needs it
 
         return reflow(text, width)
 
@@ -105,35 +106,36 @@ def _help_width() -> int:
 
 
 class _Parser(ArgumentParser):
-    """A parser that names the word it does not know, and shows its own usage then."""
+    """A parser whose errors name the unknown word and show the usage of the verb."""
 
     def parse_known_args(  # type: ignore[override]  # typeshed has overloads for other namespaces
         self, args: Sequence[str] | None = None, namespace: Namespace | None = None
     ) -> tuple[Namespace, list[str]]:
-        """Take words apart; none may be left over."""
+        """Parse words; a word that is left over is an error."""
         try:
             found, rest = super().parse_known_args(args, namespace or Namespace())
         except _MissingWordError as missing:
-            # What is missing may be an option's value taken for a word: name the unknown option.
+            # The word is missing perhaps because argparse took it for the value of an unknown
+            # option, so an unknown option is reported first.
             self._refuse_options(args or ())
             super().error(str(missing))
         self._refuse(rest)
         return found, []
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the command line, and exit."""
+        """Print what is wrong with the command line, and exit."""
         if message.startswith("the following arguments are required"):
             raise _MissingWordError(message)
         super().error(message)
 
     def _print_message(self, message: str, file: Any = None) -> None:  # Any: as argparse has it
-        """Write help, whose failure argparse would hide. Raises OSError."""
+        """Write help or a message. Raises OSError, which argparse would ignore, if help fails."""
         if file is not None and file is sys.stdout:
             output().write(message.encode(encoding_of(file), "backslashreplace"))
         else:
             super()._print_message(message, file)
 
-    # argparse has no public list of a parser's options; argcomplete reads this one, too.
+    # argparse does not have a public list of a parser's options; argcomplete reads this one, too.
     def _refuse_options(self, words: Sequence[str]) -> None:
         known = self._option_string_actions
         unknown = [w for w in words if w.startswith("--") and w.partition("=")[0] not in known]
@@ -145,7 +147,7 @@ class _Parser(ArgumentParser):
         option = next((word for word in rest if word.startswith("-") and word != "-"), None)
         if option is None:
             super().error(f"unexpected argument {rest[0]!r}")
-        from difflib import get_close_matches  # noqa: PLC0415 - needed by messages alone
+        from difflib import get_close_matches  # noqa: PLC0415 - only messages need it
 
         name = option.partition("=")[0]
         long = [known for known in self._option_string_actions if known.startswith("--")]
@@ -154,25 +156,25 @@ class _Parser(ArgumentParser):
 
 
 class _MissingWordError(Exception):
-    """The command line ends before all that is needed was said."""
+    """A required argument is missing at the end of the command line."""
 
 
 class Verb:
-    """One verb of the command, for which its module says what it takes."""
+    """One verb of the command, whose module declares its arguments."""
 
     def __init__(self, parser: ArgumentParser, command_example: str | None) -> None:
-        """Made by `Verbs.add`."""
+        """`Verbs.add` makes verbs."""
         self.parser: ArgumentParser = parser
         self.command_example: str | None = command_example
 
     def run_argument(self, **settings: Any) -> None:  # Any: as argparse has it
-        """Take the id of a run, which a shell can complete."""
+        """Add the argument RUN, which a shell can complete. `settings`: as for argparse."""
         settings = {"metavar": "RUN", "help": "id of the run, part of it, or latest"} | settings
         added = self.parser.add_argument("run", **settings)
         added.completer = _complete_run  # type: ignore[attr-defined]  # read by argcomplete
 
     def filter_arguments(self) -> None:
-        """Take --type and --node, each any number of times."""
+        """Add the options --type and --node, which may be given several times."""
         types = [cls.type for cls in get_args(Event)]
         self.parser.add_argument(
             "--type",
@@ -195,7 +197,7 @@ class Verbs:
     """The verbs, in the order in which they were added."""
 
     def __init__(self) -> None:
-        """There are none yet."""
+        """Begin without verbs."""
         self._added: dict[str, Verb] = {}
         self.parser: ArgumentParser = _Parser(
             prog="omnelog",
@@ -213,7 +215,7 @@ class Verbs:
         )
 
     def mention(self, name: str, summary: str) -> None:
-        """List a verb in the help whose arguments nobody has asked for."""
+        """List a verb in the help of the program, without its arguments."""
         self._parsers.add_parser(name, help=summary, add_help=False)
 
     def add(
@@ -230,8 +232,8 @@ class Verbs:
     ) -> Verb:
         """Add a verb that `run` carries out.
 
-        `trouble`: its exit status when it cannot be. `volume`: whether it needs one.
-        `command_example`: it needs a command after ``--``, as here.
+        `trouble`: its exit status after an error. `volume`: whether it needs a volume.
+        `command_example`: for a verb that needs a command after ``--``, an example of its use.
         """
         added = self._parsers.add_parser(
             name,
@@ -242,22 +244,22 @@ class Verbs:
             allow_abbrev=False,
         )
         added.set_defaults(carry_out=run, trouble=trouble, volume=volume, misused=added.error)
-        add_root_option(added, SUPPRESS)  # after the verb, too; it does not undo one before
+        add_root_option(added, SUPPRESS)  # so that it can come before or after the verb
         _add_color_option(added, SUPPRESS)
         self._added[name] = Verb(added, command_example)
         return self._added[name]
 
     def parse(self, words: Sequence[str]) -> Namespace:
-        """Take `words` apart; of a verb that needs a command that is ``.command``.
+        """Parse `words`. The words after ``--`` are ``.command``, for a verb that needs a command.
 
-        Exits as argparse does, by SystemExit, after --help and --version (0) or with a message (2).
+        Raises SystemExit, as argparse does: 0 after --help and --version, 2 after a message.
         """
         if "_ARGCOMPLETE" in os.environ:
             _complete(self.parser)
         command: tuple[str, ...] = ()
         verb = self._added.get(first_word(words))
         if verb is not None and verb.command_example:
-            # argparse would take a second -- away as well
+            # argparse would remove a second -- as well
             at = words.index("--") if "--" in words else len(words)
             command = tuple(words[at + 1 :])
             words = words[:at]
@@ -267,7 +269,7 @@ class Verbs:
 
 
 def seconds(text: str) -> float:
-    """A length of time that can be waited, in seconds, for argparse: ``90``, ``5m``, ``1h30m``."""
+    """Parse a length of time above 0, for argparse: ``90``, ``5m``, ``1h30m``. Returns seconds."""
     if re.fullmatch(_NUMBER, text):
         given = float(text)
     else:
@@ -282,11 +284,12 @@ def seconds(text: str) -> float:
 
 
 def since(text: str) -> int:
-    """A moment in the past for argparse, in milliseconds since 1970.
+    """Parse a moment, for argparse. Returns milliseconds since 1970.
 
-    Either so long ago as `seconds` takes it, or a time of ISO 8601, in UTC unless it says.
+    `text` is a time of ISO 8601, which is in UTC if it does not have an offset; or a length of time
+    that `seconds` accepts, which means so long ago.
     """
-    from .times import now_ms, time_ms  # noqa: PLC0415 - few command lines name a time
+    from .times import now_ms, time_ms  # noqa: PLC0415 - few command lines have a time
 
     moment = time_ms(text)
     if moment is not None:
@@ -300,7 +303,7 @@ def since(text: str) -> int:
 
 
 def number(text: str) -> int:
-    """A number from 0 for argparse."""
+    """Parse a whole number from 0, for argparse."""
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise ArgumentTypeError(f"{text!r} is not a number from 0")
     return int(text)
@@ -317,9 +320,9 @@ def _add_color_option(parser: ArgumentParser, default: str) -> None:
 
 
 def _complete(parser: ArgumentParser) -> None:
-    """Say what the word being typed can become, and exit, if a shell asked for that."""
+    """Print what the word being typed can be completed to, if a shell asked for that, and exit."""
     try:
-        import argcomplete  # noqa: PLC0415 - an extra, and needed in a shell's question alone
+        import argcomplete  # noqa: PLC0415 - an extra, needed only if a shell asks
     except ImportError:
         return
     argcomplete.autocomplete(parser, always_complete_options=False)
@@ -328,6 +331,6 @@ def _complete(parser: ArgumentParser) -> None:
 def _complete_run(prefix: str, parsed_args: Namespace, **_: object) -> list[str]:
     try:
         runs = enumerate_runs(volume_root(parsed_args.root))
-    except Exception:  # of any kind: a shell that completes a word cannot use a message
+    except Exception:  # whatever it is, a shell that completes a word cannot show a message
         return []
     return [run_id for run_id in (*runs, "latest") if run_id.startswith(prefix)]

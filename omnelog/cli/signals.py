@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The signals that reach a recorder, each with whether the terminal sent it.
+"""Receive the signals that reach a recorder, and find out for each whether the terminal sent it.
 
-A Ctrl-C goes to every process of the terminal's foreground group, the recorded command included.
-Passed on, it would reach the command twice, and many programs take the second one as "drop
-everything". A kill(1) reaches the recorder alone. Only siginfo distinguishes the two, and of
-Python's ways to receive a signal only sigwaitinfo provides it, in a thread, with the signals
-blocked. Where the system refuses that, Python's own handlers receive the signals, and every signal
-counts as sent to the recorder alone.
+Ctrl-C sends a signal to every process of the terminal's foreground group, including the recorded
+command. If the recorder passed it on, the command would get it twice, and many programs then exit
+without cleaning up. A signal by kill(1) reaches the recorder only. siginfo distinguishes the two,
+and in Python only sigwaitinfo provides it. It runs in a thread, with all signals blocked. Where the
+system refuses that, handlers in Python receive the signals, and every signal except SIGTSTP counts
+as one that only the recorder got.
 
-A signal that was ignored when we started is received as well, but its disposition stays as it is:
-the command inherits it.
+A signal that was ignored when we started is received too, but it stays ignored, because the command
+inherits that.
 """
 
 import os
@@ -29,34 +29,35 @@ STOPPING = frozenset((signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU))
 _UNCATCHABLE = {signal.SIGKILL, signal.SIGSTOP}
 
 _FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
-"""After a handler in Python the instruction at fault would run again, for ever. Waiting for these
-signals is safe: where the kernel raises one against a process that blocks it, the process dies."""
+"""A handler in Python cannot be used: the faulty instruction would then run again, for ever.
+sigwaitinfo can wait for these signals, because a process that blocks one dies if the kernel raises
+it."""
 
 _OURS = _FAULTS | {signal.SIGPIPE, signal.SIGSYS, signal.SIGTRAP, signal.SIGXCPU, signal.SIGXFSZ}
-"""What the kernel says with these signals is about the recorder itself."""
+"""If the kernel sends one of these signals, it is about the recorder itself and not passed on."""
 
 _LOST = 0
-"""Takes the place of a signal's number when the thread that receives signals has ended."""
+"""Stands for a signal's number when the thread that receives signals has ended by an error."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that ends programs came while no command was running that could receive it."""
+    """A signal of `ENDING` came, and there was no command to pass it on to."""
 
     def __init__(self, signum: int) -> None:
-        """Say which one."""
+        """For the signal `signum`."""
         super().__init__()
         self.signum = signum
 
 
 class Signals:
-    """While entered, signals are received here instead of ending or stopping this process.
+    """A context manager that receives signals, which then do not end or stop this process.
 
     At first the signals of `ENDING` raise Interrupted. After `hold`, every signal makes one of
-    `filenos` readable and is returned by `take`. For the main thread.
+    `filenos` readable, and `take` returns it. It must be used in the main thread.
     """
 
     def __init__(self) -> None:
-        """Change nothing until it is entered."""
+        """Do not change anything before `__enter__`."""
         self._handled: dict[int, signal._HANDLER] = {}
         self._ignored: set[int] = set()
         self._mask: set[int | signal.Signals] | None = None
@@ -70,7 +71,7 @@ class Signals:
 
     def __enter__(self) -> Self:
         self._outlet, self._inlet = os.pipe()
-        # A handler in Python runs only once a system call ends; this ends poll(2).
+        # A handler in Python runs only when a system call has ended; this pipe ends poll(2).
         self._waking, self._woken = os.pipe()
         for fd in (self._outlet, self._inlet, self._waking, self._woken):
             os.set_blocking(fd, False)
@@ -80,9 +81,9 @@ class Signals:
         return self
 
     def _receive(self, signum: int) -> None:
-        """Have a signal handled by `_handle`, unless it is ignored or another language handles it.
+        """Let `_handle` handle a signal, unless it is ignored or its handler is not in Python.
 
-        SIGCHLD is handled even so: where it is ignored, no exit status can be waited for.
+        SIGCHLD is handled even if it is ignored, because waiting for an exit status fails then.
         """
         current = signal.getsignal(signum)
         if current == signal.SIG_IGN:
@@ -101,7 +102,8 @@ class Signals:
         self.stop_listening()
         mask = None
         with suppress(OSError, ValueError):
-            # Python loses a signal that comes while its handler is exchanged, and says so.
+            # Without this, Python loses a signal that comes while its handler is replaced, and
+            # prints a warning.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
         for signum, handler in self._handled.items():
             with suppress(OSError, ValueError):
@@ -113,16 +115,16 @@ class Signals:
             os.close(fd)
 
     def ignores(self, signum: int) -> bool:
-        """Whether the signal was ignored when this was entered."""
+        """Return whether the signal was ignored when `__enter__` was called."""
         return signum in self._ignored
 
     def hold(self) -> None:
-        """From now on raise nothing: there is a command to which signals are passed on."""
+        """From now on do not raise Interrupted, because a command runs that gets the signals."""
         self._raise_at = 0
 
     @contextmanager
     def postponed(self) -> Iterator[None]:
-        """Meanwhile raise nothing; at the end, Interrupted if there was reason to."""
+        """A context manager: a signal of `ENDING` raises Interrupted at its end, not before."""
         self._is_postponing = True
         try:
             yield
@@ -133,7 +135,7 @@ class Signals:
 
     @contextmanager
     def interruptible(self, hint: Callable[[], None]) -> Iterator[None]:
-        """Meanwhile, raise Interrupted at the second signal of `ENDING`, counted from the start.
+        """A context manager: the second signal of `ENDING` since the start raises Interrupted.
 
         If the first one comes only now, `hint` is called.
         """
@@ -141,7 +143,7 @@ class Signals:
         before = self.endings
         self._raise_at = max(2, before + 1)
         try:
-            for signum, _ in self.take():  # what came after the command's end
+            for signum, _ in self.take():  # signals that came after the command's end
                 if self.endings >= self._raise_at:
                     raise Interrupted(signum)
             if self.endings > before:
@@ -153,8 +155,8 @@ class Signals:
     def listen(self) -> None:
         """From now on receive every signal, and distinguish those that the terminal sent.
 
-        To be called once the child is started, because it inherits the signal mask. Where the
-        system refuses any of it, the handlers stay in charge.
+        Must be called after the child was started, because a child inherits the signal mask. If the
+        system refuses any part of it, the handlers continue to receive the signals.
         """
         if not hasattr(signal, "sigwaitinfo"):
             return
@@ -169,7 +171,7 @@ class Signals:
                 target=self._gather, args=(awaited,), name="omnelog-signals", daemon=True
             )
             self._thread.start()
-        except Exception:  # RuntimeError, MemoryError: the system has no more threads
+        except Exception:  # RuntimeError or MemoryError: the system refuses another thread
             self._thread = None
             _set_mask(mask)
             self._receive(signal.SIGTSTP)
@@ -180,25 +182,25 @@ class Signals:
         """Let the handlers receive the signals again."""
         if self._thread is not None:
             self._stopping = True
-            with suppress(OSError):  # it has ended already
+            with suppress(OSError):  # the thread has ended already
                 signal.pthread_kill(self._thread.ident or 0, signal.SIGCHLD)
             self._thread.join()
             self._thread = None
         if self._mask is not None:
-            with suppress(OSError):  # or one that has no handler would end us now
+            with suppress(OSError):  # a pending signal without a handler would end us now
                 while info := signal.sigtimedwait(signal.valid_signals() - _UNCATCHABLE, 0):
                     self._note(info)
             _set_mask(self._mask)
             self._mask = None
 
     def filenos(self) -> tuple[int, int]:
-        """The descriptors to poll(2): either of them becomes readable."""
+        """Return the descriptors to poll(2); a signal makes one of them readable."""
         return self._outlet, self._waking
 
     def take(self) -> Iterator[tuple[int, bool]]:
-        """Yield the signals that came since: the number, and whether the terminal sent it.
+        """Yield the signals that came since the last call, with whether the terminal sent each.
 
-        The end of a child is not among them, it only makes one of `filenos` readable.
+        A SIGCHLD from the kernel is not among them; it only makes one of `filenos` readable.
         """
         with suppress(BlockingIOError):
             os.read(self._waking, 4096)
@@ -213,15 +215,15 @@ class Signals:
                     yield signum, bool(from_kernel)
 
     def stop(self, signum: int) -> None:
-        """Let a signal of `STOPPING` stop this process; return once it is continued.
+        """Let a signal of `STOPPING` stop this process; return when it is continued.
 
         The system does not stop us if there is no shell that could continue us.
         """
         handler = signal.signal(signum, signal.SIG_DFL)
         try:
-            # Raised before it is unblocked: if the terminal's own is pending, both count as one.
+            # Raised while it is blocked: if the one from the terminal is pending, both are one.
             signal.raise_signal(signum)
-            with suppress(OSError):  # then it was not blocked
+            with suppress(OSError):  # it was not blocked
                 blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, (signum,))
                 _set_mask(blocked)
         finally:
@@ -243,20 +245,20 @@ class Signals:
         try:
             while not self._note(signal.sigwaitinfo(awaited)):
                 pass
-        except Exception:  # the handlers can do everything that is refused here
+        except Exception:  # the handlers take over
             self._tell(_LOST, from_kernel=True)
 
     def _note(self, info: signal.struct_siginfo) -> bool:
-        """Take account of a signal that was waited for; return whether it says to stop waiting."""
+        """Report a signal that was waited for; return whether it means to stop waiting."""
         from_kernel = info.si_code > 0
         if info.si_signo == signal.SIGCHLD and self._stopping and info.si_pid == os.getpid():
-            return True  # nobody but `stop_listening` sends us that one
+            return True  # only `stop_listening` sends this one
         if not (from_kernel and info.si_signo in _OURS):
             self._tell(info.si_signo, from_kernel=from_kernel)
         return False
 
     def _tell(self, signum: int, *, from_kernel: bool) -> None:
-        with suppress(BlockingIOError):  # 32,768 signals wait to be taken; one more says no more
+        with suppress(BlockingIOError):  # 32,768 signals wait already, so one can be dropped
             os.write(self._inlet, bytes((signum, from_kernel)))
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Draw a run as an SVG file that does not need any other file.
 
-All text from the log passes through `plain`, which removes the characters that XML forbids, and
+All text from the log passes through `plain`, which replaces the characters that XML forbids, and
 through ElementTree, which escapes the rest.
 """
 

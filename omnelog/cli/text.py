@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Text, numbers and sizes for people: harmless to a terminal and of bounded length."""
+"""Show text, numbers and sizes to people, harmless to a terminal and of bounded length."""
 
 from collections.abc import Iterable, Sequence
 
-LONGEST = 500  # characters of one text; all of it is in `show --full`
+LONGEST = 500  # characters of one text at most; `show --full` shows all
 
 
 def plain(text: str, longest: int = LONGEST) -> str:
-    """`text` on one line of a terminal: what does not print is escaped, colour codes included."""
+    """Return `text` for one line of a terminal: characters that do not print are escaped."""
     cut = text[:longest]
     if not cut.isprintable():
         escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
@@ -16,32 +16,32 @@ def plain(text: str, longest: int = LONGEST) -> str:
 
 
 def short(text: str, longest: int) -> str:
-    """`text` harmless as in `plain`, cut to `longest` characters."""
+    """Return `text` harmless as in `plain`, cut to `longest` characters."""
     whole = plain(text[: longest + 1])
     return whole if len(whole) <= longest else f"{whole[: longest - 3]}..."
 
 
 def counted(number: int, noun: str) -> str:
-    """So many of a thing, in English."""
+    """Return a number of things in English, such as ``1,200 lines``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def some(names: Sequence[str], most: int) -> str:
-    """The first `most` of `names`, and how many more there are."""
+    """Return the first `most` of `names`, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def names_like(wanted: str, names: Iterable[str]) -> str:
-    """A hint for the end of a message: which of `names` are most similar to `wanted`."""
-    from difflib import get_close_matches  # noqa: PLC0415 - needed by messages alone
+    """Return a hint for the end of a message: which of `names` are most similar to `wanted`."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only messages need it
 
     near = get_close_matches(wanted, list(names), n=3, cutoff=0.5)
     return f"; the nearest is {', '.join(near)}" if near else ""
 
 
 def spell_size(size: int) -> str:
-    """A number of bytes as people read it, in units of 1,000."""
+    """Return a number of bytes as text, in units of 1,000."""
     amount = float(size)
     for unit in ("B", "kB", "MB"):
         if amount < 999.5:
