@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A run in the Trace Event Format, which Perfetto and chrome://tracing open: pure, as it streams.
+"""Convert a run to the Trace Event Format, which Perfetto and chrome://tracing open.
 
-https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU: a node is a
-complete event (X), an iteration or a gate an instant event (i), names are metadata (M). Nodes that
-are not at work at once share a thread, a lane. `ts` and `dur` are microseconds from the run's
-first event on.
+https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU defines the format.
+A node is a complete event (X). An iteration, a gate, and the start and end of the pipe are instant
+events (i). Names are metadata (M). Nodes that are not at work at the same time share a thread,
+which is called a lane. `ts` is in microseconds since the run's first event, and `dur` in
+microseconds.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,14 +27,14 @@ from .times import moment_ms
 
 Trace: TypeAlias = dict[str, object]
 
-_RUN = 1  # the process that stands for the run
-_PIPE = 1  # its first thread; the lanes of nodes come next
-_FAILED = "terrible"  # a colour, as the format names it
-_OPEN = "grey"  # another
+_RUN = 1  # the id of the process that stands for the run
+_PIPE = 1  # the id of its first thread; the lanes of nodes come next
+_FAILED = "terrible"  # the colour of a node that failed, as the format names it
+_OPEN = "grey"  # the colour of a node without an end
 
 
 def trace_events(run_id: str, events: Iterable[Event]) -> Iterator[Trace]:
-    """Yield the trace events of a run, in memory that grows with its nodes that are at work."""
+    """Yield the trace events of a run. The memory grows with the nodes that are at work at once."""
     yield _name("process_name", _PIPE, run_id)
     yield _name("thread_name", _PIPE, "pipe")
     begin = None
@@ -74,7 +75,7 @@ def trace_events(run_id: str, events: Iterable[Event]) -> Iterator[Trace]:
 
 
 class _Lanes:
-    """Threads that nodes share: each has one to itself while it is at work, the lowest free one."""
+    """The threads that nodes share. While a node is at work, it has the lowest free one."""
 
     def __init__(self) -> None:
         self._taken: dict[str, int] = {}
@@ -82,7 +83,7 @@ class _Lanes:
         self._count = 0
 
     def of(self, node_id: str) -> tuple[int, str | None]:
-        """The thread of a node, which it has until it leaves, and its name if it is new."""
+        """Return the thread that a node has until it leaves, and the thread's name if it is new."""
         if node_id in self._taken:
             return self._taken[node_id], None
         name = None
@@ -96,7 +97,7 @@ class _Lanes:
         return thread, name
 
     def leave(self, node_id: str) -> None:
-        """Let others have the thread of a node."""
+        """Free the thread of a node for other nodes."""
         heappush(self._free, self._taken.pop(node_id))
 
 
@@ -132,7 +133,7 @@ def _complete(
 
 
 def _said(event: Event) -> Trace:
-    """What an event says of its own."""
+    """Return the members that only this type of event has."""
     match event:
         case PipeStarted(pipe=pipe, inputs=inputs):
             return {"pipe": pipe, "inputs": {item.key: item.value for item in inputs}}

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Which volume and which run a command is about.
+"""Find the volume and the run that a command is about.
 
-The volume is ``--root``, else OMNE_VOLUME_ROOT, else the one around here. A run is named by its
-whole id, the beginning or the end of one, or ``latest``, ``latest~1``, ``latest:PIPE``.
+The volume is that of ``--root``, else of OMNE_VOLUME_ROOT, else the nearest one from the current
+directory upwards. A run is named by its id, by the beginning or the end of its id, or as
+``latest``, ``latest~1`` or ``latest:PIPE``.
 """
 
 import os
@@ -32,7 +33,7 @@ _SHOWN = 3  # names in a message
 
 
 def add_root_option(parser: ArgumentParser, default: str | None) -> None:
-    """Let `parser` take ``--root``."""
+    """Add the option ``--root`` to `parser`."""
     parser.add_argument(
         "--root",
         metavar="DIR",
@@ -42,10 +43,10 @@ def add_root_option(parser: ArgumentParser, default: str | None) -> None:
 
 
 def volume_root(option: str | None) -> Path:
-    """The absolute root of the volume: `option` if given, else the environment's, else found.
+    """Return the absolute root of the volume: from `option`, the environment, or the directories.
 
-    Raises Refused, saying how to make one, where there is none: a volume is never made by the way,
-    for one made in the wrong place would swallow the records of everything below it.
+    Raises Refused if there is no volume; the message says how to make one. A volume is never
+    created implicitly, because one in a wrong place would get the records of everything below it.
     """
     if option is not None:
         return _checked(option, "--root")
@@ -82,12 +83,12 @@ def _checked(named: str, origin: str) -> Path:
 
 
 def find_run(root: Path, named: str) -> str:
-    """The id of the run that `named` means.
+    """Return the id of the run that `named` means.
 
-    That is the run of this very id; else of ``latest`` the newest, of ``latest~2`` the second
-    before it, of ``latest:PIPE`` and ``latest:PIPE~2`` the same among the runs of a pipe; else the
-    only one whose id begins, or else ends, with `named`. Raises Refused with the nearest names;
-    InvalidRunId; LogIOError.
+    That is the run with exactly this id, if it exists. ``latest`` is the newest run, ``latest~2``
+    the second before it, and ``latest:PIPE`` and ``latest:PIPE~2`` are the same among the runs of a
+    pipe. Anything else is the beginning or the end of the id of a single run. Raises Refused, with
+    similar names; InvalidRunId; LogIOError.
     """
     if run_exists(root, named):
         return named
@@ -116,12 +117,12 @@ def find_run(root: Path, named: str) -> str:
 
 
 def is_relative(named: str) -> bool:
-    """Whether `named` is ``latest`` or one of its kind, and no run can be waited for by it."""
+    """Return whether `named` is ``latest`` or similar, and therefore not an id to wait for."""
     return re.fullmatch(_RELATIVE, named) is not None
 
 
 def _newest(root: Path, runs: list[str], pipe: str | None, back: int) -> str:
-    """The newest of `runs`, or the one `back` before it, of all or of one pipe."""
+    """Return the newest of `runs`, or the one `back` before it, of all pipes or of one."""
     left = back
     ordered = sorted(runs, key=lambda run_id: age_key(root, run_id), reverse=True)
     for run_id in ordered:
@@ -136,13 +137,13 @@ def _newest(root: Path, runs: list[str], pipe: str | None, back: int) -> str:
 
 
 def pipe_of(root: Path, run_id: str) -> str | None:
-    """The pipe that the first event of a run says it is of; None if it does not."""
+    """Return the pipe of a run according to its first event; None if that does not say it."""
     first = first_event(root, run_id)
     return first.pipe if isinstance(first, PipeStarted) else None
 
 
 def age_key(root: Path, run_id: str) -> tuple[int, str]:
-    """What sorts runs, the oldest first: the time in their id, else that of their first event."""
+    """Return a key to sort runs by age: the time in the id, else that of the first event."""
     ms = ulid_ms(run_id[-26:])
     if ms is None:
         from ..recording import moment_ms  # noqa: PLC0415 - nearly all ids have a time
@@ -153,7 +154,7 @@ def age_key(root: Path, run_id: str) -> tuple[int, str]:
 
 
 def first_event(root: Path, run_id: str) -> Event | None:
-    """The first event that the log of a run has; None if that is unknown."""
+    """Return the first event in the log of a run; None if there is none or it cannot be read."""
     from .checks import Findings, sound_events  # noqa: PLC0415 - seldom needed to find a run
 
     try:

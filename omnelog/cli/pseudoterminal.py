@@ -152,7 +152,7 @@ class Terminal:
             os.dup2(self._slave, fd)
 
     def resize(self) -> bool:
-        """Set the size to that of our terminal; return whether it was another one before."""
+        """Set the size to that of our terminal; return whether the size changed."""
         wanted = struct.pack("HHHH", *_SIZE, 0, 0)
         if self._ours is not None:
             with suppress(OSError):

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Running a command with its output both passed through and captured, live, as bytes.
+"""Run a command; capture its output and pass it through as it arrives, as bytes.
 
-One loop, in one thread, waits for the command's output, for room in our own, for signals, for the
-time limit and for the end. It never waits for anything else, so none of them holds up another: a
-terminal that is stopped keeps neither a signal nor the time limit from the command.
+One loop, in one thread, waits for the command's output, for room in our own output, for signals,
+for the time limit and for the end. It waits for all of them at once, so none delays another: if our
+terminal is stopped, the command still gets its signals, and its time limit still works.
 
-Once the command runs nothing ends the loop but the command's end. What the system refuses has a
-fallback: without pidfd_open(2) the loop looks for the end every 50 ms, without poll(2) it tries
-everything every 20 ms, and what fails in a way that nobody foresaw is noted and tried again.
+Once the command runs, only its end ends the loop. If the system refuses a call, there is a
+fallback: without pidfd_open(2) the loop checks for the end every 50 ms, and without poll(2) it
+tries everything every 20 ms. An unexpected error is noted, and the step is tried again.
 """
 
 import errno
@@ -36,50 +36,51 @@ if TYPE_CHECKING:
     from .pseudoterminal import Terminal
 
 _READ = 256 * 1024  # bytes
-_LINGER_S = 1.0  # how long, after the command, what it left running may go on writing
-_LOOK_S = 0.05  # between two looks for the command's end, where nothing reports it
-_TRY_S = 0.02  # between two tries, where nothing reports that the next one can succeed
-_LONGEST_WAIT_S = 3600.0  # poll(2) takes 24 days at most
-_LONGEST_LINE = 1024 * 1024  # bytes that wait for the end of their line, when passed on by lines
-_MOST_STUMBLES = 10  # failures that nobody foresaw, before only the command's end is waited for
+_LINGER_S = 1.0  # after the command's end, processes that it left running may write for so long
+_LOOK_S = 0.05  # between two checks for the command's end, if the system does not report it
+_TRY_S = 0.02  # between two tries, if the system does not report when one can succeed
+_LONGEST_WAIT_S = 3600.0  # poll(2) accepts 24 days at most
+_LONGEST_LINE = 1024 * 1024  # bytes; a longer part of a line is passed on before the line ends
+_MOST_STUMBLES = 10  # unexpected errors; after more, only the command's end is waited for
 
 
 class Conditions(NamedTuple):
-    """How a command is to be run."""
+    """How to run a command."""
 
     timeout_s: float | None = None
-    """After how many seconds it is ended; it has a process group of its own then."""
+    """After so many seconds the command gets SIGTERM. With a timeout it has its own process group.
+    """
     kill_after_s: float = 5.0
-    """After how many more seconds it is killed, if it has not ended by then."""
+    """So many seconds after the SIGTERM, what is left of the process group gets SIGKILL."""
     by_lines: bool = False
-    """Whether its output is passed through by whole lines."""
+    """Whether the output is passed through by whole lines."""
     on_terminal: bool = False
-    """Whether it has a pseudo-terminal of its own."""
+    """Whether the command has a pseudo-terminal of its own."""
 
 
 class Outcome(NamedTuple):
     """How a command ended."""
 
     status: int
-    """As a shell gives it: 128 + n for signal n, 126 and 127 if it could not be run, 124 if it took
-    too long."""
+    """The exit status as in a shell: 128 + n for signal n, 126 or 127 if the command could not be
+    run, 124 if it took too long. 125 if the system refused to start it, or its status is lost."""
     ending: str
     """The same in words."""
     ran: bool
-    """Whether it could be run at all."""
+    """Whether the command was started."""
     killed_by: int
-    """The signal that ended it; 0 if none did."""
+    """The signal that ended the command; 0 if none did."""
     failure: ErrorKind | None
-    """None if it succeeded."""
+    """None if the command succeeded."""
     last_lines: str
-    """Of a command that failed, the last lines of its standard error; of its standard output if
-    that is empty. Else empty."""
+    """If the command failed, the last lines of its standard error, or of its standard output if
+    that is empty. Otherwise empty."""
     losses: list[str]
-    """What of its output was not captured or not passed through, and why."""
+    """Which output was not captured or not passed through, and why."""
     left_running: bool
-    """Whether something that it left running still had its output, which was cut off."""
+    """Whether a process that the command left running still had its output, which was closed."""
     hurried: bool
-    """Whether somebody wanted it to end."""
+    """Whether the command was asked to end, by a signal or by the time limit."""
 
 
 def run(
@@ -93,14 +94,14 @@ def run(
     unsaid: bytes,
     started: Callable[[], None],
 ) -> Outcome:
-    """Run `command` to its end; write what it prints to the descriptor `capture` as well.
+    """Run `command` to its end, and pass what it prints to `outputs` and the descriptor `capture`.
 
-    What it prints goes on to `outputs`, the second of which gets `unsaid` first. `started` is
-    called once it runs. Within each of the two streams the captured order is exact, between them it
-    is that of arrival. A signal that came to us is passed on, unless the terminal sent it to the
-    command as well. If the reader of our output goes away, so does the command's: it gets SIGPIPE
-    as in a pipeline. All that was written by the time the command ended is captured; processes that
-    it left running may go on for a second, then their pipes are closed.
+    The second output gets `unsaid` first. `started` is called when the command runs. In the
+    capture, the bytes of each stream are in their exact order; the two streams are in the order in
+    which their bytes arrive. A signal that we get is passed on, unless the terminal sent it to the
+    command as well. If nobody reads our output any more, the command gets SIGPIPE, as in a
+    pipeline. Everything that was written before the command ended is captured. Processes that it
+    left running can write for another second; then their pipes are closed.
     """
     signals.hold()
     ignores_children = signals.ignores(signal.SIGCHLD)
@@ -110,7 +111,7 @@ def run(
     started_at = monotonic()
     try:
         if conditions.on_terminal:
-            from .pseudoterminal import Terminal  # noqa: PLC0415 - others do without
+            from .pseudoterminal import Terminal  # noqa: PLC0415 - seldom needed
 
             terminal = Terminal()
             child = terminal.start(command, environment, ignores_children=ignores_children)
@@ -118,7 +119,7 @@ def run(
             for _ in outputs:
                 ends += os.pipe()
                 os.set_blocking(ends[-2], False)
-                with suppress(OSError):  # a user may have only so many large pipes
+                with suppress(OSError):  # the number of large pipes is limited for each user
                     fcntl(ends[-2], F_SETPIPE_SZ, _READ)
             own_group = conditions.timeout_s is not None
             pid = spawn(
@@ -156,7 +157,10 @@ def run(
 
 
 def _not_run(program: str, error: OSError) -> Outcome:
-    """It could not be started: the command's fault if the error names a file, else the system's."""
+    """Return the outcome of a command that could not be started.
+
+    If the error names a file, the command is at fault, otherwise the system.
+    """
     ours = error.filename is None
     status = NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
     return Outcome(
@@ -173,7 +177,7 @@ def _not_run(program: str, error: OSError) -> Outcome:
 
 
 class _Capture:
-    """The file that keeps all of the output, up to the first byte it cannot keep."""
+    """The file that holds the output, up to the first byte that could not be written."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -183,14 +187,14 @@ class _Capture:
         while data and self.loss is None:
             try:
                 data = data[os.write(self._fd, data) :]
-            except OSError as error:  # with no second try: a gap in the middle would not show
+            except OSError as error:  # not tried again, because nobody would notice a gap
                 self.loss = f"the capture of its output is cut short: {error.strerror}"
 
 
 class _Stream:
-    """One of the command's outputs: read, captured, then passed through to `output`.
+    """One of the command's outputs. It is read, captured, and passed through to `output`.
 
-    `source` is -1 if there is none, and only `pending` is to be passed through.
+    `source`: the descriptor to read from, or -1 if only `pending` must be passed through.
     """
 
     def __init__(
@@ -199,12 +203,12 @@ class _Stream:
         self._source = source
         self._output = output
         self._capture = capture
-        # For every read, because fresh memory would take 10% longer. `_pending` may be a view of
-        # it, so nothing is read while anything is pending.
+        # The same memory is used for every read, because new memory takes 10% longer. `_pending`
+        # may be a view of it, so nothing is read while anything is pending.
         self._buffer = bytearray(_READ)
         self._pending = memoryview(pending)
         self._by_lines = by_lines
-        self._unfinished = b""  # the beginning of a line
+        self._unfinished = b""  # the beginning of a line, with `by_lines`
         self._is_passing = True
         self._has_turn = False
         self._command_has_ended = False
@@ -217,21 +221,21 @@ class _Stream:
 
     @property
     def is_open(self) -> bool:
-        """Whether the command, or what it left running, can still write to it."""
+        """Whether the command, or a process that it left running, can still write."""
         return self._source >= 0
 
     @property
     def is_busy(self) -> bool:
-        """Whether there is anything left to do."""
+        """Whether there is anything left to read or to pass through."""
         return self.is_open or bool(self._pending)
 
     @property
     def is_stuck(self) -> bool:
-        """Whether it waits for our reader."""
+        """Whether bytes wait for room in our output."""
         return bool(self._pending)
 
     def interest(self) -> tuple[int, int] | None:
-        """The descriptor and the event to wait for; None if there is none."""
+        """Return the descriptor and the event to wait for, or None."""
         if self._pending:
             if monotonic() < self.retry_at:
                 return None
@@ -251,7 +255,7 @@ class _Stream:
         except BlockingIOError:
             return
         except OSError as error:
-            if error.errno != errno.EIO:  # so a terminal says that nobody has it open any more
+            if error.errno != errno.EIO:  # EIO: nobody has the pseudo-terminal open any more
                 raise
             size = 0
         if size == 0:
@@ -260,7 +264,7 @@ class _Stream:
         self._take(memoryview(self._buffer)[:size])
 
     def _take(self, data: memoryview) -> None:
-        """Keep what was read, and make it ready to be passed on before the next is read."""
+        """Capture what was read, and make it pending."""
         self._owed -= len(data)
         self._capture.write(data)
         self.last_lines.add(data)
@@ -299,7 +303,7 @@ class _Stream:
             self._has_turn = False
 
     def abandon_output(self) -> None:
-        """Pass nothing through any more."""
+        """Do not pass anything through any more."""
         self._is_passing = False
         self._pending = memoryview(b"")
         self._unfinished = b""
@@ -307,7 +311,7 @@ class _Stream:
         self._output.yield_turn()
 
     def command_ended(self) -> None:
-        """Note what is in the pipe by now: the command wrote it, so the capture is owed it."""
+        """Note how many bytes are in the pipe: the command wrote them, so they must be captured."""
         self._command_has_ended = True
         if self.is_open:
             with suppress(OSError):
@@ -315,7 +319,7 @@ class _Stream:
                 [self._owed] = struct.unpack("i", size)
 
     def leave_stragglers(self) -> None:
-        """Stop reading once all that the command itself wrote is read."""
+        """Stop reading if everything that the command itself wrote is read."""
         if self.is_open and self._owed <= 0 and not self._pending:
             self.was_cut_off = True
             self._close()
@@ -323,21 +327,21 @@ class _Stream:
     def _close(self) -> None:
         source = self._source
         self._source = -1
-        if self._unfinished or self._has_turn:  # another recorder goes on with a line of its own
+        if self._unfinished or self._has_turn:  # end the line, because another recorder writes next
             self._pending = memoryview(self._unfinished + b"\n")
             self._unfinished = b""
         os.close(source)
 
 
 class _Keyboard:
-    """What is typed, on its way to a command that has a terminal of its own."""
+    """Passes what is typed to a command that has a terminal of its own."""
 
     def __init__(self, terminal: "Terminal") -> None:
         self._terminal = terminal
         self._typed = b""
 
     def interest(self) -> tuple[int, int] | None:
-        """The descriptor and the event to wait for; None if there is none."""
+        """Return the descriptor and the event to wait for, or None."""
         if self._typed:
             return self._terminal.master, select.POLLOUT
         return (self._terminal.keyboard, select.POLLIN) if self._terminal.keyboard >= 0 else None
@@ -353,13 +357,13 @@ class _Keyboard:
                 self._terminal.disconnect()
         except BlockingIOError:
             return
-        except OSError:  # either end is gone
+        except OSError:  # the keyboard or the terminal is gone
             self._typed = b""
             self._terminal.disconnect()
 
 
 class _Relay:
-    """The loop from the start of a command until its last output is dealt with."""
+    """The loop, from the start of a command until all of its output is passed through."""
 
     def __init__(
         self,
@@ -390,19 +394,19 @@ class _Relay:
         self._stumbles: list[str] = []
 
     def add(self, source: int, output: Output, pending: bytes = b"") -> None:
-        """Take on an output of the command."""
+        """Add an output of the command."""
         by_lines = self._conditions.by_lines
         self._streams.append(_Stream(source, output, self._capture, pending, by_lines=by_lines))
 
     def attempt(self, step: Callable[[], None]) -> None:
-        """Do a step, and note what it raises instead of ending the loop."""
+        """Do a step. If it raises an exception, note that and continue."""
         try:
             step()
         except Exception as error:
             self._stumbles.append(f"{type(error).__name__}: {error}")
 
     def run(self) -> None:
-        """Go on until the command has ended and its output is dealt with."""
+        """Run until the command has ended and its output is passed through."""
         if self._terminal is not None:
             self.attempt(self._terminal.connect)
         while not self._is_done():
@@ -424,7 +428,7 @@ class _Relay:
         return self._ended_at is not None and not any(stream.is_busy for stream in self._streams)
 
     def _step(self) -> None:
-        """Wait until anything can be done, and do it."""
+        """Wait until something can be done, and do it."""
         self._wait()
         if self._terminal is not None and self._streams[0].has_lost_reader:
             self._hang_up()
@@ -438,7 +442,7 @@ class _Relay:
                 stream.command_ended()
         if self._ended_at is not None and now - self._ended_at >= _LINGER_S:
             for stream in self._streams:
-                if self._is_hurried:  # nobody who ends a program waits for its reader
+                if self._is_hurried:  # whoever ends a program does not wait for its reader
                     stream.abandon_output()
                 stream.leave_stragglers()
 
@@ -467,14 +471,14 @@ class _Relay:
     def _take_signals(self) -> None:
         for signum, from_terminal in self._signals.take():
             self._deliver(signum, from_terminal=from_terminal)
-        self._look()  # after taking, because a change after that comes with a SIGCHLD of its own
+        self._look()  # after `take`: a change of state after this sends another SIGCHLD
 
     def _look(self) -> None:
         self._child.look()
         reap_orphans(self._child)
 
     def _patience_s(self) -> float:
-        """How long to wait at most until something else is to be done."""
+        """Return the seconds until something must be done even if nothing happens."""
         now = monotonic()
         wake_at = min(self._deadline if not self._has_timed_out else math.inf, self._kill_at)
         if self._ended_at is not None:
@@ -490,7 +494,7 @@ class _Relay:
         return min(max(0.0, wake_at - now), _LONGEST_WAIT_S)
 
     def _deliver(self, signum: int, *, from_terminal: bool) -> None:
-        """Pass a signal on, unless the command got it as we did."""
+        """Pass a signal on, unless the command got it too."""
         if signum == signal.SIGCONT:
             self._continue()
             return
@@ -499,18 +503,18 @@ class _Relay:
         if signum in ENDING and not self._signals.ignores(signum):
             self._is_hurried = True
         if from_terminal and self._child.own_group:
-            self._child.send_group(signum)  # as the terminal would have, were it not apart
+            self._child.send_group(signum)  # the terminal did not reach the command's own group
         elif not (from_terminal and self._child.is_in_our_group()):
             self._child.send(signum)
 
     def _resize_terminal(self) -> bool:
-        """Give the command's terminal the size of ours; return whether it had another one."""
+        """Give the command's terminal the size of ours; return whether its size changed."""
         if self._terminal is None or not self._has_open_terminal():
             return False
         return self._terminal.resize()
 
     def _continue(self) -> None:
-        """Let the command go on, unless it was stopped as we were and got a SIGCONT as we did."""
+        """Continue the command, unless it was stopped with us and already got a SIGCONT too."""
         self._child.look()
         got_its_own = self._stopped_with_it and not self._child.stopped
         self._stopped_with_it = False
@@ -521,11 +525,11 @@ class _Relay:
             self._child.send_group(signal.SIGCONT)
 
     def _stop_too(self) -> None:
-        """Stop as the command did, if a shell that watches us would have to notice that."""
+        """Stop this process too if the command was stopped in a way that our shell must notice."""
         signum = self._child.stopped
         notable = {signal.SIGTSTP} if self._child.own_group else STOPPING
         if signum and self._has_timed_out:
-            self._child.send_group(signal.SIGCONT)  # otherwise it would not react to the SIGTERM
+            self._child.send_group(signal.SIGCONT)  # a stopped process does not react to SIGTERM
             return
         if signum not in notable or self._stopped_with_it:
             return
@@ -534,13 +538,14 @@ class _Relay:
             self._terminal.disconnect()
         self._signals.stop(signum)
         if self._child.own_group:
-            # It gets no SIGCONT with us, nor do we get one if the system refused to stop us.
+            # Nobody else sends SIGCONT to the command's own group. If the system refused to stop
+            # us, we do not get one either.
             self._stopped_with_it = False
             self._continue()
             self._stopped_with_it = True
 
     def _hang_up(self) -> None:
-        """Inform the command that its terminal is gone, as a shell informs its jobs."""
+        """Send SIGHUP to the command, as a shell does to its jobs when the terminal is gone."""
         if not self._has_hung_up:
             self._has_hung_up = True
             self._child.send_group(signal.SIGHUP)
@@ -555,7 +560,7 @@ class _Relay:
             self._child.send_group(signal.SIGTERM)
             self._child.send_group(
                 signal.SIGCONT
-            )  # while it is stopped it would react to nothing else
+            )  # while the command is stopped, it would not react to the SIGTERM
         if self._kill_at == math.inf:
             return
         if has_exited:
@@ -566,7 +571,7 @@ class _Relay:
             self._kill_at = math.inf
 
     def _wait_for_end(self) -> None:
-        """Nothing works: only keep the command's pipes empty, and wait for its end."""
+        """Only read the command's pipes and wait for its end, because everything else fails."""
         for stream in self._streams:
             self.attempt(stream.abandon_output)
         while self._child.returncode is None:
@@ -577,7 +582,7 @@ class _Relay:
             time.sleep(_LOOK_S)
 
     def outcome(self) -> Outcome:
-        """How the command ended."""
+        """Return how the command ended."""
         returncode = self._child.returncode or 0
         status = returncode
         ending = describe(returncode)
@@ -615,7 +620,10 @@ class _Relay:
 
 
 def _poll(events: Mapping[int, int], patience_s: float) -> dict[int, int]:
-    """Wait for any of `events`, by descriptor; where that is refused, claim that all are there."""
+    """Wait for any of `events`, and return those that came, by descriptor.
+
+    If the system refuses poll(2), return all of them after a short time.
+    """
     try:
         poller = select.poll()
         for fd, event in events.items():

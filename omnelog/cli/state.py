@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a run has come to, from its events alone: pure functions, which touch no file.
+"""Derive the state of a run from its events, with pure functions that do not touch files.
 
-Any events in any order have a state. Of those that a sane run logs, each prefix has one too, and it
-never goes back: empty, running, then completed or aborted.
+Any events in any order have a state. As a well-behaved run logs its events, the state changes from
+empty to running, and then to completed or aborted, and never back.
 """
 
 from collections.abc import Iterable
@@ -26,12 +26,12 @@ from ..recording import moment_ms
 
 
 class RunState(StrEnum):
-    """How far a run has come, or that its log cannot say."""
+    """The state of a run, or that its log is damaged."""
 
     EMPTY = "empty"
-    """Nothing was logged yet."""
+    """Nothing is logged yet."""
     RUNNING = "running"
-    """It has begun, and its end is not logged: it goes on, or its recorder died."""
+    """The run has begun, and its end is not logged: it is running, or its recorder died."""
     COMPLETED = "completed"
     ABORTED = "aborted"
     DAMAGED = "damaged"
@@ -39,10 +39,10 @@ class RunState(StrEnum):
 
 
 class NodeState(StrEnum):
-    """How far a node has come."""
+    """The state of a node."""
 
     RUNNING = "running"
-    """Its end is not logged."""
+    """The end of the node is not logged."""
     COMPLETED = "completed"
     FAILED = "failed"
 
@@ -50,9 +50,9 @@ class NodeState(StrEnum):
 class Node:
     """What the events of one node say: its last start, the end after that, and what is between.
 
-    Not the events themselves: a run may have 100,000 nodes. Times are milliseconds since 1970, None
-    where an event does not say. `kind` is None if its start is not logged. Of the node's
-    `step_count` iterations and gates, `steps` are the last ones.
+    The start and the end are not kept as events, because a run may have 100,000 nodes. Times are in
+    milliseconds since 1970, or None if they are unknown. `kind` is None if the start is not logged.
+    `step_count` is the number of iterations and gates, and `steps` has the last of them.
     """
 
     __slots__ = (
@@ -60,8 +60,8 @@ class Node:
         *("output_path", "step_count", "steps"),
     )
 
-    def __init__(self, id: str) -> None:  # noqa: A002 - as an event calls it
-        """Nothing is known of it yet."""
+    def __init__(self, id: str) -> None:  # noqa: A002 - its name in events
+        """For the node `id`, of which nothing else is known yet."""
         self.id: str = id
         self.kind: NodeKind | None = None
         self.name: str | None = None
@@ -77,7 +77,7 @@ class Node:
 
     @property
     def duration_ms(self) -> int | None:
-        """How long it took; None while it has no end, or where that is unknown or negative."""
+        """How long the node took; None if it has not ended, or if that is unknown or negative."""
         if self.start_ms is None or self.end_ms is None or self.end_ms < self.start_ms:
             return None
         return self.end_ms - self.start_ms
@@ -85,7 +85,7 @@ class Node:
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class Summary:
-    """What all events of a run say together; `nodes` in the order in which they came up."""
+    """What all events of a run say together. `nodes` is in the order of their first events."""
 
     state: RunState = RunState.EMPTY
     begun: PipeStarted | None = None
@@ -96,14 +96,15 @@ class Summary:
     nodes: dict[str, Node] = field(default_factory=dict)
 
     def count(self, state: NodeState) -> int:
-        """How many nodes are in `state`."""
+        """Return how many nodes are in `state`."""
         return sum(node.state is state for node in self.nodes.values())
 
 
 def derive_state(events: Iterable[Event]) -> RunState:
-    """The state that `events`, in the order of the log, leave the run in: the last end counts.
+    """Return the state of a run after `events`, which are in the order of the log.
 
-    What comes after the end of a pipe does not reopen it: its nodes may outlive it.
+    The last end of the pipe counts. Events after it do not change the state, because nodes may
+    outlive their pipe.
     """
     state = RunState.EMPTY
     for event in events:
@@ -112,11 +113,10 @@ def derive_state(events: Iterable[Event]) -> RunState:
 
 
 def summarize(events: Iterable[Event], *, steps: int = 10) -> Summary:
-    """What `events`, in the order of the log, say together, in memory that grows with its nodes.
+    """Summarize `events`, which are in the order of the log. The memory grows with the nodes.
 
-    Of each node the last `steps` iterations and gates are kept: a loop may have millions.
-
-    The first start of a pipe counts and the last end. A node that is started again begins again.
+    Of each node the last `steps` iterations and gates are kept, because a loop may have millions.
+    The first start of the pipe counts, and the last end. A node that is started again begins again.
     """
     found = Summary()
     nodes = found.nodes
@@ -125,7 +125,7 @@ def summarize(events: Iterable[Event], *, steps: int = 10) -> Summary:
             found.first = event
         found.last = event
         found.events += 1
-        match event:  # what is frequent comes first
+        match event:  # frequent types come first
             case NodeStarted():
                 node = Node(event.node_id)
                 node.kind = event.kind
@@ -164,7 +164,7 @@ def summarize(events: Iterable[Event], *, steps: int = 10) -> Summary:
 
 
 def _known(nodes: dict[str, Node], node_id: str) -> Node:
-    """The node of this id, a new one if its start is not logged."""
+    """Return the node with this id, a new one if its start is not logged."""
     node = nodes.get(node_id)
     if node is None:
         node = Node(node_id)
@@ -173,7 +173,7 @@ def _known(nodes: dict[str, Node], node_id: str) -> Node:
 
 
 def state_after(state: RunState, event: Event) -> RunState:
-    """The state that `event` leads to from `state`."""
+    """Return the state that follows `state` after `event`."""
     if isinstance(event, PipeCompleted):
         return RunState.COMPLETED
     if isinstance(event, PipeAborted):
@@ -182,10 +182,10 @@ def state_after(state: RunState, event: Event) -> RunState:
 
 
 def latest_ms(run: Summary, now_ms: int) -> int:
-    """Up to when a run has gone, in milliseconds since 1970: to its last event, or to now.
+    """Return until when a run has gone on, in milliseconds since 1970.
 
-    It goes on until its end is logged. The last event may be later than now if the clock of the
-    process that logged it is ahead.
+    That is its last event, or now if its end is not logged. The last event may be later than now if
+    the clock of the process that logged it is ahead.
     """
     last_ms = None if run.last is None else moment_ms(run.last)
     if last_ms is None:
