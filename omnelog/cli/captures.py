@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What nodes printed: where it is kept, and the last lines of it for people to read."""
+"""Find what nodes printed, and show its last lines to people."""
 
 import os
 from pathlib import Path
@@ -9,21 +9,21 @@ from ..recording import node_capture_path
 from .lastlines import as_seen
 from .text import plain
 
-_END = 16 * 1024  # bytes that are looked at for the last lines
-_WIDEST = 300  # characters of one line
+_END = 16 * 1024  # bytes that are read for the last lines, at least
+_WIDEST = 300  # characters of one line, at most
 
 
 def capture_path(root: Path, run_id: str, node_id: str) -> Path | None:
-    """Where the output of a node is kept; None if it was not captured."""
+    """Return the file that holds the output of a node; None if it was not captured."""
     try:
         path = node_capture_path(root, run_id, node_id)
-    except InvalidRunId:  # out of a log, so it may be anything
+    except InvalidRunId:  # the node id is from a log, so it may be any text
         return None
     return path if os.path.isfile(path) else None
 
 
 def path_from_here(path: Path) -> str:
-    """An absolute path, or one from the current directory if that is shorter."""
+    """Return an absolute path, or the path from the current directory if that is shorter."""
     try:
         relative = os.path.relpath(path)
     except OSError:  # the current directory is gone
@@ -32,10 +32,11 @@ def path_from_here(path: Path) -> str:
 
 
 def last_lines(path: Path, count: int, longest: int = _WIDEST) -> list[str]:
-    """The last `count` lines of a capture that are not blank, harmless to a terminal.
+    """Return the last `count` lines of a capture that are not blank, harmless to a terminal.
 
-    As a terminal would show them: without escape sequences, and of a line that was written over,
-    as a progress bar does, what was written last. Empty if the file cannot be read.
+    They are as a terminal shows them: without escape sequences, and of a line that was overwritten,
+    such as a progress bar, only what was written last. The list is empty if the file cannot be
+    read.
     """
     try:
         with path.open("rb") as file:
@@ -45,6 +46,6 @@ def last_lines(path: Path, count: int, longest: int = _WIDEST) -> list[str]:
     except OSError:
         return []
     if begin > 0 and len(lines) > 1:
-        lines.pop(0)  # it begins inside a line
+        lines.pop(0)  # its beginning may be missing
     shown = [line.decode(errors="replace").rstrip().expandtabs() for line in lines[-4 * count :]]
     return [plain(line, longest) for line in shown if line][-count:]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What is wrong with a log: its lines, their order, its tail and its quarantine.
+"""Find what is wrong with a log: with its lines, their order, its tail and its quarantine.
 
-What is found is kept as ``path:line: reason``, bounded however much is wrong. `Checker` is pure and
-takes a line at a time; the rest reads the log.
+A finding prints as ``path:line: reason``, and the number of findings that are kept is bounded.
+`Checker` takes one event after the other and does not read files; the rest reads the log.
 """
 
 from array import array
@@ -27,13 +27,13 @@ from ..recording import ts_ms
 from .log_lines import LogLines, log_exists, quarantine_path
 from .text import counted, plain
 
-_KEPT = 100  # of one log; nobody reads more
-_TICK = 1000  # lines between two news of how far it is
-_BUCKETS = 256
+_KEPT = 100  # findings of one log; nobody reads more
+_TICK = 1000  # lines between two reports of progress
+_BUCKETS = 256  # so that looking for one id does not search all ids
 
 
 class Finding(NamedTuple):
-    """One thing that is wrong with a file, on a line counted from 1 or with all of it."""
+    """One thing that is wrong with a file. `line` counts from 1; None is the whole file."""
 
     path: str
     line: int | None
@@ -48,13 +48,13 @@ class Findings:
     """The first hundred findings of one log, and how many there were."""
 
     def __init__(self, path: str) -> None:
-        """On the log at `path`; there are none yet."""
+        """For the log at `path`, without findings yet."""
         self.path: str = path
         self.kept: list[Finding] = []
         self.count: int = 0
 
     def add(self, reason: str, line: int | None = None, path: str | None = None) -> None:
-        """Note what is wrong: with a line, counted from 1, or all of it; with another file."""
+        """Add a finding. `line`: counted from 1, None for the whole file. `path`: another file."""
         self.count += 1
         if len(self.kept) < _KEPT:
             self.kept.append(Finding(path or self.path, line, reason))
@@ -70,7 +70,7 @@ def sound(
 ) -> Iterator[Event]:
     """Yield the events of a snapshot; add the lines that are not events to `findings`.
 
-    `read` is called now and then with how many bytes were read in all.
+    `read` is called from time to time with the number of bytes that were read so far.
     """
     for line in lines.snapshot_lines():
         found = lines.event(line)
@@ -85,33 +85,33 @@ def sound(
 def sound_events(
     path: Path, findings: Findings, read: Callable[[int], None] | None = None
 ) -> Iterator[Event]:
-    """Yield the events of a snapshot of the log, if there is one, as `sound` does."""
+    """Yield the events of a snapshot of the log at `path`, as `sound` does, if the log exists."""
     if log_exists(path):
         with LogLines(path) as lines:
             yield from sound(lines, findings, read)
 
 
 class Checker:
-    """Takes the events of a log in order and finds what is wrong with them beyond each line.
+    """Takes the events of a log in order, and finds what is wrong with each or with their order.
 
-    In memory that grows with the nodes of the run and by 8 bytes an event, for its id.
+    The memory grows with the nodes of the run, and by 8 bytes with each event, for its id.
     """
 
     def __init__(self, run_id: str) -> None:
         """For the log of `run_id`."""
         self._run_id = run_id
         self._events = 0
-        self._pipe_ended = 0  # on which line; 0: not yet
+        self._pipe_ended = 0  # the line of the last end of the pipe; 0: it has not ended
         self._is_aborted = False
         self._first: Event | None = None
         self._last: Event | None = None
-        self._nodes: dict[str, int] = {}  # the line of its start, or of its end and then negative
+        self._nodes: dict[str, int] = {}  # the line of the start; after the end, minus its line
         self._ids = [array("Q") for _ in range(_BUCKETS)]
 
     def take(self, number: int, event: Event) -> list[str]:
-        """Take the event on line `number`, from 1, and return what is wrong with it.
+        """Take the event on line `number`, counted from 1, and return what is wrong with it.
 
-        Except that its id is in the log already, which `repeated` finds for all lines at once.
+        Whether its id is in the log already is not checked: `repeated` does that for all lines.
         """
         reasons = list(self.faults(event))
         hashed = id_hash(event)
@@ -130,7 +130,7 @@ class Checker:
         return reasons
 
     def faults(self, event: Event) -> Iterator[str]:
-        """Yield what would be wrong with `event` on the next line."""
+        """Yield what would be wrong with `event` if it were on the next line."""
         if event.run_id != self._run_id:
             yield f"of another run: run_id is {plain(event.run_id, 80)!r}"
         if ts_ms(event.ts) is None:
@@ -149,7 +149,10 @@ class Checker:
             yield f"the first event is {event.type}, not pipe.started"
 
     def _may_outlive_pipe(self, event: Event) -> bool:
-        """Whether the pipe was aborted while the node of `event` was still running."""
+        """Return whether the pipe was aborted, and the node of `event` was still running then.
+
+        Such a node may log its events after the end of the pipe, but not start again.
+        """
         node_id = getattr(event, "node_id", None)
         is_running = node_id is not None and self._nodes.get(node_id, 0) > 0
         return self._is_aborted and is_running and not isinstance(event, NodeStarted)
@@ -175,12 +178,12 @@ class Checker:
         return (None, None) if self._pipe_ended else (self._first, self._last)
 
     def has_id_of(self, event: Event) -> bool:
-        """Whether an event that was taken has the same id, judged by 64 bits of it."""
+        """Return whether an event that was taken has the same id, by a hash of 64 bits."""
         hashed = id_hash(event)
         return hashed in self._ids[hashed % _BUCKETS]
 
     def repeated(self) -> set[int]:
-        """The `id_hash` of ids that are there twice, and with luck of no other."""
+        """Return the `id_hash` of every id that occurs twice, and by chance of a few others."""
         found = set()
         for bucket in self._ids:
             if len(set(bucket)) < len(bucket):
@@ -190,7 +193,7 @@ class Checker:
 
 
 def id_hash(event: Event) -> int:
-    """64 bits for the id of an event, the same for the same id as long as this process runs."""
+    """Return a hash of 64 bits of an event's id, which is valid in this process only."""
     return hash(event.id) % 2**64
 
 
@@ -205,7 +208,7 @@ def _spell(node_id: str) -> str:
 
 
 class Verdict(NamedTuple):
-    """On one log: what is wrong, how many lines it has, whether one more is being written."""
+    """What is wrong with a log, how many lines it has, and whether one more is being written."""
 
     run_id: str
     findings: Findings
@@ -217,7 +220,10 @@ class Verdict(NamedTuple):
 
 
 def check_log(run_id: str, path: Path, read: Callable[[int], None]) -> Verdict:
-    """Check the log of `run_id`; `read` is called with the bytes read since its last call."""
+    """Check the log of `run_id` at `path`.
+
+    `read` is called with the number of bytes that were read since its last call.
+    """
     findings = Findings(str(path))
     verdict = Verdict(run_id, findings)
     try:
@@ -262,7 +268,7 @@ def _check_lines(
 
 
 def _check_ids(path: Path, repeated: set[int], findings: Findings) -> None:
-    """Read the log again to find which lines have an id that another line has."""
+    """Read the log again, and add a finding for each line whose id an earlier line has."""
     first: dict[str, int] = {}
     with LogLines(path) as lines:
         for line in lines.snapshot_lines():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Events, nodes and runs in words, harmless to a terminal and of bounded length."""
+"""Describe events, nodes and runs in words, harmless to a terminal and of bounded length."""
 
 from .. import (
     ErrorKind,
@@ -18,11 +18,11 @@ from .text import LONGEST, plain
 from .times import between_ms, elapsed_ms, moment_ms, spell_age, spell_ms
 
 _ENDINGS = ("exit status ", "killed by ", "timed out after ")
-"""How the first line of a message begins with which `record` says how a command ended."""
+"""The beginnings of the line with which `record` says how a command ended."""
 
 
 def detail(event: Event) -> str:
-    """What an event says beyond when, what and which node."""
+    """Return what an event says apart from its type, its time and its node."""
     words: list[str] = []
     match event:
         case PipeStarted(pipe=pipe, inputs=inputs, distro_version=version):
@@ -43,14 +43,15 @@ def detail(event: Event) -> str:
 
 
 def work(kind: NodeKind, name: str | None, model: str | None, longest: int = LONGEST) -> str:
-    """What a node does."""
+    """Return what a node does: its kind, its name and its model."""
     return plain(" ".join(filter(None, (kind, name, f"({model})" if model else ""))), longest)
 
 
 def failure(kind: ErrorKind, message: str | None, longest: int = LONGEST) -> str:
-    """Why a node failed: its error's kind, and of the message the line that most often says it.
+    """Return why a node failed: the kind of its error, and a line or two of the message.
 
-    That is the last one, but also the first where it says how the command ended.
+    That is the last line, which most often has the reason, after the first line if that one says
+    how the command ended.
     """
     lines = [line.strip("\r") for line in (message or "").split("\n") if line.strip()]
     said = lines[-1:]
@@ -60,7 +61,7 @@ def failure(kind: ErrorKind, message: str | None, longest: int = LONGEST) -> str
 
 
 def outcome(run: Summary, now_ms: int) -> str:
-    """How a run went, in words; `now_ms` is the time, in milliseconds since 1970."""
+    """Return in words how a run went; `now_ms` is the time, in milliseconds since 1970."""
     if run.first is None:
         return "no events yet"
     if run.ended is None:
@@ -74,7 +75,7 @@ def outcome(run: Summary, now_ms: int) -> str:
 
 
 def took(node: Node, run: Summary, now_ms: int) -> str:
-    """How long a node took, or takes by now."""
+    """Return how long a node took, or has taken until now."""
     if node.state is not NodeState.RUNNING:
         return spell_ms(node.duration_ms)
     if run.ended is not None:
@@ -83,7 +84,7 @@ def took(node: Node, run: Summary, now_ms: int) -> str:
 
 
 def sign_of(node: Node) -> str:
-    """The sign of how far a node has come: ✓ done, ✗ failed, ⏸ not ended, or blocked."""
+    """Return the sign of a node's state: ✓ completed, ✗ failed, ⏸ not ended or blocked."""
     if node.state is NodeState.COMPLETED:
         return "✓"
     waits = node.state is NodeState.RUNNING or node.error is ErrorKind.BLOCKED

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A run as one page of HTML that needs nothing else: failures first, then when nodes were at work.
+"""Make a page of HTML on a run: first the failures, then the times at which nodes were at work.
 
-All text from the log or a capture goes through `_text`, which leaves nothing that a browser would
-take for more than text. The one script, which searches, is named by its hash in the page's policy,
-so that no other runs.
+The page does not need any other file. All text from the log or a capture is escaped, so that a
+browser cannot treat it as anything but text. There is one script, for the search and to fold
+paragraphs. The page's policy names the script by its hash, so that no other script runs.
 """
 
 import os
@@ -21,12 +21,12 @@ from .state import Node, NodeState, Summary
 from .text import counted, plain
 from .times import elapsed_ms, moment_ms, spell_ms
 
-_MOST_FAILURES = 200  # that have a paragraph of their own
-_MOST_LISTED = 20  # of them without a click
-_MOST_OPEN = 5  # and with all that is known of them
-_MOST_NODES = 2000  # in the table
-_LINES = 30  # of what a node printed
-_MESSAGE = 4000  # characters
+_MOST_FAILURES = 200  # failures that have a paragraph of their own
+_MOST_LISTED = 20  # failures that are visible without a click
+_MOST_OPEN = 5  # failures that are unfolded
+_MOST_NODES = 2000  # nodes in the table
+_LINES = 30  # lines of what a node printed
+_MESSAGE = 4000  # characters of a message
 _CLASSES = {"✓": "done", "✗": "failed", "⏸": "open"}
 
 _STYLE = """
@@ -99,7 +99,7 @@ document.getElementById("fold").addEventListener("click", () => {
 
 
 def report(root: Path, run_id: str, run: Summary, now_ms: int, directory: Path) -> Iterator[str]:
-    """Yield the page on a run, piece by piece, for a file in `directory`.
+    """Yield the page on a run, in pieces, for a file in `directory`.
 
     `now_ms` is the time, in milliseconds since 1970. The captures of nodes that failed are read.
     """
@@ -181,7 +181,7 @@ def _chart(run: Summary, now_ms: int) -> Iterator[str]:
     yield '<div class="name">&nbsp;</div><div class="track">'
     for tick in ticks_ms(chart.length_ms, 5):
         at = _percent(chart, tick)
-        last = ' class="last"' if at > 82 else ""  # so that it has room
+        last = ' class="last"' if at > 82 else ""  # put its text to the left, where there is room
         yield f'<span{last} style="left:{at:.2f}%">{spell_ms(tick)}</span>'
     yield '</div><div class="took">took</div></div>\n'
     for row in rows_of(chart):
@@ -212,7 +212,7 @@ def _percent(chart: Chart, at_ms: int) -> float:
 
 
 def _table(run: Summary, nodes: list[Node], now_ms: int) -> Iterator[str]:
-    """The nodes as they began; of very many those that failed and the slowest."""
+    """Yield the table of nodes, as they began; if they are too many, the failed and the slowest."""
     shown = nodes
     if len(nodes) > _MOST_NODES:
         failed = [node for node in nodes if node.state is NodeState.FAILED]

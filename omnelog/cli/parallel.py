@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Checking many logs in several processes, which end when the process that needs them ends.
+"""Check many logs in several processes, which end when the process that started them ends.
 
-A module of its own because importing what it needs would take every other verb 20 ms.
+This is a module of its own because what it imports takes 20 ms, which other verbs need not spend.
 """
 
 import multiprocessing
@@ -20,24 +20,24 @@ from .checks import Verdict, check_log
 from .exits import FINDINGS, Refused
 from .progress import Progress
 
-_SHARE = 8  # logs that a process is given at once: one takes 200 us, and may take seconds
-_POLL_S = 0.1
+_SHARE = 8  # logs that a process gets at once: a log takes 200 us, and a large one takes seconds
+_POLL_S = 0.1  # seconds between two updates of the progress
 
 
 def check_at_once(
     logs: Sequence[tuple[str, Path]], progress: Progress, jobs: int
 ) -> Iterator[Verdict]:
-    """Yield the verdicts on `logs`, run ids and paths, in order; `jobs` processes find them.
+    """Check `logs`, pairs of run id and path, in `jobs` processes. Yield the verdicts in order.
 
-    Raises Refused if one of them is killed.
+    Raises Refused if one of the processes is killed.
     """
-    context = multiprocessing.get_context("fork")  # at once, and there are no threads here
+    context = multiprocessing.get_context("fork")  # the fastest; safe, as there are no threads here
     done = context.Value("Q", 0)
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(jobs, context, _prepare, (done,))
     try:
         shares = (logs[i : i + _SHARE] for i in range(0, len(logs), _SHARE))
-        with _no_interrupt():  # in the hooks of a fork Python drops a KeyboardInterrupt
+        with _no_interrupt():  # Python drops a KeyboardInterrupt that comes in a hook of a fork
             futures = deque(pool.submit(_check_share, share) for share in shares)
         while futures:
             if wait([futures[0]], _POLL_S).done:
@@ -52,13 +52,13 @@ def check_at_once(
     finally:
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
-        # Not waited for: an interrupt can leave a lock of the pool acquired for good.
+        # Do not wait: an interrupt can leave a lock of the pool acquired for ever.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Let an interrupt come no sooner than at the end."""
+    """A context manager that delays a Ctrl-C until its end."""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
     try:
         yield
@@ -66,12 +66,15 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-_done: "Synchronized[int]"  # in a process of the pool: bytes read by all of them
+_done: "Synchronized[int]"  # in a process of the pool: the bytes that all of them have read
 
 
 def _prepare(done: "Synchronized[int]") -> None:
-    """In a new process of the pool: end in silence, and never outlive whom it works for."""
-    global _done  # noqa: PLW0603 - how an initializer gives anything to a process
+    """Prepare a new process of the pool. Ctrl-C ends it without a message; it ends with its parent.
+
+    `done`: counts the bytes that all processes of the pool have read.
+    """
+    global _done  # noqa: PLW0603 - an initializer cannot return anything
     _done = done
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))

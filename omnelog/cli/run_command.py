@@ -48,8 +48,7 @@ class Conditions(NamedTuple):
     """How to run a command."""
 
     timeout_s: float | None = None
-    """After so many seconds the command gets SIGTERM. With a timeout it has its own process group.
-    """
+    """After so many seconds the process group of the command, then its own, gets SIGTERM."""
     kill_after_s: float = 5.0
     """So many seconds after the SIGTERM, what is left of the process group gets SIGKILL."""
     by_lines: bool = False

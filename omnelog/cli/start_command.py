@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Starting a command: it finds everything as it would have if it had been started in our place.
+"""Start a command in the same environment as if it had been started instead of us.
 
-It has every descriptor that we inherited, for those are inheritable, and none of ours, for those
-are not. It ignores what we ignored. The program is looked for as execvp(3) does, and a script
-without ``#!`` runs in a shell.
+The command has every descriptor that we inherited, because those are inheritable, and none that we
+opened, because those are not. It ignores the signals that were ignored when we started. The program
+is found as execvp(3) finds it, and a script without ``#!`` runs in a shell.
 """
 
 import errno
@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
 
 _SHELL = "/bin/sh"
-_SAMPLE = 80  # bytes in which a shell looks for NUL, which a program has and a script has not
+_SAMPLE = 80  # bytes in which a shell looks for a NUL: a program has one, and a script does not
 
 _RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
-"""Python ignores these two when it starts, so whether they were ignored before is not known."""
+"""Python ignores these two when it starts, so it is not known whether they were ignored before. The
+command has their default action."""
 
 
 def spawn(
@@ -29,10 +30,11 @@ def spawn(
     own_group: bool,
     ignores_children: bool,
 ) -> int:
-    """Start `command` with its output going to the descriptors given; return its process id.
+    """Start `command` with its output going to the given descriptors; return its process id.
 
-    `own_group`: in a process group of its own. `ignores_children`: SIGCHLD was ignored when we
-    started. Raises OSError, with the program as its filename where the program is at fault.
+    `own_group`: whether it gets a process group of its own. `ignores_children`: whether SIGCHLD was
+    ignored when we started. Raises OSError, with the program as its filename if the program is at
+    fault.
     """
     activated = is_activated(environment)
     report, reported = os.pipe()
@@ -70,7 +72,7 @@ def fork() -> int:
 
 
 def raise_start_error(report: int, program: str) -> None:
-    """Read, and close, what `become` wrote to the other end. Raises OSError if it failed."""
+    """Read the error that `become` wrote to the pipe, and close it. Raises OSError if it failed."""
     with open(report, "rb", buffering=0) as file:
         failure = file.read(64)
     if failure:
@@ -85,7 +87,10 @@ def become(
     activated: bool,
     ignores_children: bool,
 ) -> None:
-    """Replace this forked process by `command`; if that fails write the errno to `reported`."""
+    """Replace this forked process by `command`. If that fails, write the errno to `reported`.
+
+    `activated`: whether sockets were passed to us. `ignores_children`: as for `spawn`.
+    """
     own = dict(environment)
     if activated:
         own["LISTEN_PID"] = str(os.getpid())
@@ -100,12 +105,12 @@ def become(
 
 
 def is_activated(environment: Mapping[str, str]) -> bool:
-    """Whether sockets were passed to this very process, as systemd does it."""
+    """Return whether systemd, or another program, has passed sockets to this process."""
     return environment.get("LISTEN_PID") == str(os.getpid())
 
 
 def _exec_any(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
-    """Become the first program of that name that can be run. Raises OSError."""
+    """Replace this process by the first program of that name that can be run. Raises OSError."""
     reason = errno.ENOENT
     for path in _candidates(command[0], environment):
         try:
@@ -121,7 +126,7 @@ def _exec_any(command: Sequence[str], environment: Mapping[str, str]) -> NoRetur
 
 
 def _candidates(program: str, environment: Mapping[str, str]) -> Iterator[str]:
-    """The paths that `program` may mean, the first to be tried first."""
+    """Yield the paths that `program` may mean, in the order in which they are tried."""
     if "/" in program or not program:
         yield program
         return
@@ -141,7 +146,7 @@ def _is_script(path: str) -> bool:
 
 
 def _start_error(number: int, program: str) -> OSError:
-    """The error that the system gave, naming the program if that is at fault."""
+    """Return the error with this errno; it names the program if the program is at fault."""
     ours = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
     reason = os.strerror(number)
     return OSError(number, reason) if number in ours else OSError(number, reason, program)
