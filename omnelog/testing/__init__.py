@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""For the tests of those who use omnelog: events, runs and damaged logs, made by hypothesis.
+"""Help for the tests of programs that use omnelog: hypothesis draws events, runs and damaged logs.
 
-`findings` says what is wrong with the log that a program under test wrote. `Strategies` draws the
-events of another copy of omnelog. Fixtures for pytest are in `omnelog.testing.fixtures`.
+`findings` returns what is wrong with the log that a program under test wrote. `Strategies` draws
+the events of another copy of omnelog. Fixtures for pytest are in `omnelog.testing.fixtures`.
 
-Needs hypothesis and pytest, which ``omnelog[testing]`` brings. The package itself never imports
-this part, so a vendored copy can leave it out.
+This sub-package needs hypothesis and pytest, which ``omnelog[testing]`` installs. The rest of
+omnelog never imports it, so a vendored copy can leave it out.
 """
 
 from .logs import findings, write_log

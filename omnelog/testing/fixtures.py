@@ -12,9 +12,9 @@ from .volume import new_volume
 
 @pytest.fixture
 def omne_volume(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The root of a new, empty volume. Commands find it too, and no other: the environment says so.
+    """Yield the root of a new, empty volume, which commands find by the environment.
 
-    For properties, where all examples would share it, there is `omnelog.testing.new_volume`.
+    All examples of a property would share one fixture; use `omnelog.testing.new_volume` there.
     """
     with new_volume() as root:
         for variable in ("OMNE_RUN_ID", "OMNE_NODE_ID"):
@@ -25,6 +25,6 @@ def omne_volume(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def omne_log(omne_volume: Path) -> Iterator[EventLog]:
-    """A handle on the log of a new run in `omne_volume`, whose id is its directory's name."""
+    """Yield a handle on the log of a new run in `omne_volume`; its directory is named by its id."""
     with EventLog.for_run(omne_volume, f"test-{allocate_ulid(omne_volume)}") as log:
         yield log

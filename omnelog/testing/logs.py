@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The log of a run in the tests of a host: written byte for byte, and checked as a whole."""
+"""Write the log of a run byte for byte, and check it as a whole, in the tests of a host."""
 
 import errno
 from pathlib import Path
@@ -9,7 +9,7 @@ from ..volume import Root
 
 
 def write_log(root: Root, run_id: str, data: bytes) -> Path:
-    """Let the log of `run_id` in the volume at `root` hold just `data`; return its path.
+    """Write `data` as the whole log of `run_id` in the volume at `root`; return the log's path.
 
     The directories above it are created if necessary. Raises InvalidRunId; OSError.
     """
@@ -22,10 +22,11 @@ def write_log(root: Root, run_id: str, data: bytes) -> Path:
 def findings(root: Root, run_id: str) -> list[str]:
     """Return what ``omnelog verify`` says about the log of `run_id` in the volume at `root`.
 
-    It is empty if the log is clean, and otherwise holds ``path:line: reason``, a hundred at most.
-    Needs `omnelog.cli`. Raises InvalidRunId; LogIOError if there is no such run.
+    The list is empty if the log is clean. Otherwise it has texts like ``path:line: reason``: up to
+    a hundred, and then how many more there are. Needs `omnelog.cli`. Raises InvalidRunId;
+    LogIOError if there is no such run.
     """
-    from ..cli.checks import check_log  # noqa: PLC0415 - a copy without the command has the rest
+    from ..cli.checks import check_log  # noqa: PLC0415 - a copy may lack the command
 
     if not run_exists(root, run_id):
         raise LogIOError(errno.ENOENT, f"there is no run {run_id!r:.80}", root)

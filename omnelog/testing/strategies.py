@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What hypothesis draws: any event at all, a run as a pipe would log it, a log that was damaged.
+"""Strategies for hypothesis: any event at all, a run as a pipe logs it, and a damaged log.
 
-An event may hold any text that UTF-8 can, however odd for its field: the line carries it, so what
-reads a log meets it. `runs` draws what a well-behaved runner writes. The strategies of the events
-are derived from the dataclasses, so a new event or field is drawn as soon as it is declared.
+A string of an event may be any text that UTF-8 can encode, even if it does not suit the member,
+because a line may hold it and a reader of logs must handle it. `runs` draws what a well-behaved
+runner writes. The strategies of the events are derived from the dataclasses, so a new event or
+member is drawn as soon as it is declared.
 
-The functions of this module draw events of the omnelog beside it. `Strategies` draws those of
-another copy of omnelog, such as one that a program carries with it. What hypothesis prints of an
-example can be pasted into a test that imports the names from that copy and from this module.
+The functions of this module draw events of the omnelog that this module belongs to. `Strategies`
+draws those of another copy of omnelog, such as a vendored one. What hypothesis prints of an example
+can be pasted into a test that imports the names from that copy and from this module.
 """
 
 import sys
@@ -31,31 +32,31 @@ AWKWARD = (
     "\U00010000\U0001f600\U000e0001\U0010ffff"  # astral
     "{}[],:0u'e\u0301\u00e9\ud7ff\ue000"  # brackets, one letter spelt twice, next to surrogates
 )
-"""Characters that a line reader, an escaper or a decoder may trip over."""
+"""Characters that break programs: quotes, escapes, line ends and others."""
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def texts() -> SearchStrategy[str]:
-    """All text that UTF-8 can hold, and often the awkward kind."""
+    """Return a strategy for all text that UTF-8 can encode; it is often made from `AWKWARD`."""
     return st.text() | st.text(st.sampled_from(AWKWARD))
 
 
 @st.composite
 def ulids(draw: DrawFn) -> str:
-    """Lowercase ULIDs, the least and the greatest included."""
+    """Draw a lowercase ULID, from the least possible one to the greatest."""
     return _ulid(draw(st.integers(0, 2**128 - 1)))
 
 
 @st.composite
 def timestamps(draw: DrawFn) -> str:
-    """``YYYY-MM-DDTHH:MM:SSZ``."""
+    """Draw a time as ``YYYY-MM-DDTHH:MM:SSZ``."""
     return _timestamp(draw(st.datetimes()))
 
 
 @st.composite
 def run_ids(draw: DrawFn) -> str:
-    """Run ids as omne makes them, ``<pipe>-<lowercase ulid>``; each can be a directory's name."""
+    """Draw a run id as omne makes it, ``<pipe>-<lowercase ulid>``, valid as a directory's name."""
     return f"{draw(_names('abcxyz0189-_.'))}-{draw(ulids())}"
 
 
@@ -81,10 +82,10 @@ _BY_NAME = {
 
 
 def _values(kind: Any) -> SearchStrategy[Any]:
-    """Every value of a type that a field of an event is declared to have."""
+    """Return a strategy for every value of the declared type `kind`."""
     if kind is str:
         return texts()
-    if isinstance(kind, UnionType):  # X | None: there is no other
+    if isinstance(kind, UnionType):  # always X | None
         return st.none() | _values(get_args(kind)[0])
     if get_origin(kind) is list:
         return st.lists(_values(get_args(kind)[0]), max_size=4)
@@ -93,14 +94,14 @@ def _values(kind: Any) -> SearchStrategy[Any]:
         return _instances(kind, {name: _BY_NAME.get(name, of) for name, of in members.items()})
     if isinstance(kind, type) and issubclass(kind, Enum):
         return st.sampled_from(kind)
-    span: range = kind.__metadata__[0]  # U32 or U64; the powers of two between are edges as well
+    span: range = kind.__metadata__[0]  # U32 or U64; powers of two are edges for some programs
     edges = [0, *(2**bits - 1 for bits in (8, 32, 53, 63, 64)), *(2**bits for bits in (32, 53, 63))]
     return st.sampled_from([edge for edge in edges if edge in span]) | st.integers(0, span.stop - 1)
 
 
 @st.composite
 def _instances(draw: DrawFn, cls: type, members: dict[str, SearchStrategy[Any]]) -> Any:
-    """Unlike with `hypothesis.strategies.builds`, the example is printed by `_print`."""
+    """Draw an instance. Examples of `hypothesis.strategies.builds` are not printed by `_print`."""
     return cls(**{name: draw(of) for name, of in members.items()})
 
 
@@ -153,7 +154,7 @@ def _runs(draw: DrawFn, package: Any) -> list[Event]:
 
 @st.composite
 def _nodes(draw: DrawFn, package: Any, run_id: str, node_id: str) -> list[partial[Event]]:
-    """What a node logs from its start to its end, except what every event says."""
+    """Draw what a node logs from its start to its end, without `id`, `ts` and `run_id`."""
     kind = draw(st.sampled_from(package.NodeKind))
     name = draw(st.none() | texts())
     model = draw(st.none() | texts())
@@ -181,11 +182,11 @@ def _nodes(draw: DrawFn, package: Any, run_id: str, node_id: str) -> list[partia
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DamagedLog:
-    """The bytes of a log, and what a reader has to make of them.
+    """The bytes of a log, and what a reader must find in them.
 
-    `events` are those of its sound lines, in order. `bad_lines` are the numbers, from 1, of those
-    that are not events, the last one included if the log ends in a `torn` one. `blank_lines` of
-    them are passed over.
+    `events`: the events of the sound lines, in order. `bad_lines`: the numbers, counted from 1, of
+    the lines that are not events, including a torn tail. `blank_lines`: how many lines are blank
+    and must be skipped. `torn`: whether the log ends in a torn tail.
     """
 
     data: bytes
@@ -196,7 +197,7 @@ class DamagedLog:
 
 
 _Line = tuple[bytes, list[Event] | None]
-"""A line without its newline, and the events that are in it: one, none, or None if it is bad."""
+"""A line without its newline, and its events: one, none if it is blank, or None if it is bad."""
 
 
 @st.composite
@@ -233,7 +234,7 @@ def _blank_lines(draw: DrawFn) -> _Line:
 @st.composite
 def _bad_lines(draw: DrawFn, package: Any, events: SearchStrategy[Event]) -> _Line:
     line = _bare(package, draw(events))
-    part = line[: draw(st.integers(1, len(line) - 1))]  # cannot be JSON, nor can what it begins
+    part = line[: draw(st.integers(1, len(line) - 1))]  # not JSON, whatever follows it below
     bad = [
         part,
         part + _bare(package, draw(events)),
@@ -261,31 +262,33 @@ class Strategies:
     """
 
     def __init__(self, package: ModuleType | Any) -> None:
-        """For the events of `package`, which has the public names of omnelog."""
+        """For the events of `package`, a module with the public names of omnelog."""
         self._package: Any = package
         classes = get_args(package.Event)
         for cls in (*classes, package.Input, package.NodeError):
             for_type_by_name(cls.__module__, cls.__qualname__, _print)
         self.EVENTS: dict[str, SearchStrategy[Event]] = {cls.type: _values(cls) for cls in classes}
-        """A strategy for each type, by its name on the wire; each draws any text for a string."""
+        """A strategy for each type, by the name of the type; each draws any text for a string."""
 
     def events(self) -> SearchStrategy[Event]:
-        """Any event at all, with any text in it."""
+        """Return a strategy for any event, with any text in it."""
         return st.one_of(*self.EVENTS.values())
 
     def runs(self) -> SearchStrategy[list[Event]]:
-        """The events of one run as a well-behaved runner logs them; it may be going on still.
+        """Return a strategy for the events of one run, as a well-behaved runner logs them.
 
-        They share one run id, their ids and times rise, and every node has an id of its own,
-        starts, goes through its iterations and gates, and ends; nodes run side by side.
+        The events have the same run id, and their ids and times rise. Every node has an id of its
+        own, starts, passes through its iterations and gates, and ends. Nodes run side by side. The
+        run may not have ended yet.
         """
         return _runs(self._package)
 
     def damaged_logs(self) -> SearchStrategy[DamagedLog]:
-        """Logs with at least one bad line: cut, glued to the next, zeroed, foreign, or torn.
+        """Return a strategy for logs with at least one bad line.
 
-        Around them are sound lines, some with a carriage return, and blank ones; the last line may
-        lack its newline.
+        A bad line is cut, joined to the next one, zeroed, of an unknown type, or otherwise not an
+        event. Sound lines, some with a carriage return, and blank lines are around it. The last
+        line may lack its newline.
         """
         return _damaged_logs(self._package, self.events())
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A volume to be thrown away, where a fixture would be shared by all examples of a property."""
+"""Temporary volumes for properties, whose examples would all share the volume of a fixture."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from .. import omne_dir
 
 @contextmanager
 def new_volume() -> Iterator[Path]:
-    """Yield the root of a new, empty volume, which is removed with all that is in it."""
+    """Yield the root of a new, empty volume, which is removed at the end with everything in it."""
     with TemporaryDirectory(prefix="omne-") as name:
         root = Path(name)
         omne_dir(root).mkdir()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The verbs of the command, in the order in which its help lists them.
 
-Each is a module of its own, which is imported when its verb is called for: all of them together
-take as long as the rest of the command.
+Each verb is a module, which is imported only when it is needed, because importing all of them takes
+as long as the rest of the command.
 """
 
 import os
@@ -31,16 +31,16 @@ _SUMMARIES = {
 
 
 def parse(words: Sequence[str]) -> Namespace:
-    """Take a command line apart, without the program's name, as `Verbs.parse` does."""
+    """Parse a command line, without the program's name, as `Verbs.parse` does."""
     verbs = Verbs()
     named = first_word(words)
-    if named == "help":  # as of git; what is named after it is the verb
+    if named == "help":  # as with git: the word after it is the verb
         words = [*(word for word in words if word != "help"), "--help"]
         named = first_word(words)
     if named == "tail":
         words = _with_counts(words)
     completes = "_ARGCOMPLETE" in os.environ  # a shell may ask for the options of any verb
-    alone = list(words[:1]) == [named] and not completes  # then no list of all verbs is shown
+    alone = list(words[:1]) == [named] and not completes  # a list of all verbs is not needed then
     for name, summary in _SUMMARIES.items():
         if completes or name == named:
             _declaration(name)(verbs, summary)
@@ -50,7 +50,7 @@ def parse(words: Sequence[str]) -> Namespace:
 
 
 def _with_counts(words: Sequence[str]) -> list[str]:
-    """`words` with each ``-3`` before a ``--`` replaced by ``-n3``, since tail(1) takes both."""
+    """Return `words` with each ``-3`` before ``--`` replaced by ``-n3``: tail(1) accepts both."""
     end = words.index("--") if "--" in words else len(words)
     return [_with_count(word) for word in words[:end]] + list(words[end:])
 
@@ -61,8 +61,8 @@ def _with_count(word: str) -> str:
 
 
 def _declaration(name: str) -> Callable[[Verbs, str], None]:
-    """The function of the module of the verb `name` that says what the verb takes."""
-    # ruff: noqa: PLC0415 - that only one of them is imported is the point
+    """Import the module of the verb `name`; return its function that declares the arguments."""
+    # ruff: noqa: PLC0415 - only one of them must be imported
     match name:
         case "record":
             from . import record

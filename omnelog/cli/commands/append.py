@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""`append`: events from standard input into the log of a run, each checked before it is written.
+"""`append`: append events from standard input to the log of a run, each after a check.
 
-It stops at the first line that is not an event of that run, and names that line. So exactly the
-lines before it are in the log, and once it is fixed the rest can follow in order. If it is not
-known whether the line itself is in the log, the message says so.
+The command stops at the first line that is not an event of that run, and names the line. So exactly
+the lines before it are in the log. When the line is corrected, it and the rest can be appended in
+order. If it is not known whether the line itself is in the log, the message says so.
 """
 
 import sys
@@ -50,7 +50,7 @@ examples:
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `append` takes."""
+    """Declare the arguments of `append`."""
     verb = verbs.add("append", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument("--force", action="store_true", help="also what verify would report")
     verb.run_argument(help="id of the run, whole")
@@ -63,11 +63,12 @@ def _carry_out(root: Path, given: Namespace) -> int:
 def append(root: Path, run_id: str, *, force: bool) -> int:
     """Append the events on standard input, one JSON object a line, each as soon as it is read.
 
-    Returns 0, or 1 after ``line: reason`` on standard error for the first line that was not
-    appended, or may not have been, all before it kept. Unless `force` is set, one with which
-    `verify` would find fault is not appended. Blank lines are passed over. A run that is not there
-    is begun by its pipe.started. Raises Refused, after saying how many were appended, when standard
-    input fails; else Refused, OmnelogError or OSError with nothing appended.
+    Stops at the first line that is not appended, or perhaps not; prints ``line: reason`` on
+    standard error and returns 1. The lines before it are kept. Otherwise returns 0. Unless `force`
+    is set, a line that `verify` would report is not appended. Blank lines are skipped. If the run
+    does not exist, its pipe.started begins it. Raises Refused if standard input fails, after
+    printing how many events were appended. Raises Refused, OmnelogError or OSError if nothing was
+    appended.
     """
     log = EventLog.for_run(root, run_id) if run_exists(root, run_id) else None
     order = None if force else _Order(root, run_id)
@@ -82,7 +83,7 @@ def append(root: Path, run_id: str, *, force: bool) -> int:
                 event = _event(line, run_id)
                 log = log or _begun(root, event)
                 if order is not None:
-                    log.repair()  # as the append would: a tail may be a whole event
+                    log.repair()  # as the append would do, because the tail may be a whole event
                     order.check(event)
                 log.append(event)
             except (OmnelogError, Refused) as error:
@@ -120,7 +121,7 @@ def _event(line: bytes, run_id: str) -> Event:
 
 
 class _Order:
-    """What is in the log by now, and what may come next in it."""
+    """What is in the log by now, and which events may come next."""
 
     def __init__(self, root: Path, run_id: str) -> None:
         self._path = events_log_path(root, run_id)
@@ -128,7 +129,7 @@ class _Order:
         self._lines: LogLines | None = None
 
     def check(self, event: Event) -> None:
-        """See that `verify` would find no fault with `event` at the end of the log.
+        """Check that `verify` would not report `event` at the end of the log.
 
         Raises Refused; LogIOError.
         """
@@ -140,7 +141,7 @@ class _Order:
             raise Refused(f"{'; '.join(faults)}; use --force to append it anyway")
 
     def _catch_up(self) -> None:
-        """Take the lines that came since the last look."""
+        """Read the lines that came since the last call."""
         if self._lines is None:
             if not log_exists(self._path):
                 return
@@ -148,7 +149,7 @@ class _Order:
         for line in self._lines.advance():
             event = self._lines.event(line)
             if event is not None and not isinstance(event, DeserializeError):
-                self._checker.take(line.number, event)  # what is wrong, `verify` says
+                self._checker.take(line.number, event)  # `verify` reports what is wrong with it
 
     def close(self) -> None:
         """Close the log."""
@@ -157,7 +158,10 @@ class _Order:
 
 
 def _begun(root: Path, event: Event) -> EventLog:
-    """The log of a run that is not there yet: a misspelt run id must not make one."""
+    """Return the log of a new run. Raises Refused unless `event` may begin it.
+
+    Otherwise a misspelt run id would make a run.
+    """
     if not isinstance(event, PipeStarted):
         raise _unknown(root, event.run_id)
     return EventLog.for_run(root, event.run_id)

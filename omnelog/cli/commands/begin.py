@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`begin`: a run that no command surrounds, for steps that share no parent process."""
+"""`begin`: start a run for steps that do not share a parent process."""
 
 from argparse import ArgumentTypeError, Namespace
 from contextlib import suppress
@@ -28,7 +28,7 @@ examples:
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `begin` takes."""
+    """Declare the arguments of `begin`."""
     verb = verbs.add("begin", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument("pipe", metavar="PIPE", help="the name of the pipe")
     verb.parser.add_argument(
@@ -54,7 +54,7 @@ def _carry_out(root: Path, given: Namespace) -> int:
     try:
         emit(log.run_id)
         flush()
-    except (OSError, Refused):  # nobody knows of the run, so nobody could end it
+    except (OSError, Refused):  # nobody knows the run's id, so nobody could end it
         with suppress(OmnelogError, OSError):
             log.append(PipeAborted(**log.head(), reason="its id could not be printed"))
         raise

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`end`: the end of a run that `begin` started, or whose recorder died before it could log it."""
+"""`end`: end a run that `begin` started, or whose recorder died before it could log the end."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -32,7 +32,7 @@ _SHOWN = 5  # nodes in a message
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `end` takes."""
+    """Declare the arguments of `end`."""
     verb = verbs.add("end", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument("--abort", metavar="REASON", help="it was aborted, and why")
     verb.run_argument()
@@ -59,6 +59,6 @@ def _carry_out(root: Path, given: Namespace) -> int:
 
 
 def _described(root: Path, run_id: str, node_id: str) -> str:
-    """A node with whether its recorder is alive, where that is known."""
+    """Return a node's id and, if it is known, whether its recorder is alive."""
     recorder = spell_recorder(is_being_recorded(root, run_id, node_id))
     return f"{node_id!r} ({recorder})" if recorder else repr(node_id)

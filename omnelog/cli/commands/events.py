@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`events`: the events of many runs as one feed of JSON lines, past all damage."""
+"""`events`: print the events of many runs as JSON lines; damage does not stop it."""
 
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -33,15 +33,15 @@ examples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which events are to be printed: all, or those of these types and nodes, and since then."""
+    """Which events to print: all, or only those of these types and nodes, and since a time."""
 
     types: frozenset[str] = frozenset()
     nodes: frozenset[str] = frozenset()
     since_ms: int | None = None
-    """Not those made earlier, in milliseconds since 1970, nor those that do not say when."""
+    """Only events of this time or later, in milliseconds since 1970, whose time is known."""
 
     def has(self, event: Event) -> bool:
-        """Whether `event` is one of them."""
+        """Return whether to print `event`."""
         if self.types and event.type not in self.types:
             return False
         if self.nodes and getattr(event, "node_id", None) not in self.nodes:
@@ -53,7 +53,7 @@ class Wanted:
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `events` takes."""
+    """Declare the arguments of `events`."""
     verb = verbs.add("events", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument("--all", action="store_true", help="of all runs of the volume")
     verb.parser.add_argument("--pipe", metavar="NAME", help="only of runs of this pipe")
@@ -82,13 +82,13 @@ def _carry_out(root: Path, given: Namespace) -> int:
 
 
 def events(paths: Sequence[Path], wanted: Wanted) -> int:
-    """Print the events that are wanted of the logs at `paths`, as canonical lines.
+    """Print the wanted events of the logs at `paths`, as canonical lines.
 
     Returns 1 if a line of any log is not an event or a log cannot be read, otherwise 0. Raises
     OSError, Refused.
     """
     damaged = False
-    seen = is_terminal()  # and shows how far it is by itself
+    seen = is_terminal()  # the events that appear there show the progress
     with Progress("reading logs", 0 if seen else sum(map(size_of, paths))) as progress:
         done = 0
         for path in paths:
@@ -107,7 +107,7 @@ def events(paths: Sequence[Path], wanted: Wanted) -> int:
 
 
 def _sound(path: Path, findings: Findings, progress: Progress, done: int) -> Iterator[Event]:
-    """Yield the events of a log; one that cannot be read is a finding, and hides no other."""
+    """Yield the events of a log. If it cannot be read, that is a finding and not an exception."""
 
     def read(size: int) -> None:
         progress.reached(done + size)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`export`: a run in the format of another tool."""
+"""`export`: write a run in the format of another tool."""
 
 import json
 from argparse import Namespace
@@ -31,7 +31,7 @@ examples:
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `export` takes."""
+    """Declare the arguments of `export`."""
     verb = verbs.add("export", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument("--to", required=True, choices=["chrome-trace"], help="the format")
     verb.run_argument()
@@ -57,10 +57,13 @@ def export(path: Path, run_id: str) -> int:
 
 
 def _document(run_id: str, events: Iterator[dict[str, object]]) -> Iterator[str]:
-    """An event a line; ASCII, so that no encoding of standard output can change what it says."""
+    """Yield the lines of the JSON document, with an event on each.
+
+    They are ASCII, so that the encoding of standard output cannot change them.
+    """
     head = json.dumps({"displayTimeUnit": "ms", "otherData": {"run_id": run_id}})
     yield f'{head[:-1]}, "traceEvents": ['
-    waiting = json.dumps(next(events))  # there is one at least
+    waiting = json.dumps(next(events))  # there is at least one
     for event in events:
         yield f"{waiting},"
         waiting = json.dumps(event)

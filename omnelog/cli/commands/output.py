@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`output`: what a node printed, as it printed it, and with -f what it prints."""
+"""`output`: print what a node printed, unchanged, and with -f what it still prints."""
 
 import errno
 import os
@@ -43,11 +43,11 @@ examples:
 """
 
 _BLOCK = 64 * 1024  # bytes
-_POLL_MS = 100  # to a person that is at once
+_POLL_MS = 100  # milliseconds, which people do not notice
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `output` takes."""
+    """Declare the arguments of `output`."""
     verb = verbs.add("output", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument("-f", "--follow", action="store_true", help="until the node has ended")
     verb.run_argument()
@@ -59,10 +59,10 @@ def _carry_out(root: Path, given: Namespace) -> int:
 
 
 def print_output(root: Path, run_id: str, node_id: str, *, follow: bool) -> int:
-    """Print what a node printed, and if `follow` is set what it prints until it has ended.
+    """Print what a node printed. If `follow` is set, continue until the node or its run has ended.
 
-    Returns 0, or 1 if the run was removed meanwhile. Raises Refused if nothing was kept of it;
-    LogIOError; OSError.
+    Returns 0, or 1 if the run was removed while it was followed. Raises Refused if the output was
+    not kept; LogIOError; OSError.
     """
     try:
         path = node_capture_path(root, run_id, node_id)
@@ -90,7 +90,7 @@ def _follow(root: Path, log: Path, run_id: str, node_id: str, fd: int) -> int:
                 event = lines.event(line)
                 if isinstance(event, Event):
                     ended = _ended_after(event, node_id, before=ended)
-            _copy(fd)  # after the look at the log, so that all is printed that came before the end
+            _copy(fd)  # after the log was read, so that all output before the end is printed
             if ended:
                 return OK
             if not run_exists(root, run_id):
@@ -101,7 +101,7 @@ def _follow(root: Path, log: Path, run_id: str, node_id: str, fd: int) -> int:
 
 
 def _ended_after(event: Event, node_id: str, *, before: bool) -> bool:
-    """Whether a node has ended once `event` has happened, if it had `before`."""
+    """Return whether a node has ended after `event`. `before`: whether it had ended before that."""
     if isinstance(event, PipeCompleted | PipeAborted):
         return True
     if isinstance(event, NodeStarted) and event.node_id == node_id:
@@ -111,14 +111,14 @@ def _ended_after(event: Event, node_id: str, *, before: bool) -> bool:
 
 
 def _copy(fd: int) -> None:
-    """Print what there is of a file from where the last call ended."""
+    """Print the rest of a file, from where the last call ended."""
     while data := os.read(fd, _BLOCK):
         output().write(data)
     flush()
 
 
 def _nothing_kept(log: Path, run_id: str, node_id: str, path: Path) -> Refused:
-    """Why there is no output of a node."""
+    """Return the error which says why there is no output of a node."""
     nodes: dict[str, None] = {}
     try:
         if log_exists(log):

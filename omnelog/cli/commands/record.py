@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""`record`: a command runs as a node of a run, its life and its output on record.
+"""`record`: run a command as a node of a run, and log its start, its end and its output.
 
-Before the command runs, any problem is a refusal, and nothing is run. Once the command runs, it is
-never abandoned: it runs to its end and its exit status is passed on, even if the log fails. What
-could not be recorded is reported in one line, and turns a success into status 125.
+If there is a problem before the command runs, it is not run. When the command runs, it runs to its
+end and its exit status is returned, even if the log fails. What could not be recorded is reported
+in a line each, and turns a success into status 125.
 """
 
 import os
@@ -101,13 +101,13 @@ exit status:
   2    wrong command line
 """
 
-_PATIENCE_S = 60.0  # for the lock at the end, when hours of work may be at stake
+_PATIENCE_S = 60.0  # to wait for the lock at the end, because the end of long work must be logged
 _SHOWN = 5  # nodes in a message
-_FAREWELL_S = 1.0  # for the last messages, once somebody wants us to end
+_FAREWELL_S = 1.0  # to write the last messages after a signal asked us to end
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `record` takes."""
+    """Declare the arguments of `record`."""
     example = "omnelog record lint -- ruff check"
     verb = verbs.add(
         *("record", summary, _carry_out, _HELP, _HELP_END),
@@ -166,7 +166,7 @@ def _carry_out(root: Path, given: Namespace) -> int:
 
 
 class Recorder:
-    """Runs one command as a node, in the order of its methods."""
+    """Runs one command as a node. Its methods are in the order in which they are used."""
 
     def __init__(
         self,
@@ -177,21 +177,21 @@ class Recorder:
         *,
         is_alone: bool,
     ) -> None:
-        """Take note of what is to be run; `is_alone`: nothing else uses this process."""
+        """Prepare to run `command`. `is_alone`: whether nothing else uses this process."""
         self._root = root
         self._node_id = node_id
         self._command = command
         self._conditions = conditions
         self._is_alone = is_alone
-        self._unsaid = b""  # on standard error, which had no room for it
+        self._unsaid = b""  # the rest of a message for which standard error did not have room
 
     def record(self, *, pipe: str | None, run_id: str) -> int:
-        """Run the command in a new run of `pipe` if given, else in the run `run_id`.
+        """Run the command in a new run of `pipe` if that is given, otherwise in the run `run_id`.
 
-        A recorder that makes the run, and prints ``run_id=…`` on standard error, also ends it: as
+        A recorder that starts a run prints ``run_id=…`` on standard error. It also ends the run: as
         completed if the command succeeds, otherwise as aborted. Returns the command's exit status,
         or 125 if that was 0 and the record is incomplete. Raises Refused, OmnelogError or OSError
-        if the command was not run, and Interrupted if a signal prevented that, or if the command
+        if the command was not run. Raises Interrupted if a signal prevented that, or if the command
         died of a SIGINT.
         """
         check_name("node id", self._node_id)
@@ -219,7 +219,7 @@ class Recorder:
             outcome = self._run(log, capture)
             self._signals.stop_listening()
             losses, remarks = self._end(log, outcome, ends_run=pipe is not None)
-        finally:  # not before: it is locked as long as this recorder has something to do
+        finally:  # only now, because the lock on it shows others that this recorder is at work
             with suppress(OSError):
                 os.close(capture)
         if not outcome.ran or outcome.failure is ErrorKind.TIMEOUT:
@@ -231,7 +231,7 @@ class Recorder:
         return outcome.status or (RECORDER if losses or outcome.losses else OK)
 
     def _announce(self, log: RunLog) -> None:
-        """Say which run it is, as far as there is room: nobody need read it for CMD to start."""
+        """Print the run id as far as there is room, so that CMD starts even if nobody reads it."""
         line = spell(f"run_id={log.run_id}")
         try:
             self._unsaid = line[self._outputs[1].write(line) :]
@@ -241,7 +241,7 @@ class Recorder:
             pass
 
     def _start_node(self, log: RunLog) -> int:
-        """Claim the node, log its start; return the descriptor of its capture."""
+        """Claim the node and log its start; return the descriptor of its capture."""
         capture = None
         try:
             with self._signals.postponed():
@@ -256,7 +256,7 @@ class Recorder:
         return capture
 
     def _abort(self, log: RunLog, error: BaseException) -> None:
-        """End a run whose command is not run, if it was begun."""
+        """End a run whose command is not run, if its log exists."""
         why = str(error)
         if isinstance(error, Interrupted):
             why = f"interrupted by {signal.Signals(error.signum).name}"
@@ -279,9 +279,10 @@ class Recorder:
         )
 
     def _let_go_of_what_was_inherited(self) -> None:
-        """Close the descriptors that the command has now, so that what it closes is closed.
+        """Close our copies of the descriptors that the command inherited.
 
-        Otherwise nobody who reads from it, or writes to its standard input, would see that.
+        Otherwise a descriptor that the command closes would still be open here. Then a process that
+        reads from the command, or writes to its standard input, would not notice the closing.
         """
         if not self._is_alone:
             return
@@ -296,7 +297,7 @@ class Recorder:
             os.close(null)
 
     def _end(self, log: RunLog, outcome: Outcome, *, ends_run: bool) -> tuple[list[str], list[str]]:
-        """Log the end of the node, and of the run; return what is lost, and what else to say."""
+        """Log the end of the node, and of the run; return what was lost, and other remarks."""
         losses: list[str] = []
         remarks: list[str] = []
         if outcome.left_running:
@@ -315,7 +316,7 @@ class Recorder:
                 except LogIOError as error:
                     if error.appended or not isinstance(node_end, NodeFailed):
                         raise
-                    # With less to write there may be room for it.
+                    # There may be room on the disk for a shorter line.
                     node_end = replace(node_end, message=outcome.ending)
                     log.append(node_end, *run_end, patience_s=_PATIENCE_S)
         except (Exception, Interrupted) as error:
@@ -344,7 +345,7 @@ class Recorder:
         )
 
     def _run_end(self, log: RunLog, outcome: Outcome, losses: list[str]) -> list[Event]:
-        """The event that ends the run, if nobody has ended it yet."""
+        """Return the event that ends the run, or none if it has ended; add to `losses`."""
         end = end_of_run(log.root, log.run_id)
         if end is not None:
             how = end.type.removeprefix("pipe.")
@@ -362,7 +363,7 @@ class Recorder:
         return [PipeAborted(**log.last_head(), reason=event_text("; ".join(reasons)))]
 
     def _say(self, message: str, outcome: Outcome) -> None:
-        """Write a line to standard error; for ever only if nobody wants us to end."""
+        """Write a line to standard error. Give up after a second if we were asked to end."""
         line = memoryview(spell(message))
         output = self._outputs[1]
         poller = select.poll()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`repair`: what the next append would do to a torn tail, shown first, and done by the core."""
+"""`repair`: show what the next append would do to a torn tail, and let the core do it."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -31,12 +31,12 @@ exit status:
   1    not repaired: you said no, or standard error says why
 """
 
-_SHOWN = 256  # bytes, unless all are asked for
-_ROW = 16
+_SHOWN = 256  # bytes of the tail; --dry-run shows all
+_ROW = 16  # bytes
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `repair` takes."""
+    """Declare the arguments of `repair`."""
     verb = verbs.add("repair", summary, _carry_out, _HELP, _HELP_END)
     how = verb.parser.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="only show what would be done, whole")
@@ -49,9 +49,10 @@ def _carry_out(root: Path, given: Namespace) -> int:
 
 
 def repair(root: Path, run_id: str, *, yes: bool, dry_run: bool) -> int:
-    """Show the torn tail of a run and repair it if `yes`, or if whoever is asked says so.
+    """Show the tail of a run's log, and repair it if `yes` is set or the user agrees.
 
-    Returns 0, or 1 if it was left as it is. Raises Refused, OmnelogError, OSError.
+    With `dry_run` it is only shown. Returns 0, or 1 if the user did not agree. Raises Refused,
+    OmnelogError, OSError.
     """
     path = events_log_path(root, run_id)
     tail = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`runs`: the runs of a volume, and how far each has come."""
+"""`runs`: list the runs of a volume with their state."""
 
 import json
 import math
@@ -63,9 +63,9 @@ _LAYOUTS = (
     "RUN,STATE,DONE,FAILED,NODES,AGE,TOOK",
     "RUN,STATE,FAILED,NODES,AGE,TOOK",
 )
-"""Columns for narrower and narrower terminals."""
+"""The columns of the table, for narrower and narrower terminals."""
 Row: TypeAlias = dict[str, Span]
-"""What to print of a run, by the head of its column."""
+"""What to print about a run, by the head of the column."""
 
 _RIGHT = {"DONE", "FAILED", "NODES", "SIZE", "AGE", "TOOK"}
 _STYLES = {
@@ -79,18 +79,18 @@ _STYLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which runs are to be listed."""
+    """Which runs to list."""
 
     states: Container[str] = tuple(RunState)
     pipe: str | None = None
     since_ms: int = 0
-    """Not those that began earlier, in milliseconds since 1970."""
+    """Only runs that began at this time or later, in milliseconds since 1970."""
     newest: int | None = None
-    """Of the others, at most so many of the newest."""
+    """Of these, only so many of the newest; None for all."""
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `runs` takes."""
+    """Declare the arguments of `runs`."""
     verb = verbs.add("runs", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument(
         "-n", "--newest", metavar="N", type=number, help="only the N newest of those asked for"
@@ -125,9 +125,9 @@ def _carry_out(root: Path, given: Namespace) -> int:
 
 
 def runs(root: Path, wanted: Wanted, *, full: bool, as_json: bool) -> int:
-    """Print the runs of the volume that are wanted. Returns 1 if the log of one is damaged.
+    """Print the wanted runs of the volume. Returns 1 if the log of one is damaged, otherwise 0.
 
-    Raises LogIOError if they cannot be listed; OSError, Refused.
+    Raises LogIOError if the runs cannot be listed; OSError; Refused.
     """
     run_ids = sorted(enumerate_runs(root), key=lambda run_id: age_key(root, run_id))
     if not run_ids:
@@ -155,19 +155,19 @@ def runs(root: Path, wanted: Wanted, *, full: bool, as_json: bool) -> int:
 
 
 def _silence(root: Path, run_id: str, run: Glance) -> Silence | None:
-    """How long a run has been silent; None if it has ended."""
+    """Return how long a run has been silent; None if it is not running."""
     if run.state is not RunState.RUNNING:
         return None
     try:
         return silence(root, run_id, run.first, run.last)
-    except LogIOError:  # it was there a moment ago
+    except LogIOError:  # the log was removed in the meantime
         return None
 
 
 def _listed(
     root: Path, run_ids: list[str], wanted: Wanted, progress: Progress, *, full: bool
 ) -> Iterator[tuple[str, Glance]]:
-    """Yield the runs that are wanted, the oldest first, and read no other log than necessary."""
+    """Yield the wanted runs, the oldest first. Only the logs that are needed for that are read."""
     if wanted.newest is None:
         yield from _matching(root, run_ids, wanted, progress, full=full)
         return
@@ -196,7 +196,10 @@ def _matching(
 
 
 def _share(progress: Progress, done: int, size: int) -> Callable[[int], None]:
-    """What counts bytes of one log of `size` as a part of one log."""
+    """Return a function that reports progress within a log of `size` bytes.
+
+    The function takes the number of bytes read since its last call. `done`: the logs before.
+    """
     read = 0
 
     def count(more: int) -> None:
@@ -233,12 +236,12 @@ def _glance(path: Path, *, full: bool) -> Glance:
 def _counted(path: Path, read: Callable[[int], None]) -> Counts | None:
     try:
         return count_nodes(path, read)
-    except LogIOError:  # it was there a moment ago
+    except LogIOError:  # the log was removed in the meantime
         return None
 
 
 def _print(rows: list[Row]) -> None:
-    """Print a table of the runs for which there is room, and two lines for each other run."""
+    """Print a table of the runs that fit into it, and two lines for each other run."""
     screen = Screen()
     room = math.inf if screen.width is None else screen.width
     layouts = [layout.split(",") for layout in _LAYOUTS]
@@ -269,13 +272,13 @@ def _print_on_two_lines(screen: Screen, row: Row) -> None:
 
 
 def _table(rows: list[Row], heads: Sequence[str]) -> list[list[Span]]:
-    """The columns `heads` of `rows`, below their heads."""
+    """Return the columns `heads` of `rows`, with the heads as the first row."""
     table: list[list[Span]] = [[(head, "bold") for head in heads]]
     return table + [[row[head] for head in heads] for row in rows]
 
 
 def _needed(rows: list[Row], heads: Sequence[str]) -> int:
-    """How many columns of a terminal a table takes."""
+    """Return how many columns of a terminal a table takes."""
     table = _table(rows, heads)
     widths = (max(cells(text) for text, _ in column) for column in zip(*table, strict=True))
     return sum(width + 2 for width in widths) - 2
@@ -307,7 +310,7 @@ def _row(run_id: str, run: Glance, silent: Silence | None, at_ms: int) -> Row:
 
 
 def _duration_ms(run: Glance, at_ms: int) -> int | None:
-    """How long a run took to its end, or takes by now."""
+    """Return how long a run took, or has taken until now; None if that is unknown."""
     if run.first is None:
         return None
     end_ms = at_ms if run.ended is None else moment_ms(run.ended)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`schema`: what a line is, as JSON Schema, derived from the classes as the codec is."""
+"""`schema`: print the JSON Schema of a line, which is derived from the classes of the events."""
 
 import inspect
 import json
@@ -32,7 +32,7 @@ examples:
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `schema` takes."""
+    """Declare the arguments of `schema`."""
     verbs.add("schema", summary, _carry_out, _HELP, _HELP_END, volume=False)
 
 
@@ -42,7 +42,10 @@ def _carry_out(*_: object) -> int:
 
 
 def line_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of what a reader accepts as a line, as far as one can say."""
+    """Return the JSON Schema (draft 2020-12) of the lines that readers accept.
+
+    `_NOTE` says what a schema cannot express.
+    """
     events = get_args(Event)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -54,10 +57,10 @@ def line_schema() -> dict[str, Any]:
 
 
 def _of(kind: Any) -> dict[str, Any]:
-    """What JSON a value of the declared type `kind` may be."""
+    """Return the schema for values of the declared type `kind`."""
     if kind is str:
         return {"type": "string"}
-    if isinstance(kind, UnionType):  # X | None: there is no other
+    if isinstance(kind, UnionType):  # always X | None
         return {"anyOf": [_of(get_args(kind)[0]), {"type": "null"}]}
     if get_origin(kind) is list:
         return {"type": "array", "items": _of(get_args(kind)[0])}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""`show`: one run, node by node, or its events or nodes for programs.
+"""`show`: show one run, node by node, or print its events or nodes for programs.
 
-Damage is never passed over: what is sound goes to standard output, what is not to standard error
-as ``path:line: reason``, and the status is 1.
+Sound lines are shown on standard output. Damage is reported on standard error as ``path:line:
+reason``, and the exit status is then 1.
 """
 
 import json
@@ -56,10 +56,10 @@ is not known is null. Its state is running, completed or failed, or unfinished i
 the run has ended without it.
 """
 
-_WIDEST_NODE = 40  # columns; a longer node id shifts its own line, not every other
-_AROUND_NAME = 10  # columns: the sign, what separates the others, and the mark of a cut
-_INDENT = 3
-_STEPS = 10
+_WIDEST_NODE = 40  # columns; a longer node id shifts only its own line
+_AROUND_NAME = 10  # columns for the sign, the blanks between columns, and the mark of a cut
+_INDENT = 3  # columns
+_STEPS = 10  # iterations and gates of a node
 _OUTPUT_LINES = 5
 _FULL_STEPS = 10_000
 _FULL_OUTPUT_LINES = 100
@@ -67,7 +67,7 @@ _FULL_LENGTH = 1_000_000  # characters of one text
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `show` takes."""
+    """Declare the arguments of `show`."""
     verb = verbs.add("show", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument("--failed", action="store_true", help="only nodes that failed")
     verb.parser.add_argument(
@@ -126,7 +126,7 @@ def _show_events(path: Path, run_id: str, node_ids: Sequence[str]) -> int:
 
 
 def _report_findings(findings: Findings, run_id: str, *, tail_in_flight: bool) -> int:
-    """Say what is wrong with the log. Returns the exit status."""
+    """Print what is wrong with the log, and return the exit status."""
     flush()  # so that on a terminal the complaints come last
     for finding in findings:
         complain(str(finding))
@@ -136,7 +136,7 @@ def _report_findings(findings: Findings, run_id: str, *, tail_in_flight: bool) -
 
 
 def _chosen(run: Summary, run_id: str, node_ids: Sequence[str]) -> list[Node]:
-    """The nodes of these ids, or all. Raises Refused if a node does not exist."""
+    """Return the nodes with these ids; without ids, all nodes. Raises Refused for an unknown id."""
     if not node_ids:
         return list(run.nodes.values())
     for node_id in node_ids:
@@ -186,7 +186,7 @@ class _Printer:
         self._screen = Screen()
 
     def _outcome(self) -> str:
-        """How the run went; if it goes on, also whether its recorder is alive."""
+        """Return how the run went; if it has not ended, also whether its recorder is alive."""
         said = outcome(self._run, self._now_ms)
         if self._run.ended is not None:
             return said
@@ -225,7 +225,7 @@ class _Printer:
             self._print_node(node, row, (names, after, longest))
 
     def _texts(self, node: Node) -> tuple[str, str, str]:
-        """A node's id, when it began after the run did, and how long it took."""
+        """Return a node's id, the time from the run's start to the node's, and the duration."""
         began = f"+{spell_ms(elapsed_ms(self._begin_ms, node.start_ms))}"
         return plain(node.id, 80), began, took(node, self._run, self._now_ms)
 
@@ -276,7 +276,7 @@ class _Printer:
             self._below(line, "dim", indent=2 * _INDENT)
 
     def _below(self, text: str, style: str, *, indent: int = _INDENT) -> None:
-        if text.startswith("its output: "):  # half a path would be useless
+        if text.startswith("its output: "):  # do not split a path
             self._screen.line((" " * indent, ""), (text, style))
         else:
             self._screen.paragraph(text, style, indent=indent)

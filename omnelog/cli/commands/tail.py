@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`tail`: the last events of a run, and those that come, a line each, never half a line."""
+"""`tail`: print the last events of a run, and with -f those that come; always whole lines."""
 
 import errno
 import os
@@ -54,10 +54,10 @@ examples:
 
 _Found: TypeAlias = Event | DeserializeError
 
-_POLL_MS = 100  # to a person that is at once
-_WIDEST_NODE = 24  # a longer node id shifts its own line, not every other
-_NARROW = 100  # columns; a terminal with fewer gets the time of day and the last word of the type
-_LOOK_BACK = 2000  # lines before those that are printed in which starts of nodes are looked for
+_POLL_MS = 100  # milliseconds, which people do not notice
+_WIDEST_NODE = 24  # columns; a longer node id shifts only its own line
+_NARROW = 100  # columns; on a narrower terminal the time and the type are short
+_LOOK_BACK = 2000  # lines before the printed ones in which starts of nodes are looked for
 _STYLES: dict[type, str] = {
     NodeCompleted: "green",
     PipeCompleted: "bold green",
@@ -69,20 +69,20 @@ _ENDS = (PipeCompleted, PipeAborted)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which events are to be printed: all, or those of these types and nodes."""
+    """Which events to print: all, or only those of these types and nodes."""
 
     types: frozenset[str] = frozenset()
     nodes: frozenset[str] = frozenset()
 
     def has(self, event: Event) -> bool:
-        """Whether `event` is one of them."""
+        """Return whether to print `event`."""
         return (not self.types or event.type in self.types) and (
             not self.nodes or getattr(event, "node_id", None) in self.nodes
         )
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `tail` takes."""
+    """Declare the arguments of `tail`."""
     verb = verbs.add("tail", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument("-f", "--follow", action="store_true", help="until the pipe has ended")
     verb.parser.add_argument(
@@ -99,7 +99,7 @@ def declare(verbs: Verbs, summary: str) -> None:
 
 
 def _count(text: str) -> tuple[int, int | None]:
-    """Which events to begin with: how many to pass over, how many at most of the last ones."""
+    """Parse N or +N. Returns how many events to skip, and how many of the last ones to print."""
     digits = text.removeprefix("+")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
         raise ArgumentTypeError(f"{text!r} is not a number of events")
@@ -127,12 +127,12 @@ def tail(
     *,
     follow: bool,
 ) -> int:
-    """Print the events of a run, except the first so many, or only so many of the last ones.
+    """Print the events of a run, except the first ones, or only a number of the last ones.
 
-    `count` is how many of the first, and how many of the last or None for all. If `follow` is set,
-    go on with those that come, until the pipe has ended. Of a log of any size no more is read than
-    is printed, and a little. Returns 1 if a line was no event, or the run was removed while it was
-    followed, else 0. Raises LogIOError, OSError, Refused.
+    `count`: how many of the first to skip, and how many of the last to print, or None for all. If
+    `follow` is set, continue with new events until the pipe has ended. To print the last ones, only
+    the end of the log is decoded. Returns 1 if a line was not an event, or if the run was removed
+    while it was followed; otherwise 0. Raises LogIOError, OSError, Refused.
     """
     path = events_log_path(root, run_id)
     if not follow and not log_exists(path):
@@ -142,7 +142,7 @@ def tail(
         _print_early(lines, *count, printer, follow=follow)
         while follow and not printer.ended:
             printer.pause()
-            # Asked before looking, so that all is seen that came.
+            # Checked before the log is read, so that everything in it is printed.
             left_behind = lines.is_left_behind()
             printer.print(_read(lines, lines.advance()))
             if left_behind and not printer.ended:
@@ -159,7 +159,7 @@ def tail(
 def _print_early(
     lines: LogLines, passed_over: int, last: int | None, printer: "_Printer", *, follow: bool
 ) -> None:
-    """Print what is there now."""
+    """Print the wanted events that are in the log now."""
     if last is None:
         found = lines.advance() if follow else lines.snapshot_lines()
         printer.print(islice(printer.noting(_read(lines, found)), passed_over, None))
@@ -180,7 +180,7 @@ def _print_early(
 def _last(
     lines: LogLines, torn: list[Line], end: int, count: int, printer: "_Printer"
 ) -> list[_Found]:
-    """The last `count` events and damaged lines that are wanted, in order."""
+    """Return the last `count` wanted events and damaged lines, in order."""
     before = lines.backwards(end)
     found: list[_Found] = []
     if count:
@@ -198,7 +198,7 @@ def _last(
 
 
 def has_ended(lines: LogLines, end: int) -> bool:
-    """Whether a pipe ends anywhere before byte `end` of a log. Raises LogIOError."""
+    """Return whether a pipe ends anywhere before byte `end` of a log. Raises LogIOError."""
     for block in lines.whole_lines(end):
         if b"pipe." in block or b"\\u00" in block:
             for data in block.split(b"\n"):
@@ -226,23 +226,23 @@ def _read(lines: LogLines, found: Iterable[Line]) -> Iterator[_Found]:
 
 
 class _Printer:
-    """Prints events and knows what came: whether the pipe has `ended`, and anything `damaged`."""
+    """Prints events; notes whether the pipe has `ended`, and whether a line was `damaged`."""
 
     def __init__(self, wanted: Wanted) -> None:
-        """Nothing has come yet."""
+        """Begin before the first event."""
         self.wanted = wanted
         self.ended: bool = False
         self.damaged: bool = False
-        self._starts: dict[str, int | None] = {}  # of nodes at work, in milliseconds since 1970
+        self._starts: dict[str, int | None] = {}  # when nodes started, in milliseconds since 1970
         self._reader = select.poll()  # reports when the reader of our output is gone
         self._reader.register(STDOUT, 0)
 
     def knows_start(self, event: NodeStarted) -> None:
-        """Note when a node began, for how long it took."""
+        """Note when a node began, unless that is known; its duration is computed from it."""
         self._starts.setdefault(event.node_id, moment_ms(event))
 
     def noting(self, found: Iterable[_Found]) -> Iterator[_Found]:
-        """Pass `found` on, and know what came whether it will be printed or not."""
+        """Yield `found`, and take note of each event even if it will not be printed."""
         for event in found:
             self._note(event)
             yield event
@@ -253,7 +253,7 @@ class _Printer:
             self._starts[event.node_id] = moment_ms(event)
 
     def print(self, found: Iterable[_Found]) -> None:
-        """Print the events that are wanted, and why the other lines are not events, at once."""
+        """Print the wanted events, and why other lines are not events, and flush the output."""
         for event in found:
             self._note(event)
             if isinstance(event, DeserializeError):
@@ -302,7 +302,7 @@ class _TextPrinter(_Printer):
         )
 
     def _said(self, event: Event) -> str:
-        """What an event says; of the end of a node first how long that took, if that is known."""
+        """Return what an event says; for the end of a node, first how long it took, if known."""
         if not isinstance(event, NodeCompleted | NodeFailed):
             return detail(event)
         start_ms = self._starts.pop(event.node_id, None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`timeline`: when each node of a run was at work, drawn in the terminal or into a file."""
+"""`timeline`: draw when each node of a run was at work, in the terminal or into a file."""
 
 from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
@@ -37,7 +37,7 @@ examples:
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `timeline` takes."""
+    """Declare the arguments of `timeline`."""
     verb = verbs.add("timeline", summary, _carry_out, _HELP, _HELP_END)
     verb.parser.add_argument(
         "-o", "--output", metavar="FILE", type=_picture, help="write x.svg or x.html instead"
@@ -68,11 +68,11 @@ def timeline(root: Path, run_id: str, output: Path | None) -> int:
     if output is None:
         draw(run_id, run, now_ms())
     elif output.suffix.lower() == ".svg":
-        from .. import svg  # noqa: PLC0415 - XML is needed here alone
+        from .. import svg  # noqa: PLC0415 - imports XML, which only this needs
 
         write_file(output, [svg.svg(run_id, run, now_ms())])
     else:
-        from .. import html_report  # noqa: PLC0415 - needed here alone
+        from .. import html_report  # noqa: PLC0415 - only this needs it
 
         directory = output.absolute().parent
         write_file(output, html_report.report(root, run_id, run, now_ms(), directory))

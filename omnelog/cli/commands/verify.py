@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`verify`: whether logs hold what they should, every line of them."""
+"""`verify`: check every line of logs."""
 
 import json
 from argparse import ArgumentTypeError, Namespace
@@ -47,11 +47,11 @@ exit status:
   2    wrong command line, no such run, or no volume
 """
 
-_LONG_MS = 60_000  # of silence: less than that is said of no run
+_LONG_MS = 60_000  # a shorter silence is not reported
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `verify` takes."""
+    """Declare the arguments of `verify`."""
     verb = verbs.add(*("verify", summary, _carry_out, _HELP, _HELP_END), trouble=MISUSED)
     verb.parser.add_argument("--all", action="store_true", help="check all runs of the volume")
     verb.parser.add_argument(
@@ -77,9 +77,10 @@ def _carry_out(root: Path, given: Namespace) -> int:
 
 
 def verify(root: Path, run_ids: Sequence[str], *, jobs: int, as_json: bool) -> int:
-    """Print the findings on the logs of runs, in order. Returns 1 if there are any, else 0.
+    """Print the findings on the logs of runs, in order. Returns 1 if there are any, otherwise 0.
 
-    As objects if `as_json`. Uses `jobs` processes. Raises OSError, Refused.
+    `jobs`: how many processes to use. `as_json`: whether to print JSON objects. Raises OSError,
+    Refused.
     """
     logs = [(run_id, events_log_path(root, run_id)) for run_id in run_ids]
     lines = 0
@@ -108,12 +109,12 @@ def verify(root: Path, run_ids: Sequence[str], *, jobs: int, as_json: bool) -> i
 
 
 def _unended(root: Path, verdict: Verdict) -> Iterator[str]:
-    """Say of a run that has no end, but may need one, how long it has been silent."""
+    """Yield a remark on a run that has not ended, if it is silent for long or has no recorder."""
     if verdict.first is None or verdict.last is None:
         return
     try:
         silent = silence(root, verdict.run_id, verdict.first, verdict.last)
-    except LogIOError:  # it was there a moment ago
+    except LogIOError:  # the log was removed in the meantime
         return
     if silent.has_recorder is False or (silent.lasts_ms or 0) > _LONG_MS:
         yield f"run {plain(verdict.run_id)} has no end yet: {silent.spell()}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`wait`: until a run has ended, with an exit status by how."""
+"""`wait`: wait until a run has ended; the exit status says how it ended."""
 
 import time
 from argparse import Namespace
@@ -30,11 +30,11 @@ exit status:
   2    wrong command line
 """
 
-_POLL_S = 0.1
+_POLL_S = 0.1  # seconds between two checks
 
 
 def declare(verbs: Verbs, summary: str) -> None:
-    """Say what `wait` takes."""
+    """Declare the arguments of `wait`."""
     verb = verbs.add("wait", summary, _carry_out, _HELP, _HELP_END, trouble=RECORDER)
     verb.parser.add_argument(
         "--timeout", metavar="TIME", type=seconds, help="wait no longer than this: 90, 5m or 2h"
@@ -47,9 +47,10 @@ def _carry_out(root: Path, given: Namespace) -> int:
 
 
 def wait(root: Path, run_id: str, *, timeout_s: float | None) -> int:
-    """Wait until a run has ended: 0 if it was completed, 1 if it was aborted.
+    """Wait until a run has ended. Returns 0 if it was completed, 1 if it was aborted.
 
-    Returns 124 after `timeout_s` seconds. Raises Refused if the run is removed; LogIOError.
+    Returns 124 after `timeout_s` seconds; None is no limit. Raises Refused if the run is removed;
+    LogIOError.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     path = events_log_path(root, run_id)
@@ -68,7 +69,7 @@ def wait(root: Path, run_id: str, *, timeout_s: float | None) -> int:
                 complain(f"omnelog: wait: run {run_id} has not ended after {timeout_s:g} s")
                 return TIMED_OUT
             if lines is not None and lines.is_left_behind():
-                lines.close()  # the log was replaced, or will be
+                lines.close()  # the log was moved away, so open the path again
                 lines = None
             time.sleep(_POLL_S if left_s is None else min(_POLL_S, left_s))
     finally:
@@ -77,10 +78,10 @@ def wait(root: Path, run_id: str, *, timeout_s: float | None) -> int:
 
 
 def _ending(lines: LogLines) -> int | None:
-    """The exit status for the last end of a pipe among the lines that came; None without one."""
+    """Return the exit status for the last end of a pipe among the new lines; None without one."""
     status = None
     for line in lines.advance():
-        if b"pipe." in line.data or b"\\u00" in line.data:  # a letter may be written as an escape
+        if b"pipe." in line.data or b"\\u00" in line.data:  # a letter of the type may be an escape
             event = lines.event(line)
             if isinstance(event, DeserializeError):
                 continue
