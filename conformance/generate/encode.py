@@ -36,7 +36,7 @@ PLAIN = {
     "emoji": "\U0001f600",
     "last-code-point": "\U0010ffff",
 }
-WRONG = {  # for members of each type: a value of every other JSON type
+WRONG = {  # for members of each type: values of other JSON types
     "string": {"number": 7, "boolean": True, "array": ["x"], "object": {"x": "x"}},
     "integer": {"boolean": True, "string": "7", "fraction": 1.5, "whole-float": 1.0, "array": [7]},
 }

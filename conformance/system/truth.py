@@ -27,7 +27,7 @@ class Batch:
 
     @classmethod
     def of(cls, who: str, events: Iterable[int], *, done: bool = True) -> "Batch":
-        """Return a batch that must be in the log if it is `done`, and must not be otherwise."""
+        """Return a batch of which all lines must be in the log, or none unless it is `done`."""
         numbers = tuple(events)
         count = len(numbers) if done else 0
         return cls(who=who, events=numbers, least=count, most=count)

@@ -115,8 +115,8 @@ class _Parser(ArgumentParser):
         try:
             found, rest = super().parse_known_args(args, namespace or Namespace())
         except _MissingWordError as missing:
-            # The word is missing perhaps because argparse took it for the value of an unknown
-            # option, so an unknown option is reported first.
+            # An unknown option may be the reason, because argparse takes its value for another
+            # argument. So an unknown option is reported first.
             self._refuse_options(args or ())
             super().error(str(missing))
         self._refuse(rest)
@@ -156,14 +156,14 @@ class _Parser(ArgumentParser):
 
 
 class _MissingWordError(Exception):
-    """A required argument is missing at the end of the command line."""
+    """A required argument is missing."""
 
 
 class Verb:
     """One verb of the command, whose module declares its arguments."""
 
     def __init__(self, parser: ArgumentParser, command_example: str | None) -> None:
-        """`Verbs.add` makes verbs."""
+        """For `Verbs.add`, which makes verbs."""
         self.parser: ArgumentParser = parser
         self.command_example: str | None = command_example
 

@@ -7,7 +7,7 @@ LONGEST = 500  # characters of one text at most; `show --full` shows all
 
 
 def plain(text: str, longest: int = LONGEST) -> str:
-    """Return `text` for one line of a terminal: characters that do not print are escaped."""
+    """Return `text` on one line, with what does not print escaped, such as codes for colours."""
     cut = text[:longest]
     if not cut.isprintable():
         escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)

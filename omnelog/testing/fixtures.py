@@ -12,9 +12,9 @@ from .volume import new_volume
 
 @pytest.fixture
 def omne_volume(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Yield the root of a new, empty volume, which commands find by the environment.
+    """Yield the root of a new, empty volume. The environment names it, so commands use no other.
 
-    All examples of a property would share one fixture; use `omnelog.testing.new_volume` there.
+    All examples of a property would share it, so use `omnelog.testing.new_volume` there.
     """
     with new_volume() as root:
         for variable in ("OMNE_RUN_ID", "OMNE_NODE_ID"):

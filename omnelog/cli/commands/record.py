@@ -2,8 +2,8 @@
 """`record`: run a command as a node of a run, and log its start, its end and its output.
 
 If there is a problem before the command runs, it is not run. When the command runs, it runs to its
-end and its exit status is returned, even if the log fails. What could not be recorded is reported
-in a line each, and turns a success into status 125.
+end and its exit status is returned, even if the log fails. Everything that could not be recorded is
+reported on a line of its own, and turns a success into status 125.
 """
 
 import os
@@ -101,9 +101,9 @@ exit status:
   2    wrong command line
 """
 
-_PATIENCE_S = 60.0  # to wait for the lock at the end, because the end of long work must be logged
+_PATIENCE_S = 60.0  # seconds to wait for the lock at the end, so that hours of work are not lost
 _SHOWN = 5  # nodes in a message
-_FAREWELL_S = 1.0  # to write the last messages after a signal asked us to end
+_FAREWELL_S = 1.0  # seconds to write the last messages after a signal asked us to end
 
 
 def declare(verbs: Verbs, summary: str) -> None:
@@ -345,7 +345,10 @@ class Recorder:
         )
 
     def _run_end(self, log: RunLog, outcome: Outcome, losses: list[str]) -> list[Event]:
-        """Return the event that ends the run, or none if it has ended; add to `losses`."""
+        """Return the event that ends the run, in a list that is empty if the run has ended.
+
+        What is wrong with that end is added to `losses`.
+        """
         end = end_of_run(log.root, log.run_id)
         if end is not None:
             how = end.type.removeprefix("pipe.")
@@ -363,7 +366,10 @@ class Recorder:
         return [PipeAborted(**log.last_head(), reason=event_text("; ".join(reasons)))]
 
     def _say(self, message: str, outcome: Outcome) -> None:
-        """Write a line to standard error. Give up after a second if we were asked to end."""
+        """Write a line to standard error. Give up if a signal asks us to end.
+
+        If one did so before, give up after a second.
+        """
         line = memoryview(spell(message))
         output = self._outputs[1]
         poller = select.poll()
