@@ -101,7 +101,7 @@ def _values(kind: Any) -> SearchStrategy[Any]:
 
 @st.composite
 def _instances(draw: DrawFn, cls: type, members: dict[str, SearchStrategy[Any]]) -> Any:
-    """Draw an instance of `cls` that `_print` prints, which that of `st.builds` is not."""
+    """Draw an instance of `cls`. If `st.builds` drew it, `_print` would not print it."""
     return cls(**{name: draw(of) for name, of in members.items()})
 
 
