@@ -256,7 +256,7 @@ def _system(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
     if options.list:
         cases = plans[0][2]
         return _print(_listed(c.id, c.clauses, c.scenario.about) for c in cases)
-    print(f"strace {version}")
+    print(f"strace {version}", flush=True)
     jobs = 1 if options.trace else options.jobs or 2 * (os.cpu_count() or 1)
 
     def results() -> Iterator[Result]:
@@ -369,7 +369,7 @@ def _introduce(command: Sequence[str], timeout_s: float) -> str:
     This comes first because otherwise every check would fail for the same reason.
     """
     about = see_manners(command, timeout_s)
-    print(f"{about.get('name')} {about.get('version')}: {shlex.join(command)}")
+    print(f"{about.get('name')} {about.get('version')}: {shlex.join(command)}", flush=True)
     return str(about.get("name"))
 
 

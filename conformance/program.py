@@ -10,7 +10,6 @@ import select
 import signal
 import sys
 from collections.abc import Callable
-from io import TextIOWrapper
 from typing import NoReturn
 
 UNREAD, INTERRUPTED = 1, 130
@@ -19,14 +18,11 @@ UNREAD, INTERRUPTED = 1, 130
 def run(main: Callable[[], int]) -> NoReturn:
     """Run `main` as the program of this process, and exit with the code that it returns.
 
-    Each line is written when it is printed, also into a pipe, so that a reader sees how far a long
-    run is. The code is 1 if nobody reads standard output any more, and 130 if Ctrl-C interrupted
-    `main`. In both cases nothing more is printed. If `main` imports modules, this holds during the
-    imports too. Other exceptions are raised, and so is a BrokenPipeError of a pipe other than
-    standard output.
+    The code is 1 if nobody reads standard output any more, and 130 if Ctrl-C interrupted `main`. In
+    both cases nothing more is printed. If `main` imports modules, this holds during the imports
+    too. Other exceptions are raised, and so is a BrokenPipeError of a pipe other than standard
+    output.
     """
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)
     try:
         try:
             code = main()

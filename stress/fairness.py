@@ -404,7 +404,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = False
     for name in names or SCENARIOS:
         finding = judged(SCENARIOS[name])
-        print(finding.line)
+        print(finding.line, flush=True)
         failed |= finding.failed
     return int(failed)
 

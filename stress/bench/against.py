@@ -125,11 +125,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         our_operations = operations(ours, Path(directory, "ours"))
         their_operations = operations(theirs, Path(directory, "theirs"))
         gc.disable()
-        print(f"this version's time over the other's, {options.rounds} rounds; less is better")
+        about = f"this version's time over the other's, {options.rounds} rounds; less is better"
+        print(about, flush=True)
         for name, operation in our_operations.items():
             found = ratios(operation, their_operations[name], max(2, options.rounds))
             low, median, high = statistics.quantiles(found, n=4, method="inclusive")
-            print(f"{name:12} {median:.2f} ({low:.2f}-{high:.2f})")
+            print(f"{name:12} {median:.2f} ({low:.2f}-{high:.2f})", flush=True)
     return 0
 
 

@@ -53,7 +53,7 @@ RUNS = """
 import time
 from conformance.program import run
 def main():
-    print("ready")
+    print("ready", flush=True)
     {ends}
 run(main)
 """

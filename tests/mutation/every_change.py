@@ -126,7 +126,7 @@ def run(module: str, known: set[tuple[str, str, str]]) -> bool:
             tried += 1
             if alive:
                 survivors.append(change.key)
-                print(f"{'listed' if change.key in known else 'SURVIVED':10}{change}")
+                print(f"{'listed' if change.key in known else 'SURVIVED':10}{change}", flush=True)
             else:
                 noticed[change.key] = said
             if sys.stderr.isatty():

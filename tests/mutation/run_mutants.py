@@ -55,7 +55,7 @@ def run(mutants: Sequence[Mutant], jobs: int | None = None) -> tuple[int, int]:
                 return 0, len(mutants)
         for mutant, (is_dead, said) in zip(mutants, pool.map(killed, mutants), strict=True):
             dead += is_dead
-            print(f"{'killed  ' if is_dead else 'SURVIVED'}  {mutant.name}: {said}")
+            print(f"{'killed  ' if is_dead else 'SURVIVED'}  {mutant.name}: {said}", flush=True)
     return dead, len(mutants)
 
 
