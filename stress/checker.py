@@ -41,6 +41,7 @@ from .violations import Attempt, Kind, Span, Verdict
 
 _NOTICED_NS = 1_750_000_000  # a writer looks every second, but may be stopped before it looks
 _ABSENT_NS = 2_000_000_000  # the longest time without a log at the path
+_NOTED_NS = 1_000_000_000  # the longest time between a move and the note that it is done
 _ID = re.compile("[0-9]{26}")  # a writer in 6 digits, a sequence number in 20
 _ID_BYTES = 26
 
@@ -89,7 +90,8 @@ def check(directory: Path, *, interrupted: bool = False) -> Verdict:
     _check_quarantines(verdict, interrupted)
     _check_volume(verdict)
     _check_exits(verdict, interrupted)
-    verdict.violations.sort(key=lambda violation: list(Kind).index(violation.kind))
+    kinds = list(Kind)
+    verdict.violations.sort(key=lambda violation: kinds.index(violation.kind))
     return verdict
 
 
@@ -129,7 +131,7 @@ def _check_lines(
         if before > seq:
             verdict.add(
                 Kind.REORDERED,
-                f"{writer.name} appended {seq} before {before}, but it stands after it",
+                f"{writer.name} appended {seq} before {before}, but {seq} comes later in the log",
                 attempts=(attempt, (written_by, before)),
                 spans=((number, span[0], span[1]), (number, begin, end)),
             )
@@ -199,8 +201,8 @@ def _judge(verdict: Verdict, number: int, ordinal: int, begin: int, line: bytes)
         same = _same(line, meant)
         verdict.add(
             Kind.ALTERED,
-            f"{where} is {len(line)} bytes of which {same} are as meant, where "
-            f"{meant[same : same + 16]!r} was to come; {len(meant)} were meant",
+            f"{where} has {len(line)} bytes; the first {same} are correct, then "
+            f"{meant[same : same + 16]!r} was expected; the correct line has {len(meant)} bytes",
             attempts=(attempt,),
             spans=spans,
             focus=(number, begin + same),
@@ -215,7 +217,7 @@ def _check_duplicate(verdict: Verdict, orders: list[_Order], attempt: Attempt, a
     begin = order.begins[bisect_left(order.ordinals, writer.place[attempt[1]])]
     verdict.add(
         Kind.DUPLICATE,
-        f"event {attempt[1]} of {writer.name} is in the log again",
+        f"event {attempt[1]} of {writer.name} is in the log twice",
         attempts=(attempt,),
         spans=((first, begin, begin + again[2] - again[1]), again),
         focus=again[:2],
@@ -281,7 +283,10 @@ def _check_calls(verdict: Verdict, writer: Writer) -> None:
                 what = f"{outcome}, but {where}"
                 _blame(verdict, writer, seq, Kind.REFUSED_BUT_WRITTEN, what)
         elif len(there) < appended or (outcome == Outcome.REFUSED and len(there) > appended):
-            what = f"{outcome} and {appended} said to stand, but {len(there)} do"
+            what = (
+                f"{outcome}: the error says that the log has {appended} of {len(events)} events, "
+                f"but it has {len(there)}"
+            )
             _blame(verdict, writer, events[0], Kind.MISCOUNTED, what)
         if len(there) > 1 or (there and there[0] != events[0]):
             _check_whole(verdict, writer, events, there)
@@ -337,7 +342,7 @@ def _check_real_time(verdict: Verdict, number: int, order: _Order) -> None:
                 Kind.REAL_TIME,
                 f"the append of event {other_seq} of {verdict.evidence.writers[other].name} had "
                 f"returned {late_ns} ns before that of event {seq} of {writer.name} was called, "
-                "but it stands after it",
+                "but comes later in the log",
                 attempts=((other, other_seq), (writer.number, seq)),
                 spans=(
                     _span(verdict, number, order, index),
@@ -387,7 +392,7 @@ def _check_sizes(verdict: Verdict) -> None:
         tail = len(file.data) - (file.data.rfind(b"\n") + 1)
         size = file.path.stat().st_size  # read last, in case a process is still writing
         if meant[number] + tail != size:
-            what = f"the events of {file.path} are {meant[number] + tail} bytes, it is {size}"
+            what = f"{file.path} has {size} bytes, but its lines have {meant[number] + tail}"
             verdict.add(Kind.SIZE, what)
 
 
@@ -454,7 +459,7 @@ def _check_volume(verdict: Verdict) -> None:
         known.add(file.path.with_name("events.jsonl.torn"))
     for path in sorted(evidence.volume.rglob("*")):
         if path not in known and not path.is_dir():
-            verdict.add(Kind.LITTER, f"{path} is there")
+            verdict.add(Kind.LITTER, str(path))
 
 
 def _check_exits(verdict: Verdict, interrupted: bool) -> None:
@@ -563,7 +568,7 @@ class _Comparison:
                     what = f"{snapshot.who} raised {snapshot.error}"
                     self._verdict.add(Kind.SNAPSHOT_RAISED, what)
             elif index not in self.seen_in:
-                what = self._unlike.get(index, "is of a log that is not there")
+                what = self._unlike.get(index, "matches no log that is left")
                 times = f"from {snapshot.begin_ns} ns to {snapshot.end_ns} ns"
                 self._verdict.add(
                     Kind.SNAPSHOT_NO_PREFIX,
@@ -583,7 +588,7 @@ class _Comparison:
                 f.left_ns for f in evidence.files if f.run == snapshot.run and f.left_ns != FOREVER
             ]
             return any(
-                at - 1_000_000_000 < snapshot.end_ns and snapshot.begin_ns < at + _ABSENT_NS
+                at - _NOTED_NS < snapshot.end_ns and snapshot.begin_ns < at + _ABSENT_NS
                 for at in left
             )
         return False

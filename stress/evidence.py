@@ -154,7 +154,8 @@ def _load(directory: Path) -> Evidence:
         path = history_path(directory, f"writer-{int(number):03}.lines")
         if path.exists():  # otherwise the round ended before the gate was opened
             writers[int(number)] = _load_writer(path, int(number), plan)
-    moves = history_path(directory, "moves.json")
+    moves_path = history_path(directory, "moves.json")
+    moves = json.loads(moves_path.read_text()) if moves_path.exists() else []
     deaths = history_path(directory, "").glob("*.deaths")
     return Evidence(
         name=about["name"],
@@ -164,11 +165,7 @@ def _load(directory: Path) -> Evidence:
         run_ids=about["runs"],
         bystanders=about["bystanders"],
         writers=writers,
-        files=list(
-            _load_files(directory, about["runs"], json.loads(moves.read_text()))
-            if moves.exists()
-            else _load_files(directory, about["runs"], [])
-        ),
+        files=list(_load_files(directory, about["runs"], moves)),
         snapshots=list(_load_looks(directory, "reader-*.snapshots")),
         followed=list(_load_looks(directory, "follower-*.followed")),
         deaths={path.stem: [each["killed_ns"] for each in _records(path)] for path in deaths},

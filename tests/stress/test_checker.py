@@ -130,7 +130,12 @@ def test_torn_line(tmp_path: Path) -> None:
 def test_altered_byte(tmp_path: Path) -> None:
     verdict = MadeUp(log=A0 + B0.replace(b"reason", b"season") + A1 + B1).check(tmp_path)
     assert verdict.counts == {Kind.ALTERED: 1}
-    assert verdict.violations[0].focus == (0, len(A0) + B0.index(b"reason"))
+    same, size = B0.index(b"reason"), len(B0)
+    assert verdict.violations[0].focus == (0, len(A0) + same)
+    assert verdict.violations[0].what == (
+        f"line 2 has {size} bytes; the first {same} are correct, then "
+        f"{B0[same : same + 16]!r} was expected; the correct line has {size} bytes"
+    )
 
 
 def test_altered_spelling_of_the_same_json(tmp_path: Path) -> None:
@@ -328,7 +333,10 @@ def test_batch_of_which_the_first_stand(tmp_path: Path, outcome: str) -> None:
 
 @pytest.mark.parametrize("outcome", [REFUSED, INDETERMINATE])
 def test_batch_of_which_fewer_stand_than_was_said(tmp_path: Path, outcome: str) -> None:
-    assert batch(A0 + B0 + B1, outcome, appended=2).kinds(tmp_path) == {Kind.MISCOUNTED: 1}
+    verdict = batch(A0 + B0 + B1, outcome, appended=2).check(tmp_path)
+    assert verdict.counts == {Kind.MISCOUNTED: 1}
+    said = f"{outcome}: the error says that the log has 2 of 3 events, but it has 1"
+    assert verdict.violations[0].what == f"event 0 of writer-001: {said}"
 
 
 def test_batch_of_which_more_stand_than_was_said(tmp_path: Path) -> None:
@@ -381,11 +389,8 @@ def test_event_in_a_log_that_has_left(
 
 
 def test_snapshot_of_either_log(tmp_path: Path) -> None:
-    made = replaced(
-        A0 + B0, A1 + B1, snapshots=[look(46, 55, A0 + B0), look(55, 70, A1 + B1), look(70, 80, A1)]
-    )
-    made.snapshots[2] = look(70, 80, A1 + B1)
-    assert not made.kinds(tmp_path)
+    seen = [look(46, 55, A0 + B0), look(55, 70, A1 + B1), look(70, 80, A1 + B1)]
+    assert not replaced(A0 + B0, A1 + B1, snapshots=seen).kinds(tmp_path)
 
 
 def test_snapshot_of_a_log_that_has_left(tmp_path: Path) -> None:
@@ -526,6 +531,32 @@ def test_history_that_cannot_be_read(tmp_path: Path) -> None:
     MadeUp().check(tmp_path)
     (tmp_path / "history" / "writer-001.receipts").write_text('{"seq":1,"n":1,"begin_ns":5}\n')
     with pytest.raises(EvidenceError, match="append of 1 follows that of -1"):
+        check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "receipts",
+    [
+        [(0, "after")],
+        [(0, "before"), (1, "after")],
+        [(0, "before"), (0, "after"), (0, "after")],
+        [(0, "before"), (1, "before"), (0, "after")],
+        [(0, "before"), (0, "resumed"), (0, "after")],
+    ],
+)
+def test_outcome_counts_only_for_the_append_that_was_under_way(
+    tmp_path: Path, receipts: list[tuple[int, str]]
+) -> None:
+    """Otherwise an outcome could be taken for that of another append."""
+    forms = {
+        "before": '{"seq":%d,"n":1,"begin_ns":5}\n',
+        "after": '{"seq":%d,"called_ns":6,"end_ns":7,"outcome":"acknowledged"}\n',
+        "resumed": '{"resumed_ns":8%d}\n',
+    }
+    MadeUp().check(tmp_path)
+    text = "".join(forms[form] % seq for seq, form in receipts)
+    (tmp_path / "history" / "writer-001.receipts").write_text(text)
+    with pytest.raises(EvidenceError, match=r"no append of \d was under way"):
         check(tmp_path)
 
 
