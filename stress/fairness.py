@@ -232,7 +232,7 @@ class Finding:
         line = f"{self.scenario}: {self.figures}"
         if self.inconclusive:
             busy = f"other programs kept {self.others_cores:.1f} cores busy"
-            return f"{line}: INCONCLUSIVE, for {busy}: {'; '.join(self.missed)}"
+            return f"{line}: INCONCLUSIVE because {busy}: {'; '.join(self.missed)}"
         return f"{line}: {'MISSED: ' + '; '.join(self.missed) if self.failed else 'ok'}"
 
 
@@ -274,9 +274,9 @@ def fair(
     limits.expect(done.took_s >= total_s, "the lock was not held as long as planned", firm=True)
     limits.expect(not done.timeouts, "an append timed out", firm=True)
     limits.expect(
-        done.longest_s <= 3 * queue_s, f"the longest wait is beyond {3 * queue_s * 1e3:.0f} ms"
+        done.longest_s <= 3 * queue_s, f"the longest wait is over {3 * queue_s * 1e3:.0f} ms"
     )
-    limits.expect(cores <= 0.3, "waiting burns more than 0.3 of a core")
+    limits.expect(cores <= 0.3, "waiting uses more than 0.3 of a core")
     return limits.finding(
         f"{writers} writers x {appends} appends x {hold_s * 1e3:.0f} ms",
         f"{done.timeouts} timeouts, longest wait {done.longest_s * 1e3:.0f} ms "
@@ -299,7 +299,7 @@ def bursty(
     polled_s = [percentile(sorted(polled), part) for part in parts]
     limits = Limits()
     limits.expect(polled_s[2] > POLL_S / 2, "appends did not meet often enough to tell")
-    limits.expect(ours_s[2] <= polled_s[2] / 20, "p99.9 is beyond a twentieth of the control's")
+    limits.expect(ours_s[2] <= polled_s[2] / 20, "p99.9 is more than 1/20 of that of 25 ms polls")
     return limits.finding(
         f"{writers} bursty writers",
         f"p50 {ours_s[0] * 1e6:.0f} µs, p99 {ours_s[1] * 1e6:.0f} µs, p99.9 "
@@ -328,10 +328,10 @@ def flat(
         longest_s = max(longest_s, ours.longest_s)
         polled_longest_s = max(polled_longest_s, before.longest_s, after.longest_s)
     limits = Limits()
-    limits.expect(median(ratios) >= 0.95, "throughput is below 0.95 of the control's")
+    limits.expect(median(ratios) >= 0.95, "throughput is below 0.95 of that of 25 ms polls")
     limits.expect(longest_s <= 0.1, "an append waited for longer than 100 ms")
     return limits.finding(
-        f"{writers} writers flat out",
+        f"{writers} writers as fast as they can",
         f"{median(ratios):.2f} x the throughput of 25 ms polls "
         f"({min(ratios):.2f} to {max(ratios):.2f}), longest wait {longest_s * 1e3:.0f} ms "
         f"(theirs {polled_longest_s * 1e3:.0f} ms)",
@@ -400,7 +400,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = parser.parse_args(arguments).scenario
     for name in names:
         if name not in SCENARIOS:
-            parser.error(f"no scenario {name!r}; there is {', '.join(SCENARIOS)}")
+            parser.error(f"there is no scenario {name!r}; the scenarios are {', '.join(SCENARIOS)}")
     failed = False
     for name in names or SCENARIOS:
         finding = judged(SCENARIOS[name])
