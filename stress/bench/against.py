@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure both versions, and print a line for each operation; return 0."""
     parser = argparse.ArgumentParser(prog="python -m stress.bench.against", description=__doc__)
     parser.add_argument("checkout", type=Path, help="a checkout of another version of omnelog")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how many ({ROUNDS})")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"number of rounds ({ROUNDS})")
     options = parser.parse_args(arguments)
     theirs = load(options.checkout.resolve())
     ours = load(Path(__file__).resolve().parents[2])
@@ -125,8 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         our_operations = operations(ours, Path(directory, "ours"))
         their_operations = operations(theirs, Path(directory, "theirs"))
         gc.disable()
-        about = f"this version's time over the other's, {options.rounds} rounds; less is better"
-        print(about, flush=True)
+        what = "time of this version divided by that of the other"
+        print(f"{what}, {options.rounds} rounds; less is better", flush=True)
         for name, operation in our_operations.items():
             found = ratios(operation, their_operations[name], max(2, options.rounds))
             low, median, high = statistics.quantiles(found, n=4, method="inclusive")

@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="small workloads, 3 rounds")
-    parser.add_argument("--rounds", type=int, metavar="N", help=f"how many ({ROUNDS})")
+    parser.add_argument("--rounds", type=int, metavar="N", help=f"number of rounds ({ROUNDS})")
     parser.add_argument(
         "--only", metavar="LIST", help="only these workloads, separated by commas (all)"
     )
@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = list(WORKLOADS) if options.only is None else options.only.split(",")
     for name in names:
         if name not in WORKLOADS:
-            parser.error(f"--only: no workload {name!r}; there is {', '.join(WORKLOADS)}")
+            known = ", ".join(WORKLOADS)
+            parser.error(f"--only: there is no workload {name!r}; the workloads are {known}")
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     if rounds < 1:
         parser.error("--rounds: must be 1 or more")

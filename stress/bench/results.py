@@ -81,12 +81,14 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """Whether the target is met, and the aim as well; "" if there is not a target."""
+        """Whether the target is met, and the aim as well; "" if there is no target."""
         if self.row.must is None:
             return ""
         if not self._reaches(self.row.must):
             return "MISSED"
-        return "met, aim too" if self.row.aim is None or self._reaches(self.row.aim) else "met"
+        return (
+            "target and aim met" if self.row.aim is None or self._reaches(self.row.aim) else "met"
+        )
 
     def _reaches(self, target: float) -> bool:
         return self.value >= target if self.row.speed else self.value <= target
@@ -222,7 +224,8 @@ def tell(report: Report, console: Console) -> None:
         rounds = f"interrupted in round {report.begun} of {report.rounds}"
     say = partial(console.print, soft_wrap=True, highlight=False)
     say(f"\n{len(judged) - len(missed)} of {len(judged)} targets met; {rounds}")
-    say("ratio: the median of the rounds; of times, less is better, of throughputs (≥), more")
+    better = "for times less is better, for throughputs (≥) more is better"
+    say(f"ratio: the median of the rounds; {better}")
     for name in report.missing:
         say(f"not installed, so not compared with: {name}")
     say(report.machine)

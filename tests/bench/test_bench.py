@@ -24,9 +24,9 @@ BENCH = [sys.executable, "-W", "error", "-m", "stress.bench"]
     [
         (False, [9.0, 1.6, 0.1], "met"),
         (False, [9.0, 1.7, 0.1], "MISSED"),
-        (False, [9.0, 1.3, 0.1], "met, aim too"),
+        (False, [9.0, 1.3, 0.1], "target and aim met"),
         (True, [9.0, 1.5, 0.1], "MISSED"),
-        (True, [9.0, 1.6, 0.1], "met, aim too"),
+        (True, [9.0, 1.6, 0.1], "target and aim met"),
     ],
 )
 def test_the_median_of_the_ratios_is_judged(speed: bool, values: list[float], verdict: str) -> None:
@@ -38,7 +38,7 @@ def test_the_median_of_the_ratios_is_judged(speed: bool, values: list[float], ve
 
 def test_a_figure_without_a_peer_is_judged_by_its_worst_round() -> None:
     row = Row(workload="w", what="", figure="f", unit="s", must=0.1)
-    assert Result(row=row, ours=0.05, values=[0.05, 0.1]).verdict == "met, aim too"
+    assert Result(row=row, ours=0.05, values=[0.05, 0.1]).verdict == "target and aim met"
     assert Result(row=row, ours=0.05, values=[0.05, 0.11]).verdict == "MISSED"
 
 
@@ -92,4 +92,6 @@ def test_ctrl_c_ends_it_with_the_figures_so_far() -> None:
 def test_usage_names_the_workloads() -> None:
     done = subprocess.run([*BENCH, "--only", "speed"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "no workload 'speed'; there is append, lines, flat, bursty" in done.stderr
+    assert (
+        "there is no workload 'speed'; the workloads are append, lines, flat, bursty" in done.stderr
+    )
