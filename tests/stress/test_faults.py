@@ -103,7 +103,12 @@ def test_a_round_is_run_again_until_its_faults_have_struck(
     def checked_round(self: Any, plan: RoundPlan) -> RoundReport:
         run.append(plan.name)
         strikes = {"kill": int(len(run) - 1 >= struck_in)}
-        report = _report(plan.name, sorted(plan.faults), strikes if plan.faults else {})
+        report = replace(
+            ROUND,
+            name=plan.name,
+            faults=sorted(plan.faults),
+            strikes=strikes if plan.faults else {},
+        )
         self.report.rounds.append(report)
         return report
 
@@ -201,8 +206,3 @@ def _give_up_privileges() -> None:
         os.setresuid(user, user, user)
         # Otherwise /proc/self would still belong to root, so that no user could be mapped.
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1)
-
-
-def _report(name: str, faults_of_it: list[str], strikes: dict[str, int]) -> RoundReport:
-    members = {each: getattr(ROUND, each) for each in RoundReport.__slots__}
-    return RoundReport(**members | {"name": name, "faults": faults_of_it, "strikes": strikes})
