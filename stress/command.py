@@ -46,7 +46,7 @@ from .rounds import Conduct, conduct
 from .sabotage import SABOTAGES
 from .violations import Verdict, violation_text
 
-CLEAN, VIOLATED, USAGE = 0, 1, 2
+CLEAN, FAILED, USAGE = 0, 1, 2
 _USUAL = Size(processes=8, threads=3, events=800, runs=None, seconds=3.0)
 _QUICK = Size(processes=5, threads=2, events=250, runs=None, seconds=1.5)
 _SCENARIOS = ("fair", "bursty")  # they only measure how long writers wait
@@ -74,13 +74,13 @@ once a millisecond, compared with appenders that poll every 25 ms. At the end ea
 is an appender broken on purpose, has a small round of its own. If one is not caught, the run fails.
 """
 _EXITS = """\
-exit codes: 0 clean; 1 a violation, or a check that proved nothing; 2 usage; 130 interrupted,
-after printing the results so far.
+exit codes: 0 clean; 1 a violation, a missed limit, or a run that proved nothing; 2 usage;
+130 interrupted, after printing the results so far.
 
 examples:
   python -m stress                              all of it, about a minute
   python -m stress --quick --json report.json   a short run, for CI
-  python -m stress --soak 60 --html soak.html   as many rounds as an hour has room for
+  python -m stress --soak 60 --html soak.html   as many rounds as fit in an hour
   python -m stress --fault kill,short-write     a run with many torn tails
   python -m stress --foreign 'perl adapter.pl'  your implementation beside ours
   python -m stress --sabotage no-lock           see what a violation looks like
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for name, meaning in {
         "processes": "processes of a round, in addition to the foreign ones",
-        "threads": "the most threads of one process",
+        "threads": "highest number of threads in a process",
         "events": "events of each writer",
         "runs": "logs of a round",
     }.items():
@@ -142,14 +142,14 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--log",
         choices=(EVENTS, LINES),
-        help="append omne's events, or records that are not events, to a plain line log (events, "
-        "and one round on lines)",
+        help="what to append: events, or other records to a line log (default: events, and one "
+        "round of lines)",
     )
     what.add_argument(
         "--peers",
         action="store_true",
-        help="test the usual ways to append a line under the same faults instead, and print what "
-        "becomes of their records; two minutes, or 40 s with --quick",
+        help="test the usual ways to append a line under the same faults instead, and print how "
+        "many of their records are lost or damaged; two minutes, or 40 s with --quick",
     )
     what.add_argument(
         "--fault",
@@ -177,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--html", type=Path, metavar="FILE", help="write the report to FILE as a web page"
     )
-    doubt = parser.add_argument_group("doubt")
+    doubt = parser.add_argument_group("checks of the checker")
     doubt.add_argument(
         "--sabotage",
         choices=sorted(SABOTAGES),
@@ -227,7 +227,9 @@ def _faults(text: str) -> list[str]:
     names = [] if text == "none" else text.split(",")
     for name in names:
         if name not in FAULTS:
-            raise argparse.ArgumentTypeError(f"no fault {name!r}; there is {', '.join(FAULTS)}")
+            raise argparse.ArgumentTypeError(
+                f"there is no fault {name!r}; the faults are {', '.join(FAULTS)}"
+            )
     return list(dict.fromkeys(names))
 
 
@@ -265,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             run.rounds(_rounds(seed, size, faults, foreign, options), options.soak)
             if options.fault is None and not (options.quick or options.rounds_only):
                 run.scenarios(_SCENARIOS)
-            if not (options.rounds_only or run.report.interrupted or run.report.violated):
+            if not (options.rounds_only or run.report.interrupted or run.report.failed):
                 run.sabotages()  # they show that a clean verdict means something
     except KeyboardInterrupt:
         run.report.interrupted = True
@@ -273,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run.fail(f"the harness itself failed: {error}")
     finally:
         run.progress.clear()
-        if options.root is None and not run.report.violated:
+        if options.root is None and not run.report.failed:
             shutil.rmtree(root, ignore_errors=True)
     run.tell()
     if options.json is not None:
@@ -282,7 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         save_html(options.html, run.report)
     if run.report.interrupted:
         return INTERRUPTED
-    return VIOLATED if run.report.violated else CLEAN
+    return FAILED if run.report.failed else CLEAN
 
 
 def _terminate(main_pid: int, number: int, _: object) -> None:
@@ -314,7 +316,9 @@ def _check_paths(parser: argparse.ArgumentParser, options: argparse.Namespace) -
 def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Report a usage error if options exclude each other."""
     if options.log == LINES and options.foreign:
-        parser.error("--foreign: its protocol is about events, not about --log lines")
+        parser.error(
+            "--foreign: the adapter protocol appends events, so it cannot be used with --log lines"
+        )
     if not options.peers:
         return
     for name in ("soak", "log", "foreign", "html", "sabotage", "rounds_only", *Size.__slots__):
@@ -360,15 +364,20 @@ def _compare(console: Console, root: Path, options: argparse.Namespace, seed: in
             options.json, cells, seed=seed, command=command, interrupted=interrupted
         )
     ours = [cell for cell in cells if cell.way == OMNELOG]
-    violated = any(cell.violations or cell.hung or cell.damage is None for cell in ours)
+    violated = any(cell.violations or cell.hung for cell in ours)
+    untested = [cell.fault for cell in ours if cell.damage is None]
     if violated:
-        progress.milestone("VIOLATED: omnelog did not keep its promises, see --json", "bold red")
+        progress.milestone(
+            "VIOLATED: omnelog did not keep its promises; see the report of --json", "bold red"
+        )
+    for fault in untested:
+        progress.milestone(f"FAILED: omnelog was not tested under {fault}", "bold red")
     if interrupted:
         progress.milestone(f"Interrupted after {len(cells)} rounds.")
     progress.milestone(f"Repeat with: {command}")
     if interrupted:
         return INTERRUPTED
-    return VIOLATED if violated else CLEAN
+    return FAILED if violated or untested else CLEAN
 
 
 def _command(options: argparse.Namespace, seed: int, given: dict[str, object]) -> str:
@@ -440,7 +449,7 @@ def _check_again(parser: argparse.ArgumentParser, console: Console, directory: P
     """Check the round or the rounds below `directory` again; return the exit code."""
     found = sorted(path.parent.parent for path in directory.rglob("history/round.json"))
     if not found:
-        parser.error(f"--check {directory}: there is not a round in it")
+        parser.error(f"--check {directory}: contains no rounds")
     violations = 0
     for path in found:
         try:
@@ -451,7 +460,7 @@ def _check_again(parser: argparse.ArgumentParser, console: Console, directory: P
         console.print(f"{path}: {verdict.events:,} events, {verdict.counts.total():,} violations")
         for violation in verdict.violations:
             console.print(violation_text(verdict, violation), markup=False, highlight=False)
-    return VIOLATED if violations else CLEAN
+    return FAILED if violations else CLEAN
 
 
 class Run:
@@ -594,13 +603,15 @@ class Run:
         events, found = report.events, report.found
         if report.interrupted:
             say(f"Interrupted. By then {events:,} events were checked: {found:,} violations.")
-        elif report.violated:
-            say(f"VIOLATED: {found:,} violations in {events:,} events.", "bold red")
+        elif report.failed:
+            if found:
+                say(f"VIOLATED: {found:,} violations in {events:,} events.", "bold red")
             for failure in report.complaints:
-                say(f"VIOLATED: {failure}.", "bold red")
+                say(f"FAILED: {failure}.", "bold red")
         else:
-            caught = f", all {len(report.sabotages)} sabotages caught" if report.sabotages else ""
-            say(f"Clean: each of {events:,} events intact and in its place{caught}.", "bold green")
-        if report.violated:
+            count = len(report.sabotages)
+            caught = f", and all {count} sabotages were caught" if count else ""
+            say(f"Clean: all {events:,} events are intact and in order{caught}.", "bold green")
+        if report.failed:
             say(f"The files are in {self.root}")
         say(f"Repeat with: {report.command}")

@@ -216,9 +216,10 @@ WORDS = {
 
 MEANINGS = """\
 lost: acknowledged records that are not in any file of the log; torn: lines that are part of one
-record; glued: lines with pieces of two or more records; out of order: records behind a later one of
-their writer; refused: records whose append raised; left behind: records that went to the old file
-more than 1.75 s after it was replaced; hung: a process had to be killed; 0: none of these;
+record; glued: lines with pieces of two or more records; out of order: records that come after a
+later record of their writer; refused: records whose append raised; left behind: records that went
+to the old file more than 1.75 s after it was replaced; hung: a process had to be killed; 0: none of
+these;
 ·: not tested under that fault, for the reason below.
 """
 
@@ -267,7 +268,7 @@ def notes(cells: Sequence[Cell]) -> Iterator[str]:
             struck.setdefault(cell.fault, []).append(cell.strikes)
     ranges = [f"{fault} {min(times):,} to {max(times):,}" for fault, times in struck.items()]
     if ranges:
-        yield f"Times that a fault struck, by way: {', '.join(ranges)}."
+        yield f"Strikes of each fault, lowest to highest of the ways: {', '.join(ranges)}."
     for cell in cells:
         if cell.repaired:
             yield f"{cell.way}, {cell.fault}: {cell.repaired} torn tails moved to the quarantine"

@@ -25,7 +25,7 @@ from .receipts import history_path, log_path, moved_path, save_json, volume_path
 KILL, FREEZE, ENOSPC = "kill", "freeze", "enospc"
 SHORT_WRITE, FORK, REPLACE = "short-write", "fork", "replace"
 FAULTS = {
-    KILL: "writers are killed (SIGKILL), many with the lock or in a write, and started again",
+    KILL: "writers are killed (SIGKILL), many while they hold the lock or write, and started again",
     FREEZE: "the process that holds the lock is stopped (SIGSTOP) for up to 0.4 s",
     ENOSPC: "the disk is full, and has room again a while later",
     SHORT_WRITE: "every write(2) of a writer takes at most 64 bytes",

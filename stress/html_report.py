@@ -21,7 +21,7 @@ body { font: 15px/1.45 system-ui, sans-serif; max-width: 1100px; margin: 2em aut
   color: #222; background: #fff }
 h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin: 2em 0 .3em }
 pre { font: 12.5px/1.35 ui-monospace, monospace; overflow-x: auto }
-.clean { color: #1a7a34 } .violated { color: #b01c1c }
+.good { color: #1a7a34 } .bad { color: #b01c1c }
 svg { display: block; margin: .4em 0 1em } text { font-size: 11px; fill: #444 }
 .axis { stroke: #ddd } .note { color: #666; font-size: .9em }
 """
@@ -33,19 +33,18 @@ def save_html(path: Path, report: RunReport) -> None:
 
 
 def _page(report: RunReport) -> Iterator[str]:
-    verdict = "violated" if report.violated else "clean"
-    said = "interrupted" if report.interrupted else verdict
+    verdict, colour = report.verdict, "bad" if report.failed else "good"
     yield "<!doctype html><html lang=en><meta charset=utf-8>"
     yield "<meta name=viewport content='width=device-width'>"
-    yield f"<title>omnelog stress: {said}</title><style>{_STYLE}</style>"
-    yield f"<h1>omnelog stress: <span class={verdict}>{said}</span></h1>"
+    yield f"<title>omnelog stress: {verdict}</title><style>{_STYLE}</style>"
+    yield f"<h1>omnelog stress: <span class={colour}>{verdict}</span></h1>"
     yield f"<p>{report.events:,} events in {len(report.rounds):,} rounds, "
     yield f"{report.found:,} violations. Repeat with <code>{escape(report.command)}</code></p>"
     for failure in report.complaints:
-        yield f"<p class=violated>{escape(failure)}</p>"
+        yield f"<p class=bad>{escape(failure)}</p>"
     for round_ in report.rounds:
         for found in round_.evidence.values():
-            yield f"<pre class=violated>{escape(found[0])}</pre>"
+            yield f"<pre class=bad>{escape(found[0])}</pre>"
     for part in tables(report, 110):
         yield _as_text(part)
     for scenario in report.scenarios:
@@ -54,9 +53,9 @@ def _page(report: RunReport) -> Iterator[str]:
         yield f"<h2>{escape(round_.name)}</h2>"
         yield "<p class=note>How long acknowledged appends took, with the wait for the lock.</p>"
         yield from _histogram(round_)
-        yield "<p class=note>How each writer fared: from its median (dot) over its 99th percentile"
-        yield " (bar) to its slowest append (tick); its events on the right. Writers of one kind"
-        yield " have one colour.</p>"
+        yield "<p class=note>Append times of each writer: the dot is the median, the bar ends at"
+        yield " p99, the tick is the slowest append. On the right: its number of events. Writers of"
+        yield " one kind have one colour.</p>"
         yield from _fairness(round_.by_writer)
     if report.sabotages:
         yield "<h2>Sabotages</h2>"

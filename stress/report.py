@@ -122,9 +122,18 @@ class RunReport:
         return sum(sum(round_.violations.values()) for round_ in self.rounds)
 
     @property
-    def violated(self) -> bool:
-        """Whether anything is wrong with a log, or the run proved nothing."""
+    def failed(self) -> bool:
+        """Whether anything is wrong with a log, a limit was missed, or the run proved nothing."""
         return bool(self.complaints or self.found)
+
+    @property
+    def verdict(self) -> str:
+        """The result in one word."""
+        if self.interrupted:
+            return "interrupted"
+        if self.found:
+            return "violated"
+        return "failed" if self.failed else "clean"
 
     @property
     def complaints(self) -> list[str]:
@@ -232,8 +241,7 @@ def percentile(ordered: Sequence[float], part: float) -> float:
 
 def as_json(report: RunReport) -> dict[str, Any]:
     """Return the whole report as plain JSON."""
-    verdict = "violated" if report.violated else "clean"
-    return {"verdict": "interrupted" if report.interrupted else verdict, **asdict(report)}
+    return {"verdict": report.verdict, **asdict(report)}
 
 
 def save_report(path: Path, report: RunReport) -> None:

@@ -98,7 +98,7 @@ def conduct(
         crew.stop(_GRACE_S)
     except HangError:
         runner_code = 0  # another process hangs, not the runner
-        progress.milestone(f"{plan.name}: not over after {timeout_s:g} s, ending it")
+        progress.milestone(f"{plan.name}: not finished after {timeout_s:g} s; ending the round")
         for fault in faults:
             fault.undo()
         crew.stop(_HANG_GRACE_S)

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from stress import logs
+from stress import comparison, logs
+from stress.command import main
 from stress.comparison import PLAIN, Cell, compare, notes, table
 from stress.damage import Damage
 from stress.faults import KILL, REPLACE, SHORT_WRITE
@@ -228,6 +229,37 @@ def test_each_way_appends_all_where_nothing_strikes(tmp_path: Path, way: str) ->
     assert _counts(cell) == {}
 
 
+def test_the_strikes_of_a_fault_are_given_from_the_lowest_to_the_highest() -> None:
+    cells = [
+        Cell(way=way, fault=KILL, damage=Damage(), strikes=strikes)
+        for way, strikes in (("a", 9), ("b", 1005))
+    ]
+    said = "Strikes of each fault, lowest to highest of the ways: kill 9 to 1,005."
+    assert list(notes(cells))[-1] == said
+
+
+@pytest.mark.parametrize(
+    ("damage", "violations", "said"),
+    [
+        (None, {}, "FAILED: omnelog was not tested under kill"),
+        (Damage(lost=1), {"x": 1}, "VIOLATED: omnelog did not keep its promises; see the report"),
+    ],
+)
+def test_omnelog_has_to_be_tested_and_found_sound(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    damage: Damage | None,
+    violations: dict[str, int],
+    said: str,
+) -> None:
+    cell = Cell(way=OMNELOG, fault=KILL, damage=damage, why="it is", violations=violations)
+    monkeypatch.setattr(comparison, "compare", lambda *_, **__: iter([cell]))
+    assert main(["--peers", "--seed", "1"]) == 1
+    shown = capsys.readouterr().out
+    assert said in shown
+    assert ("VIOLATED" in shown, "FAILED" in shown) == (damage is not None, damage is None)
+
+
 FEW = """
 import sys
 from stress import comparison, logs
@@ -275,8 +307,6 @@ def test_ctrl_c_ends_it_with_the_results_so_far() -> None:
 def test_an_argument_that_peers_rule_out_is_named_in_the_error(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from stress.command import main
-
     with pytest.raises(SystemExit) as raised:
         main(["--peers", *arguments])
     assert raised.value.code == 2

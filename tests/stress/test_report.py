@@ -6,11 +6,12 @@ import re
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from stress.command import main
+from stress.command import Run, main
 from stress.faults import FAULTS
 from stress.html_report import save_html
 from stress.plan import Size, draw_round
@@ -20,7 +21,9 @@ from stress.report import (
     RoundReport,
     RunReport,
     SabotageReport,
+    ScenarioReport,
     WriterReport,
+    as_json,
     merged,
     percentile,
     tables,
@@ -107,6 +110,37 @@ def test_rounds_of_a_kind_are_summed_up() -> None:
     assert kill.violations == {"x": 3}
 
 
+MISSED = ScenarioReport(name="fair", line="slow", failures=["slow"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "clean"),
+        ({"failures": ["a fault never struck"]}, "failed"),
+        ({"scenarios": [MISSED]}, "failed"),
+        ({"rounds": [replace(ROUND, violations={"x": 1})], "scenarios": [MISSED]}, "violated"),
+        ({"rounds": [replace(ROUND, violations={"x": 1})], "interrupted": True}, "interrupted"),
+    ],
+)
+def test_only_a_run_with_violations_is_called_violated(
+    tmp_path: Path, changes: dict[str, Any], verdict: str
+) -> None:
+    report = RunReport(**{"seed": 1, "command": "", "rounds": [ROUND]} | changes)
+    assert as_json(report)["verdict"] == verdict
+    save_html(tmp_path / "page.html", report)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"<title>omnelog stress: {verdict}</title>" in page
+    console = Console(file=StringIO(), width=200)
+    Run(tmp_path, report, Progress(console), 1.0).tell()
+    assert isinstance(console.file, StringIO)
+    shown = console.file.getvalue()
+    assert ("VIOLATED: 1 violations in 4 events.\n" in shown) == (verdict == "violated")
+    assert ("VIOLATED" in shown) == (verdict == "violated")
+    for complaint in report.complaints if verdict != "interrupted" else ():
+        assert f"FAILED: {complaint}.\n" in shown
+
+
 def test_page_needs_nothing_else_and_escapes_what_it_shows(tmp_path: Path) -> None:
     found = SabotageReport(name="no-lock", what="<what>", tries=1, caught_by=[])
     evidence = {"a kind": ["<script>alert(1)</script>"]}
@@ -174,6 +208,15 @@ def test_a_wrong_argument_is_named_in_the_error(
     assert raised.value.code == 2
     *_, error = capsys.readouterr().err.splitlines()  # below the usage, which names all options
     assert arguments[0] in error
+
+
+def test_a_fault_that_is_unknown_is_answered_with_those_that_are_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--fault", "kill,meteorite"])
+    said = f"there is no fault 'meteorite'; the faults are {', '.join(FAULTS)}\n"
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_help_lists_all_sabotages_faults_and_exit_codes(

@@ -33,7 +33,9 @@ def test_small_run_is_clean_and_catches_every_sabotage(tmp_path: Path) -> None:
     paths = ["--json", str(report_path), "--html", str(page), "--root", str(root)]
     done = _stress(*SMALL, "--fault", "short-write", "--seed", "5", *paths)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert "Clean: " in done.stdout
+    caught = f"all {len(SABOTAGES)} sabotages were caught"
+    said = rf"^Clean: all [\d,]+ events are intact and in order, and {caught}\.$"
+    assert re.search(said, done.stdout, re.MULTILINE), done.stdout
     size = "--processes 3 --threads 2 --events 30 --seconds 1.0"
     assert f"Repeat with: python -m stress --seed 5 {size} --fault short-write\n" in done.stdout
     assert not {"\r", "\x1b"} & set(done.stdout)
@@ -189,6 +191,7 @@ def test_sabotage_is_shown_with_evidence_and_how_to_repeat_it(tmp_path: Path) ->
         r"^VIOLATION: (an event twice: event \d+ of writer-\d+) ", done.stdout, re.MULTILINE
     )
     assert found, done.stdout
+    assert re.search(r"^VIOLATED: [1-9]\d* violations in \d+ events\.$", done.stdout, re.MULTILINE)
     assert f"Repeat with: python -m stress {command}\n" in done.stdout
     again = _stress("--check", str(tmp_path))
     assert again.returncode == 1
@@ -212,7 +215,8 @@ sys.exit(main([*size, "--fault", "none", "--root", sys.argv[1]]))
     command = [sys.executable, "-W", "error", "-c", code, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TOO_LONG_S)
     assert (done.returncode, done.stderr) == (1, "")
-    assert "sabotage harmless was not caught" in done.stdout
+    assert "\nFAILED: sabotage harmless was not caught in 3 tries.\n" in done.stdout
+    assert "VIOLATED" not in done.stdout
 
 
 def test_what_hangs_is_ended_and_reported(tmp_path: Path) -> None:
@@ -244,7 +248,7 @@ sys.exit(main(sys.argv[1:]))
     command = [sys.executable, "-W", "error", "-c", code, *size, *paths]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TOO_LONG_S)
     assert (done.returncode, done.stderr) == (1, ""), done.stdout
-    assert "not over after 1 s, ending it" in done.stdout
+    assert "not finished after 1 s; ending the round" in done.stdout
     [round_] = json.loads(report_path.read_text())["rounds"]
     assert "process-000 hung, and was ended" in " ".join(round_["evidence"]["a process failed"])
 
