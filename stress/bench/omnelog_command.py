@@ -55,6 +55,12 @@ _OF_MANY_RUNS = {
     "show": "show latest",
     "verify": "verify --all",
 }
+_MORE_MEMORY = {
+    ("a long run", "verify"): 1.6,  # it keeps 8 bytes of the id of each event
+    ("many runs", "runs"): 2.5,  # it keeps a row of each run, for the widths of the columns
+    ("many runs", "verify"): 1.6,  # it keeps the path of each log
+}
+"""The limit of a verb's memory, as a multiple of what it takes for a tenth of the size."""
 _STARTED = {
     "--help": "--help",
     "runs": "runs",
@@ -228,14 +234,6 @@ def _growing(
             ],
             rounds=3,
         )
-
-
-_MORE_MEMORY = {
-    ("a long run", "verify"): 1.6,  # it keeps 8 bytes of the id of each event
-    ("many runs", "runs"): 2.5,  # it keeps a row of each run, for the widths of the columns
-    ("many runs", "verify"): 1.6,  # it keeps the path of each log
-}
-"""The limit of a verb's memory, as a multiple of what it takes for a tenth of the size."""
 
 
 def start(root: Path) -> Iterator[Workload]:

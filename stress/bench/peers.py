@@ -2,8 +2,9 @@
 """The peers: what the bench compares omnelog with, each used as its users would use it.
 
 Logging libraries and SQLite get the finished line, so they do less than omnelog, which encodes an
-event. The naive solution, `filelock.FileLock` on a side file around ``open("a")``, encodes with
-dataclasses-json. The floor makes the four system calls of an append and nothing else.
+event. The naive solutions put `filelock.FileLock` on a side file around ``open("a")``, and encode:
+events with dataclasses-json, dicts with `json.dumps`. The floor makes the four system calls of an
+append and nothing else.
 """
 
 import fcntl
@@ -278,14 +279,14 @@ def _dumps_floor_loop(root: Path, **spelling: Any) -> Iterator[Loop]:
         os.close(fd)
 
 
+# The naive solutions, for a line log of dicts and for a log of events.
+
+
 @contextmanager
-def _naive(root: Path) -> Iterator[Callable[[dict[str, Any]], object]]:
+def _naive_of_dicts(root: Path) -> Iterator[Callable[[dict[str, Any]], object]]:
     """Yield an append: `json.dumps`, and a `FileLock` around opening, writing and closing."""
     with usual_ways.side_file_lock(_log_path(root)) as append:
         yield lambda record: append(json.dumps(record))
-
-
-# The naive solution.
 
 
 @cache
@@ -298,13 +299,13 @@ def _records() -> list[Any]:
 
 
 @contextmanager
-def _first_thought(root: Path, *, durable: bool = False) -> Iterator[Callable[[Any], object]]:
+def _naive(root: Path, *, durable: bool = False) -> Iterator[Callable[[Any], object]]:
     with usual_ways.side_file_lock(_log_path(root), durable=durable) as append:
         yield lambda record: append(record.to_json())
 
 
 @contextmanager
-def _first_thought_batch(root: Path) -> Iterator[Callable[[Any], None]]:
+def _naive_batch(root: Path) -> Iterator[Callable[[Any], None]]:
     path = _log_path(root)
     lock = FileLock(f"{path}.lock", timeout=60)
 
@@ -365,7 +366,7 @@ SAME_BYTES_FLOOR = replace(
     name="json.dumps of the same bytes and the floor",
     loop=partial(_dumps_floor_loop, separators=(",", ":"), ensure_ascii=False),
 )
-NAIVE = _peer("FileLock, open, write, close", _naive, lambda: RECORDS)
+NAIVE_OF_DICTS = _peer("FileLock, open, write, close", _naive_of_dicts, lambda: RECORDS)
 FILE_HANDLER = _peer("logging.FileHandler", partial(_at_log, usual_ways.file_handler), _texts)
 CONCURRENT = _peer(
     "concurrent-log-handler",
@@ -377,16 +378,16 @@ LOGURU = _peer(
     "loguru, enqueue", partial(_at_log, usual_ways.loguru_enqueue), _texts, module="loguru"
 )
 SQLITE_OFF, SQLITE_FULL = _sqlite_peer("OFF"), _sqlite_peer("FULL")
-FIRST_THOUGHT = _peer(
+NAIVE = _peer(
     "FileLock + dataclasses-json",
-    _first_thought,
+    _naive,
     _records,
-    batch=_first_thought_batch,
+    batch=_naive_batch,
     module="dataclasses_json",
 )
-FIRST_THOUGHT_DURABLE = _peer(
+NAIVE_DURABLE = _peer(
     "FileLock + dataclasses-json, fsync",
-    partial(_first_thought, durable=True),
+    partial(_naive, durable=True),
     _records,
     module="dataclasses_json",
 )

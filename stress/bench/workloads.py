@@ -41,7 +41,7 @@ APPEND_PEERS = [
     peers.LOGURU,
     peers.SQLITE_OFF,
     peers.SQLITE_FULL,
-    peers.FIRST_THOUGHT,
+    peers.NAIVE,
 ]
 _SLOW = 8  # slow subjects make this many times fewer appends
 _READ_LOG = """
@@ -77,7 +77,7 @@ def _per_item(loop: Callable[[Path], AbstractContextManager[Loop]], count: int) 
 def _append(scale: int) -> Iterator[Workload]:
     """Yield workloads of one writer: one event or a hundred with each call, and encoding alone."""
     name, count = "1 writer", 80 * scale
-    slow = {peers.CONCURRENT, peers.LOGURU, peers.SQLITE_FULL, peers.FIRST_THOUGHT}
+    slow = {peers.CONCURRENT, peers.LOGURU, peers.SQLITE_FULL, peers.NAIVE}
 
     def encode_all() -> Figures:
         start = process_time()
@@ -136,11 +136,15 @@ def _lines(scale: int) -> Iterator[Workload]:
         subjects={
             peer.name: partial(_per_item, peer.loop, count) for peer in [peers.LINE_LOG, *others]
         }
-        | {peers.NAIVE.name: partial(_per_item, peers.NAIVE.loop, max(count // _SLOW, 800))},
+        | {
+            peers.NAIVE_OF_DICTS.name: partial(
+                _per_item, peers.NAIVE_OF_DICTS.loop, max(count // _SLOW, 800)
+            )
+        },
         rows=[
             row(theirs=peers.DUMPS_FLOOR.name, must=1.25),
             row(theirs=peers.SAME_BYTES_FLOOR.name),
-            row(theirs=peers.NAIVE.name, must=1.0),
+            row(theirs=peers.NAIVE_OF_DICTS.name, must=1.0),
         ],
     )
 
@@ -215,7 +219,7 @@ def _durable(scale: int) -> Iterator[Workload]:
     def measure(open_log: Opener, writers: int) -> Figures:
         return {"time": 1 / flat_out(open_log, writers, scale / 3000).per_s}
 
-    others = [peer for peer in [peers.FIRST_THOUGHT_DURABLE] if peer.installed]
+    others = [peer for peer in [peers.NAIVE_DURABLE] if peer.installed]
     for writers, must, aim in ((1, 0.9, None), (4, 1.6, 2.0)):
         everybody = [peers.DURABLE, peers.SQLITE_FULL, *others]
         row = partial(
