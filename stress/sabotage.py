@@ -90,13 +90,17 @@ class _LockElsewhere(_Raw):
         fcntl.flock(self._other, fcntl.LOCK_UN)
 
 
-class _SharedOverFork(_Raw):
-    """Acquires the lock on an open file that its processes inherited, so they share the lock."""
+class _LockedPieces(_Raw):
+    """Writes in several pieces while it holds the lock; it is broken by how it is used."""
 
     def put(self, lines: bytes) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         self.in_pieces(lines)
         fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+
+class _SharedOverFork(_LockedPieces):
+    """Acquires the lock on an open file that its processes inherited, so they share the lock."""
 
 
 class _TwoWrites(_Raw):
@@ -166,13 +170,8 @@ class _NoRollBack(_Raw):
             raise LogIOError(errno.ENOSPC, "no room, nothing was written", self._log.path)
 
 
-class _NoRepair(_Raw):
+class _NoRepair(_LockedPieces):
     """Writes after a torn tail without repairing it."""
-
-    def put(self, lines: bytes) -> None:
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        self.in_pieces(lines)
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
 
 
 class _StayBehind(_Raw):
