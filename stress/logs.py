@@ -162,8 +162,8 @@ def _open_way(name: str, directory: Path, run_id: str, *_: object) -> WayLog:
 
 def way(name: str) -> LogKind:
     """Return the kind of log for the usual way called `name`."""
-    way = WAYS[name]
-    line = partial(tagged_line, spaced=way.spaced)
+    about = WAYS[name]
+    line = partial(tagged_line, spaced=about.spaced)
     return LogKind(
         frame=_frame_of_tags,
         draw=draw_tagged,
@@ -173,8 +173,8 @@ def way(name: str) -> LogKind:
         refusals=(Exception,),
         forks_in_appends=False,
         leaves=True,
-        by_parent=way.by_parent,
-        export=way.export,
+        by_parent=about.by_parent,
+        export=about.export,
     )
 
 
