@@ -16,9 +16,11 @@ _T = TypeVar("_T")
 SHELL = ("the shell loop",)
 """Stands for the loop around flock(1) in `foreign`, in place of the words of a command."""
 
+PATIENCE_S = 5.0
+"""How long a runner waits for the lock, and most writers. Many of them use a runner's handle."""
+
 _LARGEST = 1024 * 1024  # bytes of a line
 _LARGEST_IN_PIECES = 128 * 1024  # bytes, if a line takes thousands of writes
-_PATIENCE_S = 5.0
 _LITTLE_PATIENCE_S = 0.05
 _RUNS = (1, 1, 3)  # most rounds have one log, because a contended log breaks sooner
 _SABOTAGE_PAUSE_S = 0.0005  # so that no writer has ended before the others begin
@@ -166,7 +168,7 @@ def draw_round(
                 run=0 if process < 2 else dice.randrange(runs),
                 start=starts[process],
                 handle=Handle.OWN if durable or once or hasty else handles[process],
-                lock_timeout_s=0 if once else _LITTLE_PATIENCE_S if hasty else _PATIENCE_S,
+                lock_timeout_s=0 if once else _LITTLE_PATIENCE_S if hasty else PATIENCE_S,
                 durable=durable,
                 writers=tuple(writers),
                 children=children,
@@ -184,7 +186,7 @@ def draw_round(
                 run=dice.randrange(runs),
                 start=Start.FORKSERVER,
                 handle=Handle.OWN,
-                lock_timeout_s=_PATIENCE_S,
+                lock_timeout_s=PATIENCE_S,
                 durable=False,
                 writers=(writer,),
                 foreign=tuple(words),
@@ -253,7 +255,7 @@ def draw_sabotage(
                 run=0,
                 start=Start.FORK,
                 handle=Handle.OWN,
-                lock_timeout_s=lock_timeout_s if sabotaged else _PATIENCE_S,
+                lock_timeout_s=lock_timeout_s if sabotaged else PATIENCE_S,
                 durable=False,
                 writers=writers,
                 sabotaged=sabotaged,
@@ -304,7 +306,7 @@ def draw_comparison(
                 run=0,
                 start=Start.FORK,
                 handle=Handle.PASSED if by_parent else Handle.OWN,
-                lock_timeout_s=_PATIENCE_S,
+                lock_timeout_s=PATIENCE_S,
                 durable=False,
                 writers=tuple(writers),
                 children=children,

@@ -12,7 +12,7 @@ from .faults import ENOSPC, KILL, OUTSIDE, SHORT_WRITE, Fault, Replace, mount_di
 from .foreign import drive
 from .logs import LOGS
 from .patches import Waits, cap_writes
-from .plan import Handle, RoundPlan, Start
+from .plan import PATIENCE_S, Handle, RoundPlan, Start
 from .processes import Crew, HangError
 from .progress import Progress
 from .readers import FOLLOWER, READER, follow, read
@@ -26,7 +26,6 @@ from .sabotage import SABOTAGES, Appender
 from .workers import Account, draw_items, open_log, write
 
 _LOOK_S = 0.1  # between two updates of the progress
-_PATIENCE_S = 5.0  # how long a runner waits for the lock
 _GRACE_S = 5.0  # how long processes that were asked to end may take
 _HANG_GRACE_S = 1.0  # the same when one of the processes hangs
 _PROCESS, _RUNNER = "process", "runner"
@@ -51,63 +50,30 @@ def conduct(
     KeyboardInterrupt ends the round early.
     """
     history_path(directory, "").mkdir(parents=True)
-    root, kind = volume_path(directory), LOGS[plan.log]
+    root = volume_path(directory)
     mounted = (plan.compared or ENOSPC in plan.faults) and mount_disk(root)
     _lay_out(directory, plan, command)
-    strikes = cap_writes(root) if kind.by_parent and SHORT_WRITE in plan.faults else None
+    strikes = cap_writes(root) if LOGS[plan.log].by_parent and SHORT_WRITE in plan.faults else None
     crew = Crew(monotonic() + timeout_s)
     faults: list[Fault] = []
     done = Conduct()
     runner_code: int | None = 1
     try:
-        with ExitStack() as stack:
-            logs = [
-                stack.enter_context(closing(kind.open(directory, run_id, _PATIENCE_S, False)))
-                for run_id in plan.run_ids
-            ]
-            runners = [
-                Account(directory, plan, run, writer, Waits())
-                for run, writer in enumerate(plan.runners)
-            ]
-            for runner, log in zip(runners, logs, strict=True):
-                runner.append_next(log)
-            for process in plan.processes if plan.compared else ():
-                for each in (*process.writers, *process.children):
-                    draw_items(directory, plan, process.run, each)
-            shared = _shared(directory, plan, stack)
-            _start(directory, plan, crew, logs, shared)
-            crew.open_gate()
-            progress.begin(plan, len(crew))
-            faults += _faults(directory, plan, crew)
-            _watch(directory, plan, crew, faults, progress, mounted=mounted)
-            for runner, log in zip(runners, logs, strict=True):
-                runner.append_next(log)
-                runner.close()
-            for fault in faults:
-                if isinstance(fault, Replace) and plan.followed:
-                    sleep(fault.settled_s())
-            for name in (READER, FOLLOWER):
-                crew.tell(name, "over")
-                crew.join(name)
+        _run(directory, plan, crew, faults, progress, mounted=mounted)
         runner_code = 0
     except KeyboardInterrupt:
-        done.interrupted = True
+        done.interrupted, runner_code = True, None
         progress.milestone(f"{plan.name}: interrupted, letting the writers finish their appends")
-        for fault in faults:
-            fault.undo()
+        _undo(faults)
         crew.stop(_GRACE_S)
     except HangError:
         runner_code = 0  # another process hangs, not the runner
         progress.milestone(f"{plan.name}: not finished after {timeout_s:g} s; ending the round")
-        for fault in faults:
-            fault.undo()
+        _undo(faults)
         crew.stop(_HANG_GRACE_S)
     finally:
-        for fault in faults:
-            fault.undo()
+        _undo(faults)
         crew.kill()
-        if done.interrupted:
-            runner_code = None
         exits = {_RUNNER: runner_code, **crew.exits()}
         save_json(history_path(directory, "exits.json"), exits)
         crew.close_lines()
@@ -121,6 +87,52 @@ def conduct(
         save_json(history_path(directory, f"{_RUNNER}.strikes"), {"capped": strikes.capped})
     done.strikes = _save_strikes(directory, faults, mounted)
     return done
+
+
+def _run(
+    directory: Path,
+    plan: RoundPlan,
+    crew: Crew,
+    faults: list[Fault],
+    progress: Progress,
+    *,
+    mounted: bool,
+) -> None:
+    """Run a round to its end, as the runner. The faults that strike are added to `faults`."""
+    with ExitStack() as stack:
+        logs = [
+            stack.enter_context(closing(LOGS[plan.log].open(directory, run_id, PATIENCE_S, False)))
+            for run_id in plan.run_ids
+        ]
+        runners = [
+            Account(directory, plan, run, writer, Waits())
+            for run, writer in enumerate(plan.runners)
+        ]
+        for runner, log in zip(runners, logs, strict=True):
+            runner.append_next(log)
+        for process in plan.processes if plan.compared else ():
+            for each in (*process.writers, *process.children):
+                draw_items(directory, plan, process.run, each)
+        shared = _shared(directory, plan, stack)
+        _start(directory, plan, crew, logs, shared)
+        crew.open_gate()
+        progress.begin(plan, len(crew))
+        faults.extend(_faults(directory, plan, crew))
+        _watch(directory, plan, crew, faults, progress, mounted=mounted)
+        for runner, log in zip(runners, logs, strict=True):
+            runner.append_next(log)
+            runner.close()
+        for fault in faults:
+            if isinstance(fault, Replace) and plan.followed:
+                sleep(fault.settled_s())
+        for name in (READER, FOLLOWER):
+            crew.tell(name, "over")
+            crew.join(name)
+
+
+def _undo(faults: list[Fault]) -> None:
+    for fault in faults:
+        fault.undo()
 
 
 def _save_strikes(directory: Path, faults: list[Fault], mounted: bool) -> dict[str, int]:
@@ -227,7 +239,6 @@ def _watch(
             look_at = monotonic() + _LOOK_S
             _save_strikes(directory, faults, mounted)  # now, in case closing a log hangs
             progress.look(directory, {fault.name: fault.strikes for fault in faults})
-    for fault in faults:
-        fault.undo()
+    _undo(faults)
     crew.join(_PROCESS)
     crew.join_orphans()
