@@ -126,7 +126,7 @@ MISSED = ScenarioReport(name="fair", line="slow", failures=["slow"])
 def test_only_a_run_with_violations_is_called_violated(
     tmp_path: Path, changes: dict[str, Any], verdict: str
 ) -> None:
-    report = RunReport(**{"seed": 1, "command": "", "rounds": [ROUND]} | changes)
+    report = replace(RunReport(seed=1, command="", rounds=[ROUND]), **changes)
     assert as_json(report)["verdict"] == verdict
     save_html(tmp_path / "page.html", report)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
