@@ -223,8 +223,9 @@ class Enospc(Fault):
         if root.is_mount():
             usage = os.statvfs(root)
             used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize
-            # This fails if the log has just grown. The next step tries again soon.
-            self._full = _mount(root, f"remount,size={used}")
+            # Size 0 would mean no limit. The mount fails if the log has just grown. In both cases
+            # the next step tries again soon.
+            self._full = used > 0 and _mount(root, f"remount,size={used}")
         else:
             logs = [log_path(self.directory, run_id) for run_id in self.plan.run_ids]
             size = max((log.stat().st_size for log in logs if log.exists()), default=0)

@@ -175,8 +175,10 @@ def test_an_ordinary_user_can_fill_the_disk_that_is_mounted_in_a_user_namespace(
         _give_up_privileges()
         if why := mount_tmpfs(root, "size=1m"):
             return why
-        (root / "file").write_bytes(b"x")  # without a file, the size would be 0: no limit
         fault = faults.Enospc(directory, PLAN, dict)
+        assert fault.step() > 0
+        assert fault.strikes == 0  # the disk holds nothing, and a size of 0 means no limit
+        (root / "file").write_bytes(b"x")
         assert fault.step() > 0
         assert fault.strikes == 1
         with pytest.raises(OSError, match="No space left"):
