@@ -33,6 +33,7 @@ from .plan import RoundPlan, draw_comparison
 from .processes import sigint_blocked
 from .progress import Progress
 from .receipts import history_path, log_path, save_json, volume_path
+from .report import strikes_inside
 from .rounds import conduct
 from .usual_ways import WAYS
 from .violations import Verdict
@@ -138,18 +139,12 @@ def _cell(directory: Path, way: str, fault: str, plan: RoundPlan, command: str) 
 
 def _strikes(directory: Path, plan: RoundPlan, verdict: Verdict) -> tuple[int, bool]:
     """Return how often the fault of a round struck, and whether the volume was its own disk."""
-    history = history_path(directory, "")
-    saved = history / "strikes.json"
+    saved = history_path(directory, "strikes.json")
     about: dict[str, Any] = {"strikes": {}, "mounted": False}
     if saved.exists():
         about = json.loads(saved.read_text())
-    strikes: int = sum(about["strikes"].values())
-    strikes += sum(json.loads(path.read_text())["capped"] for path in history.glob("*.strikes"))
-    if FORK in plan.faults:
-        strikes += sum(
-            writer.forked and writer.born for writer in verdict.evidence.writers.values()
-        )
-    return strikes, bool(about["mounted"])
+    strikes = about["strikes"] | strikes_inside(directory, plan, verdict)
+    return sum(strikes.values()), bool(about["mounted"])
 
 
 def _run_apart(directory: Path, plan: RoundPlan, command: str) -> bool:

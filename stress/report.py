@@ -177,12 +177,6 @@ def report_round(
             )
         )
     took_ns.sort()
-    strikes = dict(conduct.strikes)
-    if SHORT_WRITE in plan.faults:
-        found = history_path(directory, "").glob("*.strikes")
-        strikes[SHORT_WRITE] = sum(json.loads(path.read_text())["capped"] for path in found)
-    if FORK in plan.faults:
-        strikes[FORK] = sum(writer.forked and writer.born for writer in evidence.writers.values())
     return RoundReport(
         name=plan.name,
         seed=plan.seed,
@@ -199,7 +193,7 @@ def report_round(
         append_us={name: percentile(took_ns, part) / 1e3 for name, part in PERCENTILES.items()},
         latencies=_histogram(took_ns),
         outcomes=dict(verdict.outcomes),
-        strikes=strikes,
+        strikes=conduct.strikes | strikes_inside(directory, plan, verdict),
         torn_tails=verdict.fragments,
         snapshots=len(evidence.snapshots),
         by_writer=by_writer,
@@ -207,6 +201,18 @@ def report_round(
         evidence=_evidence(verdict),
         interrupted=conduct.interrupted,
     )
+
+
+def strikes_inside(directory: Path, plan: RoundPlan, verdict: Verdict) -> dict[str, int]:
+    """Return how often each fault struck that works inside the writers of a round."""
+    strikes: dict[str, int] = {}
+    if SHORT_WRITE in plan.faults:
+        found = history_path(directory, "").glob("*.strikes")
+        strikes[SHORT_WRITE] = sum(json.loads(path.read_text())["capped"] for path in found)
+    if FORK in plan.faults:
+        writers = verdict.evidence.writers.values()
+        strikes[FORK] = sum(writer.forked and writer.born for writer in writers)
+    return strikes
 
 
 def _histogram(ordered_ns: Sequence[int]) -> dict[str, int]:
