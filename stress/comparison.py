@@ -214,8 +214,7 @@ lost: acknowledged records that are not in any file of the log; torn: lines that
 record; glued: lines with pieces of two or more records; out of order: records that come after a
 later record of their writer; refused: records whose append raised; left behind: records that went
 to the old file more than 1.75 s after it was replaced; hung: a process had to be killed; 0: none of
-these;
-·: not tested under that fault, for the reason below.
+these; ·: not tested under that fault, for the reason below.
 """
 
 
