@@ -720,7 +720,7 @@ MUTANTS = [
         module="linelog/appender",
         before="        if self._sync_failed:\n",
         after="        if False:\n",
-        tests=_tests("every_syscall", f"{_CALL}[sound/durable/append+append+append]"),
+        tests="test_appender.py::TestDurable",
     ),
     Mutant(
         name="not appending to the end",
@@ -749,9 +749,7 @@ MUTANTS = [
         module="linelog/lock",
         before="                self.close()  # harmless if nothing was opened\n",
         after="                pass\n",
-        tests=_tests(
-            "every_syscall", f"{_CALL}[absent/plain/append]", f"{_CALL}[sound/plain/read]"
-        ),
+        tests="test_lock.py::TestLockableFile",
     ),
     Mutant(
         name="a system without flock is not named",
