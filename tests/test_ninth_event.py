@@ -3,6 +3,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -114,7 +115,7 @@ WHAT_IS_WRITTEN_TWICE = [
 
 COMMANDS = [
     [sys.executable, "-m", "conformance.generate"],
-    ["sh", "-c", f"{sys.executable} -m omnelog schema > conformance/line.schema.json"],
+    ["sh", "-c", f"{shlex.quote(sys.executable)} -m omnelog schema > conformance/line.schema.json"],
 ]
 
 NOTICE = [

@@ -7,9 +7,11 @@ says exactly what is missing.
 
 import asyncio
 import errno
+import json
 import os
 import pickle
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -933,7 +935,7 @@ def run_example(root: Path, **environ: str) -> "subprocess.CompletedProcess[str]
 
 def test_the_example_runs_tasks_and_itself_as_one_run(tmp_path: Path) -> None:
     """The inner runner has tasks of the same names, and ends without ending the run."""
-    again = f"'{sys.executable} {EXAMPLE} inner.toml'"
+    again = json.dumps(shlex.join([sys.executable, str(EXAMPLE), "inner.toml"]))
     tmp_path.joinpath("tasks.toml").write_text(TASKS.format(extra="nested", command=again))
     tmp_path.joinpath("inner.toml").write_text(TASKS.format(extra="third", command="'echo three'"))
     done = run_example(tmp_path)

@@ -5,6 +5,7 @@ Modules are counted, because time depends on what else the machine does.
 """
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -47,7 +48,11 @@ VERBS: list[tuple[str, int, set[str]]] = [
     (f"append {RUN}", 13, set()),
     ("schema", 10, set()),
     ("begin pipe", 12, set()),
-    (f"record --pipe pipe n -- {sys.executable} -c pass", 21, {"select", "shlex", "termios"}),
+    (
+        f"record --pipe pipe n -- {shlex.quote(sys.executable)} -c pass",
+        21,
+        {"select", "shlex", "termios"},
+    ),
 ]
 """Command lines, how many modules of omnelog each may add to the core, and which slow modules."""
 
@@ -62,7 +67,7 @@ def test_a_verb_imports_only_what_it_uses(
     volume.log().parent.joinpath("nodes").mkdir()
     volume.log().parent.joinpath("nodes", "n.out").touch()
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *line.split()],
+        [sys.executable, "-c", SCRIPT, *shlex.split(line)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         env=volume.environment(),

@@ -2,6 +2,7 @@
 """What a recorded command inherits: descriptors, ignored signals, and how programs are found."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def test_a_process_substitution_can_be_read(volume: Volume) -> None:
 
 
 def test_every_descriptor_that_was_inherited_is_passed_on_and_none_of_ours(volume: Volume) -> None:
-    shown = f'{sys.executable} -c "{LISTING}"'
+    shown = f'{shlex.quote(sys.executable)} -c "{LISTING}"'
     plain = volume.shell(f"exec 7< bin/omnelog 9> lock; {shown}")
     recorded = volume.shell(f"exec 7< bin/omnelog 9> lock; omnelog record --pipe p n -- {shown}")
     assert recorded.out == plain.out

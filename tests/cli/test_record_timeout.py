@@ -3,6 +3,7 @@
 
 import os
 import select
+import shlex
 import sys
 from time import monotonic
 
@@ -99,7 +100,7 @@ class TestWhatTakesTooLong:
         deaf = "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         deaf += 'print(os.getpid(), flush=True); open("up", "w"); print(flush=True); '
         deaf += "[signal.pause() for _ in iter(int, 1)]"
-        said = record(volume, LONG, "sh", "-c", f"{sys.executable} -c '{deaf}' & wait")
+        said = record(volume, LONG, "sh", "-c", f"{shlex.quote(sys.executable)} -c '{deaf}' & wait")
         assert said.status == 124
         [pid] = pids(volume, said)
         assert_gone(pid)

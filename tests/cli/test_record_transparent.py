@@ -7,6 +7,7 @@ $RECORDER, a part of it is recorded. Every other program is recorded as a whole.
 
 import os
 import pty
+import shlex
 import shutil
 import subprocess
 import sys
@@ -53,7 +54,7 @@ PROGRAMS = {
     ),
     "a REPL": (
         *("sh", "-c"),
-        f"printf '1+1\\nprint(input())\\ngiven\\nexit(4)\\n' | {sys.executable} -i -q",
+        f"printf '1+1\\nprint(input())\\ngiven\\nexit(4)\\n' | {shlex.quote(sys.executable)} -i -q",
     ),
     "a daemon": (
         *("sh", "-c"),

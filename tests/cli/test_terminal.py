@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shlex
 from contextlib import ExitStack
 from importlib import import_module
 
@@ -202,7 +203,7 @@ def test_colour_that_is_never_wanted_is_not_on_a_terminal(run: Volume) -> None:
 
 def test_colour_that_is_wanted_and_cannot_be_had_is_refused(run: Volume) -> None:
     path = without_rich(run)["PYTHONPATH"]
-    said = run.shell(f"PYTHONPATH={path} omnelog show --color=always {RUN}")
+    said = run.shell(f"PYTHONPATH={shlex.quote(path)} omnelog show --color=always {RUN}")
     assert (said.status, said.out) == (1, b"")
     assert "rich, which is not installed" in said.err
 

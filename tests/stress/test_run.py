@@ -3,6 +3,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -149,7 +150,8 @@ def _foreign(tmp_path: Path, *kinds: str) -> list[str]:
     """The options that add adapters of these kinds to a round."""
     script = tmp_path / "adapter.py"
     script.write_text(ADAPTER)
-    return [word for kind in kinds for word in ("--foreign", f"{sys.executable} {script} {kind}")]
+    commands = [shlex.join([sys.executable, str(script), kind]) for kind in kinds]
+    return [word for command in commands for word in ("--foreign", command)]
 
 
 BAD_ADAPTERS = {
@@ -172,7 +174,7 @@ def test_foreign_commands_that_do_not_speak_the_protocol(tmp_path: Path) -> None
     for number, adapter in enumerate(BAD_ADAPTERS):
         script = tmp_path / f"adapter-{number}.py"
         script.write_text(adapter)
-        words += ["--foreign", f"{sys.executable} {script}"]
+        words += ["--foreign", shlex.join([sys.executable, str(script)])]
     paths = ["--json", str(report_path), "--root", str(tmp_path / "kept")]
     done = _stress(*SMALL_FOREIGN, *paths, *words)
     assert done.returncode == 1

@@ -3,6 +3,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,7 +46,7 @@ def shell(root: Path, script: str) -> "subprocess.CompletedProcess[str]":
     bin_directory = root / ".omne" / "bin"
     bin_directory.mkdir(exist_ok=True)
     command = bin_directory / "omnelog"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m omnelog "$@"\n')
+    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m omnelog "$@"\n')
     command.chmod(0o755)
     project = str(Path(__file__).parents[2])
     environment = {"PATH": f"{bin_directory}:{os.environ['PATH']}", "PYTHONPATH": project}
