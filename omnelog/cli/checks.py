@@ -288,7 +288,8 @@ def _check_quarantine(path: Path, findings: Findings) -> None:
         with LogLines(path) as lines:
             tails = sum(1 for _ in lines.advance())
         findings.add(
-            f"quarantine: {counted(tails, 'torn tail')} set aside here; look, then remove it",
+            f"quarantine: {counted(tails, 'torn tail')} moved here; "
+            "look at the file, then delete it",
             line=1,
             path=str(path),
         )

@@ -305,7 +305,7 @@ def since(text: str) -> int:
 def number(text: str) -> int:
     """Parse a whole number from 0, for argparse."""
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ArgumentTypeError(f"{text!r} is not a number from 0")
+        raise ArgumentTypeError(f"{text!r} is not a whole number, 0 or more")
     return int(text)
 
 

@@ -135,7 +135,10 @@ class Terminal:
             os.waitpid(monitor, 0)
             if isinstance(error, OSError):
                 raise
-            raise OSError("the process that was to start the command ended") from error
+            raise OSError(
+                "the process that was to start the command ended unexpectedly; "
+                "try again, or without --pty"
+            ) from error
         return TerminalChild(pid, monitor, reports)
 
     def _lead_session(self) -> None:

@@ -98,7 +98,7 @@ def check_name(what: str, name: str) -> None:
     except InvalidRunId:
         plain = False
     if not plain:
-        raise Refused(f"{what} {name!r:.80} is not one plain path component; use [a-z0-9-]")
+        raise Refused(f"{what} {name!r:.80} is not one plain path component; use a-z 0-9 -")
 
 
 def _ulid_by_chance() -> str:

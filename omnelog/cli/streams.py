@@ -154,7 +154,7 @@ def _named(error: OSError) -> OSError:
 def output() -> _Output:
     """Return standard output for bytes. Raises Refused if it was closed when we started."""
     if sys.stdout is None:  # it was closed; typeshed does not know that this can be
-        raise Refused("standard output is closed")
+        raise Refused("standard output is closed; redirect it to a file or a pipe")
     return _Output(sys.stdout.buffer)
 
 

@@ -127,7 +127,7 @@ def choose_colour(when: str) -> None:
     global _wanted  # noqa: PLW0603 - there is one standard output
     _wanted = when
     if when == "always" and not _codes_of("bold")[0]:
-        raise Refused("colour is the work of rich, which is not installed; the extra cli brings it")
+        raise Refused("--color=always needs rich, which is not installed; install omnelog[cli]")
 
 
 class Screen:

@@ -146,7 +146,7 @@ def test_at_a_bad_line_it_stops_and_names_it_and_keeps_what_came_before(
     reason, summary = said.err.splitlines()
     assert reason.startswith("3: ")
     assert len(reason) < 1000
-    assert "1 appended" in summary
+    assert "1 event appended" in summary
 
 
 def test_each_event_is_in_the_log_before_the_next_is_given(volume: Volume) -> None:
@@ -236,7 +236,7 @@ def test_an_input_that_fails_half_way_is_reported_with_how_much_got_in(
     said = volume.call("append", RUN)
     assert said.status == 1
     assert said.err.splitlines() == [
-        "omnelog: append: 1 appended, and then:",
+        "omnelog: append: 1 event appended before this error:",
         "omnelog: standard input: Input/output error",
     ]
     assert path.read_bytes() == given(started(), completed())
@@ -262,7 +262,7 @@ def test_of_what_may_be_in_the_log_it_says_to_look(
     assert path.read_bytes() == given(started(), completed(), aborted())
     reason, summary = said.err.splitlines()
     assert reason.startswith("2: ")
-    assert "1 appended; line 2 may be in the log or not" in summary
+    assert "1 event appended; line 2 may be in the log; check" in summary
 
 
 def test_an_interrupt_ends_it_quietly_with_what_got_in_kept(volume: Volume) -> None:

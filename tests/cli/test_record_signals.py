@@ -264,11 +264,11 @@ def test_a_second_interrupt_ends_the_wait_for_the_lock_at_the_end(volume: Volume
             while child_of(process):
                 pass
             process.send_signal(signal.SIGINT)
-            assert b"once more gives that up" in process.stderr.readline()
+            assert b"to give up" in process.stderr.readline()
             process.send_signal(signal.SIGINT)
             said = finish(process)
     assert said.status == 3
-    assert "its end is not in the log: interrupted; it ended with exit status 3" in said.err
+    assert "exit status 3, but its end is not in the log: interrupted; correct that" in said.err
 
 
 @contextmanager

@@ -120,7 +120,7 @@ def test_a_run_that_is_removed_meanwhile_is_not_created_again(volume: Volume) ->
         shutil.rmtree(volume.root / ".omne" / "var" / "runs")
         said = finish(process, b"go\n")
     assert said.status == 125
-    assert "the log is gone" in said.err
+    assert "the log was removed while the command ran" in said.err
     assert volume.runs() == []
 
 
@@ -228,7 +228,7 @@ def test_a_failure_of_the_log_at_the_end_does_not_hide_how_the_command_ended(
     monkeypatch.setattr(f"{CLI}.commands.record.unfinished_nodes", fail)
     said = volume.call("record", "--pipe", "ci", "n", "--", "sh", "-c", "exit 3")
     assert said.status == 3
-    assert "not in the log: odd; it ended with exit status 3" in said.err
+    assert "exit status 3, but its end and the run's are not in the log: odd; " in said.err
 
 
 def test_an_error_without_a_file_is_not_blamed_on_standard_output(

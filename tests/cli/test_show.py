@@ -395,7 +395,9 @@ class TestOnOutputsThatDoNotTakeIt:
     def test_a_closed_one_is_one_line(self, volume: Volume) -> None:
         volume.write(started())
         said = volume.shell(f"omnelog show {RUN} >&-")
-        assert (said.status, said.err) == (1, "omnelog: standard output is closed\n")
+        advice = "redirect it to a file or a pipe"
+        assert said.status == 1
+        assert said.err == f"omnelog: standard output is closed; {advice}\n"
 
     def test_with_all_three_closed_it_ends(self, volume: Volume) -> None:
         volume.write(started())

@@ -221,7 +221,7 @@ def test_a_quarantine_is_a_finding_that_says_how_many_tails_it_has(volume: Volum
     path = volume.write(*History().begin().events)
     path.with_name("events.jsonl.torn").write_bytes(b"a\nb\n")
     assert findings(volume) == [
-        ".torn:1: quarantine: 2 torn tails set aside here; look, then remove it"
+        ".torn:1: quarantine: 2 torn tails moved here; look at the file, then delete it"
     ]
 
 

@@ -26,7 +26,7 @@ from ..exits import FINDINGS, OK, Refused
 from ..log_lines import LogLines, is_blank, log_exists, reason_of
 from ..parser import Verbs
 from ..streams import complain, input_lines
-from ..text import plain
+from ..text import counted, plain
 
 _HELP = """\
 Append the events on standard input, one JSON object on each line, to the log of a run.
@@ -91,14 +91,15 @@ def append(root: Path, run_id: str, *, force: bool) -> int:
                 what = f"nothing from line {number} on"
                 if isinstance(error, AppendIndeterminate):
                     what = (
-                        f"line {number} may be in the log or not, look before you append it again"
+                        f"line {number} may be in the log; "
+                        "check with `omnelog tail` before you append it again"
                     )
-                complain(f"omnelog: append: {appended} appended; {what}")
+                complain(f"omnelog: append: {counted(appended, 'event')} appended; {what}")
                 return FINDINGS
             appended += 1
     except Refused:
         if appended:
-            complain(f"omnelog: append: {appended} appended, and then:")
+            complain(f"omnelog: append: {counted(appended, 'event')} appended before this error:")
         raise
     finally:
         if log is not None:

@@ -45,7 +45,7 @@ def _carry_out(root: Path, given: Namespace) -> int:
         described = [_described(root, log.run_id, node_id) for node_id in unfinished[:_SHOWN]]
         names = some([*described, *unfinished[_SHOWN:]], _SHOWN)
         raise Refused(
-            f"run {log.run_id} cannot be completed, for these nodes have no end: {names}; "
+            f"run {log.run_id} cannot be completed, because these nodes have no end: {names}; "
             "wait for them, or end it with --abort REASON"
         )
     if given.abort is None:

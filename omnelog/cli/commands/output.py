@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ... import (
     Event,
-    InvalidRunId,
     LogIOError,
     NodeCompleted,
     NodeFailed,
@@ -62,12 +61,9 @@ def print_output(root: Path, run_id: str, node_id: str, *, follow: bool) -> int:
     """Print what a node printed. If `follow` is set, continue until the node or its run has ended.
 
     Returns 0, or 1 if the run was removed while it was followed. Raises Refused if the output was
-    not kept; LogIOError; OSError.
+    not kept; InvalidRunId; LogIOError; OSError.
     """
-    try:
-        path = node_capture_path(root, run_id, node_id)
-    except InvalidRunId as error:
-        raise Refused(f"node id {node_id!r:.80} is not one plain path component") from error
+    path = node_capture_path(root, run_id, node_id)
     log = events_log_path(root, run_id)
     try:
         file = path.open("rb", buffering=0)

@@ -153,7 +153,7 @@ def _carry_out(root: Path, given: Namespace) -> int:
             f"{RUN_VARIABLE}"
         )
     if given.kill_after is not None and given.timeout is None:
-        raise Misused("--kill-after goes with --timeout")
+        raise Misused("--kill-after needs --timeout; add it")
     conditions = Conditions(
         timeout_s=given.timeout,
         kill_after_s=5.0 if given.kill_after is None else given.kill_after,
@@ -308,7 +308,7 @@ class Recorder:
         try:
             with self._signals.interruptible(self._hint_at_waiting):
                 if not log.is_there():
-                    raise Refused("the log is gone")
+                    raise Refused("the log was removed while the command ran")
                 node_end = self._node_end(log, outcome)
                 run_end = self._run_end(log, outcome, losses) if ends_run else []
                 try:
@@ -324,14 +324,17 @@ class Recorder:
             what = "its end and the run's are" if ends_run else "its end is"
             if getattr(error, "appended", 0):
                 what = "the run's end is"
-            advice = "put that right and add the events with `omnelog append`"
-            losses = [f"{what} not in the log: {why}; it ended with {outcome.ending}: {advice}"]
+            advice = "correct that, then add the missing events with `omnelog append`"
+            losses = [f"{outcome.ending}, but {what} not in the log: {why}; {advice}"]
         return losses, remarks
 
     def _hint_at_waiting(self) -> None:
         with suppress(BlockingIOError, ReaderGone, OSError):
             self._outputs[1].write(
-                spell("omnelog: record: waiting to log the end; once more gives that up")
+                spell(
+                    "omnelog: record: waiting to log the end; "
+                    "press Ctrl-C or send the signal again to give up"
+                )
             )
 
     def _node_end(self, log: RunLog, outcome: Outcome) -> NodeCompleted | NodeFailed:

@@ -87,7 +87,10 @@ def declare(verbs: Verbs, summary: str) -> None:
 
 def _carry_out(root: Path, given: Namespace) -> int:
     if given.json and (given.nodes or given.failed or given.full or given.sort != "start"):
-        raise Misused("--json prints the events as they stand; of the options it takes NODE alone")
+        raise Misused(
+            "--json cannot be combined with --nodes, --failed, --full or --sort; "
+            "only NODE can be added"
+        )
     run_id = find_run(root, given.run)
     path = events_log_path(root, run_id)
     if not log_exists(path):

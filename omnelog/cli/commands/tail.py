@@ -102,7 +102,9 @@ def _count(text: str) -> tuple[int, int | None]:
     """Parse N or +N. Returns how many events to skip, and how many of the last ones to print."""
     digits = text.removeprefix("+")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
-        raise ArgumentTypeError(f"{text!r} is not a number of events")
+        raise ArgumentTypeError(
+            f"{text!r} is not a number of events, such as 10, or +10 to begin with the 10th"
+        )
     return (max(0, int(digits) - 1), None) if text.startswith("+") else (0, int(digits))
 
 
@@ -113,7 +115,7 @@ def _carry_out(root: Path, given: Namespace) -> int:
         if not given.follow or is_relative(given.run):
             raise
         run_id = given.run
-        complain(f"omnelog: waiting for it: {error}")
+        complain(f"omnelog: waiting until run {run_id!r} begins: {error}")
     wanted = Wanted(types=frozenset(given.type), nodes=frozenset(given.node))
     printer: _Printer = _JsonPrinter(wanted) if given.json else _TextPrinter(wanted)
     return tail(root, run_id, given.lines, printer, follow=given.follow)
@@ -149,7 +151,10 @@ def tail(
                 if not run_exists(root, run_id):
                     complain(f"omnelog: run {run_id} was removed")
                     return FINDINGS
-                complain(f"omnelog: {path}: replaced or removed; following what is there next")
+                complain(
+                    f"omnelog: {path}: the log was replaced or removed; "
+                    "continuing with the next log at this path"
+                )
                 lines = _opened(lines.successor, printer, wait=True)
     finally:
         lines.close()
