@@ -170,11 +170,11 @@ def _vectors(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
     except (OSError, ValueError) as error:
         parser.error(str(error))
     if options.sample is not None:
-        parser.error("--sample is for --system")
+        parser.error("--sample works only with --system")
     complete = not (options.only or options.clause or options.against or options.profile)
     vectors = [vector for vector in vectors if _is_chosen(vector, options)]
     if not vectors:
-        parser.error("there is no such vector")
+        parser.error("no vector matches the options; --list without them shows all")
     if options.list:
         return _print(_listed(v.id, v.clauses, str(v.data.get("about", ""))) for v in vectors)
     _need_command(parser, options)
@@ -247,7 +247,7 @@ def _system(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int
         plans.append((cast, " against ".join(names), cases, plan.left_out))
     total = sum(len(cases) for _, _, cases, _ in plans)
     if not total:
-        parser.error("there is no such case")
+        parser.error("no case matches the options; --list without them shows all")
     all_ids = list(dict.fromkeys(case.id for _, _, cases, _ in plans for case in cases))
     try:
         expected = _expected_failures(options.expected_failures, None)

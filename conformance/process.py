@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import selectors
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -70,7 +71,9 @@ class Adapter:
             )
         except OSError as error:
             self._errors.close()
-            raise NotStarted(f"cannot be started: {error}") from error
+            raise NotStarted(
+                f"{shlex.join(command)}: cannot be started: {error.strerror}; check the command"
+            ) from error
         if file_size_limit is not None:
             self.limit_file_size(file_size_limit)
         assert self._process.stdin is not None
@@ -112,7 +115,7 @@ class Adapter:
         deadline = monotonic() + self._limit_s
         self._owed += 1
         while data:
-            self._wait(self._stdin, selectors.EVENT_WRITE, deadline, "takes no request")
+            self._wait(self._stdin, selectors.EVENT_WRITE, deadline, "did not read the request")
             try:
                 data = data[os.write(self._stdin.fileno(), data) :]
             except BrokenPipeError:
@@ -135,15 +138,15 @@ class Adapter:
         response = self.ask({"op": "fence"})
         if response["ok"] or response["error"].get("kind") != "Unsupported":
             raise AdapterFailure(
-                "answers twice, or answers an op that it cannot have other than with Unsupported:"
-                f" {_short(response)}"
+                "answered twice, or did not answer an unknown op with Unsupported: "
+                f"{_short(response)}"
             )
 
     def receive(self, patience_s: float = 0) -> Json:
         """Return the next response. Raises AdapterFailure."""
         deadline = monotonic() + self._limit_s + patience_s
         while b"\n" not in self._received:
-            self._wait(self._stdout, selectors.EVENT_READ, deadline, "does not answer")
+            self._wait(self._stdout, selectors.EVENT_READ, deadline, "did not answer")
             block = os.read(self._stdout.fileno(), 1 << 16)
             if not block:
                 raise self._dead()
@@ -157,7 +160,9 @@ class Adapter:
         except ValueError as error:
             raise AdapterFailure(f"its answer is not JSON ({error}): {line[:200]!r}") from error
         if not isinstance(response, dict) or not isinstance(response.get("ok"), bool):
-            raise AdapterFailure(f"its answer is not a response: {_short(response)}")
+            raise AdapterFailure(
+                f'its answer is not an object with a boolean "ok": {_short(response)}'
+            )
         if not response["ok"] and not isinstance(response.get("error"), dict):
             raise AdapterFailure(f"answers not ok without an error: {_short(response)}")
         return response
@@ -166,14 +171,14 @@ class Adapter:
         with selectors.DefaultSelector() as selector:
             selector.register(file, event)
             if not selector.select(max(0.0, deadline - monotonic())):
-                raise AdapterFailure(f"{what} within its time limit{self._last_words()}")
+                raise AdapterFailure(f"{what} within the time limit{self._last_words()}")
 
     def _dead(self) -> AdapterFailure:
         try:
-            status = f"exit status {self._process.wait(_GRACE_S)}"
+            what = f"died (exit status {self._process.wait(_GRACE_S)})"
         except subprocess.TimeoutExpired:
-            status = "it closed its output and lives on"
-        return AdapterFailure(f"died ({status}){self._last_words()}")
+            what = "closed its output but still runs"
+        return AdapterFailure(f"{what}{self._last_words()}")
 
     def _last_words(self) -> str:
         end = self._errors.seek(0, os.SEEK_END)
@@ -214,7 +219,7 @@ class Adapter:
 
     def resume(self) -> None:
         """Let the adapter continue after SIGSTOP."""
-        os.killpg(self._process.pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def owns(self, pid: int) -> bool:
         """Return whether `pid` is this adapter, or a process that it started."""
@@ -245,19 +250,20 @@ class Adapter:
 
     def strike(self) -> None:
         """Kill the process from another thread. The thread that asks the adapter calls `kill`."""
-        if self._process.poll() is None:
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, signum: signal.Signals) -> None:
+        """Send a signal to the adapter and the processes that it started, unless it has ended."""
+        if self._process.poll() is None:  # otherwise its number may belong to another process
             with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(self._process.pid, signum)
 
     def kill(self) -> None:
         """End the adapter and the processes that it started, at once, with SIGKILL."""
         if not self._stdout.closed:
-            if (
-                self._process.poll() is None
-            ):  # otherwise the number may belong to another process by now
-                os.killpg(self._process.pid, signal.SIGKILL)
-                with suppress(subprocess.TimeoutExpired):  # it hangs in a system call
-                    self._process.wait(_GRACE_S)
+            self._signal(signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):  # it hangs in a system call
+                self._process.wait(_GRACE_S)
             for file in (self._stdin, self._stdout, self._errors):
                 file.close()
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 Verdict = Literal["passed", "failed", "expected failure", "stale", "not run", "not reached"]
 BAD = ("failed", "stale")
+STALE = "is listed as an expected failure, but passes; remove it from the file"
+"""The message of a check whose verdict is stale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

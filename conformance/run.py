@@ -16,7 +16,7 @@ from typing import Any
 from .checks import check
 from .parallel import in_parallel
 from .process import Adapter, AdapterFailure, Adapters
-from .results import Result, Verdict, judged
+from .results import STALE, Result, Verdict, judged
 from .steps import Mismatch
 from .vectors import Vector
 
@@ -136,7 +136,7 @@ class _Player:
             verdict, message, spent = "failed", str(failure), True
         verdict = judged(verdict, vector.id, self._expected)
         if verdict == "stale":
-            message = "is listed as an expected failure, but passes"
+            message = STALE
         result = Result(
             id=vector.id,
             kind=vector.kind,

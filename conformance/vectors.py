@@ -44,8 +44,10 @@ def load(directory: Path = DIRECTORY) -> Iterator[Vector]:
         for path in sorted((directory / kind).glob("*.json")):
             try:
                 yield _vector(path, kind)
-            except (ValueError, KeyError) as error:
-                raise ValueError(f"{path}: no vector: {error!r}") from error
+            except KeyError as error:
+                raise ValueError(f"{path}: not a valid vector: it has no {error}") from error
+            except ValueError as error:
+                raise ValueError(f"{path}: not a valid vector: {error}") from error
 
 
 def _vector(path: Path, kind: str) -> Vector:
@@ -54,7 +56,7 @@ def _vector(path: Path, kind: str) -> Vector:
         id=data["id"], kind=kind, clauses=data["clauses"], data=data, directory=path.parent
     )
     if data["kind"] != kind or path.name != f"{vector.id}.json":
-        raise ValueError("its id or its kind is not where it is")
+        raise ValueError("its id must be the name of the file, and its kind that of the directory")
     if vector.id.split(".")[0] not in vector.clauses[:1]:
         raise ValueError("it is not named after its first clause")
     for member in RAW:

@@ -10,7 +10,7 @@ from time import monotonic
 
 from ..parallel import in_parallel
 from ..process import AdapterFailure
-from ..results import Result, Verdict, judged
+from ..results import STALE, Result, Verdict, judged
 from .faults import Case, cases
 from .play import Mismatch, NotReached, Seen, Stage
 from .scenarios import SCENARIOS, Scenario
@@ -108,7 +108,7 @@ class _Player:
                 break
         verdict = judged(verdict, case.id, self._expected)
         if verdict == "stale":
-            message = "is listed as an expected failure, but passes"
+            message = STALE
         return Result(
             id=case.id,
             kind=case.family,

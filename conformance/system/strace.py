@@ -43,6 +43,7 @@ _LINE = re.compile(
 )
 _PID = re.compile(r"\[pid +(\d+)\] ")
 _ATTACH_S = 10  # seconds for strace to attach or to exit
+_REMEDY = "allow ptrace, for example as root or with CAP_SYS_PTRACE"
 _LAUNCHER = Path(__file__).with_name("launch.py")
 
 
@@ -126,10 +127,12 @@ class Tracer:
             while self._waiting_for:
                 line = self._line(deadline)
                 if line is None:
-                    raise Unavailable(f"strace cannot attach: {self._status()}")
+                    raise Unavailable(f"strace cannot attach: {self._status()}; {_REMEDY}")
                 if " attached" in line:
                     self._waiting_for -= 1
-                elif "ptrace" in line or "strace:" in line:
+                elif "ptrace" in line:
+                    raise Unavailable(f"{line}; {_REMEDY}")
+                elif "strace:" in line:
                     raise Unavailable(line)
         except BaseException:
             self._end()
@@ -158,7 +161,7 @@ class Tracer:
             selector.register(self._output, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 if not selector.select(max(0.0, deadline - monotonic())):
-                    raise AdapterFailure("does not answer within its time limit")
+                    raise AdapterFailure("did not answer within the time limit")
                 block = os.read(self._output.fileno(), 1 << 16)
                 if not block:
                     return None
@@ -238,7 +241,7 @@ def version() -> str:
     if not sys.platform.startswith("linux"):
         raise Unavailable(f"strace is for Linux, and this is {sys.platform}")
     if shutil.which("strace") is None:
-        raise Unavailable("strace is not installed")
+        raise Unavailable("strace is not installed; install it")
     done = subprocess.run(["strace", "-V"], capture_output=True, text=True, check=False)
     found = re.search(r"version (\S+)", done.stdout)
     return found[1] if found else "unknown"
