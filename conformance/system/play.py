@@ -78,8 +78,7 @@ class Stage(Adapters):
         self, commands: Sequence[Sequence[str]], limit_s: float, keep: Path | None = None
     ) -> None:
         super().__init__()
-        self._commands, self._limit_s, self._keep = commands, limit_s, keep
-        self.limit_s = limit_s
+        self._commands, self.limit_s, self._keep = commands, limit_s, keep
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +93,7 @@ class Stage(Adapters):
             if adapter is not None:
                 adapter.kill()
             command = traceable(self._commands["AB".index(role)])
-            self._running[role] = Adapter(command, self._limit_s)
+            self._running[role] = Adapter(command, self.limit_s)
         return self._running[role]
 
     def lacks(self, scenario: Scenario) -> list[str]:
@@ -557,8 +556,6 @@ class _Play:
             raise Mismatch(f"A answers {_either(owed)}", _shown(answer))
 
     def _expect_free(self) -> None:
-        if self._scenario.taken:
-            self.close()
         self.close()
         if self._held():
             raise Mismatch("the lock is free", "it is taken")
