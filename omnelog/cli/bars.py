@@ -41,11 +41,13 @@ class Chart:
 
 def chart_of(run: Summary, now_ms: int) -> Chart:
     """Return the chart of a run, up to its last event, or up to now if it has not ended."""
-    begin = (run.first and moment_ms(run.first)) or 0
-    known = [ms for node in run.nodes.values() for ms in (node.start_ms, node.end_ms) if ms]
-    if run.first is not None and (begin or known):
+    begun_ms = moment_ms(run.first)
+    begin = begun_ms or 0
+    times = (ms for node in run.nodes.values() for ms in (node.start_ms, node.end_ms))
+    known = [ms for ms in times if ms is not None]
+    if begun_ms is not None or known:
         known.append(latest_ms(run, now_ms))
-    length = max(0, *(ms - begin for ms in known), 0)
+    length = max([0, *(ms - begin for ms in known)])
     bars = []
     for node in run.nodes.values():
         start = begin if node.start_ms is None else node.start_ms
@@ -71,6 +73,8 @@ class Row:
 
     label: str
     blocks: list[Block]
+    node: Node | None = None
+    """The node; None for a lane."""
 
 
 _MOST_ROWS = 300  # nodes; if there are more, they are packed into lanes
@@ -84,7 +88,7 @@ def rows_of(chart: Chart) -> list[Row]:
     In a lane nodes follow each other, and nodes too close to be drawn apart are one block.
     """
     if len(chart.bars) <= _MOST_ROWS:
-        return [Row(bar.node.id, [_block(bar)]) for bar in chart.bars]
+        return [Row(bar.node.id, [_block(bar)], bar.node) for bar in chart.bars]
     lanes = lanes_of(chart.bars)
     kept = lanes[: _MOST_LANES - 1]
     rest = [bar for lane in lanes[_MOST_LANES - 1 :] for bar in lane]

@@ -185,7 +185,7 @@ def _chart(run: Summary, now_ms: int) -> Iterator[str]:
         yield f'<span{last} style="left:{at:.2f}%">{spell_ms(tick)}</span>'
     yield '</div><div class="took">took</div></div>\n'
     for row in rows_of(chart):
-        node = row.blocks[0].bars[0].node if row.label == row.blocks[0].bars[0].node.id else None
+        node = row.node
         time = took(node, run, now_ms) if node is not None else ""
         sign = f'<b class="{_CLASSES[sign_of(node)]}">{sign_of(node)}</b> ' if node else ""
         find = " data-find" if node else ""

@@ -207,6 +207,19 @@ def test_many_nodes_share_lanes(nodes: int, lanes: int, rows: int) -> None:
     assert sum(len(block.bars) for row in found for block in row.blocks) == nodes
 
 
+def test_a_lane_is_not_taken_for_a_node_of_the_same_name() -> None:
+    run = parallel(301, 5)
+    run.nodes["n0"].id = "lane 1"
+    assert text_of(run).count('<div class="row lane"><div class="name" title="lane ') == 5
+
+
+def test_the_beginning_of_1970_is_a_time_as_any_other() -> None:
+    history = History()
+    history.after_s = -START_S
+    run = state.summarize(history.begin().iterate("n", 1).events)
+    assert bars.chart_of(run, 5000).length_ms == 5000
+
+
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=40))
 def test_bars_of_one_lane_do_not_overlap_and_none_is_lost(spans: list[tuple[int, int]]) -> None:
     made = [
