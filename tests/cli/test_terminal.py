@@ -118,6 +118,16 @@ def test_a_name_that_is_too_long_does_not_hide_how_long_the_node_took(
     assert "a" * 80 in on_terminal(volume, "show", "--full", RUN, columns=columns)
 
 
+def test_a_path_is_not_split_and_output_that_looks_like_its_line_is(volume: Volume) -> None:
+    printed = "its output: " + "word " * 20
+    volume.call("record", "--pipe", "ci", "n", "--", "sh", "-c", f"echo {printed}; false")
+    lines = COLOUR.sub("", on_terminal(volume, "show", "latest", columns=40)).splitlines()
+    [at] = (number for number, line in enumerate(lines) if ".omne/var" in line)
+    assert re.fullmatch(r" *its output: \S*/n[.]out", lines[at])
+    assert lines[at + 1].split()[:3] == ["its", "output:", "word"]
+    assert max(map(len, lines[at + 1 :])) <= 40
+
+
 @pytest.mark.parametrize("words", VERBS, ids=lambda words: words[0])
 class TestOnATerminal:
     def test_there_is_colour_and_the_text_is_that_of_a_pipe(

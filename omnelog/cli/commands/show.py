@@ -273,13 +273,11 @@ class _Printer:
         capture = capture_path(self._root, self._run_id, node.id)
         if capture is None:
             return
-        self._below(f"its output: {plain(path_from_here(capture), 5000)}", "dim")
+        path = plain(path_from_here(capture), 5000)
+        self._screen.line((" " * _INDENT, ""), (f"its output: {path}", "dim"))  # not split
         count = _FULL_OUTPUT_LINES if self._full else _OUTPUT_LINES
         for line in last_lines(capture, count):
             self._below(line, "dim", indent=2 * _INDENT)
 
     def _below(self, text: str, style: str, *, indent: int = _INDENT) -> None:
-        if text.startswith("its output: "):  # do not split a path
-            self._screen.line((" " * indent, ""), (text, style))
-        else:
-            self._screen.paragraph(text, style, indent=indent)
+        self._screen.paragraph(text, style, indent=indent)
