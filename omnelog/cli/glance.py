@@ -8,10 +8,8 @@ large log is not noticed.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 from .. import (
@@ -26,7 +24,7 @@ from .. import (
     decode,
 )
 from .checks import Findings, sound
-from .log_lines import LogLines
+from .log_lines import LogLines, pipe_ends
 from .state import NodeState, RunState, Summary, state_after, summarize
 
 _WHOLE = 256 * 1024  # bytes, about 1,300 events: up to this size, reading all is as quick
@@ -100,24 +98,13 @@ def _ends(lines: LogLines, end: int) -> Summary | None:
     except DeserializeError:
         return None  # the line is blank or bad; its number is needed, so all lines are counted
     found = Summary(state=state_after(RunState.EMPTY, first), first=first, last=last)
-    ends = list(_pipe_ends(latest))
+    ends = list(pipe_ends([window]))  # `verify` reports damage in a large log
     if not ends:  # the window does not have one; the rest of the log may, even its first line
-        blocks = (b for b in lines.whole_lines(end) if b"pipe." in b or b"\\u00" in b)
-        ends = list(_pipe_ends(chain.from_iterable(block.split(b"\n") for block in blocks)))
+        ends = list(pipe_ends(lines.whole_lines(end)))
     for event in ends:
         found.state = state_after(found.state, event)
         found.ended = event
     return found
-
-
-def _pipe_ends(lines: Iterable[bytes]) -> Iterator[PipeCompleted | PipeAborted]:
-    """Yield the events that end a pipe; decode hardly any other lines."""
-    for line in lines:
-        if b"pipe." in line or b"\\u00" in line:  # a letter of the type may be an escape
-            with suppress(DeserializeError):  # `verify` reports damage in a large log
-                event = decode(line)
-                if isinstance(event, PipeCompleted | PipeAborted):
-                    yield event
 
 
 _STRING = rb'"([^"\\\n]*)"'  # a string without escapes

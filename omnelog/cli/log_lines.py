@@ -5,16 +5,25 @@ This module uses the reader of the core, which is not public.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import DeserializeError, Event, TornTailError, decode
+from .. import DeserializeError, Event, PipeAborted, PipeCompleted, TornTailError, decode
 from ..linelog.errors import refusals
 from ..linelog.objects import is_blank
 from ..linelog.reader import LogReader
 
-__all__ = ["Line", "LogLines", "is_blank", "log_exists", "quarantine_path", "reason_of"]
+__all__ = [
+    "Line",
+    "LogLines",
+    "is_blank",
+    "log_exists",
+    "pipe_ends",
+    "quarantine_path",
+    "reason_of",
+]
 
 _BLOCK = 64 * 1024  # bytes that are read at a time from the end backwards
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -49,6 +58,26 @@ def log_exists(path: Path) -> bool:
 def quarantine_path(path: Path) -> Path:
     """Return the path of the quarantine of the log at `path`."""
     return path.with_name(f"{path.name}.torn")
+
+
+def pipe_ends(blocks: Iterable[bytes]) -> Iterator[PipeCompleted | PipeAborted]:
+    """Yield the events that end a pipe. Each block is a line, or several whole lines.
+
+    Hardly any other lines are decoded. Those that are not events are skipped.
+    """
+    for block in blocks:
+        if _may_be_of_pipe(block):
+            for data in block.split(b"\n"):
+                if _may_be_of_pipe(data):
+                    with suppress(DeserializeError):
+                        event = decode(data)
+                        if isinstance(event, PipeCompleted | PipeAborted):
+                            yield event
+
+
+def _may_be_of_pipe(data: bytes) -> bool:
+    """Return whether `data` may have an event of a pipe. A letter of its type may be an escape."""
+    return b"pipe." in data or b"\\u00" in data
 
 
 class LogLines(LogReader):

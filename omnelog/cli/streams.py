@@ -6,6 +6,7 @@ display of progress, and `record`.
 """
 
 import codecs
+import errno
 import json
 import os
 import sys
@@ -20,6 +21,7 @@ from .text import plain
 
 STDOUT = 1
 STDERR = 2
+_PAUSE_MS = 100  # milliseconds, which people do not notice
 _NARROWEST = 20  # columns; lines are made for a terminal of at least this width
 
 
@@ -156,6 +158,19 @@ def output() -> _Output:
     if sys.stdout is None:  # it was closed; typeshed does not know that this can be
         raise Refused("standard output is closed; redirect it to a file or a pipe")
     return _Output(sys.stdout.buffer)
+
+
+def pause() -> None:
+    """Wait a moment. Raises BrokenPipeError if the reader of standard output goes away meanwhile.
+
+    A verb that follows a file would otherwise wait for ever when nothing more is written to it.
+    """
+    import select  # noqa: PLC0415 - few verbs wait
+
+    reader = select.poll()
+    reader.register(STDOUT, 0)
+    if reader.poll(_PAUSE_MS):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def write_file(path: Path, pieces: Iterable[str]) -> None:

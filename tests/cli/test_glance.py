@@ -105,10 +105,14 @@ def test_little_is_read_of_a_large_log_that_has_ended(tmp_path: Path) -> None:
         history.iterate("n", number)
     history.complete()
     log_path(tmp_path).write_bytes(b"".join(map(omnelog.encode, history.events)))
-    with patch(f"{MODULE}.decode", wraps=omnelog.decode) as decode:
+    with (
+        patch(f"{MODULE}.decode", wraps=omnelog.decode) as decode,
+        patch(f"{omnelog.__name__}.cli.log_lines.decode", wraps=omnelog.decode) as decode_end,
+    ):
         found = module.glance(log_path(tmp_path), full=False)
     assert (found.state, found.nodes) == ("completed", None)
-    assert decode.call_count == 3  # of the first event, the last event, and the end of the pipe
+    assert decode.call_count == 2  # of the first event and of the last one
+    assert decode_end.call_count == 1
 
 
 def test_a_small_log_is_read_whole(tmp_path: Path) -> None:

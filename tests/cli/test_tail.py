@@ -3,18 +3,20 @@
 
 import json
 import os
-import select
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 import pytest
 
 from .. import omnelog
 from .histories import History
 from .volume import RUN, Process, Volume, finish
+
+tail = import_module(f"{omnelog.__name__}.cli.commands.tail")
 
 
 def line(process: Process) -> str:
@@ -108,44 +110,47 @@ def test_following_waits_for_a_log_that_is_not_there_yet(
 ) -> None:
     """The log is created while the follower waits for the second time."""
     path = volume.log()
-    real_poll = select.poll
-    waits: list[int] = []
+    content = b"".join(map(omnelog.encode, History().begin().complete().events))
+    waits: list[bool] = []
 
-    class Poll:
-        def __init__(self) -> None:
-            self._poll = real_poll()
+    def pause() -> None:
+        waits.append(path.exists())
+        if len(waits) == 2:
+            path.write_bytes(content)
 
-        def register(self, fd: int, events: int) -> None:
-            self._poll.register(fd, events)
-
-        def poll(self, timeout_ms: int) -> list[tuple[int, int]]:
-            waits.append(timeout_ms)
-            if len(waits) == 2:
-                path.write_bytes(b"".join(map(omnelog.encode, History().begin().complete().events)))
-            return self._poll.poll(0)
-
-    monkeypatch.setattr(select, "poll", Poll)
+    monkeypatch.setattr(tail, "pause", pause)
     said = volume.call("tail", "-f", RUN)
     assert (said.status, said.out.count(b"\n")) == (0, 2)
-    assert len(waits) >= 2
+    assert waits == [False, False]
 
 
-def test_a_line_is_printed_once_it_is_whole(volume: Volume) -> None:
-    """The lines are written byte by byte, while the follower reads the log."""
+def test_a_line_is_printed_once_it_is_whole(
+    volume: Volume,
+    monkeypatch: pytest.MonkeyPatch,
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    """Each time that the follower has looked, the log gets one byte more."""
     history = History().begin().start("n", name="é").complete()
-    first, *rest = map(omnelog.encode, history.events)
+    first, second, third = map(omnelog.encode, history.events)
     path = volume.write(first)
-    with following(volume) as process:
-        assert "pipe.started" in line(process)
-        with path.open("ab", buffering=0) as log:
-            for byte in b"".join(rest):
-                log.write(bytes((byte,)))
-        said = finish(process)
+    rest = iter(second + third)
+    printed: list[bytes] = []
+
+    def add_a_byte() -> None:
+        printed.append(capfdbinary.readouterr().out)
+        with path.open("ab") as log:
+            log.write(bytes((next(rest),)))
+
+    monkeypatch.setattr(tail, "pause", add_a_byte)
+    said = volume.call("tail", "-f", RUN)
+    printed.append(said.out)
     assert (said.status, said.err) == (0, "")
-    assert [row.split()[1] for row in said.out.decode().splitlines()] == [
-        "node.started",
-        "pipe.completed",
-    ]
+    lines = {number: out.split()[1] for number, out in enumerate(printed) if out}
+    assert lines == {
+        0: b"pipe.started",
+        len(second): b"node.started",
+        len(second + third): b"pipe.completed",
+    }
 
 
 def test_a_torn_tail_is_waited_for_and_its_repair_seen(volume: Volume) -> None:

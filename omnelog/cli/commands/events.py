@@ -3,7 +3,6 @@
 
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ... import Event, LogIOError, encode, enumerate_runs, events_log_path
@@ -13,7 +12,7 @@ from ..locate import age_key, find_run, pipe_of
 from ..parser import Verbs, since
 from ..progress import Progress, size_of
 from ..streams import complain, emit_json_lines, flush, is_terminal
-from ..times import moment_ms
+from ..wanted_events import WantedEvents
 
 _HELP = """\
 Print the events of runs as canonical lines, for jq, DuckDB, Polars, pandas and Spark:
@@ -29,27 +28,6 @@ examples:
   omnelog events latest | jq -c 'select(.type == "node.failed")'
   omnelog events --all --pipe ci --since 7d --type node.failed > failed.jsonl
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which events to print: all, or only those of these types and nodes, and since a time."""
-
-    types: frozenset[str] = frozenset()
-    nodes: frozenset[str] = frozenset()
-    since_ms: int | None = None
-    """Only events of this time or later, in milliseconds since 1970, whose time is known."""
-
-    def has(self, event: Event) -> bool:
-        """Return whether to print `event`."""
-        if self.types and event.type not in self.types:
-            return False
-        if self.nodes and getattr(event, "node_id", None) not in self.nodes:
-            return False
-        if self.since_ms is None:
-            return True
-        made_ms = moment_ms(event)
-        return made_ms is not None and made_ms >= self.since_ms
 
 
 def declare(verbs: Verbs, summary: str) -> None:
@@ -77,11 +55,11 @@ def _carry_out(root: Path, given: Namespace) -> int:
     if given.pipe is not None:
         run_ids = [run_id for run_id in run_ids if pipe_of(root, run_id) == given.pipe]
     types = frozenset(given.type)
-    wanted = Wanted(types=types, nodes=frozenset(given.node), since_ms=given.since)
+    wanted = WantedEvents(types=types, nodes=frozenset(given.node), since_ms=given.since)
     return events([events_log_path(root, run_id) for run_id in run_ids], wanted)
 
 
-def events(paths: Sequence[Path], wanted: Wanted) -> int:
+def events(paths: Sequence[Path], wanted: WantedEvents) -> int:
     """Print the wanted events of the logs at `paths`, as canonical lines.
 
     Returns 1 if a line of any log is not an event or a log cannot be read, otherwise 0. Raises

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`output`: print what a node printed, unchanged, and with -f what it still prints."""
 
-import errno
 import os
-import select
 from argparse import Namespace
 from pathlib import Path
 
@@ -24,7 +22,7 @@ from ..exits import FINDINGS, OK, Refused
 from ..locate import find_run
 from ..log_lines import LogLines, log_exists
 from ..parser import Verbs
-from ..streams import STDOUT, complain, flush, output
+from ..streams import complain, flush, output, pause
 from ..text import names_like
 
 _HELP = """\
@@ -42,7 +40,6 @@ examples:
 """
 
 _BLOCK = 64 * 1024  # bytes
-_POLL_MS = 100  # milliseconds, which people do not notice
 
 
 def declare(verbs: Verbs, summary: str) -> None:
@@ -77,8 +74,6 @@ def print_output(root: Path, run_id: str, node_id: str, *, follow: bool) -> int:
 
 
 def _follow(root: Path, log: Path, run_id: str, node_id: str, fd: int) -> int:
-    reader = select.poll()  # reports when the reader of our output is gone
-    reader.register(STDOUT, 0)
     with LogLines(log) as lines:
         ended = False
         while True:
@@ -92,8 +87,7 @@ def _follow(root: Path, log: Path, run_id: str, node_id: str, fd: int) -> int:
             if not run_exists(root, run_id):
                 complain(f"omnelog: run {run_id} was removed")
                 return FINDINGS
-            if reader.poll(_POLL_MS):
-                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            pause()
 
 
 def _ended_after(event: Event, node_id: str, *, before: bool) -> bool:

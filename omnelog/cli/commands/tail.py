@@ -2,11 +2,8 @@
 """`tail`: print the last events of a run, and with -f those that come; always whole lines."""
 
 import errno
-import os
-import select
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import TypeAlias
@@ -27,12 +24,13 @@ from ... import (
 from ..describe import detail
 from ..exits import FINDINGS, OK, Refused
 from ..locate import find_run, is_relative
-from ..log_lines import Line, LogLines, log_exists
+from ..log_lines import Line, LogLines, log_exists, pipe_ends
 from ..parser import Verbs
-from ..streams import STDOUT, complain, emit_json_lines, flush
+from ..streams import complain, emit_json_lines, flush, pause
 from ..terminal import Screen, cells, pad
 from ..text import plain, short
 from ..times import elapsed_ms, moment_ms, spell_ms
+from ..wanted_events import WantedEvents
 
 _HELP = """\
 Print the last events of a run, one on each line: when, what, which node, and what the
@@ -54,7 +52,6 @@ examples:
 
 _Found: TypeAlias = Event | DeserializeError
 
-_POLL_MS = 100  # milliseconds, which people do not notice
 _WIDEST_NODE = 24  # columns; a longer node id shifts only its own line
 _NARROW = 100  # columns; on a narrower terminal the time and the type are short
 _LOOK_BACK = 2000  # lines before the printed ones in which starts of nodes are looked for
@@ -64,21 +61,6 @@ _STYLES: dict[type, str] = {
     NodeFailed: "red",
     PipeAborted: "bold red",
 }
-_ENDS = (PipeCompleted, PipeAborted)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which events to print: all, or only those of these types and nodes."""
-
-    types: frozenset[str] = frozenset()
-    nodes: frozenset[str] = frozenset()
-
-    def has(self, event: Event) -> bool:
-        """Return whether to print `event`."""
-        return (not self.types or event.type in self.types) and (
-            not self.nodes or getattr(event, "node_id", None) in self.nodes
-        )
 
 
 def declare(verbs: Verbs, summary: str) -> None:
@@ -116,7 +98,7 @@ def _carry_out(root: Path, given: Namespace) -> int:
             raise
         run_id = given.run
         complain(f"omnelog: waiting until run {run_id!r} begins: {error}")
-    wanted = Wanted(types=frozenset(given.type), nodes=frozenset(given.node))
+    wanted = WantedEvents(types=frozenset(given.type), nodes=frozenset(given.node))
     printer: _Printer = _JsonPrinter(wanted) if given.json else _TextPrinter(wanted)
     return tail(root, run_id, given.lines, printer, follow=given.follow)
 
@@ -139,11 +121,11 @@ def tail(
     path = events_log_path(root, run_id)
     if not follow and not log_exists(path):
         return OK
-    lines = _opened(lambda: LogLines(path), printer, wait=follow)
+    lines = _opened(lambda: LogLines(path), wait=follow)
     try:
         _print_early(lines, *count, printer, follow=follow)
         while follow and not printer.ended:
-            printer.pause()
+            pause()
             # Checked before the log is read, so that everything in it is printed.
             left_behind = lines.is_left_behind()
             printer.print(_read(lines, lines.advance()))
@@ -155,7 +137,7 @@ def tail(
                     f"omnelog: {path}: the log was replaced or removed; "
                     "continuing with the next log at this path"
                 )
-                lines = _opened(lines.successor, printer, wait=True)
+                lines = _opened(lines.successor, wait=True)
     finally:
         lines.close()
     return FINDINGS if printer.damaged else OK
@@ -171,7 +153,7 @@ def _print_early(
         return
     if follow:
         end, _ = lines.extent()
-        printer.ended = has_ended(lines, end)
+        printer.ended = any(pipe_ends(lines.whole_lines(end)))
         torn: list[Line] = []
     else:
         rest = lines.tail()
@@ -202,26 +184,14 @@ def _last(
     return found[::-1]
 
 
-def has_ended(lines: LogLines, end: int) -> bool:
-    """Return whether a pipe ends anywhere before byte `end` of a log. Raises LogIOError."""
-    for block in lines.whole_lines(end):
-        if b"pipe." in block or b"\\u00" in block:
-            for data in block.split(b"\n"):
-                if b"pipe." in data or b"\\u00" in data:
-                    event = lines.event(Line(1, 0, data, True))
-                    if isinstance(event, _ENDS):
-                        return True
-    return False
-
-
-def _opened(opener: Callable[[], LogLines], printer: "_Printer", *, wait: bool) -> LogLines:
+def _opened(opener: Callable[[], LogLines], *, wait: bool) -> LogLines:
     while True:
         try:
             return opener()
         except LogIOError as error:
             if not wait or error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 raise
-        printer.pause()
+        pause()
 
 
 def _read(lines: LogLines, found: Iterable[Line]) -> Iterator[_Found]:
@@ -233,14 +203,12 @@ def _read(lines: LogLines, found: Iterable[Line]) -> Iterator[_Found]:
 class _Printer:
     """Prints events; notes whether the pipe has `ended`, and whether a line was `damaged`."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: WantedEvents) -> None:
         """Begin before the first event."""
         self.wanted = wanted
         self.ended: bool = False
         self.damaged: bool = False
         self._starts: dict[str, int | None] = {}  # when nodes started, in milliseconds since 1970
-        self._reader = select.poll()  # reports when the reader of our output is gone
-        self._reader.register(STDOUT, 0)
 
     def knows_start(self, event: NodeStarted) -> None:
         """Note when a node began, unless that is known; its duration is computed from it."""
@@ -253,7 +221,7 @@ class _Printer:
             yield event
 
     def _note(self, event: _Found) -> None:
-        self.ended |= isinstance(event, _ENDS)
+        self.ended |= isinstance(event, PipeCompleted | PipeAborted)
         if isinstance(event, NodeStarted):
             self._starts[event.node_id] = moment_ms(event)
 
@@ -272,11 +240,6 @@ class _Printer:
     def _print_event(self, event: Event) -> None:
         raise NotImplementedError
 
-    def pause(self) -> None:
-        """Wait a moment. Raises BrokenPipeError if the reader of the output goes away meanwhile."""
-        if self._reader.poll(_POLL_MS):
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-
 
 class _JsonPrinter(_Printer):
     def _print_event(self, event: Event) -> None:
@@ -284,7 +247,7 @@ class _JsonPrinter(_Printer):
 
 
 class _TextPrinter(_Printer):
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: WantedEvents) -> None:
         super().__init__(wanted)
         self._screen = Screen()
         self._node_width = 0

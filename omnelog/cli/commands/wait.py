@@ -5,10 +5,10 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from ... import DeserializeError, PipeAborted, PipeCompleted, events_log_path, run_exists
+from ... import PipeCompleted, events_log_path, run_exists
 from ..exits import FINDINGS, OK, RECORDER, TIMED_OUT, Refused
 from ..locate import find_run
-from ..log_lines import LogLines, log_exists
+from ..log_lines import LogLines, log_exists, pipe_ends
 from ..parser import Verbs, seconds
 from ..streams import complain
 
@@ -80,13 +80,6 @@ def wait(root: Path, run_id: str, *, timeout_s: float | None) -> int:
 def _ending(lines: LogLines) -> int | None:
     """Return the exit status for the last end of a pipe among the new lines; None without one."""
     status = None
-    for line in lines.advance():
-        if b"pipe." in line.data or b"\\u00" in line.data:  # a letter of the type may be an escape
-            event = lines.event(line)
-            if isinstance(event, DeserializeError):
-                continue
-            if isinstance(event, PipeCompleted):
-                status = OK
-            elif isinstance(event, PipeAborted):
-                status = FINDINGS
+    for end in pipe_ends(line.data for line in lines.advance()):
+        status = OK if isinstance(end, PipeCompleted) else FINDINGS
     return status
