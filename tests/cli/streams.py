@@ -4,12 +4,13 @@
 import fcntl
 import os
 import pty
+import select
 import struct
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from .volume import Process, Stream, Volume
+from .volume import WATCHDOG_S, Process, Stream, Volume
 
 
 @contextmanager
@@ -34,6 +35,28 @@ def in_terminal(
         os.close(screen)
         yield keyboard, process
     os.close(keyboard)
+
+
+def read_some(fd: int, most: int, found: bytes) -> bytes:
+    """Read at most `most` bytes. Raise OSError once no process has the terminal open.
+
+    `found` is what came before. It is shown if nothing more comes.
+    """
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    assert poller.poll(WATCHDOG_S * 1000), f"nothing comes after {found!r}"
+    return os.read(fd, most)
+
+
+def read_until(fd: int, wanted: bytes) -> bytes:
+    """Read what comes, up to and including `wanted`."""
+    found = b""
+    while wanted not in found:
+        try:
+            found += read_some(fd, 1, found)
+        except OSError as error:
+            raise AssertionError(f"after {found!r} comes no {wanted!r}") from error
+    return found
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import IO, Any
 import pytest
 
 from .. import omnelog
-from .streams import full_pipe, in_terminal
+from .streams import full_pipe, in_terminal, read_until
 from .volume import RUN, WATCHDOG_S, Process, Volume, finish, locked, started
 
 Signals = import_module(f"{omnelog.__name__}.cli.signals").Signals
@@ -223,17 +223,6 @@ class TestJobControl:
             os.write(keyboard, b"\x03")
             assert process.wait(WATCHDOG_S) == -signal.SIGINT
         assert len(volume.runs()) == 1
-
-
-def read_until(fd: int, wanted: bytes) -> bytes:
-    """Read until `wanted` has come; return all that was read."""
-    found = b""
-    while wanted not in found:
-        try:
-            found += os.read(fd, 1)
-        except OSError as error:  # the last process that had the terminal open has ended
-            raise AssertionError(f"after {found!r} comes no {wanted!r}") from error
-    return found
 
 
 def test_an_interrupt_before_the_command_runs_ends_the_recorder(volume: Volume) -> None:

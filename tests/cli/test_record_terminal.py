@@ -3,7 +3,6 @@
 
 import fcntl
 import os
-import select
 import signal
 import struct
 import subprocess
@@ -16,7 +15,7 @@ from typing import IO
 import pytest
 
 from .. import omnelog
-from .streams import in_terminal
+from .streams import in_terminal, read_some, read_until
 from .volume import WATCHDOG_S, Process, Volume, finish
 
 
@@ -30,31 +29,12 @@ def on_screen(
         yield started
 
 
-def read(keyboard: int, most: int, found: bytes) -> bytes:
-    """Read at most `most` bytes. Raise OSError once the terminal is closed.
-
-    `found` is what came before. It is shown if nothing more comes.
-    """
-    poller = select.poll()
-    poller.register(keyboard, select.POLLIN)
-    assert poller.poll(WATCHDOG_S * 1000), f"nothing comes after {found!r}"
-    return os.read(keyboard, most)
-
-
 def rest(keyboard: int) -> bytes:
     """Read all that comes until the terminal is closed."""
     found = b""
     with suppress(OSError):
-        while data := read(keyboard, 4096, found):
+        while data := read_some(keyboard, 4096, found):
             found += data
-    return found
-
-
-def until(keyboard: int, wanted: bytes) -> bytes:
-    """Read what comes, up to and including `wanted`."""
-    found = b""
-    while wanted not in found:
-        found += read(keyboard, 1, found)
     return found
 
 
@@ -76,9 +56,9 @@ def test_all_three_streams_are_a_terminal_of_the_size_of_ours(volume: Volume) ->
 def test_a_new_size_is_passed_on(volume: Volume) -> None:
     script = "trap 'stty size; exit 7' WINCH; echo up; while :; do sleep 0.02; done"
     with on_screen(volume, "n", "--", "sh", "-c", script) as (keyboard, process):
-        until(keyboard, b"up\r\n")
+        read_until(keyboard, b"up\r\n")
         fcntl.ioctl(keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 122, 0, 0))
-        assert b"44 122" in until(keyboard, b"44 122\r\n")
+        assert b"44 122" in read_until(keyboard, b"44 122\r\n")
         assert process.wait(WATCHDOG_S) == 7
 
 
@@ -86,10 +66,10 @@ def test_what_is_typed_goes_to_the_command_and_our_terminal_is_restored(volume: 
     script = "stty -echo; echo name?; read x; echo hello $x; cat > typed"
     with on_screen(volume, "n", "--", "sh", "-c", script) as (keyboard, process):
         before = termios.tcgetattr(keyboard)
-        until(keyboard, b"name?\r\n")
+        read_until(keyboard, b"name?\r\n")
         assert termios.tcgetattr(keyboard) != before
         os.write(keyboard, b"world\r")
-        until(keyboard, b"hello world\r\n")
+        read_until(keyboard, b"hello world\r\n")
         os.write(keyboard, b"line\r\x04")
         rest(keyboard)
         assert process.wait(WATCHDOG_S) == 0
@@ -100,25 +80,25 @@ def test_what_is_typed_goes_to_the_command_and_our_terminal_is_restored(volume: 
 def test_ctrl_c_that_is_typed_reaches_the_command_alone(volume: Volume) -> None:
     script = "trap 'echo caught; exit 5' INT; echo up; while :; do sleep 0.02; done"
     with on_screen(volume, "n", "--", "sh", "-c", script) as (keyboard, process):
-        until(keyboard, b"up\r\n")
+        read_until(keyboard, b"up\r\n")
         os.write(keyboard, b"\x03")
-        until(keyboard, b"caught\r\n")
+        read_until(keyboard, b"caught\r\n")
         assert process.wait(WATCHDOG_S) == 5
 
 
 def test_a_shell_on_it_has_job_control(volume: Volume) -> None:
     shell = ("env", "PS1=ready> ", "bash", "--norc", "--noediting", "-i")
     with on_screen(volume, "n", "--", *shell) as (keyboard, process):
-        until(keyboard, b"ready> ")  # text typed earlier is echoed twice, as on any terminal
+        read_until(keyboard, b"ready> ")  # text typed earlier is echoed twice, as on any terminal
         os.write(keyboard, b"cat\r")
-        until(keyboard, b"cat\r\n")
+        read_until(keyboard, b"cat\r\n")
         os.write(keyboard, b"echoed\r")
-        until(keyboard, b"echoed\r\nechoed\r\n")
+        read_until(keyboard, b"echoed\r\nechoed\r\n")
         os.write(keyboard, b"\x1a")
-        until(keyboard, b"Stopped")
-        until(keyboard, b"ready> ")
+        read_until(keyboard, b"Stopped")
+        read_until(keyboard, b"ready> ")
         os.write(keyboard, b"fg\r")
-        until(keyboard, b"fg\r\ncat\r\n")
+        read_until(keyboard, b"fg\r\ncat\r\n")
         os.write(keyboard, b"\x04exit 4\r")
         rest(keyboard)
         assert process.wait(WATCHDOG_S) == 4
@@ -166,7 +146,7 @@ def test_a_time_limit_ends_a_command_that_heeds_no_hangup(volume: Volume) -> Non
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGUSR1, signal.SIGRTMIN])
 def test_a_signal_to_the_recorder_is_passed_on(volume: Volume, signum: signal.Signals) -> None:
     with on_screen(volume, "n", "--", "sh", "-c", "echo up; exec sleep 999") as (keyboard, process):
-        until(keyboard, b"up\r\n")
+        read_until(keyboard, b"up\r\n")
         process.send_signal(signum)
         rest(keyboard)
         assert process.wait(WATCHDOG_S) == 128 + signum

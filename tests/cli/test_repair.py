@@ -49,13 +49,15 @@ def test_a_whole_event_gets_its_newline(volume: Volume) -> None:
 
 @pytest.mark.parametrize("tail", [TORN, WHOLE[:-1], b" ", b"\r", b"{}", b"\0" * 5000, WHOLE + b"x"])
 def test_it_leaves_what_the_next_append_would_leave(
-    volume: Volume, tmp_path_factory: pytest.TempPathFactory, tail: bytes
+    volume: Volume,
+    tmp_path_factory: pytest.TempPathFactory,
+    capfdbinary: pytest.CaptureFixture[bytes],
+    tail: bytes,
 ) -> None:
     volume.write(*History().begin().events, tail)
     assert volume.call("repair", "--yes", RUN).status == 0
     repaired = files(volume)
-    other = Volume.__new__(Volume)
-    other.root = tmp_path_factory.mktemp("other")
+    other = Volume(tmp_path_factory.mktemp("other"), capfdbinary)
     other.write(*History().begin().events, tail)
     with omnelog.EventLog.for_run(other.root, RUN) as log:
         log.append(History().complete().events[0])
