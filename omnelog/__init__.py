@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """omnelog appends records to a JSON Lines file that many processes write at once.
 
-`LineLog` appends dicts, or records of any class, and `read_log` reads them. On top of that is the
-event log of an omne run: `EventLog` appends events, `read_run` reads them, and `encode` and
+`LineLog` appends dicts, or records of any class, and `read_log` reads them. The event log of an
+omne run is built on these: `EventLog` appends events, `read_run` reads them, and `encode` and
 `decode` turn an event into its line and back. These names, and all of `omnelog.linelog`, are
-importable from here; `omnelog.recording` and `omnelog.testing` have their own. SPEC.md says what
-each promises.
+importable from here; `omnelog.recording` and `omnelog.testing` have names of their own. SPEC.md
+says what each name promises.
 """
 
 # fmt: off

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""One event to one line and back (SPEC: LINE, ACC).
+"""The conversion of one event to one line and back (SPEC: LINE, ACC).
 
 `encode` writes the canonical line, byte for byte what serde_json writes for the original. `decode`
 accepts any RFC 8259 spelling of an event and nothing else. Neither touches a file.
 
-What is accepted is said in two functions: `_check` for the values of an event that is to be
-written, `_build` for the JSON of a line that was read. Both follow the declared types in `events`.
-Beside them there is a fast path each way, since every append and every read comes here:
+Two functions define what is accepted: `_check` for the values of an event that is to be written,
+and `_build` for the JSON of a line that was read. Both follow the declared types in `events`. Each
+direction has a fast path as well, because every append and every read comes here:
 
-* To write, one function a type of event (`_write_node_started` and so on), which shows the line as
-  it is. Values that do not fit make it raise, and then `_check` says what is wrong.
-* To read, one compiled pattern a type, which matches canonical lines and nothing else. A line that
-  it does not match is read in the strict way.
+* Writing has one function for each type of event (`_write_node_started` and so on), whose code
+  looks like the line. It raises if a value does not fit, and then `_check` says what is wrong.
+* Reading has one compiled pattern for each type, which matches canonical lines and nothing else. A
+  line that it does not match is read in the strict way.
 
-The fast paths may only ever agree with the strict ones. A property test compares them.
+A fast path must always agree with the strict one. A property test compares them.
 """
 
 import re
@@ -55,8 +55,8 @@ def encode(event: Event) -> bytes:
     """Return the canonical line of `event`, its newline included (SPEC: LINE).
 
     Raises SerializeError, which names the field, unless every value is exactly of its declared
-    type, or of a subclass of str for a string: no lone surrogates in strings, no bool or
-    out-of-range integer, no plain string for an enum.
+    type, or of a subclass of str for a string. This refuses lone surrogates in strings, a bool for
+    an integer, an integer out of range, and a plain string for an enum.
     """
     try:
         return _WRITERS[type(event)](event).encode()
@@ -69,12 +69,12 @@ def encode(event: Event) -> bytes:
 
 
 def decode(line: bytes) -> Event:
-    """Return the event that `line`, with or without its newline, says (SPEC: ACC).
+    """Return the event that `line` holds, with or without its newline (SPEC: ACC).
 
     Raises DeserializeError, with the reason alone, for anything that is not one RFC 8259 object of
     a known type with every member of its declared type; unknown members are ignored. Whatever the
-    bytes are, no other exception is raised, except RecursionError or MemoryError where the caller
-    has used up the stack or the memory.
+    bytes are, no other exception is raised, except RecursionError or MemoryError if the caller has
+    used up the stack or the memory.
     """
     try:
         text = text_of(line)
@@ -89,8 +89,8 @@ def decode(line: bytes) -> Event:
 # Writing
 
 
-# One function a type of event, each of which shows its canonical line as it is. A value that does
-# not fit raises Unfit here, or TypeError in `_quote`, or UnicodeEncodeError when all is encoded.
+# The code of each function looks like the canonical line that it returns. A value that does not
+# fit raises Unfit here, TypeError in `_quote`, or UnicodeEncodeError when the line is encoded.
 
 
 def _write_pipe_started(e: PipeStarted) -> str:
@@ -229,7 +229,7 @@ def _check(where: str, kind: Any, value: Any) -> None:
 
 
 def _read(text: str) -> Event:
-    """Return the event that `text` says in any spelling. Raises Unfit."""
+    """Return the event that `text` holds, in any spelling. Raises Unfit."""
     members = parse_object(text)
     name = members.get("type", _MISSING)
     cls = _CLASSES.get(name) if type(name) is str else None
@@ -268,7 +268,7 @@ def _build(where: str, kind: Any, value: Any) -> Any:
 
 @cache
 def _fields(cls: type[Any]) -> list[tuple[str, Any, bool]]:
-    """Return name, declared type and whether it is optional of each field, in wire order."""
+    """Return each field's name, its declared type and whether it is optional, in wire order."""
     found = []
     for field in fields(cls):
         is_optional = isinstance(field.type, UnionType)  # X | None: there is no other union
@@ -278,7 +278,7 @@ def _fields(cls: type[Any]) -> list[tuple[str, Any, bool]]:
 
 
 def _has_fields(kind: Any) -> bool:
-    return is_dataclass(kind)  # which would narrow the type of `kind` for a type checker
+    return is_dataclass(kind)  # called inline, it would narrow `kind` for type checkers
 
 
 def _require_type(where: str, kind: Any, value: Any) -> None:
@@ -294,7 +294,7 @@ def _require_type(where: str, kind: Any, value: Any) -> None:
 
 
 def _other_copy(cls: type) -> str:
-    """What tells the class of another copy of omnelog from ours, which has the same name."""
+    """Return what tells the class `cls` of another copy of omnelog from our class of that name."""
     return f" (of the module {cls.__module__})"
 
 
@@ -320,13 +320,13 @@ class _Reader(NamedTuple):
     """How the canonical lines of one type of event are read."""
 
     cls: type[Event]
-    draft: Callable[..., Any]  # makes an event of the groups, see `_draft`
-    fullmatch: Callable[[str], re.Match[str] | None]  # of a pattern with a group for each field
-    converters: list[tuple[int, Callable[[str], Any]]]  # of the groups that are not the value
+    draft: Callable[..., Any]  # makes an event from the groups, see `_draft`
+    fullmatch: Callable[[str], re.Match[str] | None]  # its pattern has a group for each field
+    converters: list[tuple[int, Callable[[str], Any]]]  # for groups that are not the value yet
 
 
 def _read_canonical(text: str) -> Event | None:
-    """Return the event that `text` says if it is a canonical line, otherwise None. Raises Unfit.
+    """Return the event that `text` holds if it is a canonical line, else None. Raises Unfit.
 
     Lines of a log are canonical, apart from those of some foreign writers.
     """
@@ -346,13 +346,13 @@ def _read_canonical(text: str) -> Event | None:
                 values[index] = convert(values[index])
     event = draft(*values)
     event.__class__ = cls
-    return event  # type: ignore[no-any-return]  # by now
+    return event  # type: ignore[no-any-return]  # it is an Event by now
 
 
 def _draft(cls: Any) -> Callable[..., Any]:
     """Return a subclass of `cls` that is not frozen and takes the fields by position.
 
-    The ``__init__`` of a frozen dataclass goes round its own ``__setattr__`` for each field, which
+    The ``__init__`` of a frozen dataclass bypasses its own ``__setattr__`` for each field, which
     takes as long as all the rest of `decode`. An instance of this class becomes an event when its
     ``__class__`` is set, which Python allows because no slot was added.
     """
@@ -369,8 +369,8 @@ def _draft(cls: Any) -> Callable[..., Any]:
 class _Readers(dict[str, _Reader | None]):
     """Maps the first letters of a type's name to its reader, which is made when first needed.
 
-    All of them take 10 ms to make. Cutting out so many letters is faster than finding the end of
-    the name. Where two names begin alike, the pattern tells them apart.
+    Making all of them takes 10 ms. Cutting out `_KEY_LENGTH` letters is faster than finding the end
+    of the name. If two names begin alike, the lines of the second are read in the strict way.
     """
 
     def __init__(self, *, has_escapes: bool) -> None:
@@ -385,7 +385,7 @@ class _Readers(dict[str, _Reader | None]):
 
 
 def _reader(cls: Any, *, has_escapes: bool) -> _Reader:
-    """Return how canonical lines of `cls` are read that have escapes in them, or have none."""
+    """Return the reader of canonical lines of `cls`: of those with escapes, or of those without."""
     pattern = f'{{"type":"{re.escape(cls.type)}"'
     converters = []
     for index, (name, kind, is_optional) in enumerate(_fields(cls)):
@@ -399,7 +399,7 @@ def _reader(cls: Any, *, has_escapes: bool) -> _Reader:
 
 
 def _group(where: str, kind: Any, *, has_escapes: bool) -> tuple[str, Callable[[str], Any] | None]:
-    """Return a pattern with one group, which matches a canonical value, and what converts it."""
+    """Return a pattern of one group, which matches a canonical value, and the group's converter."""
     characters = _ESCAPED if has_escapes else _PLAIN
     if kind is str:
         return f'"({characters})"', _unescape if has_escapes else None

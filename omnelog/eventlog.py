@@ -62,7 +62,7 @@ class EventLog(LineLog[Event]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """What a snapshot of a run's log holds, in order, whatever is wrong with it."""
+    """What a snapshot of a run's log holds, in order, even if the log is damaged."""
 
     events: list[Event]
     """The sound events."""
@@ -71,7 +71,7 @@ class Scan:
     """What is wrong with the other lines, and where."""
 
     blank_lines: int
-    """How many blank lines were passed over."""
+    """How many blank lines were skipped."""
 
     tail_in_flight: bool
     """Whether bytes after the last newline were left out, because somebody held the lock."""
@@ -80,8 +80,8 @@ class Scan:
 def read_run(root: Root, run_id: str) -> list[Event]:
     """Return all events of a run, in order: a snapshot taken now (SPEC: READ).
 
-    Raises InvalidRunId; LogIOError, also where there is no log; DeserializeError at the first line
-    that is not an event; TornTailError where the log ends in part of a line that nobody is writing.
+    Raises InvalidRunId; LogIOError, also if there is no log; DeserializeError at the first line
+    that is not an event; TornTailError if the log ends in part of a line that nobody is writing.
     """
     return read_log(events_log_path(root, run_id), decode=decode)
 
@@ -89,14 +89,14 @@ def read_run(root: Root, run_id: str) -> list[Event]:
 def iter_run(root: Root, run_id: str) -> Iterator[Event]:
     """Yield what `read_run` returns, in constant memory.
 
-    The snapshot is taken at the first next(), of the `root` as it was meant in the call. Raises
-    InvalidRunId at once, and what else `read_run` raises where it is found.
+    The snapshot is taken at the first next(); a relative `root` is made absolute in the call.
+    Raises InvalidRunId at once, and the other errors of `read_run` where they are found.
     """
     return iter_log(events_log_path(root, run_id), decode=decode)
 
 
 def scan_run(root: Root, run_id: str) -> Scan:
-    """Read a snapshot past all damage. Raises InvalidRunId; LogIOError."""
+    """Return a snapshot that is read past all damage. Raises InvalidRunId; LogIOError."""
     scan = scan_log(events_log_path(root, run_id), decode=decode)
     return Scan(
         events=scan.records,
@@ -109,14 +109,14 @@ def scan_run(root: Root, run_id: str) -> Scan:
 def follow_run(
     root: Root, run_id: str, *, stop: Flag | None = None, poll_interval: float = 0.05
 ) -> Iterator[Event]:
-    """Yield the events of a run as they come, each once its line is terminated; never half a line.
+    """Yield the events of a run as they come, each after its line is terminated, never half a line.
 
-    Looks every `poll_interval` seconds, for ever, or until it has yielded all that was terminated
-    when `stop` was set. It takes no lock, and waits for an unterminated tail to become a line.
-    Where the log is replaced, it goes on with the new one 2 s later.
+    It looks every `poll_interval` seconds. Once `stop` is set, it yields what was terminated by
+    then, and ends; without `stop` it does not end. It takes no lock, and waits for an unterminated
+    tail to become a line. If the log is replaced, it continues with the new one 2 s later.
 
     Raises InvalidRunId; ValueError for a bad `poll_interval`; DeserializeError as `iter_run` does;
-    LogIOError, also when the log is gone for good or final lines were cut off.
+    LogIOError, also if the log is gone for good or final lines were cut off.
     """
     path = events_log_path(root, run_id)
     return follow_log(path, decode=decode, stop=stop, poll_interval=poll_interval)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The eight events of a run: what each line says, its fields in wire order (SPEC: EVT).
+"""The eight events of a run: what each line says, with its fields in wire order (SPEC: EVT).
 
 Each class is the only description of its event; decoder and schema are derived from it, and the
-encoder has a function that shows its line. P marks a field that the original's documentation
-publishes, A one that was assumed from evidence. Events are immutable and compare by value.
+encoder has a function that writes its line. P marks a field that the original's documentation
+publishes; A marks one that was assumed from evidence. Events are immutable and compare by value.
 Constructing one checks nothing; `encode` checks everything.
 """
 

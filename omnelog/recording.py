@@ -5,15 +5,15 @@
         with run.node("lint", NodeKind.COMMAND) as node:
             ...  # its output goes to node.capture_path, its children get node.environ
 
-Whichever way a block is left, its end is logged: once, by the process that entered it, and never
-after the end of the run. A run that is left while a node has no end in the log is aborted. A
-process that a node runs joins the run with `Run.join`, and logs nodes of its own. Blocks may
-overlap, in threads and in tasks of asyncio alike; a task that must not wait for the log gives its
-whole block to ``asyncio.to_thread``.
+However a block is left, its end is logged once, by the process that entered it, and never after
+the end of the run. A run that is left while a node has no end in the log is aborted. A process that
+a node runs joins the run with `Run.join`, and logs nodes of its own. Blocks may overlap, in threads
+and in tasks of asyncio alike; a task that must not wait for the log runs its whole block in
+``asyncio.to_thread``.
 
-An event that cannot be logged is an OmnelogError: the disk is full, the run has ended, the id of
-the node is taken. With ``errors="warn"`` the first one is a RecordingWarning instead, and the host
-goes on. The output of a node that is not recorded then goes to ``os.devnull``.
+An event that cannot be logged raises an OmnelogError: the disk is full, the run has ended, the id
+of the node is taken. With ``errors="warn"`` the first is a RecordingWarning, and the host goes on.
+Later ones are not reported. The output of a node that is not recorded then goes to ``os.devnull``.
 
 This module is optional. Nothing of the core imports it, so a vendored copy may leave it out.
 """
@@ -95,11 +95,11 @@ __all__ = [
 ]
 
 Errors: TypeAlias = Literal["raise", "warn"]
-"""What becomes of an error of the log: it is raised, or the first one of a run is a warning."""
+"""How errors of the log are reported: each is raised, or only the first of a run, as a warning."""
 
 _LONGEST_MESSAGE = 4096  # characters of an exception's message that are logged
-_SEARCHED = 1024 * 1024  # bytes at the end of a log in which the end of its run is looked for
-_PIECE = 16 * 1024  # bytes of them that are read at once, and more if a line is longer
+_SEARCHED = 1024 * 1024  # bytes at the end of a log that are searched for the end of its run
+_PIECE = 16 * 1024  # bytes that are read at once, or more if a line is longer
 _AGREED_MS = 2000  # `ts` is cut to seconds, and is made a moment before or after the id
 _PLAIN_NODE_ID = re.compile(r"[a-z0-9_][a-z0-9._-]{0,79}")
 _NOT_IN_NODE_ID = re.compile(r"[^a-z0-9_]+")
@@ -110,7 +110,7 @@ _TS = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", re.ASCII)
 class RecordingError(OmnelogError, RuntimeError):
     """What was asked for does not fit the run; nothing was written.
 
-    Only when a run ends and has nodes without an end, that is logged before it is raised.
+    One case differs: if a run ends and has nodes without an end, its abort is logged first.
     """
 
 
@@ -119,11 +119,11 @@ class RunNotFound(RecordingError):
 
 
 class RunEnded(RecordingError):
-    """The end of the run is in its log already, so nothing can be added."""
+    """The end of the run is already in its log, so nothing can be added."""
 
 
 class NodeExists(RecordingError):
-    """The run has a node of this id already, whose output would be overwritten."""
+    """The run already has a node with this id, whose output would be overwritten."""
 
 
 class RecordingWarning(UserWarning):
@@ -169,7 +169,7 @@ def event_head(root: Root, run_id: str, ulid: str | None = None) -> EventHead:
 
 
 def event_text(text: str) -> str:
-    """Return `text` as an event can hold it, which is without lone surrogates.
+    """Return `text` without lone surrogates, as an event can hold it.
 
     In names of files and in arguments, Python has a lone surrogate for each byte that it cannot
     decode. Bytes that are UTF-8 become the text that they spell, because the encoding of the locale
@@ -185,7 +185,7 @@ def node_id_for(text: str) -> str:
     """Return a node id for any `text`, such as the name of a task; distinct for distinct texts.
 
     A text of up to 80 of the characters ``a-z 0-9 _ . -`` that begins with a letter, a digit or
-    ``_`` is its own node id. Any other becomes what is left of it in such characters, ``~`` and 20
+    ``_`` is its own node id. Any other text becomes a readable part of it, followed by ``~`` and 20
     digits of a hash. So no two ids differ only in case, and each can be the name of a file.
     """
     if _PLAIN_NODE_ID.fullmatch(text):
@@ -198,11 +198,11 @@ def node_id_for(text: str) -> str:
 
 
 def moment_ms(event: Event) -> int | None:
-    """Return the milliseconds since 1970 at which `event` happened; None if it does not say.
+    """Return the milliseconds since 1970 at which `event` happened; None if `ts` is no time.
 
     `ts` has whole seconds. The ULID in `id` has the milliseconds, unless it was given out while the
-    clock stood still or went back, or by a program with other ideas. It counts if it agrees with
-    `ts` to within 2 s.
+    clock stood still or went back, or by a program that makes ids in another way. The ULID counts
+    if it agrees with `ts` to within 2 s.
     """
     second_ms = ts_ms(event.ts)
     exact_ms = ulid_ms(event.id)
@@ -211,9 +211,9 @@ def moment_ms(event: Event) -> int | None:
     return exact_ms if abs(exact_ms - second_ms) < _AGREED_MS else second_ms
 
 
-@lru_cache(maxsize=256)  # events that happen in the same second have the same
+@lru_cache(maxsize=256)  # events of the same second have the same `ts`
 def ts_ms(ts: str) -> int | None:
-    """Return the milliseconds since 1970 of a time such as 2026-01-31T23:59:59Z, otherwise None."""
+    """Return the milliseconds since 1970 of a time such as 2026-01-31T23:59:59Z, else None."""
     found = _TS.fullmatch(ts)
     if found is None:
         return None
@@ -228,7 +228,7 @@ def ts_ms(ts: str) -> int | None:
     return (int(moment.timestamp()) + is_leap) * 1000
 
 
-# Functions on a run, of which `Run` and `Node` are made. The command's `record` uses them too.
+# Functions on a run, which `Run` and `Node` are built from. The command's `record` uses them too.
 
 
 def end_of_run(root: Root, run_id: str) -> PipeCompleted | PipeAborted | None:
@@ -256,8 +256,8 @@ def end_of_run(root: Root, run_id: str) -> PipeCompleted | PipeAborted | None:
 def _last_events(path: Path) -> Iterator[Event]:
     """Yield the events in the last mebibyte of a log, the last one first. Raises LogIOError.
 
-    That is enough to find the end of a run. After it only nodes that were running then may log
-    more (SPEC: EVT-10), and they start no others.
+    That is enough to find the end of a run. After the end, only nodes that were running then may
+    log more (SPEC: EVT-10), and they start no others.
     """
     with refusals("cannot look for the end of the run", path):
         with LockableFile(path, os.O_RDONLY) as log:
@@ -286,7 +286,7 @@ def require_going_on(root: Root, run_id: str) -> None:
 def unfinished_nodes(root: Root, run_id: str) -> list[str]:
     """Return the nodes of a run that have started and not ended, in the order of their starts.
 
-    The whole log is read for it, past all damage. Raises InvalidRunId; LogIOError.
+    This reads the whole log, past all damage. Raises InvalidRunId; LogIOError.
     """
     path = events_log_path(root, run_id)
     started: dict[str, None] = {}
@@ -322,9 +322,9 @@ def node_capture_path(root: Root, run_id: str, node_id: str) -> Path:
 
 
 def claim_node(root: Root, run_id: str, node_id: str) -> int:
-    """Create the file for the output of a node, and so claim the id for it (SPEC: VOL-26).
+    """Create the file for the output of a node, and so claim the node's id (SPEC: VOL-26).
 
-    Returns the descriptor of the file, open for appending. The directory of the run must be there.
+    Returns the descriptor of the file, open for appending. The directory of the run must exist.
     Raises InvalidRunId; NodeExists if the file exists; LogIOError.
     """
     capture = node_capture_path(root, run_id, node_id)
@@ -351,7 +351,7 @@ class Run:
     """A run that this process logs, or takes part in; made by `start`, `join` or `attach`.
 
     Use it with ``with``, or call `end` yourself. Threads may share it. After a fork both processes
-    may log nodes, but what the parent began only the parent ends. A pickled copy takes part in the
+    may log nodes, but only the parent ends what the parent began. A pickled copy takes part in the
     run as if by `attach`.
 
     `root` is the absolute root of the volume. `run_id` is the id of the run; it is empty if, with
@@ -372,7 +372,7 @@ class Run:
         self._lock_timeout = checked_seconds("lock_timeout", lock_timeout)
         self._durable = durable
         self._lock = RLock()  # held while an event is logged, so that none follows the run's end
-        self._ends_run = False  # whether this very process does
+        self._ends_run = False  # whether this process logs the end of the run
         self._is_over = False  # nothing more is logged by this process
         self._has_warned = False
         self._files: tuple[EventLog, UlidAllocator] | None = None  # opened when first needed
@@ -504,17 +504,17 @@ class Run:
     ) -> "Node":
         """Return a node of this run, which starts when its ``with`` block is entered.
 
-        `node_id` must be one plain path component, and new in the run; `node_id_for` makes one of
-        any text. `name` is what people call it. Raises ValueError for a bad `kind`.
+        `node_id` must be one plain path component, and new in the run; `node_id_for` makes one
+        from any text. `name` is what people call the node. Raises ValueError for a bad `kind`.
         """
         return Node(self, node_id, kind, name, model)
 
     def end(self, error: BaseException | None = None) -> None:
-        """Log that the run has ended: completed, or aborted by `error`. Leaving the block does it.
+        """Log that the run has ended: completed, or aborted by `error`. Leaving the block calls it.
 
-        If a node has no end in the log, of this process or of another one, the run is aborted, and
-        RecordingError says so. Of a run that was joined, this logs nothing. Harmless if called
-        again.
+        If a node of this or another process has no end in the log, the run is aborted, and
+        RecordingError says so. In a process that did not start the run, this logs nothing. A second
+        call is harmless.
         """
         if self._is_over:
             return
@@ -547,7 +547,7 @@ class Run:
     def _by_policy(self, what: str, leaving: BaseException | None = None) -> Iterator[None]:
         """Raise or warn if the block cannot log its event; `what` is the consequence.
 
-        If the exception `leaving` is on its way to the host, that one goes on, with a note.
+        If the exception `leaving` is already on its way to the host, that one gets a note instead.
         """
         try:
             yield
@@ -612,8 +612,8 @@ class Run:
 class Node:
     """A node of a run, as a ``with`` block; made by `Run.node`.
 
-    `node_id` is its id. `capture_path` is the file for its output, which is there and empty when
-    the block is entered; it is ``os.devnull`` before, and if the node is not recorded.
+    `node_id` is its id. `capture_path` is the file for its output, which exists and is empty when
+    the block is entered. It is ``os.devnull`` before that, and if the node is not recorded.
     """
 
     def __init__(
@@ -694,7 +694,7 @@ class Node:
         )
 
     def iteration(self, iteration: int, byte_offset: int) -> None:
-        """Log that this loop goes round for the `iteration`-th time. Raises as the block does.
+        """Log that this loop begins iteration number `iteration`. Raises as the block does.
 
         `byte_offset` is the position in the captured output just after the marker line
         ``=== omne:iteration:N ===`` (SPEC: EVT).
@@ -732,7 +732,7 @@ def _described(error: BaseException) -> str:
     """Return what `error` says, as an event can hold it."""
     try:
         words = str(error)
-    except Exception:  # the class of a stranger
+    except Exception:  # a foreign class, whose __str__ may fail
         words = ""
     if not isinstance(error, NodeFailure):
         name = type(error).__name__

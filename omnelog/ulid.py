@@ -15,7 +15,7 @@ A call that fails or is interrupted unlocks and closes its file instead. That is
 
 A fork closes the file in the child (see `fork`), and the child's next call opens it again. If a
 signal handler forks during a call and returns in the child as well, the child's copy of the call
-mostly fails. But a ULID that was already written when the handler ran is in both processes, as any
+usually fails. But a ULID that was already written when the handler ran is in both processes, as any
 other value is (SPEC: NOT-19).
 """
 
@@ -37,7 +37,7 @@ PATH_CHECK_INTERVAL_S = 1.0
 _WHAT = "cannot allocate a ULID"
 _ALPHABET = b"0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32, in ascending order
 _LENGTH = 26  # digits of 5 bits each, two bits more than a ULID has
-_CLOCK_LENGTH = 10  # so many digits are milliseconds, and the others are random
+_CLOCK_LENGTH = 10  # the first digits, of milliseconds; the others are random
 _CLOCK_LIMIT_MS = 1 << 48
 _ULID = re.compile(rb"[0-7][0-9a-hjkmnp-tv-z]{25}")
 _GREATEST = b"7" + b"z" * 25
@@ -47,7 +47,7 @@ _RANDOM_TO_DIGITS = _ALPHABET * 8  # a random byte becomes a random digit
 
 
 class UlidError(OmnelogError, ValueError):
-    """The volume's last ULID is not one, or is the greatest; nothing was overwritten."""
+    """The last ULID is invalid or the greatest, or the year is past 10889; nothing was written."""
 
 
 def allocate_ulid(root: Root, *, lock_timeout: float = 5.0) -> str:
@@ -55,20 +55,20 @@ def allocate_ulid(root: Root, *, lock_timeout: float = 5.0) -> str:
 
     Its first 48 bits are the milliseconds of the clock, unless the clock stands still or goes back:
     then it is the last ULID plus one. The last one is kept in ``.omne/var/.ulid-last``, guarded by
-    that file's lock, for which the call waits `lock_timeout` seconds; 0 means to try without
+    that file's lock. The call waits up to `lock_timeout` seconds for it; 0 means to try without
     waiting. The file and the directories above it are created if necessary.
 
-    Raises ValueError for a bad timeout or root; LockTimeout; LogIOError; UlidError if the file
-    does not hold a ULID, or holds the greatest, and then nothing is overwritten.
+    Raises ValueError for a bad timeout or root; LockTimeout; LogIOError; UlidError if the file does
+    not hold a ULID or holds the greatest, or the year is past 10889; then nothing is overwritten.
     """
     return allocate_ulids(root, 1, lock_timeout=lock_timeout)[0]
 
 
 def allocate_ulids(root: Root, n: int, *, lock_timeout: float = 5.0) -> list[str]:
-    """Return `n` ULIDs in ascending order, allocated under one lock: no other call's is between.
+    """Return `n` ascending ULIDs, allocated under one lock: no ULID of another call is between.
 
     Raises ValueError also if `n` is negative, otherwise what `allocate_ulid` raises; then none of
-    them was given out. Touches nothing if `n` is 0.
+    the `n` was given out. Touches nothing if `n` is 0.
     """
     lock_timeout = checked_seconds("lock_timeout", lock_timeout)
     _require_count(n)
@@ -85,7 +85,7 @@ def ulid_ms(ulid: str) -> int | None:
 
 
 class UlidAllocator:
-    """Gives out ULIDs of one volume, and keeps the file that holds the last one open for that.
+    """Allocates ULIDs of one volume, and keeps the file with the last one open between calls.
 
     The lock is taken for each call, so any number of allocators and other programs share a volume.
     Threads may share an allocator. A forked child's copy and a pickled copy open the file again. A
@@ -244,7 +244,7 @@ def _clock_ms(ulid: bytes) -> int:
 
 def _plus_one(last: bytes, path: Path) -> bytes:
     """Return the ULID `last` plus one, as a number of 128 bits."""
-    ulid = last.lower()  # others may write capitals
+    ulid = last.lower()  # other programs may write capitals
     if not _ULID.fullmatch(ulid):
         raise UlidError(f"{path}: {last!r} is not a ULID; fix or delete the file")
     if ulid == _GREATEST:

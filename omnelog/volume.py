@@ -121,8 +121,8 @@ def run_exists(root: Root, run_id: str) -> bool:
 def enumerate_runs(root: Root) -> list[str]:
     """Return the ids of all runs, sorted by code point, including runs without a log.
 
-    Whatever is not a directory, or has a name that cannot be a run id, is not a run. A volume
-    without a directory ``runs`` has none. Raises LogIOError.
+    An entry that is not a directory, or whose name cannot be a run id, is not a run. A volume
+    without a directory ``runs`` has no runs. Raises LogIOError.
     """
     runs = runs_dir(root)
     with refusals("cannot list the runs", runs), suppress(FileNotFoundError):
