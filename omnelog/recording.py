@@ -510,11 +510,11 @@ class Run:
         return Node(self, node_id, kind, name, model)
 
     def end(self, error: BaseException | None = None) -> None:
-        """Log that the run has ended: completed, or aborted by `error`. Leaving the block calls it.
+        """Log that the run has ended: completed, or aborted by `error`. Leaving the block does it.
 
         If a node of this or another process has no end in the log, the run is aborted, and
-        RecordingError says so. In a process that did not start the run, this logs nothing. A second
-        call is harmless.
+        RecordingError says so. Only the `Run` that `start` returned logs an end, and only in the
+        process that called `start`. A second call is harmless.
         """
         if self._is_over:
             return

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A line log: a file of JSON objects, one a line, that many processes append to at once.
 
-`LineLog` appends; `read_log` and the other functions read. Records are dicts, or of any class for
-which you give an encoder and a decoder. This package imports nothing outside itself but the
-standard library and filelock, so it can be copied into a program on its own.
+`LineLog` appends; `read_log` and the other functions read. Records are dicts, or of any class if
+you give an encoder and a decoder. Outside itself this package imports only the standard library and
+filelock, so it can be copied into a program on its own.
 """
 
 # fmt: off

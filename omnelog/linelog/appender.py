@@ -8,7 +8,7 @@ next append repairs. The lock is never held while the record is encoded.
 Theory of operation
 -------------------
 
-`LineLog._append` is the critical section, in eight steps. What can strike between them:
+`LineLog._append` is the critical section, in eight steps. What can interfere with them:
 
 * The system can refuse any call. Steps 2 to 5 share one handler for that, and 6, 7 and 8 have one
   each, which turns the OSError into what the caller gets. Only the write has something to undo, and
@@ -20,22 +20,22 @@ Theory of operation
 
 * A fork makes a child in which every file is closed and the handle has a new mutex (see `fork`).
   So the parent's append and its lock are safe from the child. If a signal handler forked, and it
-  returns in the child as well, the child goes on with its copy of the append. If it forked after
-  step 2, that fails, because its file is closed. Otherwise the child opens a file of its own.
+  returns in the child as well, the child continues its copy of the append. If it forked after step
+  2, this copy fails, because its file is closed. Otherwise the child opens a file of its own.
 
 * Another thread waits for the mutex before it touches anything of the handle.
 
-What another process sees: each line is there or not. Part of a line is a tail, which readers read
-with the lock held, or leave out, also the part that a roll-back is about to cut off. Of a batch,
-others may see the first lines before the rest.
+What another process sees: each line is there or not. Part of a line is a tail, also if a roll-back
+is about to cut it off; readers read a tail with the lock held, or leave it out. Other processes may
+see the first lines of a batch before the rest.
 
 The deadline is `lock_timeout` seconds after the call began. It is checked in the places that wait:
 `_wait_for_mutex`, `_wait_for_lock`, and `LockableFile.acquire`. Opening, repairing, writing and
-syncing take as long as they take.
+syncing have no deadline.
 
-A durable handle syncs the directories whenever it opens the path, in `_open`. It syncs the data
-after it released the lock, in `_sync`, also the whole lines that a roll-back leaves. In both modes
-the copy of a torn tail is on disk before the tail is cut off, see `repair`.
+A durable handle syncs the directories whenever it opens the path, in `_open`. It syncs the data in
+`_sync`, after it released the lock, and so also the whole lines that a roll-back leaves. In both
+modes the copy of a torn tail is on disk before the tail is cut off, see `repair`.
 
 However the section is left, the file's lock and the mutex are free. The clean-up after an exception
 has three stages, each in the ``finally`` of the one before it. First the lock is released and the
@@ -48,7 +48,7 @@ made however many signals come.
 
 Whether there is a file to close is kept in a flag, which is set once the mutex is acquired and
 cleared before it is released, so that a file is never closed under another thread's append. A flag
-would not do for the mutex: it would be wrong for a moment after each acquire and each release, and
+would fail for the mutex: it would be wrong for a moment after each acquire and each release, and
 an interrupt in that moment would leave the mutex locked for good. So the last stage always
 releases, and ignores the error if this thread did not own the mutex. For the same reason the mutex
 itself says whether a signal handler has interrupted an append to its own handle
@@ -98,7 +98,7 @@ LONG_HOLD_S = 0.001
 """A handle that held the lock for longer than this lets others have a turn."""
 
 YIELD_S = 0.002
-"""How long it pauses for that before it takes the lock again."""
+"""Such a handle pauses for this long before it acquires the lock again."""
 
 
 class LineLog(Generic[Record]):
@@ -183,7 +183,7 @@ class LineLog(Generic[Record]):
     def close(self) -> None:
         """Close the handle as soon as no append is under way; harmless if it is closed.
 
-        Raises LogBusy in a signal handler that interrupted an append to it.
+        Raises LogBusy in a signal handler that interrupted an append to this handle.
         """
         mutex = self._mutex
         if mutex._is_owned():
@@ -230,7 +230,7 @@ class LineLog(Generic[Record]):
     # The critical section; see the theory of operation at the top.
 
     def _append(self, data: bytes) -> None:
-        """Append `data`, which is whole lines, or repair the log if it is empty."""
+        """Append `data`, which is whole lines; if `data` is empty, only repair the log."""
         mutex = self._mutex
         if mutex._is_owned():
             raise LogBusy(f"{self.path}: used from inside an append to it")
@@ -253,7 +253,7 @@ class LineLog(Generic[Record]):
                 if self._yields_next or not try_lock(file.fd):
                     held_since = self._wait_for_lock(file, started)
 
-                # 4. Now and then, see whether this file is still the one at the path.
+                # 4. At most once a second, check that this file is still the one at the path.
                 if held_since - self._path_checked_at >= PATH_CHECK_INTERVAL_S:
                     file = self._reopen_if_replaced(file, started)
                     held_since = monotonic()
@@ -344,7 +344,7 @@ class LineLog(Generic[Record]):
             file.close()
 
     def _wait_for_lock(self, file: LockableFile, started: float) -> float:
-        """Acquire a lock that is not free, or that others should get first; return when."""
+        """Acquire a lock that is held, or that others should get first; return monotonic() then."""
         if self._yields_next:
             left_s = started + self.lock_timeout - monotonic()
             sleep(max(0, min(YIELD_S, left_s)))
@@ -361,7 +361,7 @@ class LineLog(Generic[Record]):
         return file
 
     def _roll_back(self, file: LockableFile, start: int, data: bytes, error: BaseException) -> None:
-        """Cut off the part of a line that a write left, which began at `start` and raised `error`.
+        """Cut off the part of a line that is left by a write at `start`, which raised `error`.
 
         The lock is still held. Another process sees the whole lines, which stay, and takes the rest
         for a tail in flight. Raises what the caller gets if the system refused the write; returns
@@ -393,13 +393,13 @@ class LineLog(Generic[Record]):
             self._raise_if_refused(refusal, kind, lines, data)
 
     def _sync(self, file: LockableFile, lines: int) -> None:
-        """Wait until the data of the log is on disk, `lines` of this append among it."""
+        """Wait until the data of the log is on disk, including `lines` lines of this append."""
         sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
         try:
             sync(file.fd)
         except OSError as error:
-            # The system reports lost pages once, so never ask again. This is noted before any call,
-            # because a signal handler can interrupt a call.
+            # The system reports lost pages only once, so this handle never syncs again. That is
+            # noted before any call, because a signal handler can interrupt a call.
             self._sync_failed = not file.closed
             if not is_refusal(error):
                 self._sync_failed = False
@@ -415,7 +415,7 @@ class LineLog(Generic[Record]):
         data: bytes,
         more: str = "",
     ) -> None:
-        """Raise what the caller gets if the system raised `error`; return if a handler did."""
+        """Raise the caller's error if the system raised `error`; return if a signal handler did."""
         if is_refusal(error):
             total = data.count(b"\n")
             what = f"append failed: {error.strerror}; {lines} of {total} lines were written"

@@ -22,7 +22,7 @@ class OmnelogError(Exception):
 class _FileError(OmnelogError, OSError):
     """An OSError with `errno` and `filename`.
 
-    `appended` says how many records of the failed call stand in the log as whole lines.
+    `appended` says how many records of the failed call are in the log as whole lines.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class LogIOError(_FileError):
 
 
 class AppendIndeterminate(_FileError):
-    """The first `appended` records are whole lines. What became of the others is unknown.
+    """The first `appended` records are whole lines. The state of the others is unknown.
 
     Either what was written could be neither completed nor rolled back, or the sync of a durable
-    append failed, so that a power loss may take it. Look at the log before you append again. After
-    a failed sync every later append of this handle raises LogIOError; open another one then.
+    append failed, so a power loss may take the lines. Look at the log before you append again.
+    After a failed sync every later append of this handle raises LogIOError; open another one then.
     """
 
 
@@ -52,7 +52,7 @@ class LockTimeout(_FileError, TimeoutError):
     """The lock was not free before the deadline; nothing was written.
 
     `waited_s` is how long the call waited, in seconds. `holder_pid` is the process that holds the
-    lock, or None where it is not known.
+    lock, or None if it is not known.
     """
 
     def __init__(self, path: str | PathLike[str], waited_s: float, holder_pid: int | None) -> None:
@@ -67,7 +67,7 @@ class LockTimeout(_FileError, TimeoutError):
 
 
 class LogBusy(OmnelogError, RuntimeError):
-    """Code within an append, such as a signal handler, used its handle; nothing was done."""
+    """Code within an append, such as a signal handler, used the same handle; nothing was done."""
 
 
 class LogClosed(OmnelogError, ValueError):
@@ -133,7 +133,7 @@ def refusals(what: str, path: str | PathLike[str]) -> Iterator[None]:
 
 @contextmanager
 def refusals_ignored() -> Iterator[None]:
-    """Go on when the system refuses something that nothing depends on."""
+    """Continue if the system refuses something that nothing depends on."""
     try:
         yield
     except OSError as error:

@@ -6,10 +6,10 @@ open file description, which both share. It also inherits mutexes, which may be 
 do not exist in the child. So files close themselves in the child, and handles take a new mutex.
 
 The hook runs in the child, inside ``os.fork``, after the hooks that were registered before this
-module was imported. Nothing runs in the parent and no lock is held, so a fork never waits. In
-return, three cases are not covered: another thread is between opening a file and registering it; a
-signal handler raises inside this hook; too little stack or memory is left to run it. Then the child
-may keep a copy of a descriptor until it exits or runs another program (SPEC: NOT-16, NOT-17).
+module was imported. Nothing runs in the parent and no lock is held, so a fork never waits. Three
+cases are not covered: another thread is between opening a file and registering it; a signal handler
+raises inside this hook; too little stack or memory is left to run it. In these cases the child may
+keep a copy of a descriptor until it exits or runs another program (SPEC: NOT-16, NOT-17).
 """
 
 import os
@@ -21,7 +21,7 @@ class Inherited(Protocol):
     """An object that a forked child has to change."""
 
     def after_fork(self) -> None:
-        """Become what a copy in a child has to be; never raises."""
+        """Adapt this object, which is a copy, to the child; never raises."""
 
 
 _inherited: WeakSet[Inherited] = WeakSet()

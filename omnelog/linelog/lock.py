@@ -5,7 +5,7 @@ The lock is flock(2), taken on the very descriptor that reads or writes. It excl
 open file description of that file, in this process or any other, in any language.
 
 `try_lock` and `unlock` are the only two functions that use filelock. A host that wants no
-dependency puts two functions over ``fcntl.flock`` in their place; `try_lock_strictly` stays.
+dependency replaces them with two that call ``fcntl.flock``; `try_lock_strictly` stays.
 """
 
 import errno
@@ -73,7 +73,7 @@ def checked_seconds(name: str, seconds: float) -> float:
 
 
 def absolute_path(path: StrPath) -> Path:
-    """Return `path` made absolute against the working directory of this moment.
+    """Return `path` made absolute against the current working directory.
 
     Raises LogIOError if there is no working directory, and ValueError if no system takes the path.
     """
@@ -86,7 +86,7 @@ def absolute_path(path: StrPath) -> Path:
 def exists(path: Path) -> bool:
     """Return whether there is something at `path`. Raises OSError if the system does not say.
 
-    From Python 3.14 on, `Path.exists` is False in that case.
+    From Python 3.14 on, `Path.exists` returns False in that case.
     """
     try:
         path.stat()
@@ -168,7 +168,7 @@ class LockableFile(FileIO):
     __del__: ClassVar[Callable[[FileIO], None]] = FileIO.close
 
     def after_fork(self) -> None:
-        """Close the child's descriptor, which leaves the parent its lock (SPEC: APP-46)."""
+        """Close the child's descriptor; the parent keeps its lock (SPEC: APP-46)."""
         self.fd = _NO_DESCRIPTOR
         try:
             self.close()
@@ -192,7 +192,7 @@ class LockableFile(FileIO):
             pauses += 1
 
     def _holder(self) -> int | None:
-        """Return the process that took the lock, from /proc/locks where there is one."""
+        """Return the pid of the process that took the lock, or None if /proc/locks does not say."""
         status = os.fstat(self.fd)
         device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
         ours = f"{device}:{status.st_ino}".encode()
@@ -200,7 +200,7 @@ class LockableFile(FileIO):
         with refusals_ignored():
             table = Path("/proc/locks").read_bytes()
         for line in table.splitlines():
-            fields = line.split()  # of a process that waits, the second one is "->"
+            fields = line.split()  # the second one is "->" for a process that waits
             if len(fields) > 5 and fields[1] == b"FLOCK" and fields[5] == ours:
                 pid = fields[4].decode()
                 return int(pid) if pid.isdigit() and pid != "0" else None  # 0: another namespace
@@ -222,12 +222,12 @@ class LockableFile(FileIO):
             return False
 
     def extent(self) -> tuple[int, int]:
-        """Return where the last newline ends and where the file ends: between is a tail."""
+        """Return where the last newline ends and where the file ends. Between them is the tail."""
         size = os.lseek(self.fd, 0, os.SEEK_END)
         return self.line_start(size), size
 
     def line_start(self, end: int) -> int:
-        """Return where the line begins whose last byte is before `end`: after the last newline."""
+        """Return where the line that ends at `end` begins: after the newline before it, or at 0."""
         while end > 0:
             start = max(0, end - BLOCK_SIZE)
             newline = os.pread(self.fd, end - start, start).rfind(b"\n")
@@ -240,7 +240,7 @@ class LockableFile(FileIO):
         return 0
 
     def hole_end(self, start: int, end: int) -> int:
-        """Return the end of the hole that begins at `start`, at most `end`; `start` without one.
+        """Return where the hole at `start` ends, at most `end`; return `start` if there is none.
 
         A power loss can leave gigabytes of zeros that no disk block backs. They need not be read.
         """
@@ -269,9 +269,9 @@ class LockableFile(FileIO):
         self.write_rest(data, os.write(self.fd, data))
 
     def write_rest(self, data: bytes, written: int) -> None:
-        """Write what a call that took `written` bytes of `data` left.
+        """Write the rest of `data`, after a call that wrote `written` bytes of it.
 
-        A call that takes none is an error, or this would never end.
+        A call that writes nothing is an error, because this would otherwise never end.
         """
         rest = memoryview(data)[written:]
         while rest:
@@ -281,7 +281,7 @@ class LockableFile(FileIO):
             rest = rest[written:]
 
     def matching_length(self, start: int, data: bytes) -> int:
-        """Return how many bytes from `start` on are the beginning of `data`."""
+        """Return how many bytes of the file, from `start` on, equal the beginning of `data`."""
         length = 0
         while length < len(data):
             expected = data[length : length + BLOCK_SIZE]
@@ -297,7 +297,7 @@ class LockableFile(FileIO):
             raise OSError(errno.EBUSY, "somebody writes without taking the lock")
 
     def truncate_tail(self, start: int, end: int) -> None:
-        """Cut off the bytes from `start` to `end`, which is where the file has to end."""
+        """Cut off the bytes from `start` to `end`. The file must still end at `end`."""
         self.require_end(end)
         if start < end:
             os.ftruncate(self.fd, start)

@@ -24,7 +24,7 @@ from .errors import DeserializeError, OmnelogError, SerializeError
 
 # A record is a dict unless an encoder or a decoder says otherwise. TypeVar has a default since
 # Python 3.13. Type checkers bring typing_extensions with them, so nobody has to install it. They
-# do not see that encode_object, as the default of a parameter, goes with this default.
+# do not see that encode_object, as the default of a parameter, fits this default.
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
@@ -151,8 +151,8 @@ if c_make_encoder is None:  # an interpreter that has no such encoder in C
         ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
     ).encode
 else:
-    # JSONEncoder.encode makes one of these on each call, which takes half of its time. The name is
-    # not documented; its arguments have been these since Python 3.2.
+    # JSONEncoder.encode makes such an encoder on each call, which takes half of its time. The name
+    # is not documented; its arguments have been these since Python 3.2.
     _pieces = c_make_encoder(None, _refuse, encode_basestring, None, ":", ",", False, False, False)
 
     def _encode(o: Any) -> str:
@@ -198,7 +198,7 @@ def decode_object(line: bytes) -> dict[str, Any]:
     """Return the JSON object that `line` holds, with or without its newline (SPEC: OBJ, ACC).
 
     Accepts any spelling of RFC 8259. Raises DeserializeError, with the reason alone, for what is
-    not exactly one object, and for what two parsers might take for different things: a duplicate
+    not exactly one object, and for what two parsers might read in different ways: a duplicate
     key, NaN, a number beyond the range of a double, a lone surrogate, more than 127 nested levels.
     """
     try:
@@ -216,7 +216,7 @@ def text_of(line: bytes) -> str:
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """Return the object that `text` holds. Raises Unfit, whose cause is that of a parser if any."""
+    """Return the object that `text` holds. Raises Unfit, caused by the parser's error if any."""
     if "\n" in text:
         raise Unfit("a newline inside the line")
     if text.startswith("\ufeff"):
@@ -239,7 +239,7 @@ def parse_object(text: str) -> dict[str, Any]:
 def nesting(text: str) -> int:
     """Return how deep objects and arrays are nested in `text`, which is JSON.
 
-    Where it has no more than MAX_NESTING brackets, their number is returned: that is cheaper.
+    If it has at most MAX_NESTING opening brackets, return their number, which is cheaper.
     """
     brackets = text.count("{") + text.count("[")
     if brackets <= MAX_NESTING:
@@ -250,21 +250,21 @@ def nesting(text: str) -> int:
 
 
 def is_blank(line: bytes) -> bool:
-    """Whether `line` is nothing but Unicode White_Space, which readers pass over (SPEC: ACC-22)."""
+    """Whether `line` is nothing but Unicode White_Space, which readers skip (SPEC: ACC-22)."""
     return _BLANK.fullmatch(line.decode(errors="replace")) is not None
 
 
 def shown(value: Any) -> str:
-    """Return `value` as a message shows it: itself if that is short and harmless, else its kind."""
+    """Return `value` as a message shows it: up to 60 characters of its JSON, or only its kind."""
     if value is None or isinstance(value, bool | float | str):
         return json.dumps(value)[:60]
     return _KINDS.get(type(value), type(value).__name__)
 
 
 def refusal_of(decode: Decode[Any], line: bytes, error: Exception) -> DeserializeError | None:
-    """Return the DeserializeError that `error` amounts to, which came out of ``decode(line)``.
+    """Return the DeserializeError that stands for `error`, which ``decode(line)`` raised.
 
-    None if it is not the decoder's, so that it has to reach the caller as it is. A decoder may
+    None if `error` is not the decoder's and has to reach the caller as it is. A decoder may
     refuse a line by any Exception, and a signal handler that interrupts it may raise one as well.
     Therefore the decoder is asked again: it refuses a line if it refuses it twice, by exceptions
     of one type. Some are never the line's fault: a MemoryError, what another use of a log raised,
@@ -305,8 +305,8 @@ def _exception_of(decode: Decode[Any], line: bytes) -> Exception | None:
 def tail_refusal(decode: Decode[Any], tail: bytes) -> DeserializeError | None:
     """Return why an unterminated tail is not a whole record, or None if it is one.
 
-    Whatever `decode` accepts, `decode_object` must accept it as well. A JSON object that is cut
-    short is not one, so part of a record is never taken for a whole one.
+    Both `decode_object` and `decode` must accept the tail. A JSON object that is cut short is not
+    one, so part of a record is never taken for a whole one.
     """
     for accepts in (decode_object, decode):
         try:

@@ -2,8 +2,8 @@
 """Reading a log while others append to it: only what is final, all of it (SPEC: READ).
 
 A snapshot is every line that is terminated when the first record is asked for, and after these a
-tail that is a whole record. What follows the last newline is read with the lock held, for which a
-reader waits no longer than 100 ms, and which it never holds while the caller's code runs.
+tail that is a whole record. What follows the last newline is read with the lock held. A reader
+waits for the lock no longer than 100 ms, and never holds it while the caller's code runs.
 """
 
 import errno
@@ -40,7 +40,7 @@ class LogScan(Generic[Record]):
     """What is wrong with the other lines and where, in order."""
 
     blank_lines: int
-    """How many blank lines were passed over."""
+    """How many blank lines were skipped."""
 
     tail_in_flight: bool
     """Whether bytes after the last newline were left out, because somebody held the lock."""
@@ -55,8 +55,8 @@ def read_log(
 
     `decode` turns the bytes of a line, without its newline, into a record; by default into a dict.
 
-    Raises ValueError for a bad `path`; LogIOError, also where there is no log; DeserializeError at
-    the first line that `decode` refuses, by whatever Exception; TornTailError where the log ends in
+    Raises ValueError for a bad `path`; LogIOError, also if there is no log; DeserializeError at the
+    first line that `decode` refuses, by whatever Exception; TornTailError if the log ends in
     part of a line that nobody is writing. What a signal handler raises arrives as it is.
     """
     return list(iter_log(path, decode=decode))
@@ -69,7 +69,7 @@ def iter_log(
 ) -> Iterator[Record]:
     """Yield what `read_log` returns, in constant memory.
 
-    The snapshot is taken at the first next(), of the `path` as it was meant when this was called.
+    The snapshot is taken at the first next(); a relative `path` is made absolute in the call.
     Raises what `read_log` raises, each where it is found, after the records before it.
     """
     return _snapshot(absolute_path(path), decode)
@@ -82,7 +82,7 @@ def scan_log(
 ) -> LogScan[Record]:
     """Return the records of a snapshot, and what is wrong with all other lines.
 
-    Raises ValueError for a bad `path`; LogIOError, also where there is no log. What `read_log`
+    Raises ValueError for a bad `path`; LogIOError, also if there is no log. What `read_log`
     would raise about a line or a tail is in `problems`.
     """
     path = absolute_path(path)
@@ -109,14 +109,14 @@ def follow_log(
     stop: Flag | None = None,
     poll_interval: float = 0.05,
 ) -> Iterator[Record]:
-    """Yield the records of a log as they come, each once its line is terminated; never half a line.
+    """Yield a log's records as they come, each after its line is terminated, never half a line.
 
-    Looks every `poll_interval` seconds. Once `stop` is set, it yields what was terminated by then,
-    and ends; without `stop` it does not end. It takes no lock, and waits for an unterminated tail
-    to become a line. Where the log is replaced, it goes on with the new one 2 s later.
+    It looks every `poll_interval` seconds. Once `stop` is set, it yields what was terminated by
+    then, and ends; without `stop` it does not end. It takes no lock, and waits for an unterminated
+    tail to become a line. If the log is replaced, it continues with the new one 2 s later.
 
     Raises ValueError for a bad `path` or `poll_interval`, and what `iter_log` raises, except
-    TornTailError; LogIOError also when the log is gone for good or final lines were cut off.
+    TornTailError; LogIOError also if the log is gone for good or final lines were cut off.
     """
     path = absolute_path(path)
     poll_interval = min(checked_seconds("poll_interval", poll_interval), TIMEOUT_MAX)
@@ -124,7 +124,7 @@ def follow_log(
 
 
 Report = Callable[[DeserializeError], None]
-"""What is done about a line that is not a record."""
+"""A function that is called with the problem of each line that is not a record."""
 
 _TOO_LONG = f"more than {LONGEST_DECODED} bytes that do not end in a brace"
 
@@ -178,7 +178,7 @@ class LogReader(LockableFile):
             raise OSError(errno.EIO, f"cut to {end} bytes, of which {offset} were final")
         pieces: list[bytes] = []
         for block in self.blocks(offset, end):
-            lines = block.split(b"\n")  # and at nothing else that may count as the end of a line
+            lines = block.split(b"\n")  # not splitlines(), which splits at "\r" as well
             rest = lines.pop()
             if lines:
                 lines[0] = b"".join((*pieces, lines[0]))
@@ -192,9 +192,9 @@ class LogReader(LockableFile):
         self._offset = offset
 
     def settle(self) -> tuple[int, bytes | None]:
-        """Return where the last newline ends, and what follows it unless somebody is writing that.
+        """Return where the last newline ends, and the tail after it, which is empty if in flight.
 
-        Returns None for a tail that is torn because of its length.
+        The tail is None if it is torn because of its length.
         """
         end, size = self.extent()
         if end == size:
@@ -243,7 +243,7 @@ def _follow(
         log = LogReader(path)
         try:
             while True:
-                # Ask both before looking: this look sees all that was written before the answers.
+                # Ask both first, so that this look sees all that was written before the answers.
                 is_last_look = stop.is_set()
                 is_left_behind = log.is_left_behind()
                 end, _ = log.extent()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What happens to an unterminated tail: it becomes a line, or goes to the quarantine (SPEC: APP).
 
-A tail is what follows the last newline. Whoever finds one while holding the lock knows that nobody
-is writing it. If it is a whole record, only its newline is missing, and it gets one. Otherwise it
-is torn: it is copied to the quarantine, the log's path with ``.torn`` added, and then cut off. The
-copy is on disk before the cut, so the bytes are always in one of the two files.
+A tail is what follows the last newline. A process that holds the lock and finds a tail knows that
+nobody is writing it. If the tail is a whole record, only its newline is missing, and it gets one.
+Otherwise it is torn: it is copied to the quarantine, the log's path with ``.torn`` added, and then
+cut off. The copy is on disk before the cut, so the bytes are always in one of the two files.
 """
 
 import errno
@@ -31,17 +31,17 @@ _NO_DIRECTORY_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EACCES}
 
 
 def repair(log: LockableFile, end: int, decode: Decode[Any], *, durable: bool) -> int:
-    """Make the log, which ends at `end`, end with a newline or be empty; return where it ends.
+    """Repair the log, which ends at `end`: it becomes empty or ends with a newline. Return its end.
 
     The caller holds the lock. Raises OSError, or LogIOError that names the quarantine.
     """
-    # Of a healthy log one byte is read, because a block takes ten times as long under the lock.
+    # Only one byte of a healthy log is read: a block takes ten times as long, under the lock.
     if end == 0 or os.pread(log.fd, 1, end - 1) == b"\n":
         return end
     start = log.line_start(end)
     if _is_whole(log, start, end, decode):
         log.require_end(end)
-        log.write_all(b"\n")  # final at once, whatever becomes of the caller's own lines
+        log.write_all(b"\n")  # final at once, even if the caller's own lines fail
         return end + 1
     _quarantine(log, start, end, durable=durable)
     log.truncate_tail(start, end)
@@ -112,7 +112,7 @@ def _give_to(owner: os.stat_result, quarantine: LockableFile) -> None:
 def _ends_with_copy(
     quarantine: LockableFile, size: int, log: LockableFile, start: int, end: int
 ) -> bool:
-    """Whether the quarantine ends with the tail, because a writer died before it cut it off."""
+    """Whether the quarantine ends with the tail, because a writer died between copy and cut."""
     last_line = quarantine.line_start(size - 1)
     if size - 1 - last_line != end - start:
         return False
