@@ -133,7 +133,7 @@ def refusals(what: str, path: str | PathLike[str]) -> Iterator[None]:
 
 @contextmanager
 def refusals_ignored() -> Iterator[None]:
-    """Continue if the system refuses something that nothing depends on."""
+    """Go on when the system refuses something that nothing depends on."""
     try:
         yield
     except OSError as error:

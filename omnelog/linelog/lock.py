@@ -168,7 +168,7 @@ class LockableFile(FileIO):
     __del__: ClassVar[Callable[[FileIO], None]] = FileIO.close
 
     def after_fork(self) -> None:
-        """Close the child's descriptor; the parent keeps its lock (SPEC: APP-46)."""
+        """Close the child's descriptor, which leaves the parent its lock (SPEC: APP-46)."""
         self.fd = _NO_DESCRIPTOR
         try:
             self.close()
