@@ -198,7 +198,7 @@ def node_id_for(text: str) -> str:
 
 
 def moment_ms(event: Event) -> int | None:
-    """Return the milliseconds since 1970 at which `event` happened; None if `ts` is no time.
+    """Return the milliseconds since 1970 at which `event` happened; None if `ts` is not a time.
 
     `ts` has whole seconds. The ULID in `id` has the milliseconds, unless it was given out while the
     clock stood still or went back, or by a program that makes ids in another way. The ULID counts
@@ -232,7 +232,7 @@ def ts_ms(ts: str) -> int | None:
 
 
 def end_of_run(root: Root, run_id: str) -> PipeCompleted | PipeAborted | None:
-    """Return the event that ended the run `run_id` of the volume at `root`; None if it goes on.
+    """Return the event that ended the run `run_id` of the volume at `root`; None if none did.
 
     This takes the same time however many nodes the run has, and works on a damaged log too.
     Raises InvalidRunId; RunNotFound if there is no such run, or no event at the end of its log;
