@@ -564,7 +564,7 @@ class Run:
         if not self._has_warned:
             self._has_warned = True
             text = f"{message} (of this run, no other warning follows)"
-            warnings.warn(RecordingWarning(text), stacklevel=5)  # the caller of a public method
+            warnings.warn(RecordingWarning(text), stacklevel=_host_level())
 
     def _log(self, make: Callable[[EventHead], Event], *, is_first: bool = False) -> None:
         """Append the event that `make` makes. Raises OmnelogError."""
@@ -716,6 +716,17 @@ class Node:
                         f"node {self.node_id!r:.80} is not running in this process"
                     )
                 run._log(make)
+
+
+def _host_level() -> int:
+    """Return the stacklevel with which the caller's warning points at the host's code."""
+    frame = sys._getframe(1)
+    ours = {frame.f_code.co_filename, contextmanager.__code__.co_filename}
+    level = 1
+    while frame.f_back is not None and frame.f_code.co_filename in ours:
+        frame = frame.f_back
+        level += 1
+    return level
 
 
 def _error_kind(error: BaseException) -> ErrorKind:

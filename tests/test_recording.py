@@ -894,9 +894,32 @@ def test_a_warning_that_is_an_error_says_so_to_the_host(tmp_path: Path) -> None:
             start(tmp_path / "gone", "warn")
 
 
-def test_the_warning_points_at_the_host(tmp_path: Path) -> None:
+def test_the_warning_that_a_run_is_not_recorded_points_at_the_host(tmp_path: Path) -> None:
     with pytest.warns(RecordingWarning) as found:
         Run.start(tmp_path / "gone", "ci", version="1", errors="warn")
+    assert found[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        lambda run, node: run.node("other", BASH).__enter__(),
+        lambda run, node: node.gate("review", omnelog.GateMethod.HOOK),
+        lambda run, node: node.iteration(1, 0),
+        lambda run, node: node.__exit__(None, None, None),
+        lambda run, node: run.end(),
+        lambda run, node: run.__exit__(None, None, None),
+    ],
+    ids=["a start", "a gate", "an iteration", "an end", "the end", "the end of a block"],
+)
+def test_the_warning_points_at_the_host_whatever_is_not_logged(
+    tmp_path: Path, log: Callable[[Run, recording.Node], object]
+) -> None:
+    run = start(tmp_path, "warn")
+    node = run.node("n", LOOP).__enter__()
+    omnelog.events_log_path(tmp_path, run.run_id).unlink()
+    with pytest.warns(RecordingWarning) as found:
+        log(run, node)
     assert found[0].filename == __file__
 
 
