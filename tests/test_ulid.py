@@ -258,6 +258,7 @@ def test_after_the_greatest_ulid_there_is_none(last: Path, tmp_path: Path) -> No
         assert last.read_text() == GREATEST
 
 
+@pytest.mark.spec("ULID-8")
 @pytest.mark.parametrize("before", ["", "01kpfntqeej7vhn935kc0tm9vn"], ids=["first", "later"])
 @pytest.mark.parametrize("now", [LAST_MILLISECOND + MILLISECOND, 2**80], ids=["just", "far"])
 def test_a_clock_beyond_what_a_ulid_can_hold_is_an_error(
@@ -343,6 +344,7 @@ def test_a_file_where_a_directory_belongs_is_an_error(tmp_path: Path) -> None:
 # ---- a disk that is full ----
 
 
+@pytest.mark.spec("ULID-8")
 @pytest.mark.parametrize("before", ["", "01kpfntqeej7vhn935kc0tm9vn"], ids=["first", "later"])
 def test_a_write_that_fails_leaves_what_was_there(
     before: str, last: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -362,6 +364,7 @@ def test_a_write_that_fails_leaves_what_was_there(
 
 
 @pytest.mark.parametrize("length", [0, 1, 13, 25])
+@pytest.mark.spec("ULID-8")
 @pytest.mark.parametrize("before", ["", "01kpfntqeej7vhn935kc0tm9vn"], ids=["first", "later"])
 def test_a_write_that_is_cut_short_leaves_a_file_that_can_be_gone_on_from(
     before: str, length: int, last: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -45,7 +45,7 @@ sub allocate {
 sub _next {
     my ($last, $path) = @_;
     my $now = int(Time::HiRes::time() * 1000);
-    return _fresh($now) if $last eq '';    # ULID-4
+    return _fresh($now, $path) if $last eq '';    # ULID-4
     my @values = map { $VALUE{lc $_} // -1 } split //, $last;
     OmneLog::Error->throw('UlidError', "$path: holds no ULID")
         if @values != 26 || $values[0] > 7 || grep { $_ < 0 } @values;
@@ -56,11 +56,13 @@ sub _next {
     $values[$at]++;
     my $ms = 0;
     $ms = $ms * 32 + $_ for @values[0 .. 9];
-    return $now > $ms ? _fresh($now) : join '', @DIGITS[@values];    # ULID-5
+    return $now > $ms ? _fresh($now, $path) : join '', @DIGITS[@values];    # ULID-5
 }
 
 sub _fresh {
-    my ($ms) = @_;
+    my ($ms, $path) = @_;
+    OmneLog::Error->throw('UlidError', "$path: the clock is past what a ULID can hold")
+        if $ms >= 2**48;    # ULID-8
     open my $random, '<:raw', '/dev/urandom' or OmneLog::Error->refused('cannot be read', '/dev/urandom');
     sysread($random, my $bytes, 16) == 16 or OmneLog::Error->refused('cannot be read', '/dev/urandom');
     my @time = map { $DIGITS[($ms >> 5 * $_) & 31] } reverse 0 .. 9;
