@@ -7,8 +7,6 @@ from typing import Literal
 
 Verdict = Literal["passed", "failed", "expected failure", "stale", "not run", "not reached"]
 BAD = ("failed", "stale")
-STALE = "is listed as an expected failure, but passes; remove it from the file"
-"""The message of a check whose verdict is stale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +29,16 @@ class Result:
     seconds: float = 0.0
 
 
-def judged(verdict: Verdict, id_: str, expected_failures: set[str]) -> Verdict:
-    """Return the verdict on the check `id_`. `expected_failures` has ids of checks, or globs."""
+def judged(
+    verdict: Verdict, message: str, id_: str, expected_failures: set[str]
+) -> tuple[Verdict, str]:
+    """Return the verdict on the check `id_`, and its message.
+
+    `expected_failures` has ids of checks, or globs.
+    """
     expected = any(fnmatch.fnmatchcase(id_, glob) for glob in expected_failures)
-    if not expected or verdict not in ("passed", "failed"):
-        return verdict
-    return "stale" if verdict == "passed" else "expected failure"
+    if expected and verdict == "passed":
+        return "stale", "is listed as an expected failure, but passes; remove it from the file"
+    if expected and verdict == "failed":
+        return "expected failure", message
+    return verdict, message

@@ -16,7 +16,7 @@ from typing import Any
 from .checks import check
 from .parallel import in_parallel
 from .process import Adapter, AdapterFailure, Adapters
-from .results import STALE, Result, Verdict, judged
+from .results import Result, Verdict, judged
 from .steps import Mismatch
 from .vectors import Vector
 
@@ -134,9 +134,7 @@ class _Player:
             spent = vector.kind == "behaviour"  # a lock may still be held, a response unread
         except AdapterFailure as failure:
             verdict, message, spent = "failed", str(failure), True
-        verdict = judged(verdict, vector.id, self._expected)
-        if verdict == "stale":
-            message = STALE
+        verdict, message = judged(verdict, message, vector.id, self._expected)
         result = Result(
             id=vector.id,
             kind=vector.kind,

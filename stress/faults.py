@@ -248,10 +248,10 @@ _UNMOUNT_TRIES = 40
 _DISK_BYTES = 1 << 30  # memory is used only for what is written
 
 
-def mount_disk(root: Path) -> bool:
-    """Mount a disk at `root`; return whether the system allowed it."""
+def mount_disk(root: Path) -> None:
+    """Make a directory at `root`, and mount a disk there if the system allows it."""
     root.mkdir(parents=True, exist_ok=True)
-    return _mount(root, f"size={_DISK_BYTES}")
+    _mount(root, f"size={_DISK_BYTES}")
 
 
 def unmount_disk(root: Path, keep: Path) -> None:

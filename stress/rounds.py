@@ -51,7 +51,8 @@ def conduct(
     """
     history_path(directory, "").mkdir(parents=True)
     root = volume_path(directory)
-    mounted = (plan.compared or ENOSPC in plan.faults) and mount_disk(root)
+    if plan.compared or ENOSPC in plan.faults:
+        mount_disk(root)
     _lay_out(directory, plan, command)
     strikes = cap_writes(root) if LOGS[plan.log].by_parent and SHORT_WRITE in plan.faults else None
     crew = Crew(monotonic() + timeout_s)
@@ -59,7 +60,7 @@ def conduct(
     done = Conduct()
     runner_code: int | None = 1
     try:
-        _run(directory, plan, crew, faults, progress, mounted=mounted)
+        _run(directory, plan, crew, faults, progress)
         runner_code = 0
     except KeyboardInterrupt:
         done.interrupted, runner_code = True, None
@@ -81,22 +82,16 @@ def conduct(
             trace = history_path(directory, f"{name}.trace")
             if trace.exists() and (text := trace.read_text().rstrip()):
                 progress.milestone(f"{name} was stuck here:\n{text}")
-        if mounted:
+        done.strikes = _save_strikes(directory, faults)
+        if root.is_mount():
             unmount_disk(root, directory / "kept")
     if strikes:
         save_json(history_path(directory, f"{_RUNNER}.strikes"), {"capped": strikes.capped})
-    done.strikes = _save_strikes(directory, faults, mounted)
     return done
 
 
 def _run(
-    directory: Path,
-    plan: RoundPlan,
-    crew: Crew,
-    faults: list[Fault],
-    progress: Progress,
-    *,
-    mounted: bool,
+    directory: Path, plan: RoundPlan, crew: Crew, faults: list[Fault], progress: Progress
 ) -> None:
     """Run a round to its end, as the runner. The faults that strike are added to `faults`."""
     with ExitStack() as stack:
@@ -118,7 +113,7 @@ def _run(
         crew.open_gate()
         progress.begin(plan, len(crew))
         faults.extend(_faults(directory, plan, crew))
-        _watch(directory, plan, crew, faults, progress, mounted=mounted)
+        _watch(directory, plan, crew, faults, progress)
         for runner, log in zip(runners, logs, strict=True):
             runner.append_next(log)
             runner.close()
@@ -135,9 +130,10 @@ def _undo(faults: list[Fault]) -> None:
         fault.undo()
 
 
-def _save_strikes(directory: Path, faults: list[Fault], mounted: bool) -> dict[str, int]:
+def _save_strikes(directory: Path, faults: list[Fault]) -> dict[str, int]:
+    """Save and return how often each fault struck; save whether the volume is a disk of its own."""
     strikes = {fault.name: fault.strikes for fault in faults}
-    about = {"strikes": strikes, "mounted": mounted}
+    about = {"strikes": strikes, "mounted": volume_path(directory).is_mount()}
     new = history_path(directory, "strikes.json.new")
     save_json(new, about)
     new.replace(history_path(directory, "strikes.json"))
@@ -219,13 +215,7 @@ def _faults(directory: Path, plan: RoundPlan, crew: Crew) -> list[Fault]:
 
 
 def _watch(
-    directory: Path,
-    plan: RoundPlan,
-    crew: Crew,
-    faults: list[Fault],
-    progress: Progress,
-    *,
-    mounted: bool,
+    directory: Path, plan: RoundPlan, crew: Crew, faults: list[Fault], progress: Progress
 ) -> None:
     """Let the faults strike until all writers have ended; start killed processes again."""
     look_at = 0.0
@@ -237,8 +227,8 @@ def _watch(
                 crew.restart(name)
         if monotonic() >= look_at:
             look_at = monotonic() + _LOOK_S
-            _save_strikes(directory, faults, mounted)  # now, in case closing a log hangs
-            progress.look(directory, {fault.name: fault.strikes for fault in faults})
+            strikes = _save_strikes(directory, faults)  # now, in case closing a log hangs
+            progress.look(directory, strikes)
     _undo(faults)
     crew.join(_PROCESS)
     crew.join_orphans()

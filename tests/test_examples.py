@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from . import omnelog
+from .documents import PROJECT
 
-PROGRAM = Path(__file__).parents[1] / "examples" / "session_log.py"
+PROGRAM = PROJECT / "examples" / "session_log.py"
 WORDS = ["hello", "how are you?", "goodbye"]
 
 

@@ -32,6 +32,7 @@ from omnelog import recording
 from omnelog.recording import NodeFailure, RecordingError, RecordingWarning, Run
 
 from . import omnelog, testing
+from .documents import PROJECT
 from .faults.logs import between, holding
 from .faults.processes import Channel, fork, forked, in_child
 from .faults.strikes import Strike, in_a_thread
@@ -947,7 +948,7 @@ command = {command}
 """
 
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "task_runner.py"
+EXAMPLE = PROJECT / "examples" / "task_runner.py"
 
 
 def run_example(root: Path, **environ: str) -> "subprocess.CompletedProcess[str]":

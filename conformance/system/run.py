@@ -10,7 +10,7 @@ from time import monotonic
 
 from ..parallel import in_parallel
 from ..process import AdapterFailure
-from ..results import STALE, Result, Verdict, judged
+from ..results import Result, Verdict, judged
 from .faults import Case, cases
 from .play import Mismatch, NotReached, Seen, Stage
 from .scenarios import SCENARIOS, Scenario
@@ -106,9 +106,7 @@ class _Player:
             verdict, message, seen = self._played(case)
             if verdict != "not reached":
                 break
-        verdict = judged(verdict, case.id, self._expected)
-        if verdict == "stale":
-            message = STALE
+        verdict, message = judged(verdict, message, case.id, self._expected)
         return Result(
             id=case.id,
             kind=case.family,

@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -14,8 +13,8 @@ from stress.bench.results import Report, Result, Row, Workload, measure, tell
 from stress.progress import Progress
 
 from ..ctrl_c import press_ctrl_c
+from ..documents import PROJECT
 
-ROOT = Path(__file__).parents[2]
 BENCH = [sys.executable, "-W", "error", "-m", "stress.bench"]
 
 
@@ -62,7 +61,7 @@ def test_after_an_interrupt_only_whole_rounds_count_and_the_report_says_so() -> 
 
 def test_it_runs_as_a_program_and_reports_all_figures() -> None:
     options = ["--quick", "--rounds", "1", "--only", "enumerate", "--json", "-"]
-    done = subprocess.run([*BENCH, *options], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([*BENCH, *options], cwd=PROJECT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert report["rounds"] == 1
@@ -90,7 +89,7 @@ def test_ctrl_c_ends_it_with_the_figures_so_far() -> None:
 
 
 def test_usage_names_the_workloads() -> None:
-    done = subprocess.run([*BENCH, "--only", "speed"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([*BENCH, "--only", "speed"], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 2
     assert (
         "there is no workload 'speed'; the workloads are append, lines, flat, bursty" in done.stderr

@@ -20,9 +20,9 @@ from conformance.system.run import conduct as conduct_cases
 from conformance.system.scenarios import SCENARIOS
 from conformance.vectors import Vector, load
 
+from ..documents import PROJECT
 from . import handmade
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = Path(handmade.__file__)
 TRIES = 3  # because calls and times differ a little from run to run
 
@@ -118,7 +118,7 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace
 
 
 def command(fault: str) -> list[str]:
-    return ["env", f"PYTHONPATH={ROOT}", sys.executable, str(PROGRAM), fault]
+    return ["env", f"PYTHONPATH={PROJECT}", sys.executable, str(PROGRAM), fault]
 
 
 def found(fault: str, pattern: str, stage: Stage) -> list[Case]:
@@ -183,7 +183,7 @@ def test_a_fault_is_caught_by_the_system_cases_that_are_named_for_it(fault: str)
 def test_a_fault_of_the_protocol_is_reported_before_the_first_vector(fault: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "conformance", "--only", "ACC-12.type", "--", *command(fault)],
-        cwd=ROOT,
+        cwd=PROJECT,
         capture_output=True,
         text=True,
     )

@@ -22,9 +22,9 @@ from conformance.run import conduct
 from conformance.vectors import Vector, load
 
 from ..ctrl_c import press_ctrl_c
+from ..documents import PROJECT
 
-ROOT = Path(__file__).parents[2]
-OMNELOG = [sys.executable, str(ROOT / "conformance" / "adapters" / "omnelog_adapter.py")]
+OMNELOG = [sys.executable, str(PROJECT / "conformance" / "adapters" / "omnelog_adapter.py")]
 HELLO = '{"ok": true, "name": "x", "version": "0", "protocol": 1, "capabilities": []}'
 MANNERS = f"""
 import os, sys, time
@@ -315,7 +315,7 @@ def test_omnelog_passes_all_that_is_made_from_the_clauses() -> None:
 def test_progress_is_for_terminals_alone(adapter: Callable[[str], list[str]]) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "conformance", "--only", ONE, "--", *adapter(REJECTS)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs)
+    done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=theirs)
     os.close(theirs)
     shown = os.read(ours, 10_000).decode()
     os.close(ours)
@@ -327,7 +327,7 @@ def test_progress_is_for_terminals_alone(adapter: Callable[[str], list[str]]) ->
 def test_the_directory_works_on_its_own(
     adapter: Callable[[str], list[str]], tmp_path: Path
 ) -> None:
-    shutil.copytree(ROOT / "conformance", tmp_path / "conformance", ignore=_all_but_one)
+    shutil.copytree(PROJECT / "conformance", tmp_path / "conformance", ignore=_all_but_one)
     done = subprocess.run(
         [sys.executable, "-S", "-m", "conformance", "--", *adapter(REJECTS)],
         cwd=tmp_path,
@@ -449,7 +449,7 @@ def test_the_example_in_the_help_works_in_a_checkout_without_an_installation() -
     adapter = "conformance/adapters/omnelog_adapter.py"
     done = subprocess.run(
         [sys.executable, "-c", f"{program}; runpy.run_path({adapter!r}, run_name='__main__')"],
-        cwd=ROOT,
+        cwd=PROJECT,
         input='{"op": "hello", "protocol": 1}\n{"op": "quit"}\n',
         capture_output=True,
         text=True,

@@ -19,10 +19,10 @@ from conformance.system.strace import Call, Tracer
 from conformance.system.truth import Batch, Ledger
 from conformance.vectors import load
 
+from ..documents import PROJECT
 from . import handmade
 
-ROOT = Path(__file__).parents[2]
-ADAPTER = ["env", f"PYTHONPATH={ROOT}", sys.executable, str(Path(handmade.__file__)), "right"]
+ADAPTER = ["env", f"PYTHONPATH={PROJECT}", sys.executable, str(Path(handmade.__file__)), "right"]
 ONE = "APP-27.append.write-1-log.short-middle-then-full"
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is missing")
 
@@ -30,7 +30,7 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace
 def run(*arguments: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "conformance", "--system", *arguments],
-        cwd=ROOT,
+        cwd=PROJECT,
         env={**os.environ, "PATH": path or os.environ["PATH"]},
         capture_output=True,
         text=True,

@@ -12,6 +12,7 @@ from stress.checker import check
 from stress.evidence import Evidence, EvidenceError, load
 from stress.violations import Kind, hexdump, violation_text
 
+from ..documents import PROJECT
 from .made_up_rounds import Call, MadeUp, line, look
 
 ACKNOWLEDGED, REFUSED, TIMED_OUT = "acknowledged", "refused", "timed out"
@@ -578,5 +579,4 @@ def test_hexdump_stops_at_both_ends() -> None:
 
 def test_checker_shares_no_code_with_omnelog() -> None:
     code = "import sys; sys.modules['omnelog'] = None; import stress.checker, stress.violations"
-    root = Path(__file__).parents[2]
-    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)

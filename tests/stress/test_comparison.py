@@ -27,8 +27,8 @@ from stress.progress import Progress
 from stress.usual_ways import WAYS, Append, Way
 
 from ..ctrl_c import press_ctrl_c
+from ..documents import PROJECT
 
-ROOT = Path(__file__).parents[2]
 TOO_LONG_S = 100  # only a hang takes so long
 SHORT = {PLAIN: 0.1, KILL: 0.1, SHORT_WRITE: 0.1, REPLACE: 2.4}
 
@@ -275,7 +275,7 @@ def test_it_runs_as_a_program_and_writes_all_it_counted(tmp_path: Path) -> None:
     command = [sys.executable, "-W", "error", "-c", FEW, "0.3"]
     options = ["--fault", "short-write", "--json", str(report)]
     done = subprocess.run(
-        [*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=TOO_LONG_S
+        [*command, *options], cwd=PROJECT, capture_output=True, text=True, timeout=TOO_LONG_S
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "Repeat with: python -m stress --seed 1 --quick --fault short-write --peers" in (

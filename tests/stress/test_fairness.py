@@ -16,8 +16,8 @@ from stress import fairness
 from stress.fairness import Append, Finding, Flat, PollingLog, Turns
 
 from ..ctrl_c import press_ctrl_c
+from ..documents import PROJECT
 
-ROOT = Path(__file__).parents[2]
 GOOD_TURNS = Turns(timeouts=0, longest_s=0.9, took_s=6.4, cpu_s=1.9)
 
 
@@ -126,7 +126,7 @@ def test_the_time_of_each_append_is_measured() -> None:
 
 def test_usage_names_the_scenarios() -> None:
     command = [sys.executable, "-W", "error", "-m", "stress.fairness", "unfair"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 2
     said = "there is no scenario 'unfair'; the scenarios are fair, bursty, flat-4, flat-8\n"
     assert done.stderr.endswith(said)

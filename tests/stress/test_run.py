@@ -13,8 +13,8 @@ from stress.faults import FAULTS, REPLACE
 from stress.sabotage import SABOTAGES
 
 from ..ctrl_c import press_ctrl_c
+from ..documents import PROJECT
 
-ROOT = Path(__file__).parents[2]
 STRESS = [sys.executable, "-W", "error", "-m", "stress"]
 SMALL = ["--processes", "3", "--threads", "2", "--events", "30", "--seconds", "1"]
 AS_A_USER = [sys.executable, "-m", "stress"]
@@ -25,7 +25,7 @@ HELLO = """import sys; input(); print('{"ok":true,"protocol":1}', flush=True)"""
 
 def _stress(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [*STRESS, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=TOO_LONG_S
+        [*STRESS, *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=TOO_LONG_S
     )
 
 
@@ -215,7 +215,7 @@ size = ["--processes", "1", "--events", "5", "--seconds", "0.1"]
 sys.exit(main([*size, "--fault", "none", "--root", sys.argv[1]]))
 """
     command = [sys.executable, "-W", "error", "-c", code, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TOO_LONG_S)
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=TOO_LONG_S)
     assert (done.returncode, done.stderr) == (1, "")
     assert "\nFAILED: sabotage harmless was not caught in 3 tries.\n" in done.stdout
     assert "VIOLATED" not in done.stdout
@@ -248,7 +248,7 @@ sys.exit(main(sys.argv[1:]))
     size += ["--fault", "none", "--rounds-only", "--seed", "1"]
     paths = ["--root", str(root), "--json", str(report_path)]
     command = [sys.executable, "-W", "error", "-c", code, *size, *paths]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TOO_LONG_S)
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=TOO_LONG_S)
     assert (done.returncode, done.stderr) == (1, ""), done.stdout
     assert "not finished after 1 s; ending the round" in done.stdout
     [round_] = json.loads(report_path.read_text())["rounds"]

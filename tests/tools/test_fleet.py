@@ -4,14 +4,14 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from ..documents import PROJECT
 from .fleet import Fleet
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "fleet.py"
+EXAMPLE = PROJECT / "examples" / "fleet.py"
 
 
 @pytest.fixture(scope="module")

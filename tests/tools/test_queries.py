@@ -15,7 +15,7 @@ from typing import Any, get_args
 import pytest
 
 from .. import omnelog
-from ..documents import blocks
+from ..documents import PROJECT, blocks
 from ..samples import RUN, TS, ULID, of_every_type
 from .fleet import Fleet
 
@@ -48,8 +48,7 @@ def shell(root: Path, script: str) -> "subprocess.CompletedProcess[str]":
     command = bin_directory / "omnelog"
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m omnelog "$@"\n')
     command.chmod(0o755)
-    project = str(Path(__file__).parents[2])
-    environment = {"PATH": f"{bin_directory}:{os.environ['PATH']}", "PYTHONPATH": project}
+    environment = {"PATH": f"{bin_directory}:{os.environ['PATH']}", "PYTHONPATH": str(PROJECT)}
     return subprocess.run(
         ["sh", "-c", script],
         cwd=root,

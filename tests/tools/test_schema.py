@@ -17,9 +17,10 @@ from hypothesis.strategies import DrawFn
 from conformance.vectors import Vector, load
 
 from .. import omnelog
+from ..documents import PROJECT
 from ..strategies import EVENTS, events, texts
 
-COMMITTED = Path(__file__).parents[2] / "conformance" / "line.schema.json"
+COMMITTED = PROJECT / "conformance" / "line.schema.json"
 SPELLING = {  # clauses about the text of JSON, which a schema does not see
     *("ACC-2", "ACC-8", "ACC-9", "ACC-10", "ACC-11", "ACC-12", "ACC-13", "LINE-11"),
 }
