@@ -293,6 +293,25 @@ def test_it_runs_as_a_program_and_writes_all_it_counted(tmp_path: Path) -> None:
     assert ours["violations"] == {}
 
 
+def _may_mount() -> bool:
+    script = "unshare --user --map-root-user --mount -- mount -t tmpfs x /mnt"
+    return subprocess.run(["sh", "-c", script], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not _may_mount(), reason="no disk may be mounted here")
+def test_the_disk_of_a_round_is_known_to_be_one(tmp_path: Path) -> None:
+    """A way that the parent opens is tested under a full disk only if there is one."""
+    report = tmp_path / "report.json"
+    few = FEW.replace('open("a")', "loguru, enqueue")
+    command = [sys.executable, "-W", "error", "-c", few, "0.3"]
+    options = ["--fault", "enospc", "--json", str(report)]
+    done = subprocess.run(
+        [*command, *options], cwd=PROJECT, capture_output=True, text=True, timeout=TOO_LONG_S
+    )
+    whys = [cell["why"] for cell in json.loads(report.read_text())["cells"]]
+    assert (done.returncode, whys) == (0, [""] * 4), done.stdout
+
+
 def test_ctrl_c_ends_it_with_the_results_so_far() -> None:
     command = [sys.executable, "-W", "error", "-c", FEW, "60", "--fault", "none"]
     done = press_ctrl_c(command, lambda line: line == "omnelog stress --peers, seed 1\n")
